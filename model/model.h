@@ -1,0 +1,53 @@
+/* A network: family, dimensions and where each weight lies. Everything is checked on opening
+ * (every tensor present, shapes against config), nothing is read from the weights yet. */
+#ifndef EM_MODEL_MODEL_H
+#define EM_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/error.h"
+#include "kernels/backend.h"
+#include "model/bundle.h"
+
+typedef struct em_model em_model;
+
+typedef struct em_model_spec {
+    char family[32];             /* config.json's model_type: "llama", "gpt_neox", "gemma3_text" … */
+    int layers, hidden, vocab, heads, kv_heads, head_dim, ffn;   /* of the widest layer */
+    int64_t max_positions;       /* config's limit (max_position_embeddings); 0 where it names none */
+    bool learned_positions;      /* then max_positions is a hard limit */
+    em_dtype weight_dtype;       /* of the layers' matrices */
+    int64_t parameters;          /* tied ones once */
+    bool tied;
+    int32_t bos, eos;            /* config.json's, else generation_config.json's; -1: none. A list: its first entry */
+    char eos_note[160];          /* names the other entries of such a list, else "" */
+    char eos_origin[48];         /* "config.json", "generation_config.json", "" */
+} em_model_spec;
+
+/* Opens, picks the family by config.json's model_type, checks all tensors. */
+em_model *em_model_open(const char *path, em_error *err);
+void em_model_close(em_model *m);
+const em_model_spec *em_model_spec_of(const em_model *m);
+const em_bundle *em_model_bundle(const em_model *m);
+
+const em_layer_spec *em_model_layer_spec(const em_model *m, int layer);
+const em_embedding *em_model_embedding(const em_model *m);
+const em_head_spec *em_model_head(const em_model *m);
+const em_layer_weights *em_model_layer_weights(const em_model *m, int layer);
+
+/* madvise for a layer's tensors (or, layer = -1, embedding; layer = layers, final norm and head). */
+void em_model_will_need(const em_model *m, int layer);
+void em_model_done_with(const em_model *m, int layer);
+
+/* Fingerprint (design §4): name (ours), shape, dtype and bytes of every tensor and the config
+ * fields that are used. Feed each part once, in the order -1, 0 … layers (as they pass); then the
+ * 16 hex digits are there. The format does not matter: a directory, its shards and its .bin agree. */
+bool em_model_hash_part(em_model *m, int layer);     /* false if that part was hashed already */
+const char *em_model_fingerprint(const em_model *m); /* "" until all parts have passed */
+
+/* The tokenizer that lies with the model: tokenizer.json before tokenizer.model. Returns its file
+ * name and bytes, and tokenizer_config.json's (NULL if none); false: the model has none. */
+bool em_model_tokenizer(const em_model *m, const char **name, const void **data, size_t *size,
+                        const void **config, size_t *config_size);
+
+#endif

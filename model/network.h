@@ -1,0 +1,27 @@
+/* The forward pass, layer by layer: a super-batch of rows goes through layer 0, then layer 1 …
+ * A layer's weights are packed once per super-batch, or kept while --memory allows. */
+#ifndef EM_MODEL_NETWORK_H
+#define EM_MODEL_NETWORK_H
+
+#include "model/model.h"
+
+typedef struct em_network em_network;
+
+typedef struct em_network_options {
+    size_t memory;               /* bytes for packed weights and activations together */
+    int64_t row_tokens;          /* longest row: the smallest batch that must fit */
+    int64_t want_tokens;         /* no more than this many tokens in a batch (padded) */
+    int n_labels;                /* label columns that score() will be asked for */
+} em_network_options;
+
+/* Errors: EM_MACHINE where memory cannot hold one row and one layer, naming what would be enough. */
+em_network *em_network_open(em_model *m, em_backend *b, const em_network_options *options, em_error *err);
+int64_t em_network_capacity(const em_network *n);    /* padded tokens per batch */
+/* Padded length of a row, to fill batches up to the capacity. */
+int64_t em_network_padded(int64_t tokens);
+/* Runs the batch through all layers and scores it. Reports a NaN or infinite loss as EM_INPUT. */
+bool em_network_score(em_network *n, const em_row_batch *batch, const em_score_request *request,
+                      em_scores *out, em_error *err);
+void em_network_close(em_network *n);
+
+#endif
