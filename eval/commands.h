@@ -1,0 +1,18 @@
+/* The commands. Each prints its report to stdout, progress and notes to stderr, and returns the
+ * process's exit code; on failure err says why and err->status is the code. */
+#ifndef EM_EVAL_COMMANDS_H
+#define EM_EVAL_COMMANDS_H
+
+#include "common/error.h"
+#include "eval/options.h"
+
+int em_command_run(const em_settings *settings, em_error *err);
+int em_command_inspect(const em_settings *settings, em_error *err);
+int em_command_audit(const em_settings *settings, em_error *err);
+int em_command_convert(const em_settings *settings, em_error *err);
+int em_command_tokenize(const em_settings *settings, em_error *err);
+
+/* Writes all of it to stdout and flushes; EM_MACHINE where that fails (a closed pipe, a full disk). */
+int em_print(const char *text, size_t n, em_error *err);
+
+#endif

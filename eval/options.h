@@ -1,0 +1,88 @@
+/* The command line: one table of options serves parsing, --help, and the man page. */
+#ifndef EM_EVAL_OPTIONS_H
+#define EM_EVAL_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "common/error.h"
+#include "eval/labels.h"
+#include "eval/mask.h"
+
+typedef enum em_command {
+    EM_RUN = 1 << 0,            /* evalmask --model … */
+    EM_INSPECT = 1 << 1,
+    EM_AUDIT = 1 << 2,
+    EM_CONVERT = 1 << 3,
+    EM_TOKENIZE = 1 << 4,
+    EM_HELP = 1 << 5,
+    EM_VERSION_COMMAND = 1 << 6
+} em_command;
+
+typedef struct em_named_path { const char *name, *path; } em_named_path;   /* NAME=PATH; name NULL: none given */
+
+#define EM_MAX_LIST 64
+
+typedef enum em_tail { EM_TAIL_PAD, EM_TAIL_DROP } em_tail;
+typedef enum em_boundary { EM_BOUNDARY_KEEP, EM_BOUNDARY_DROP } em_boundary;
+typedef enum em_dtype_choice { EM_DTYPE_AUTO, EM_DTYPE_F32, EM_DTYPE_BF16 } em_dtype_choice;
+
+/* What the user asked for. Strings point into argv; the settings live as long as it does. */
+typedef struct em_settings {
+    em_command command;
+    em_command help_for;                    /* with EM_HELP */
+    bool help_as_man;
+
+    em_named_path model;
+    const char *tokenizer, *eos, *bos;      /* NULL: by the model */
+
+    em_named_path data[EM_MAX_LIST];
+    int n_data;
+    const char *subsets[EM_MAX_LIST];
+    int n_subsets;
+    const char *text_key, *group_by;
+    int64_t max_docs, max_tokens;           /* 0: all */
+    bool skip_bad_records;
+    int zstd_window;
+
+    em_mask masks[EM_MAX_LIST];
+    int n_masks;
+    const em_label_scheme *labels[EM_MAX_LIST];
+    int n_labels;
+    em_positions positions[3];
+    int n_positions;
+    int32_t row_tokens;                     /* T; 0: 1024, or the model's limit */
+    int32_t batch;                          /* B */
+    em_window_mode window;
+    em_boundary boundary;
+    em_tail tail;
+    em_pack_mode pack;
+
+    em_dtype_choice dtype;
+    int threads;                            /* 0: all cores */
+    size_t memory;                          /* bytes; 0: by the machine */
+
+    const char *outputs[EM_MAX_LIST];       /* -o */
+    int n_outputs;
+    const char *tokens_file;
+    const char *profile_file;
+    bool quiet;
+
+    int32_t layers;                         /* audit: depth; 0: the model's, or 1 to 4 */
+    int32_t window_layers;                  /* audit: --model-window */
+    int64_t row;                            /* inspect */
+    bool no_special;                        /* tokenize */
+
+    const char *arguments[EM_MAX_LIST];     /* what is not an option */
+    int n_arguments;
+} em_settings;
+
+/* argv[0] is skipped. Errors: EM_USAGE, with the nearest option for a misspelt one. */
+bool em_options_parse(int argc, char **argv, em_settings *out, em_error *err);
+
+/* Help for people (80 columns) or as a man page. */
+void em_options_help(FILE *out, em_command command);
+void em_options_man(FILE *out);
+
+#endif

@@ -1,0 +1,54 @@
+/* What every command that looks at data needs before it starts: model, tokenizer, the EOS and
+ * BOS in force and where they come from, and loaders for the data sets. */
+#ifndef EM_EVAL_SETUP_H
+#define EM_EVAL_SETUP_H
+
+#include "eval/options.h"
+#include "loader/loader.h"
+#include "loader/pack.h"
+#include "model/model.h"
+#include "tokenize/tokenizer.h"
+
+#define EM_MAX_AROUND 8
+
+typedef struct em_special {         /* EOS or BOS in force */
+    int32_t id;                     /* -1: none */
+    char text[64];                  /* the vocabulary's own string for it */
+    char origin[64];                /* "config.json", "--eos", … */
+    char note[160];                 /* other candidates, or "" */
+} em_special;
+
+typedef struct em_dataset {         /* one row of the table */
+    const char *name;               /* "" where there is only one and it has none */
+    const char *paths[EM_MAX_LIST];
+    int n_paths;
+} em_dataset;
+
+typedef struct em_setup {
+    em_model *model;                /* NULL where the command works without one */
+    em_tokenizer *tokenizer;
+    char tokenizer_source[512];     /* which file, for reports */
+    em_special eos, bos;
+    int32_t before[EM_MAX_AROUND], after[EM_MAX_AROUND];   /* put round every text */
+    int n_before, n_after;
+    int32_t row_tokens;             /* T in force */
+    char row_tokens_note[160];      /* why T is not what one would expect, or "" */
+    em_dataset datasets[EM_MAX_LIST];
+    int n_datasets;
+    bool bundled_sample;            /* no --data was given */
+    int threads;
+} em_setup;
+
+/* Opens model (if settings name one) and tokenizer and resolves everything above. */
+bool em_setup_open(em_setup *s, const em_settings *settings, em_error *err);
+void em_setup_close(em_setup *s);
+
+em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const em_dataset *d, em_error *err);
+
+/* "base" for models/base.bin; the settings' NAME where given. */
+const char *em_setup_model_name(const em_setup *s, const em_settings *settings);
+
+/* Path of a file that is installed with the program (share/evalmask/NAME), or NULL. */
+const char *em_shared_file(const char *name, char *out, size_t n);
+
+#endif
