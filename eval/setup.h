@@ -27,7 +27,7 @@ typedef struct em_dataset {         /* one row of the table */
 typedef struct em_setup {
     em_model *model;                /* NULL where the command works without one */
     em_tokenizer *tokenizer;
-    char tokenizer_source[512];     /* which file, for reports */
+    char tokenizer_source[4300];     /* which file, for reports */
     em_special eos, bos;
     int32_t before[EM_MAX_AROUND], after[EM_MAX_AROUND];   /* put round every text */
     int n_before, n_after;

@@ -1,0 +1,12 @@
+/* Fingerprints: the first 16 hex digits of XXH3-128 (canonical form). */
+#ifndef EM_COMMON_HASH_H
+#define EM_COMMON_HASH_H
+
+#include <stdio.h>
+#include <xxhash.h>
+
+static inline void em_hash_hex(XXH128_hash_t h, char out[17]) {
+    snprintf(out, 17, "%016llx", (unsigned long long)h.high64);
+}
+
+#endif

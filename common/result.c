@@ -1,0 +1,55 @@
+#include "common/result.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/error.h"
+
+static void *grown(void *p, int n, size_t size) {
+    p = realloc(p, ((size_t)n + 1) * size);
+    if (p) return p;
+    fputs("evalmask: out of memory while gathering results\n", stderr);
+    exit(EM_MACHINE);
+}
+
+void em_results_note(em_results *r, const char *format, ...) {
+    char *text = NULL;
+    va_list args;
+    va_start(args, format);
+    if (vasprintf(&text, format, args) < 0) text = grown(NULL, 0, 1), *text = 0;
+    va_end(args);
+    r->notes = grown(r->notes, r->n_notes, sizeof *r->notes);
+    r->notes[r->n_notes++] = text;
+}
+
+void em_results_protocol(em_results *r, const char *key, const char *format, ...) {
+    r->protocol = grown(r->protocol, r->n_protocol, sizeof *r->protocol);
+    em_key_value *line = &r->protocol[r->n_protocol++];
+    snprintf(line->key, sizeof line->key, "%s", key);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line->value, sizeof line->value, format, args);
+    va_end(args);
+}
+
+double em_slice_loss(const em_slice *s) {
+    return s->predictions ? s->nll / (double)s->predictions : NAN;
+}
+
+void em_results_free(em_results *r) {
+    for (int i = 0; i < r->n_results; i++) {
+        for (int k = 0; k < r->results[i].n_subsets; k++) free(r->results[i].subsets[k].name);
+        free(r->results[i].subsets);
+        free(r->results[i].by_position);
+    }
+    for (int i = 0; i < r->n_notes; i++) free(r->notes[i]);
+    free(r->notes);
+    free(r->protocol);
+    free(r->data_sets);
+    free(r->results);
+    free(r->means);
+    *r = (em_results){0};
+}

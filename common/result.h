@@ -1,0 +1,90 @@
+/* What a run found out: the types that eval/ fills and reports/ shows. Design §4 and §9 say what
+ * each figure means. Strings are owned by the results (fixed arrays or malloc'd, freed together). */
+#ifndef EM_COMMON_RESULT_H
+#define EM_COMMON_RESULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct em_fingerprints { char data[17], protocol[17], model[17]; } em_fingerprints;   /* 16 hex digits */
+
+/* Part of a result's predictions: a subset, a stretch of document positions, a leak class. */
+typedef struct em_slice {
+    char *name;                 /* owned; NULL where the slice is named by from and to */
+    int64_t from, to;           /* by position in the document: [from, to) */
+    int64_t documents;          /* subsets only */
+    int64_t predictions, top1_count;
+    double nll;                 /* sum */
+    double text_nll;            /* of text tokens */
+    int64_t text_bytes;
+} em_slice;
+
+typedef struct em_result {
+    char data_set[64];          /* "" where there is one without a name */
+    char model[64], mask[32], labels[24], positions[16];
+    char offset_words[64];      /* "the next token" */
+    int offset;
+    int32_t seq_len, batch;
+    int64_t rows, batches, documents;       /* that hold predictions (rows: that went through) */
+    int64_t dropped_rows, dropped_tokens;   /* by --tail drop */
+    int64_t predictions, boundary_predictions;  /* counted ones; those dropped by --boundary drop are not among them */
+    double loss, loss_batch_mean, loss_doc_mean, loss_no_boundary;   /* NaN where there is nothing to average */
+    double perplexity, bits_per_byte, bits_per_byte_all, top1, stderr_; /* NaN: null */
+    int64_t groups;
+    bool groups_are_rows;
+    bool leak;
+    em_slice clean, direct, indirect;
+    em_slice *subsets;          /* owned, by name */
+    int n_subsets;
+    em_slice *by_position;      /* owned, ascending */
+    int n_by_position;
+    char weight_dtype[8], compute_dtype[8], logit_dtype[8];
+    em_fingerprints fingerprints;
+} em_result;
+
+typedef struct em_data_totals {
+    int64_t documents, empty_documents, bad_records, filtered_records;
+    int64_t tokens, bytes, rows, batches;
+} em_data_totals;
+
+typedef struct em_data_set {
+    char name[64];
+    em_data_totals totals;
+    char first_bad[512];        /* the first skipped record, or "" */
+} em_data_set;
+
+/* Mean over data sets of one mask x labels x positions. */
+typedef struct em_mean {
+    char mask[32], labels[24], positions[16];
+    double macro, micro;        /* mean of the losses; mean over all predictions */
+} em_mean;
+
+typedef struct em_key_value { char key[32]; char value[256]; } em_key_value;
+
+typedef struct em_results {
+    bool partial;               /* interrupted */
+    char model[64];             /* name */
+    char family[32];
+    int64_t parameters;
+    int layers, vocab;
+    em_key_value *protocol;     /* what all results share, for results.json and in words */
+    int n_protocol;
+    em_data_set *data_sets;
+    int n_data_sets;
+    em_result *results;
+    int n_results;
+    em_mean *means;             /* with several data sets */
+    int n_means;
+    char **notes;               /* sentences a reader must see */
+    int n_notes;
+} em_results;
+
+void em_results_free(em_results *r);
+/* Adds a sentence / a protocol line; end the program with exit code 4 where memory is out. */
+void em_results_note(em_results *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void em_results_protocol(em_results *r, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+double em_slice_loss(const em_slice *s);     /* NaN where there is no prediction */
+
+#endif

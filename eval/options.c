@@ -1,0 +1,524 @@
+#include "eval/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+/* ---- values ---- */
+
+/* NAME=PATH, unless the whole of it is a file's name. */
+static em_named_path named_path(char *text) {
+    char *equals = strchr(text, '=');
+    if (!equals || equals == text || memchr(text, '/', (size_t)(equals - text)) || access(text, F_OK) == 0)
+        return (em_named_path){NULL, text};
+    *equals = 0;
+    return (em_named_path){text, equals + 1};
+}
+
+static bool whole_number(const char *option, const char *text, int64_t least, int64_t most, int64_t *out, em_error *err) {
+    char *end;
+    errno = 0;
+    long long v = strtoll(text, &end, 10);
+    if (end == text || *end || errno || isspace((unsigned char)*text) || v < least || v > most) {
+        if (most == INT64_MAX) return em_fail(err, EM_USAGE, "%s %s: give a whole number of at least %lld", option, text, (long long)least);
+        return em_fail(err, EM_USAGE, "%s %s: give a whole number from %lld to %lld", option, text, (long long)least, (long long)most);
+    }
+    *out = v;
+    return true;
+}
+
+/* "4G", "512M", "1.5GiB", "800000000": bytes, units of 1024. */
+static bool byte_count(const char *option, const char *text, size_t *out, em_error *err) {
+    char *end;
+    double v = strtod(text, &end), unit = 1;
+    if (end != text && *end) {
+        const char *letters = "kmgt", *at = strchr(letters, tolower((unsigned char)*end));
+        if (at) unit = (double)(1ULL << (10 * (at - letters + 1)));
+        if (at && (!end[1] || !strcasecmp(end + 1, "b") || !strcasecmp(end + 1, "ib"))) end = "";
+    }
+    if (end == text || *end || !(v * unit >= 1) || v * unit > 1e18)
+        return em_fail(err, EM_USAGE, "%s %s: give a size such as 800M or 4G", option, text);
+    *out = (size_t)(v * unit);
+    return true;
+}
+
+static bool too_many(const char *option, em_error *err) {
+    return em_fail(err, EM_USAGE, "%s: at most %d values", option, EM_MAX_LIST);
+}
+
+/* One of the words; *out is its index. */
+static bool choice(const char *option, const char *text, const char *const *words, int *out, em_error *err) {
+    char list[160] = "";
+    for (int i = 0; words[i]; i++) {
+        if (!strcmp(words[i], text)) return *out = i, true;
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", words[i]);
+    }
+    return em_fail(err, EM_USAGE, "%s %s: no such value; there are %s", option, text, list);
+}
+
+/* Calls add for every part of a comma-separated list. */
+static bool each(em_settings *s, char *text, bool (*add)(em_settings *, char *, em_error *), em_error *err) {
+    for (char *part = text, *comma; part; part = comma) {
+        comma = strchr(part, ',');
+        if (comma) *comma++ = 0;
+        if (!add(s, part, err)) return false;
+    }
+    return true;
+}
+
+static bool add_mask(em_settings *s, char *text, em_error *err) {
+    em_mask m;
+    if (!em_mask_parse(text, &m, err)) return false;
+    for (int i = 0; i < s->n_masks; i++)
+        if (!strcmp(s->masks[i].name, m.name)) return true;
+    if (s->n_masks == EM_MAX_LIST) return too_many("--mask", err);
+    s->masks[s->n_masks++] = m;
+    return true;
+}
+
+static bool add_labels(em_settings *s, char *text, em_error *err) {
+    const em_label_scheme *l = em_labels_parse(text, err);
+    if (!l) return false;
+    for (int i = 0; i < s->n_labels; i++)
+        if (s->labels[i] == l) return true;
+    s->labels[s->n_labels++] = l;
+    return true;
+}
+
+static bool add_positions(em_settings *s, char *text, em_error *err) {
+    int p;
+    if (!choice("--positions", text, (const char *const[]){"auto", "continuous", "reset", NULL}, &p, err)) return false;
+    for (int i = 0; i < s->n_positions; i++)
+        if (s->positions[i] == (em_positions)p) return true;
+    s->positions[s->n_positions++] = (em_positions)p;
+    return true;
+}
+
+/* ---- one setter an option ---- */
+
+#define SETTER(name) static bool set_##name(em_settings *s, char *v, em_error *err)
+#define WHOLE(name, option, field, least, most) \
+    SETTER(name) { int64_t n; if (!whole_number(option, v, least, most, &n, err)) return false; s->field = n; return true; }
+
+SETTER(model) { return s->model = named_path(v), true; }
+SETTER(tokenizer) { return s->tokenizer = v, true; }
+SETTER(eos) { return s->eos = v, true; }
+SETTER(bos) { return s->bos = v, true; }
+SETTER(text_key) { return s->text_key = v, true; }
+SETTER(group_by) { return s->group_by = v, true; }
+SETTER(skip_bad) { return s->skip_bad_records = true; }
+SETTER(no_special) { return s->no_special = true; }
+SETTER(quiet) { return s->quiet = true; }
+SETTER(mask) { return each(s, v, add_mask, err); }
+SETTER(labels) { return each(s, v, add_labels, err); }
+SETTER(positions) { return each(s, v, add_positions, err); }
+SETTER(memory) { return byte_count("--memory", v, &s->memory, err); }
+SETTER(tokens) { return s->tokens_file = v, true; }
+SETTER(profile) { return s->profile_file = v, true; }
+WHOLE(max_docs, "--max-docs", max_docs, 1, INT64_MAX)
+WHOLE(max_tokens, "--max-tokens", max_tokens, 1, INT64_MAX)
+WHOLE(row_tokens, "-T", row_tokens, 2, 1 << 24)
+WHOLE(batch, "-B", batch, 1, 1 << 20)
+WHOLE(threads, "--threads", threads, 1, 1024)
+WHOLE(zstd_window, "--zstd-window", zstd_window, 10, 31)
+WHOLE(layers, "--layers", layers, 1, 4096)
+WHOLE(window_layers, "--window-layers", window_layers, 1, 1 << 24)
+WHOLE(row, "--row", row, 0, INT64_MAX)
+
+SETTER(data) {
+    if (s->n_data == EM_MAX_LIST) return too_many("--data", err);
+    s->data[s->n_data++] = named_path(v);
+    return true;
+}
+
+SETTER(subset) {
+    if (s->n_subsets == EM_MAX_LIST) return too_many("--subset", err);
+    s->subsets[s->n_subsets++] = v;
+    return true;
+}
+
+SETTER(output) {
+    if (s->n_outputs == EM_MAX_LIST) return too_many("-o", err);
+    s->outputs[s->n_outputs++] = v;
+    return true;
+}
+
+#define CHOICE(name, option, field, type, ...) \
+    SETTER(name) { int i; if (!choice(option, v, (const char *const[]){__VA_ARGS__, NULL}, &i, err)) return false; s->field = (type)i; return true; }
+
+CHOICE(window, "--window", window, em_window_mode, "next", "inside")
+CHOICE(boundary, "--boundary", boundary, em_boundary, "keep", "drop")
+CHOICE(tail, "--tail", tail, em_tail, "pad", "drop")
+CHOICE(pack, "--pack", pack, em_pack_mode, "stream", "none")
+
+SETTER(dtype) {
+    int i;
+    if (!strcmp(v, "f16"))
+        return em_fail(err, EM_USAGE, "--dtype f16: there is no f16 arithmetic on the CPU; use f32 or bf16 (f16 weights are read by both)");
+    if (!choice("--dtype", v, (const char *const[]){"auto", "f32", "bf16", NULL}, &i, err)) return false;
+    s->dtype = (em_dtype_choice)i;
+    return true;
+}
+
+/* ---- the table ---- */
+
+enum { DATA_COMMANDS = EM_RUN | EM_INSPECT | EM_AUDIT };
+
+typedef struct option {
+    const char *name;           /* without the dashes */
+    char letter;                /* 0: none */
+    const char *argument;       /* NULL: a flag */
+    unsigned commands;
+    bool (*set)(em_settings *, char *, em_error *);
+    const char *help;
+} option;
+
+static const struct { const char *title; option options[20]; } groups[] = {
+    {"The model", {
+        {"model", 'm', "[NAME=]PATH", DATA_COMMANDS, set_model,
+         "a Hugging Face directory, a .bin made by convert, a llama2.c file, or ORG/NAME in the local Hugging Face cache"},
+        {"tokenizer", 0, "PATH", DATA_COMMANDS | EM_TOKENIZE | EM_CONVERT, set_tokenizer,
+         "tokenizer.json, tokenizer.model, tok512.bin, or a model that holds one (default: the model's own)"},
+        {"eos", 0, "ID|TOKEN|none", DATA_COMMANDS, set_eos,
+         "what ends every document (default: eos_token of tokenizer_config.json, else config.json's)"},
+        {"bos", 0, "auto|ID|TOKEN|none", DATA_COMMANDS, set_bos,
+         "what begins every document (default auto: what the tokenizer adds by itself)"},
+        {0}}},
+    {"The data", {
+        {"data", 'd', "[NAME=]PATH", DATA_COMMANDS, set_data,
+         "jsonl, jsonl.zst, jsonl.gz, txt, a directory of them, or - for stdin; several make one stream, each NAME "
+         "a stream and a row of the table of its own (default: the bundled sample)"},
+        {"max-docs", 0, "N", DATA_COMMANDS, set_max_docs, "read the first N documents (of the subset) only"},
+        {"max-tokens", 0, "N", DATA_COMMANDS, set_max_tokens, "cut the stream after N tokens"},
+        {"subset", 0, "NAME", DATA_COMMANDS, set_subset, "only documents of this group; may be given again"},
+        {"group-by", 0, "KEY[.KEY]", DATA_COMMANDS, set_group_by, "the group's key (default meta.pile_set_name)"},
+        {"text-key", 0, "KEY", DATA_COMMANDS | EM_TOKENIZE, set_text_key, "the text's key (default text)"},
+        {"skip-bad-records", 0, NULL, DATA_COMMANDS, set_skip_bad, "count broken records and go on, instead of stopping"},
+        {"zstd-window", 0, "N", DATA_COMMANDS | EM_TOKENIZE, set_zstd_window,
+         "allow zstd windows of 2^N bytes, up to 31 (default 27)"},
+        {0}}},
+    {"The protocol", {
+        {"mask", 0, "LIST", DATA_COMMANDS, set_mask,
+         "regular, doc, window:W, doc-window:W, prefix:N, full, doc-full, backward, doc-backward, flip0, flip0:M (default doc)"},
+        {"labels", 0, "LIST", DATA_COMMANDS, set_labels,
+         "unshifted (next token, as labels=input_ids in Hugging Face), shifted (the double shift), raw-shifted, "
+         "raw-unshifted, backward (default unshifted)"},
+        {"seq-len", 'T', "N", DATA_COMMANDS, set_row_tokens, "tokens in a row (default 1024, or the model's limit)"},
+        {"batch", 'B', "N", EM_RUN | EM_INSPECT, set_batch, "rows in a batch (default 8)"},
+        {"positions", 0, "LIST", DATA_COMMANDS, set_positions,
+         "continuous, reset, or auto: reset at each document under the doc masks (default auto)"},
+        {"window", 0, "next|inside", DATA_COMMANDS, set_window,
+         "where the caller shifts labels: take them from the window of T+1 tokens, or from inside the row (default next)"},
+        {"boundary", 0, "keep|drop", EM_RUN | EM_INSPECT, set_boundary,
+         "count predictions of another document's token, or not (default keep)"},
+        {"tail", 0, "pad|drop", EM_RUN | EM_INSPECT, set_tail, "score the last, incomplete batch, or drop it (default pad)"},
+        {"pack", 0, "stream|none", DATA_COMMANDS, set_pack, "rows across documents, or each document by itself (default stream)"},
+        {0}}},
+    {"The engine", {
+        {"dtype", 0, "auto|f32|bf16", EM_RUN | EM_AUDIT, set_dtype, "inputs of matrix products (default auto: f32 on a CPU)"},
+        {"threads", 0, "N", DATA_COMMANDS, set_threads, "default: all cores; the figures do not depend on it"},
+        {"memory", 0, "SIZE", EM_RUN | EM_AUDIT, set_memory,
+         "resident memory to stay within, such as 4G (default: half of the machine's); the figures do not depend on it"},
+        {0}}},
+    {"Output", {
+        {"output", 'o', "FILE", EM_RUN, set_output, "also write results: .json or .md by the name; may be given again"},
+        {"tokens", 0, "FILE", EM_RUN, set_tokens, "write one line a prediction: .jsonl or .jsonl.zst"},
+        {"profile", 0, "FILE", EM_RUN, set_profile, "write time by stage, rates and peak memory as JSON"},
+        {"quiet", 'q', NULL, EM_RUN | EM_INSPECT | EM_AUDIT, set_quiet, "no progress and no notes on stderr"},
+        {"layers", 0, "N", EM_AUDIT, set_layers, "depth to audit (default: 1, 2 and the model's own)"},
+        {"window-layers", 0, "W", EM_AUDIT, set_window_layers, "a sliding window of the model in every layer"},
+        {"row", 0, "N", EM_INSPECT, set_row, "the row to draw (default: the first that holds two documents)"},
+        {"no-special", 0, NULL, EM_TOKENIZE, set_no_special, "without the tokens that the tokenizer adds by itself"},
+        {0}}},
+};
+enum { N_GROUPS = sizeof groups / sizeof *groups };
+
+static const struct {
+    const char *name;
+    em_command command;
+    const char *usage, *summary, *examples;
+} commands[] = {
+    {"", EM_RUN, "evalmask --model PATH [options]", "the loss of a model on data, under masks and label schemes",
+     "  evalmask --model base.bin                            # the bundled sample, document mask\n"
+     "  evalmask --model base.bin --data val.jsonl.zst --mask doc,regular\n"
+     "  evalmask --model base.bin --labels unshifted,shifted # what a double shift costs\n"
+     "  evalmask --model pythia/ --data pile.jsonl.zst -T 2048 -B 4 --max-docs 500 \\\n"
+     "           -o results.json\n"
+     "  zstdcat big.jsonl.zst | evalmask --model base.bin --data - --subset Wikipedia\n"},
+    {"inspect", EM_INSPECT, "evalmask inspect [--model PATH | --tokenizer PATH] [options]", "how the data is packed: rows, EOS, positions, a picture of the mask",
+     "  evalmask inspect --model base.bin --data val.jsonl.zst\n"
+     "  evalmask inspect --model base.bin --mask doc,regular -T 64 --row 3\n"},
+    {"audit", EM_AUDIT, "evalmask audit --mask LIST [options]", "can a position see its own label, directly or through layers?",
+     "  evalmask audit --mask flip0 --labels unshifted -T 1024\n"
+     "  evalmask audit --mask regular,doc,backward,full --labels unshifted,backward --layers 12\n"
+     "  evalmask audit --mask flip0 --model base.bin         # proves it on the model\n"},
+    {"convert", EM_CONVERT, "evalmask convert DIR OUT.bin [--tokenizer PATH]", "a whole model as one file: weights, config and tokenizer",
+     "  evalmask convert models/tiny-llama-base base.bin\n"
+     "  evalmask convert stories260K.bin stories.bin --tokenizer tok512.bin\n"},
+    {"tokenize", EM_TOKENIZE, "evalmask tokenize --tokenizer PATH [FILE ...]", "records in, one line {\"ids\": [...]} out for each",
+     "  evalmask tokenize --tokenizer gpt2/tokenizer.json val.jsonl.zst\n"
+     "  evalmask tokenize --tokenizer base.bin --no-special - < val.jsonl\n"},
+    {"help", EM_HELP, "evalmask help [COMMAND]", "this text, or a command's", ""},
+    {"version", EM_VERSION_COMMAND, "evalmask version", "the version", ""},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+/* ---- parsing ---- */
+
+static const option *find_option(const char *name, size_t n, char letter) {
+    for (int g = 0; g < N_GROUPS; g++)
+        for (const option *o = groups[g].options; o->name; o++)
+            if (letter ? o->letter == letter : strlen(o->name) == n && !memcmp(o->name, name, n)) return o;
+    return NULL;
+}
+
+/* Levenshtein distance, for "did you mean". Names are short. */
+static int distance(const char *a, size_t n, const char *b) {
+    int row[64];
+    size_t m = strlen(b);
+    if (n > 40 || m > 40) return 99;
+    for (size_t j = 0; j <= m; j++) row[j] = (int)j;
+    for (size_t i = 1; i <= n; i++) {
+        int diagonal = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= m; j++) {
+            int up = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
+            if (up + 1 < best) best = up + 1;
+            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+            diagonal = up;
+            row[j] = best;
+        }
+    }
+    return row[m];
+}
+
+static bool unknown_option(const char *text, em_command command, em_error *err) {
+    const char *name = text + (text[0] == '-') + (text[0] == '-' && text[1] == '-'), *best = NULL;
+    size_t n = strcspn(name, "=");
+    int least = 3;
+    for (int g = 0; g < N_GROUPS; g++)
+        for (const option *o = groups[g].options; o->name; o++) {
+            int d = distance(name, n, o->name);
+            if ((o->commands & command) && d < least) least = d, best = o->name;
+        }
+    if (best) return em_fail(err, EM_USAGE, "%s: no such option; did you mean --%s? (evalmask --help lists them)", text, best);
+    return em_fail(err, EM_USAGE, "%s: no such option; evalmask --help lists them", text);
+}
+
+static const char *command_name(em_command c) {
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (commands[i].command == c) return commands[i].name;
+    return "";
+}
+
+/* --name value, --name=value, -x value, -xvalue. Returns how many words were used, 0 on error. */
+static int parse_option(char **argv, int left, em_settings *s, em_error *err) {
+    char *text = argv[0], *value = NULL;
+    bool long_form = text[1] == '-';
+    char *name = text + (long_form ? 2 : 1);
+    size_t n = strcspn(name, "=");
+    const option *o = long_form ? find_option(name, n, 0) : find_option(NULL, 0, name[0]);
+    if (!o) return unknown_option(text, s->command, err), 0;
+    if (!(o->commands & (unsigned)s->command)) {
+        const char *c = command_name(s->command);
+        em_fail(err, EM_USAGE, "--%s does not belong to evalmask%s%s", o->name, *c ? " " : "", c);
+        return 0;
+    }
+    if (long_form && name[n] == '=') value = name + n + 1;
+    if (!long_form && name[1]) value = name + 1;
+    if (!o->argument) {
+        if (value) return em_fail(err, EM_USAGE, "--%s takes no value", o->name), 0;
+        return o->set(s, NULL, err) ? 1 : 0;
+    }
+    int used = 1;
+    if (!value) {
+        if (left < 2) return em_fail(err, EM_USAGE, "--%s wants a value: --%s %s", o->name, o->name, o->argument), 0;
+        value = argv[1];
+        used = 2;
+    }
+    return o->set(s, value, err) ? used : 0;
+}
+
+static bool parse_command(int argc, char **argv, em_settings *s, int *next) {
+    s->command = EM_RUN;
+    *next = 1;
+    if (argc < 2) return s->command = EM_HELP, s->help_for = EM_RUN, true;
+    for (int i = 1; i < N_COMMANDS; i++)
+        if (!strcmp(argv[1], commands[i].name)) return s->command = commands[i].command, *next = 2, true;
+    return argv[1][0] == '-';
+}
+
+static bool parse_help(int argc, char **argv, em_settings *s, em_error *err) {
+    s->help_for = EM_RUN;
+    for (int i = 2; i < argc; i++) {
+        bool found = false;
+        if (!strcmp(argv[i], "--man")) found = s->help_as_man = true;
+        for (int c = 1; c < N_COMMANDS; c++)
+            if (!strcmp(argv[i], commands[c].name)) s->help_for = commands[c].command, found = true;
+        if (!found) return em_fail(err, EM_USAGE, "help %s: no such command; evalmask help lists them", argv[i]);
+    }
+    return true;
+}
+
+static void set_defaults(em_settings *s) {
+    em_error none = EM_ERROR_INIT;
+    if (!s->text_key) s->text_key = "text";
+    if (!s->group_by) s->group_by = "meta.pile_set_name";
+    if (!s->zstd_window) s->zstd_window = 27;
+    if (!s->n_masks) em_mask_parse("doc", &s->masks[s->n_masks++], &none);
+    if (!s->n_labels) s->labels[s->n_labels++] = em_labels_parse("unshifted", &none);
+    if (!s->n_positions) s->positions[s->n_positions++] = EM_POSITIONS_AUTO;
+    if (!s->batch) s->batch = 8;
+}
+
+static bool check_arguments(const em_settings *s, em_error *err) {
+    if (s->command == EM_CONVERT && s->n_arguments != 2)
+        return em_fail(err, EM_USAGE, "convert wants two paths: evalmask convert DIR OUT.bin");
+    if (s->command == EM_TOKENIZE && !s->tokenizer)
+        return em_fail(err, EM_USAGE, "tokenize wants --tokenizer PATH: tokenizer.json, tokenizer.model, tok512.bin or a model");
+    if (s->command & DATA_COMMANDS && s->n_arguments)
+        return em_fail(err, EM_USAGE, "%s: what is this? Data is given as --data %s, a model as --model %s",
+                       s->arguments[0], s->arguments[0], s->arguments[0]);
+    if (s->command == EM_RUN && !s->model.path)
+        return em_fail(err, EM_USAGE, "which model? Give --model PATH; evalmask --help shows examples");
+    if (s->command == EM_INSPECT && !s->model.path && !s->tokenizer)
+        return em_fail(err, EM_USAGE, "inspect wants --model PATH or --tokenizer PATH");
+    return true;
+}
+
+bool em_options_parse(int argc, char **argv, em_settings *s, em_error *err) {
+    int i;
+    *s = (em_settings){.row = -1};
+    if (!parse_command(argc, argv, s, &i))
+        return em_fail(err, EM_USAGE, "%s: no such command; evalmask --help lists them", argv[1]);
+    if (s->command == EM_HELP) return argc < 2 || parse_help(argc, argv, s, err);
+    bool options = true;
+    while (i < argc) {
+        const char *a = argv[i];
+        if (options && (!strcmp(a, "--help") || !strcmp(a, "-h"))) {
+            s->help_for = s->command;
+            s->command = EM_HELP;
+            return true;
+        }
+        if (options && !strcmp(a, "--version")) return s->command = EM_VERSION_COMMAND, true;
+        if (options && !strcmp(a, "--")) {
+            options = false;
+            i++;
+        } else if (options && a[0] == '-' && a[1]) {
+            int used = parse_option(argv + i, argc - i, s, err);
+            if (!used) return false;
+            i += used;
+        } else {
+            if (s->n_arguments == EM_MAX_LIST) return em_fail(err, EM_USAGE, "at most %d paths", EM_MAX_LIST);
+            s->arguments[s->n_arguments++] = argv[i++];
+        }
+    }
+    set_defaults(s);
+    return check_arguments(s, err);
+}
+
+/* ---- help ---- */
+
+/* Prints text in lines of at most 80 columns, indented; the first line starts at column `at`. */
+static void wrap(FILE *out, const char *text, int indent, int at) {
+    while (*text) {
+        size_t n = strcspn(text, " ");
+        if (at > indent && at + 1 + (int)n > 80) {
+            fprintf(out, "\n%*s", indent, "");
+            at = indent;
+        } else if (at > indent) {
+            fputc(' ', out);
+            at++;
+        } else if (at < indent) {
+            fprintf(out, "%*s", indent - at, "");
+            at = indent;
+        }
+        fprintf(out, "%.*s", (int)n, text);
+        at += (int)n;
+        text += n + strspn(text + n, " ");
+    }
+    fputc('\n', out);
+}
+
+static void help_option(FILE *out, const option *o) {
+    int n = fprintf(out, "  %c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? "," : " ",
+                    o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+    if (n > 26) {
+        fputc('\n', out);
+        n = 0;
+    }
+    wrap(out, o->help, 28, n);
+}
+
+void em_options_help(FILE *out, em_command command) {
+    for (int c = 0; c < N_COMMANDS; c++) {
+        if (commands[c].command != command) continue;
+        fprintf(out, "%s\n  %s\n", commands[c].usage, commands[c].summary);
+        if (*commands[c].examples) fprintf(out, "\nExamples:\n%s", commands[c].examples);
+    }
+    if (command == EM_RUN) {
+        fprintf(out, "\nCommands (evalmask help COMMAND):\n");
+        for (int c = 1; c < N_COMMANDS; c++) fprintf(out, "  %-10s %s\n", commands[c].name, commands[c].summary);
+    }
+    for (int g = 0; g < N_GROUPS; g++) {
+        bool any = false;
+        for (const option *o = groups[g].options; o->name; o++) {
+            if (!(o->commands & (unsigned)command)) continue;
+            if (!any) fprintf(out, "\n%s:\n", groups[g].title);
+            any = true;
+            help_option(out, o);
+        }
+    }
+    if (command == EM_RUN)
+        fprintf(out, "\nThe report goes to stdout as Markdown, notes and progress to stderr. Exit codes:\n"
+                     "0 fine, 1 a check failed, 2 usage, 3 bad input, 4 the machine, 130 interrupted.\n");
+}
+
+static void man_text(FILE *out, const char *text) {
+    if (*text == '.' || *text == '\'') fputs("\\&", out);
+    for (; *text; text++) {
+        if (*text == '\\') fputs("\\e", out);
+        else if (*text == '-') fputs("\\-", out);
+        else fputc(*text, out);
+        if (*text == '\n' && (text[1] == '.' || text[1] == '\'')) fputs("\\&", out);
+    }
+}
+
+void em_options_man(FILE *out) {
+    fprintf(out, ".TH EVALMASK 1 \"\" \"evalmask %s\" \"User Commands\"\n.SH NAME\n"
+                 "evalmask \\- a language model's loss on data, and exactly what was measured\n.SH SYNOPSIS\n", EM_VERSION);
+    for (int c = 0; c < N_COMMANDS; c++) {
+        man_text(out, commands[c].usage);
+        fputs("\n.br\n", out);
+    }
+    fputs(".SH DESCRIPTION\nevalmask packs documents into rows as training does, runs a checkpoint over them under attention "
+          "masks and label schemes that are stated, and reports the loss with the protocol that produced it.\n", out);
+    fputs(".SH COMMANDS\n", out);
+    for (int c = 0; c < N_COMMANDS; c++) {
+        fprintf(out, ".TP\n.B evalmask%s%s\n", *commands[c].name ? " " : "", commands[c].name);
+        man_text(out, commands[c].summary);
+        fputs("\n", out);
+    }
+    for (int g = 0; g < N_GROUPS; g++) {
+        fprintf(out, ".SH OPTIONS: ");
+        for (const char *t = groups[g].title; *t; t++) fputc(toupper((unsigned char)*t), out);
+        fputs("\n", out);
+        for (const option *o = groups[g].options; o->name; o++) {
+            fprintf(out, ".TP\n.B ");
+            if (o->letter) fprintf(out, "\\-%c, ", o->letter);
+            fprintf(out, "\\-\\-");
+            man_text(out, o->name);
+            if (o->argument) fprintf(out, " \\fI%s\\fR", o->argument);
+            fputs("\n", out);
+            man_text(out, o->help);
+            fputs("\n", out);
+        }
+    }
+    fputs(".SH EXAMPLES\n.nf\n", out);
+    for (int c = 0; c < N_COMMANDS; c++) man_text(out, commands[c].examples);
+    fputs(".fi\n.SH EXIT STATUS\n0 fine; 1 a check failed; 2 usage; 3 bad input; 4 the machine (memory, disk); "
+          "130 interrupted.\n", out);
+}

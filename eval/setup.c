@@ -1,0 +1,311 @@
+#include "eval/setup.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/buffer.h"
+#include "common/size.h"
+
+/* ---- the tokenizer ---- */
+
+typedef struct tokenizer_files {
+    em_bundle *bundle;          /* owns the bytes below, or NULL */
+    em_buffer model, config;    /* own the bytes below where there is no bundle */
+    const void *data, *config_data;
+    size_t size, config_size;
+} tokenizer_files;
+
+static void files_free(tokenizer_files *f) {
+    em_bundle_close(f->bundle);
+    em_buffer_free(&f->model);
+    em_buffer_free(&f->config);
+}
+
+/* Whole file into b. A file that is not there is no error if optional: *found says. */
+static bool read_file(const char *path, bool optional, bool *found, em_buffer *b, em_error *err) {
+    FILE *f = fopen(path, "rb");
+    *found = f != NULL;
+    if (!f) return optional && errno == ENOENT ? true : em_fail_at(err, EM_INPUT, path, 0, -1, "%s", strerror(errno));
+    char part[1 << 16];
+    size_t n;
+    bool good = true;
+    while (good && (n = fread(part, 1, sizeof part, f)) > 0) good = em_buffer_append(b, part, n, err);
+    if (good && ferror(f)) good = em_fail_at(err, EM_INPUT, path, 0, -1, "cannot be read: %s", strerror(errno));
+    fclose(f);
+    return good;
+}
+
+static bool read_directory(const char *path, em_setup *s, tokenizer_files *f, em_error *err) {
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model"};
+    char name[4096];
+    bool found = false;
+    for (int i = 0; i < 2 && !found; i++) {
+        snprintf(name, sizeof name, "%s/%s", path, names[i]);
+        if (!read_file(name, true, &found, &f->model, err)) return false;
+    }
+    if (!found) return em_fail_at(err, EM_INPUT, path, 0, -1, "holds neither tokenizer.json nor tokenizer.model");
+    snprintf(s->tokenizer_source, sizeof s->tokenizer_source, "%s", name);
+    snprintf(name, sizeof name, "%s/tokenizer_config.json", path);
+    return read_file(name, true, &found, &f->config, err);
+}
+
+/* A safetensors file (our .bin) starts with its header's length and then "{". */
+static bool looks_like_bundle(const char *path, int64_t size) {
+    unsigned char head[9];
+    uint64_t length = 0;
+    FILE *f = fopen(path, "rb");
+    size_t n = f ? fread(head, 1, sizeof head, f) : 0;
+    if (f) fclose(f);
+    for (int i = 7; i >= 0 && n == sizeof head; i--) length = length << 8 | head[i];
+    return n == sizeof head && head[8] == '{' && length >= 2 && length <= (uint64_t)size - 8;
+}
+
+static bool read_bundle(const char *path, em_setup *s, tokenizer_files *f, em_error *err) {
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model"};
+    f->bundle = em_bundle_open(path, err);
+    if (!f->bundle) return false;
+    for (int i = 0; i < 2; i++)
+        if (em_bundle_file(f->bundle, names[i], &f->data, &f->size)) {
+            if (!em_bundle_file(f->bundle, "tokenizer_config.json", &f->config_data, &f->config_size)) f->config_data = NULL;
+            snprintf(s->tokenizer_source, sizeof s->tokenizer_source, "%s in %s", names[i], path);
+            return true;
+        }
+    return em_fail_at(err, EM_INPUT, path, 0, -1, "holds no tokenizer; give one with --tokenizer PATH");
+}
+
+static bool read_tokenizer(const char *path, em_setup *s, tokenizer_files *f, em_error *err) {
+    struct stat st;
+    if (stat(path, &st)) return em_fail_at(err, EM_INPUT, path, 0, -1, "%s", strerror(errno));
+    if (!S_ISDIR(st.st_mode) && looks_like_bundle(path, st.st_size)) return read_bundle(path, s, f, err);
+    bool found;
+    snprintf(s->tokenizer_source, sizeof s->tokenizer_source, "%s", path);
+    if (!(S_ISDIR(st.st_mode) ? read_directory(path, s, f, err) : read_file(path, false, &found, &f->model, err))) return false;
+    f->data = f->model.data;
+    f->size = f->model.length;
+    f->config_data = f->config.data;
+    f->config_size = f->config.length;
+    return true;
+}
+
+static bool model_tokenizer(em_setup *s, tokenizer_files *f, em_error *err) {
+    const char *name, *path = em_bundle_path(em_model_bundle(s->model));
+    if (!em_model_tokenizer(s->model, &name, &f->data, &f->size, &f->config_data, &f->config_size))
+        return em_fail_at(err, EM_INPUT, path, 0, -1, "has no tokenizer (tokenizer.json or tokenizer.model); give one with --tokenizer PATH");
+    snprintf(s->tokenizer_source, sizeof s->tokenizer_source, "%s", name);
+    return true;
+}
+
+/* ---- EOS and BOS ---- */
+
+static bool describe_special(em_setup *s, em_special *out, int32_t id, const char *origin) {
+    out->id = id;
+    snprintf(out->origin, sizeof out->origin, "%s", origin);
+    if (id >= 0) em_tokenizer_text(s->tokenizer, id, out->text, sizeof out->text);
+    return true;
+}
+
+/* --eos / --bos: an id, a token of the vocabulary, or none. */
+static bool special_option(em_setup *s, const char *option, const char *value, em_special *out, em_error *err) {
+    if (!strcmp(value, "none")) return describe_special(s, out, -1, option);
+    int32_t id = em_tokenizer_id(s->tokenizer, value);
+    char *end;
+    if (id < 0) {
+        long long number = strtoll(value, &end, 10);
+        if (*value < '0' || *value > '9' || *end)
+            return em_fail(err, EM_USAGE, "%s %s: no such token in the tokenizer; give an id, a token, or none", option, value);
+        if (number >= em_tokenizer_size(s->tokenizer))
+            return em_fail(err, EM_USAGE, "%s %s: the tokenizer's ids end at %d", option, value, em_tokenizer_size(s->tokenizer) - 1);
+        id = (int32_t)number;
+    }
+    return describe_special(s, out, id, option);
+}
+
+/* eos_token of tokenizer_config.json (a string, or an object with "content"), or -1. */
+static int32_t configured_eos(const em_setup *s, const tokenizer_files *f) {
+    if (!f->config_data) return -1;
+    json_t *root = json_loadb(f->config_data, f->config_size, 0, NULL), *eos = json_object_get(root, "eos_token");
+    if (json_is_object(eos)) eos = json_object_get(eos, "content");
+    int32_t id = json_is_string(eos) ? em_tokenizer_id(s->tokenizer, json_string_value(eos)) : -1;
+    json_decref(root);
+    return id;
+}
+
+static bool resolve_eos(em_setup *s, const em_settings *settings, const tokenizer_files *f, em_error *err) {
+    s->eos.id = -1;
+    if (settings->eos) return special_option(s, "--eos", settings->eos, &s->eos, err);
+    int32_t configured = configured_eos(s, f);
+    if (configured >= 0) return describe_special(s, &s->eos, configured, "tokenizer_config.json");
+    const em_model_spec *spec = s->model ? em_model_spec_of(s->model) : NULL;
+    if (spec && spec->eos >= 0) {
+        snprintf(s->eos.note, sizeof s->eos.note, "%s", spec->eos_note);
+        if (spec->eos >= em_tokenizer_size(s->tokenizer))
+            return em_fail_at(err, EM_INPUT, spec->eos_origin, 0, -1, "eos_token_id %d is outside the tokenizer's %d ids; say --eos ID, TOKEN or none",
+                              spec->eos, em_tokenizer_size(s->tokenizer));
+        return describe_special(s, &s->eos, spec->eos, spec->eos_origin);
+    }
+    if (em_tokenizer_eos(s->tokenizer) >= 0)
+        return describe_special(s, &s->eos, em_tokenizer_eos(s->tokenizer), "the tokenizer");
+    if (settings->command == EM_TOKENIZE) return true;
+    return em_fail(err, EM_INPUT, "no EOS: neither tokenizer_config.json, config.json, generation_config.json nor the tokenizer names one; "
+                   "say --eos ID, TOKEN or none");
+}
+
+static bool push(int32_t *list, int *n, int32_t id, em_error *err) {
+    if (*n == EM_MAX_AROUND) return em_fail(err, EM_INPUT, "the tokenizer adds more than %d tokens around a text", EM_MAX_AROUND);
+    list[(*n)++] = id;
+    return true;
+}
+
+/* Before the text: the tokenizer's own prefix, or --bos. After it: the tokenizer's own suffix and
+ * EOS, which is not added twice. */
+static bool resolve_around(em_setup *s, const em_settings *settings, em_error *err) {
+    size_t n, m;
+    const int32_t *prefix = em_tokenizer_prefix(s->tokenizer, &n), *suffix = em_tokenizer_suffix(s->tokenizer, &m);
+    s->bos.id = -1;
+    if (settings->bos && strcmp(settings->bos, "auto")) {
+        if (!special_option(s, "--bos", settings->bos, &s->bos, err)) return false;
+        if (s->bos.id >= 0 && !push(s->before, &s->n_before, s->bos.id, err)) return false;
+    } else {
+        for (size_t i = 0; i < n; i++)
+            if (!push(s->before, &s->n_before, prefix[i], err)) return false;
+        if (n) describe_special(s, &s->bos, prefix[0], "the tokenizer");
+    }
+    bool none = settings->eos && s->eos.id < 0;
+    for (size_t i = 0; i < m && !none; i++)
+        if (!push(s->after, &s->n_after, suffix[i], err)) return false;
+    if (s->eos.id < 0 || (s->n_after && s->after[s->n_after - 1] == s->eos.id)) return true;
+    return push(s->after, &s->n_after, s->eos.id, err);
+}
+
+static bool open_tokenizer(em_setup *s, const em_settings *settings, em_error *err) {
+    tokenizer_files f = {0};
+    bool good = settings->tokenizer ? read_tokenizer(settings->tokenizer, s, &f, err) : model_tokenizer(s, &f, err);
+    if (good) {
+        s->tokenizer = em_tokenizer_open(s->tokenizer_source, f.data, f.size, f.config_data, f.config_size, err);
+        good = s->tokenizer && resolve_eos(s, settings, &f, err) && resolve_around(s, settings, err);
+    }
+    files_free(&f);
+    return good;
+}
+
+static bool check_vocabulary(const em_setup *s, em_error *err) {
+    int32_t ids = em_tokenizer_size(s->tokenizer);
+    int vocab = em_model_spec_of(s->model)->vocab;
+    if (ids <= vocab) return true;
+    return em_fail_at(err, EM_INPUT, s->tokenizer_source, 0, -1,
+                      "the tokenizer has ids up to %d, the model's embedding only %d rows: they do not belong together "
+                      "(--tokenizer PATH gives another)", ids - 1, vocab);
+}
+
+/* ---- rows ---- */
+
+static bool resolve_row_tokens(em_setup *s, const em_settings *settings, em_error *err) {
+    const em_model_spec *spec = s->model ? em_model_spec_of(s->model) : NULL;
+    int64_t limit = spec ? spec->max_positions : 0;
+    s->row_tokens = settings->row_tokens ? settings->row_tokens : 1024;
+    if (limit <= 0 || s->row_tokens <= limit) return true;
+    if (!settings->row_tokens) {
+        s->row_tokens = (int32_t)limit;
+        snprintf(s->row_tokens_note, sizeof s->row_tokens_note, "T = %d, the model's limit, instead of 1024", s->row_tokens);
+        return true;
+    }
+    if (spec->learned_positions)
+        return em_fail(err, EM_INPUT, "-T %d: the model has learned positions for %lld tokens only; say -T %lld or less",
+                       s->row_tokens, (long long)limit, (long long)limit);
+    snprintf(s->row_tokens_note, sizeof s->row_tokens_note, "T = %d is beyond the %lld positions that the model's config names",
+             s->row_tokens, (long long)limit);
+    return true;
+}
+
+/* ---- data sets ---- */
+
+const char *em_shared_file(const char *name, char *out, size_t n) {
+    char program[2048];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = 0;
+    char *slash = strrchr(program, '/');
+    if (slash) {
+        *slash = 0;
+        snprintf(out, n, "%s/../share/evalmask/%s", program, name);
+        if (access(out, R_OK) == 0) return out;
+    }
+    snprintf(out, n, "%s/%s", EM_SOURCE_DATA, name);     /* run from the build folder */
+    return access(out, R_OK) == 0 ? out : NULL;
+}
+
+/* --data without a name makes one stream together; each name is a data set of its own. */
+static bool add_data(em_setup *s, const em_named_path *p, em_error *err) {
+    em_dataset *d = NULL;
+    const char *name = p->name ? p->name : "";
+    for (int i = 0; i < s->n_datasets; i++)
+        if (!strcmp(s->datasets[i].name, name)) d = &s->datasets[i];
+    if (!d) {
+        d = &s->datasets[s->n_datasets++];
+        d->name = name;
+    }
+    if (d->n_paths == EM_MAX_LIST) return em_fail(err, EM_USAGE, "--data: at most %d paths", EM_MAX_LIST);
+    d->paths[d->n_paths++] = p->path;
+    return true;
+}
+
+static bool resolve_data(em_setup *s, const em_settings *settings, em_error *err) {
+    static char sample[4096];
+    for (int i = 0; i < settings->n_data; i++)
+        if (!add_data(s, &settings->data[i], err)) return false;
+    if (s->n_datasets > 1 && !*s->datasets[0].name)
+        return em_fail(err, EM_USAGE, "--data %s: with several data sets each wants a name, --data NAME=%s",
+                       s->datasets[0].paths[0], s->datasets[0].paths[0]);
+    for (int i = 1; i < s->n_datasets; i++)
+        if (!*s->datasets[i].name)
+            return em_fail(err, EM_USAGE, "--data %s: with several data sets each wants a name, --data NAME=%s",
+                           s->datasets[i].paths[0], s->datasets[i].paths[0]);
+    if (settings->n_data) return true;
+    if (!em_shared_file("sample.jsonl.zst", sample, sizeof sample))
+        return em_fail(err, EM_USAGE, "no --data, and the bundled sample is not installed; say --data PATH");
+    s->bundled_sample = true;
+    return add_data(s, &(em_named_path){NULL, sample}, err);
+}
+
+/* ---- together ---- */
+
+bool em_setup_open(em_setup *s, const em_settings *settings, em_error *err) {
+    *s = (em_setup){0};
+    s->threads = settings->threads ? settings->threads : omp_get_num_procs();
+    if (settings->model.path && !(s->model = em_model_open(settings->model.path, err))) goto fail;
+    if (!open_tokenizer(s, settings, err)) goto fail;
+    if (s->model && !check_vocabulary(s, err)) goto fail;
+    if (!resolve_row_tokens(s, settings, err)) goto fail;
+    if (settings->command != EM_TOKENIZE && !resolve_data(s, settings, err)) goto fail;
+    return true;
+fail:
+    em_setup_close(s);
+    return false;
+}
+
+void em_setup_close(em_setup *s) {
+    em_tokenizer_close(s->tokenizer);
+    em_model_close(s->model);
+    *s = (em_setup){0};
+}
+
+em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const em_dataset *d, em_error *err) {
+    em_loader_options o = {
+        .paths = d->paths, .n_paths = d->n_paths,
+        .keys = {.text = settings->text_key, .group = settings->group_by},
+        .subsets = settings->subsets, .n_subsets = settings->n_subsets,
+        .max_docs = settings->max_docs, .skip_bad_records = settings->skip_bad_records,
+        .source = {.max_window_log = settings->zstd_window},
+        .workers = s->threads, .tokenizer = s->tokenizer,
+        .before = s->before, .n_before = s->n_before, .after = s->after, .n_after = s->n_after};
+    return em_loader_open(&o, err);
+}
+
+const char *em_setup_model_name(const em_setup *s, const em_settings *settings) {
+    return settings->model.name ? settings->model.name : em_bundle_name(em_model_bundle(s->model));
+}
