@@ -1,0 +1,165 @@
+#include "eval/passes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/size.h"
+
+struct em_passes {
+    const em_settings *settings;
+    int combinations;               /* masks x schemes x positions */
+
+    em_fed_row **rows;
+    int *pass_of;                   /* [rows, combinations]: index of the pass, -1: none */
+    size_t n_rows, rows_capacity, pass_of_capacity;
+
+    int64_t *start;                 /* [passes], into the token arrays */
+    int32_t *length;
+    size_t n_passes, start_capacity, length_capacity;
+
+    int32_t *ids, *positions, *lo, *hi, *labels, *argmax;   /* [tokens] (labels: [tokens, schemes]) */
+    double *nll;                                            /* [tokens, schemes] */
+    size_t n_tokens, ids_capacity, positions_capacity, lo_capacity, hi_capacity, labels_capacity, argmax_capacity, nll_capacity;
+    int64_t padded;
+};
+
+em_passes *em_passes_new(const em_settings *settings, em_error *err) {
+    em_passes *p = em_alloc(1, sizeof *p, "forward passes", err);
+    if (!p) return NULL;
+    p->settings = settings;
+    p->combinations = settings->n_masks * settings->n_labels * settings->n_positions;
+    return p;
+}
+
+void em_passes_clear(em_passes *p) {
+    for (size_t i = 0; i < p->n_rows; i++) em_fed_row_free(p->rows[i]);
+    p->n_rows = p->n_passes = p->n_tokens = 0;
+    p->padded = 0;
+}
+
+void em_passes_free(em_passes *p) {
+    if (!p) return;
+    em_passes_clear(p);
+    free(p->rows);
+    free(p->pass_of);
+    free(p->start);
+    free(p->length);
+    free(p->ids);
+    free(p->positions);
+    free(p->lo);
+    free(p->hi);
+    free(p->labels);
+    free(p->argmax);
+    free(p->nll);
+    free(p);
+}
+
+int64_t em_passes_padded(const em_passes *p) { return p->padded; }
+int em_passes_rows(const em_passes *p) { return (int)p->n_rows; }
+const em_fed_row *em_passes_row(const em_passes *p, int row) { return p->rows[row]; }
+
+static int combination(const em_passes *p, int mask, int scheme, int positions) {
+    return (mask * p->settings->n_labels + scheme) * p->settings->n_positions + positions;
+}
+
+static bool reserve_tokens(em_passes *p, size_t more, em_error *err) {
+    static const char what[] = "forward passes";
+    size_t n = p->n_tokens + more, columns = n * (size_t)p->settings->n_labels;
+    return em_grow(&p->ids, &p->ids_capacity, n, sizeof *p->ids, what, err) &&
+           em_grow(&p->positions, &p->positions_capacity, n, sizeof *p->positions, what, err) &&
+           em_grow(&p->lo, &p->lo_capacity, n, sizeof *p->lo, what, err) &&
+           em_grow(&p->hi, &p->hi_capacity, n, sizeof *p->hi, what, err) &&
+           em_grow(&p->argmax, &p->argmax_capacity, n, sizeof *p->argmax, what, err) &&
+           em_grow(&p->labels, &p->labels_capacity, columns, sizeof *p->labels, what, err) &&
+           em_grow(&p->nll, &p->nll_capacity, columns, sizeof *p->nll, what, err) &&
+           em_grow(&p->start, &p->start_capacity, p->n_passes + 1, sizeof *p->start, what, err) &&
+           em_grow(&p->length, &p->length_capacity, p->n_passes + 1, sizeof *p->length, what, err);
+}
+
+/* The pass whose intervals and positions were just written behind the last one: an earlier one
+ * of this row that is the same, or a new one. */
+static int settle_pass(em_passes *p, size_t first_pass, int32_t inputs, const em_row *row) {
+    size_t at = p->n_tokens, bytes = (size_t)inputs * sizeof *p->lo;
+    for (size_t i = first_pass; i < p->n_passes; i++) {
+        size_t old = (size_t)p->start[i];
+        if (p->length[i] == inputs && !memcmp(p->lo + old, p->lo + at, bytes) && !memcmp(p->hi + old, p->hi + at, bytes) &&
+            !memcmp(p->positions + old, p->positions + at, bytes))
+            return (int)i;
+    }
+    memcpy(p->ids + at, row->ids, bytes);
+    size_t columns = (size_t)p->settings->n_labels;
+    for (size_t i = 0; i < (size_t)inputs * columns; i++) p->labels[at * columns + i] = -1;
+    p->start[p->n_passes] = (int64_t)at;
+    p->length[p->n_passes] = inputs;
+    p->n_tokens += (size_t)inputs;
+    p->padded += em_network_padded(inputs);
+    return (int)p->n_passes++;
+}
+
+static void fill_labels(em_passes *p, int pass, int scheme, const em_fed_row *f) {
+    const em_row *row = f->row;
+    int offset = p->settings->labels[scheme]->offset, columns = p->settings->n_labels;
+    bool drop = p->settings->boundary == EM_BOUNDARY_DROP;
+    int32_t *labels = p->labels + (size_t)p->start[pass] * (size_t)columns;
+    for (int32_t i = f->reading[scheme].from; i < f->reading[scheme].to; i++) {
+        if (drop && em_row_segment(row, i) != em_row_segment(row, i + offset)) continue;
+        labels[(size_t)i * (size_t)columns + (size_t)scheme] = row->ids[i + offset];
+    }
+}
+
+bool em_passes_add(em_passes *p, em_fed_row *f, em_error *err) {
+    const em_settings *s = p->settings;
+    size_t cells = (p->n_rows + 1) * (size_t)p->combinations, first_pass = p->n_passes;
+    if (!em_grow(&p->rows, &p->rows_capacity, p->n_rows + 1, sizeof *p->rows, "rows", err) ||
+        !em_grow(&p->pass_of, &p->pass_of_capacity, cells, sizeof *p->pass_of, "rows", err)) {
+        em_fed_row_free(f);
+        return false;
+    }
+    int *pass_of = p->pass_of + p->n_rows * (size_t)p->combinations;
+    p->rows[p->n_rows++] = f;
+    for (int l = 0; l < s->n_labels; l++)
+        for (int m = 0; m < s->n_masks; m++)
+            for (int q = 0; q < s->n_positions; q++) {
+                int32_t inputs = f->reading[l].inputs;
+                int *pass = &pass_of[combination(p, m, l, q)];
+                *pass = -1;
+                if (inputs < 1 || f->dropped[l] || f->reading[l].from >= f->reading[l].to) continue;
+                if (!reserve_tokens(p, (size_t)inputs, err)) return false;
+                em_mask_intervals(&s->masks[m], f->row, inputs, p->lo + p->n_tokens, p->hi + p->n_tokens);
+                em_positions_fill(em_positions_resolve(s->positions[q], &s->masks[m]), f->row, inputs, p->positions + p->n_tokens);
+                *pass = settle_pass(p, first_pass, inputs, f->row);
+                fill_labels(p, *pass, l, f);
+            }
+    return true;
+}
+
+static bool run_batch(em_passes *p, em_network *network, size_t first, size_t n, em_error *err) {
+    size_t columns = (size_t)p->settings->n_labels;
+    em_row_batch batch = {.n_rows = (int)n, .start = p->start + first, .length = p->length + first, .ids = p->ids,
+                          .positions = p->positions, .lo = p->lo, .hi = p->hi};
+    em_score_request request = {.n_labels = (int)columns, .labels = p->labels};
+    em_scores scores = {.nll = p->nll, .argmax = p->argmax};
+    return em_network_score(network, &batch, &request, &scores, err);
+}
+
+bool em_passes_run(em_passes *p, em_network *network, em_error *err) {
+    int64_t capacity = em_network_capacity(network);
+    for (size_t first = 0, n; first < p->n_passes; first += n) {
+        int64_t tokens = em_network_padded(p->length[first]);
+        for (n = 1; first + n < p->n_passes; n++) {
+            int64_t more = em_network_padded(p->length[first + n]);
+            if (tokens + more > capacity) break;
+            tokens += more;
+        }
+        if (!run_batch(p, network, first, n, err)) return false;
+    }
+    return true;
+}
+
+em_pass_view em_passes_view(const em_passes *p, int row, int mask, int scheme, int positions) {
+    int pass = p->pass_of[(size_t)row * (size_t)p->combinations + (size_t)combination(p, mask, scheme, positions)];
+    if (pass < 0) return (em_pass_view){0};
+    size_t at = (size_t)p->start[pass], columns = (size_t)p->settings->n_labels;
+    return (em_pass_view){.inputs = p->length[pass], .lo = p->lo + at, .hi = p->hi + at, .positions = p->positions + at,
+                          .nll = p->nll + at * columns + (size_t)scheme, .argmax = p->argmax + at, .stride = (int)columns};
+}
