@@ -1,5 +1,6 @@
 #include "common/buffer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,4 +52,42 @@ void em_buffer_printf(em_buffer *b, const char *format, ...) {
     vsnprintf(b->data + b->length, (size_t)n + 1, format, again);
     va_end(again);
     b->length += (size_t)n;
+}
+
+void em_buffer_double(em_buffer *b, double x) {
+    char text[40] = "null";
+    for (int digits = 15; isfinite(x) && digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtod(text, NULL) == x) break;
+    }
+    em_buffer_puts(b, text);
+}
+
+/* Bytes of the UTF-8 character at s (n left), or 0 where there is none. */
+static size_t character(const unsigned char *s, size_t n) {
+    unsigned char c = s[0];
+    if (c < 0x80) return 1;
+    size_t length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+    if (c < 0xc2 || c > 0xf4 || n < length) return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    if ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) || (c == 0xf0 && s[1] < 0x90) || (c == 0xf4 && s[1] > 0x8f))
+        return 0;
+    return length;
+}
+
+void em_buffer_json(em_buffer *b, const char *s, size_t n) {
+    static const char letters[] = "\bb\tt\nn\ff\rr\"\"\\\\";
+    em_buffer_puts(b, "\"");
+    for (size_t i = 0, length; i < n; i += length ? length : 1) {
+        unsigned char c = (unsigned char)s[i];
+        length = character((const unsigned char *)s + i, n - i);
+        const char *letter = c ? strchr(letters, c) : NULL;
+        while (letter && (letter - letters) % 2) letter = strchr(letter + 1, c);
+        if (!length) em_buffer_puts(b, "\xef\xbf\xbd");
+        else if (letter) em_buffer_printf(b, "\\%c", letter[1]);
+        else if (c < 0x20 || c == 0x7f) em_buffer_printf(b, "\\u%04x", c);
+        else if (!em_buffer_append(b, s + i, length, NULL)) out_of_memory();
+    }
+    em_buffer_puts(b, "\"");
 }

@@ -20,5 +20,9 @@ bool em_buffer_append(em_buffer *b, const void *data, size_t n, em_error *err);
  * on stderr (a report that cannot be held has no better way out). */
 void em_buffer_puts(em_buffer *b, const char *s);
 void em_buffer_printf(em_buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Shortest decimal that reads back as the same double; "null" where x is not finite. */
+void em_buffer_double(em_buffer *b, double x);
+/* A JSON string with its quotes; s is UTF-8 (bytes that are not become U+FFFD), may hold NULs. */
+void em_buffer_json(em_buffer *b, const char *s, size_t n);
 
 #endif

@@ -15,11 +15,18 @@ static void *grown(void *p, int n, size_t size) {
     exit(EM_MACHINE);
 }
 
+static char *formatted(const char *format, va_list args) {
+    char *text;
+    if (vasprintf(&text, format, args) >= 0) return text;
+    text = grown(NULL, 0, 1);
+    *text = 0;
+    return text;
+}
+
 void em_results_note(em_results *r, const char *format, ...) {
-    char *text = NULL;
     va_list args;
     va_start(args, format);
-    if (vasprintf(&text, format, args) < 0) text = grown(NULL, 0, 1), *text = 0;
+    char *text = formatted(format, args);
     va_end(args);
     r->notes = grown(r->notes, r->n_notes, sizeof *r->notes);
     r->notes[r->n_notes++] = text;
@@ -31,7 +38,7 @@ void em_results_protocol(em_results *r, const char *key, const char *format, ...
     snprintf(line->key, sizeof line->key, "%s", key);
     va_list args;
     va_start(args, format);
-    vsnprintf(line->value, sizeof line->value, format, args);
+    line->value = formatted(format, args);
     va_end(args);
 }
 
@@ -46,6 +53,7 @@ void em_results_free(em_results *r) {
         free(r->results[i].by_position);
     }
     for (int i = 0; i < r->n_notes; i++) free(r->notes[i]);
+    for (int i = 0; i < r->n_protocol; i++) free(r->protocol[i].value);
     free(r->notes);
     free(r->protocol);
     free(r->data_sets);

@@ -60,7 +60,7 @@ typedef struct em_mean {
     double macro, micro;        /* mean of the losses; mean over all predictions */
 } em_mean;
 
-typedef struct em_key_value { char key[32]; char value[256]; } em_key_value;
+typedef struct em_key_value { char key[32]; char *value; } em_key_value;
 
 typedef struct em_results {
     bool partial;               /* interrupted */

@@ -54,7 +54,7 @@ em_statistics *em_statistics_new(bool groups_are_rows, em_error *err) {
     s->document.document = -1;
     s->data = XXH3_createState();
     if (!s->data) {
-        em_fail_memory(err, sizeof(XXH3_state_t), "statistics");
+        em_fail_memory(err, 576, "statistics");
         em_statistics_free(s);
         return NULL;
     }
@@ -205,8 +205,10 @@ void em_statistics_end_batch(em_statistics *s) {
     s->batch_predictions = 0;
 }
 
-const em_document_sum *em_statistics_documents(em_statistics *s, int *n) {
-    *n = (int)s->n_over;
+const em_document_sum *em_statistics_documents(em_statistics *s, int64_t before, size_t *n, em_error *err) {
+    if (s->document.document < before && !close_document(s, err)) return NULL;
+    if (!em_grow(&s->over, &s->over_capacity, 1, sizeof *s->over, "documents", err)) return NULL;
+    *n = s->n_over;
     return s->over;
 }
 

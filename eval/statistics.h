@@ -36,8 +36,9 @@ bool em_statistics_add(em_statistics *s, const em_prediction *p, em_error *err);
 bool em_statistics_end_row(em_statistics *s, em_error *err);
 void em_statistics_end_batch(em_statistics *s);
 
-/* Documents that are over since the last call, in order; valid until the next add. */
-const em_document_sum *em_statistics_documents(em_statistics *s, int *n);
+/* Documents that are over and were not taken yet, in order; valid until the next add. No prediction
+ * of a document below `before` will come any more. NULL with err where memory is out. */
+const em_document_sum *em_statistics_documents(em_statistics *s, int64_t before, size_t *n, em_error *err);
 void em_statistics_documents_taken(em_statistics *s);
 
 double em_statistics_running_loss(const em_statistics *s);

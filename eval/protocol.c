@@ -1,0 +1,108 @@
+#include "eval/protocol.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "common/buffer.h"
+#include "common/hash.h"
+
+static const char *window_name(em_window_mode w) { return w == EM_WINDOW_NEXT ? "next" : "inside"; }
+static const char *boundary_name(em_boundary b) { return b == EM_BOUNDARY_KEEP ? "keep" : "drop"; }
+static const char *tail_name(em_tail t) { return t == EM_TAIL_PAD ? "pad" : "drop"; }
+static const char *pack_name(em_pack_mode p) { return p == EM_PACK_STREAM ? "stream" : "none"; }
+static const char *positions_name(em_positions p) { return p == EM_POSITIONS_RESET ? "reset" : "continuous"; }
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void special_line(em_results *r, const char *key, const em_special *s) {
+    if (s->id < 0) em_results_protocol(r, key, "none%s%s", *s->origin ? ", by " : "", s->origin);
+    else em_results_protocol(r, key, "%d %s, by %s", s->id, s->text, s->origin);
+}
+
+static void subsets_line(em_results *r, const em_settings *settings) {
+    em_buffer names = {0};
+    for (int i = 0; i < settings->n_subsets; i++) em_buffer_printf(&names, "%s%s", i ? ", " : "", settings->subsets[i]);
+    em_results_protocol(r, "subset", "%s", names.data);
+    em_buffer_free(&names);
+}
+
+void em_protocol_shared(em_results *r, const em_settings *settings, const em_setup *setup, const em_backend *backend) {
+    em_results_protocol(r, "tokenizer", "%s, %s", em_tokenizer_describe(setup->tokenizer), base_name(setup->tokenizer_source));
+    special_line(r, "bos", &setup->bos);
+    special_line(r, "eos", &setup->eos);
+    em_results_protocol(r, "seq_len", "%d", setup->row_tokens);
+    em_results_protocol(r, "batch", "%d", settings->batch);
+    em_results_protocol(r, "pack", "%s", pack_name(settings->pack));
+    em_results_protocol(r, "window", "%s", window_name(settings->window));
+    em_results_protocol(r, "boundary", "%s", boundary_name(settings->boundary));
+    em_results_protocol(r, "tail", "%s", tail_name(settings->tail));
+    em_results_protocol(r, "text_key", "%s", settings->text_key);
+    em_results_protocol(r, "group_by", "%s", settings->group_by);
+    if (settings->n_subsets) subsets_line(r, settings);
+    if (settings->max_docs) em_results_protocol(r, "max_docs", "%lld", (long long)settings->max_docs);
+    if (settings->max_tokens) em_results_protocol(r, "max_tokens", "%lld", (long long)settings->max_tokens);
+    if (settings->skip_bad_records) em_results_protocol(r, "skip_bad_records", "yes");
+    em_results_protocol(r, "device", "%s, %s", backend->name, backend->isa);
+}
+
+/* Sorted key=value lines; a choice that cannot move this result's figures is not among them. */
+static void fingerprint(em_result *out, const em_settings *s, const em_label_scheme *labels) {
+    em_buffer b = {0};
+    if (s->tail == EM_TAIL_DROP) em_buffer_printf(&b, "batch=%d\n", s->batch);
+    em_buffer_printf(&b, "boundary=%s\ncompute_dtype=%s\nlabels=%s\nlogit_dtype=%s\nmask=%s\npack=%s\npositions=%s\nseq_len=%d\ntail=%s\n",
+                     boundary_name(s->boundary), out->compute_dtype, out->labels, out->logit_dtype, out->mask,
+                     pack_name(s->pack), out->positions, out->seq_len, tail_name(s->tail));
+    if (labels->caller_shifts) em_buffer_printf(&b, "window=%s\n", window_name(s->window));
+    em_hash_hex(XXH3_128bits(b.data, b.length), out->fingerprints.protocol);
+    em_buffer_free(&b);
+}
+
+void em_protocol_result(em_result *out, const em_settings *settings, const em_setup *setup, const em_backend *backend,
+                        const em_mask *mask, const em_label_scheme *labels, em_positions resolved) {
+    snprintf(out->model, sizeof out->model, "%s", em_setup_model_name(setup, settings));
+    snprintf(out->mask, sizeof out->mask, "%s", mask->name);
+    snprintf(out->labels, sizeof out->labels, "%s", labels->name);
+    snprintf(out->positions, sizeof out->positions, "%s", positions_name(resolved));
+    snprintf(out->offset_words, sizeof out->offset_words, "%s", labels->words);
+    out->offset = labels->offset;
+    out->seq_len = setup->row_tokens;
+    out->batch = settings->batch;
+    snprintf(out->weight_dtype, sizeof out->weight_dtype, "%s", em_dtype_name(em_model_spec_of(setup->model)->weight_dtype));
+    snprintf(out->compute_dtype, sizeof out->compute_dtype, "%s", em_dtype_name(backend->options.compute));
+    snprintf(out->logit_dtype, sizeof out->logit_dtype, "f32");
+    fingerprint(out, settings, labels);
+}
+
+static void result_notes(em_results *r, const em_result *x) {
+    double uniform = log((double)r->vocab);
+    if (x->leak)
+        em_results_note(r, "LEAK: under %s with %s labels %lld of %lld scored positions can see their own label "
+                        "(%lld directly, %lld through several layers); that loss is no measure of prediction.",
+                        x->mask, x->labels, (long long)(x->direct.predictions + x->indirect.predictions),
+                        (long long)x->predictions, (long long)x->direct.predictions, (long long)x->indirect.predictions);
+    if (x->offset == 2)
+        em_results_note(r, "%s / %s: the caller and the library both shift, so every position is scored on the token after "
+                        "next. On a good model that gives losses near 10; it is no next-token loss.", x->mask, x->labels);
+    if (fabs(x->loss - uniform) < 0.05 * uniform)
+        em_results_note(r, "%s / %s: the loss %.4f is near ln V = %.4f, that of a uniform guess over %d tokens.",
+                        x->mask, x->labels, x->loss, uniform, r->vocab);
+}
+
+void em_protocol_notes(em_results *r, const em_settings *settings, const em_setup *setup) {
+    if (r->partial) em_results_note(r, "PARTIAL: the run was interrupted; these are the figures of the rows done by then.");
+    if (setup->bundled_sample) em_results_note(r, "No --data was given: this is the bundled sample shard.");
+    if (*setup->row_tokens_note) em_results_note(r, "%s.", setup->row_tokens_note);
+    if (*setup->eos.note) em_results_note(r, "EOS: %s.", setup->eos.note);
+    for (int i = 0; i < r->n_data_sets; i++) {
+        const em_data_set *d = &r->data_sets[i];
+        if (d->totals.bad_records)
+            em_results_note(r, "%s%s%lld broken records were skipped, the first: %s", d->name, *d->name ? ": " : "",
+                            (long long)d->totals.bad_records, d->first_bad);
+    }
+    for (int i = 0; i < r->n_results; i++) result_notes(r, &r->results[i]);
+}

@@ -1,0 +1,21 @@
+/* NAME.documents.jsonl.zst beside NAME.json: one line a document with its predictions and NLL sum
+ * in every result, so that later comparisons are paired (design §4). */
+#ifndef EM_EVAL_SIDECAR_H
+#define EM_EVAL_SIDECAR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/output.h"
+#include "eval/statistics.h"
+
+typedef struct em_sidecar em_sidecar;
+
+em_sidecar *em_sidecar_new(em_output *out, const char *data_set, int n_results, em_error *err);   /* out stays the caller's */
+/* A document that came by; documents arrive in ascending order, a repeated one is ignored. */
+bool em_sidecar_document(em_sidecar *s, int64_t document, const char *subset, uint64_t bytes, em_error *err);
+void em_sidecar_add(em_sidecar *s, int result, const em_document_sum *sum);
+/* Writes and forgets the documents below `before`. */
+bool em_sidecar_flush(em_sidecar *s, int64_t before, em_error *err);
+void em_sidecar_free(em_sidecar *s);
+
+#endif

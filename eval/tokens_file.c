@@ -1,0 +1,81 @@
+#include "eval/tokens_file.h"
+
+#include <string.h>
+
+#include "common/buffer.h"
+
+typedef struct context {
+    const em_settings *settings;
+    const char *model, *data_set;
+    const em_passes *passes;
+    const em_fed_row *fed;
+    int row;
+} context;
+
+/* Whether scheme l scores position i of the row, by the boundary rule too. */
+static bool scores(const context *c, int l, int32_t i) {
+    const em_reading *r = &c->fed->reading[l];
+    if (c->fed->dropped[l] || r->inputs < 1 || i < r->from || i >= r->to) return false;
+    int32_t label = i + c->settings->labels[l]->offset;
+    return c->settings->boundary == EM_BOUNDARY_KEEP || em_row_segment(c->fed->row, i) == em_row_segment(c->fed->row, label);
+}
+
+static void put_key(em_buffer *b, const context *c, int m, int l, int q) {
+    const em_settings *s = c->settings;
+    em_buffer key = {0};
+    em_buffer_printf(&key, "%s|%s", c->model, s->masks[m].name);
+    if (s->n_positions > 1)
+        em_buffer_puts(&key, em_positions_resolve(s->positions[q], &s->masks[m]) == EM_POSITIONS_RESET ? "@reset" : "@continuous");
+    em_buffer_printf(&key, "|%s||", s->labels[l]->name);
+    em_buffer_json(b, key.data, key.length);
+    em_buffer_free(&key);
+}
+
+static void put_values(em_buffer *b, const context *c, int first, int32_t i) {
+    const em_settings *s = c->settings;
+    bool comma = false;
+    for (int l = first; l < s->n_labels; l++) {
+        if (s->labels[l]->offset != s->labels[first]->offset || !scores(c, l, i)) continue;
+        for (int m = 0; m < s->n_masks; m++)
+            for (int q = 0; q < s->n_positions; q++) {
+                em_pass_view v = em_passes_view(c->passes, c->row, m, l, q);
+                if (comma) em_buffer_puts(b, ",");
+                comma = true;
+                put_key(b, c, m, l, q);
+                em_buffer_puts(b, ":");
+                em_buffer_double(b, v.nll[(size_t)i * (size_t)v.stride]);
+            }
+    }
+}
+
+static void put_line(em_buffer *b, const context *c, int l, int32_t i) {
+    const em_row *row = c->fed->row;
+    int32_t label = i + c->settings->labels[l]->offset;
+    em_buffer_puts(b, "{");
+    if (*c->data_set) {
+        em_buffer_puts(b, "\"data_set\":");
+        em_buffer_json(b, c->data_set, strlen(c->data_set));
+        em_buffer_puts(b, ",");
+    }
+    em_buffer_printf(b, "\"row\":%lld,\"pos\":%d,\"doc\":%lld,\"token\":%d,\"label\":%d,\"nll\":{", (long long)row->index, i,
+                     (long long)row->segments[em_row_segment(row, label)].document, row->ids[i], row->ids[label]);
+    put_values(b, c, l, i);
+    em_buffer_puts(b, "}}\n");
+}
+
+/* The first scheme of its offset writes the line for all of them. */
+static bool leads(const context *c, int l, int32_t i) {
+    for (int k = 0; k < l; k++)
+        if (c->settings->labels[k]->offset == c->settings->labels[l]->offset && scores(c, k, i)) return false;
+    return scores(c, l, i);
+}
+
+bool em_tokens_write_row(em_output *out, em_buffer *line, const em_settings *settings, const char *model,
+                         const char *data_set, const em_passes *passes, int row, em_error *err) {
+    context c = {settings, model, data_set, passes, em_passes_row(passes, row), row};
+    em_buffer_clear(line);
+    for (int32_t i = 0; i < c.fed->row->tokens; i++)
+        for (int l = 0; l < settings->n_labels; l++)
+            if (leads(&c, l, i)) put_line(line, &c, l, i);
+    return em_output_write(out, line->data ? line->data : "", line->length, err);
+}

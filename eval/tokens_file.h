@@ -1,0 +1,16 @@
+/* --tokens FILE: one line a prediction, in the order of the stream (design §8):
+ *   {"row":0,"pos":5,"doc":0,"token":17,"label":4,"nll":{"base|doc|unshifted||":3.21, …}}
+ * A key is MODEL|MASK|LABELS|ALPHA|DEPTH, empty where there is none; where several positions are
+ * measured, MASK is mask@positions. Results that score the same label at the same position share
+ * a line. */
+#ifndef EM_EVAL_TOKENS_FILE_H
+#define EM_EVAL_TOKENS_FILE_H
+
+#include "common/output.h"
+#include "eval/passes.h"
+
+/* Writes the lines of one row. data_set "" : none is named. Buffers may be reused: line is scratch. */
+bool em_tokens_write_row(em_output *out, em_buffer *line, const em_settings *settings, const char *model,
+                         const char *data_set, const em_passes *passes, int row, em_error *err);
+
+#endif

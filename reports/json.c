@@ -1,0 +1,192 @@
+/* results.json (design §9): no time, rate, host, path, thread, rank or memory figure in it. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "reports/reports.h"
+
+static void put_string(em_buffer *b, const char *key, const char *value) {
+    em_buffer_json(b, key, strlen(key));
+    em_buffer_puts(b, ": ");
+    em_buffer_json(b, value, strlen(value));
+}
+
+static void put_number(em_buffer *b, const char *key, double value) {
+    em_buffer_printf(b, "\"%s\": ", key);
+    em_buffer_double(b, value);
+}
+
+static void put_integer(em_buffer *b, const char *key, int64_t value) {
+    em_buffer_printf(b, "\"%s\": %" PRId64, key, value);
+}
+
+static double share(int64_t part, int64_t whole) { return whole ? (double)part / (double)whole : 0.0 / 0.0; }
+
+static void put_slice(em_buffer *b, const em_slice *s) {
+    put_integer(b, "predictions", s->predictions);
+    em_buffer_puts(b, ", ");
+    put_number(b, "loss", em_slice_loss(s));
+    em_buffer_puts(b, ", ");
+    put_number(b, "top1", share(s->top1_count, s->predictions));
+    em_buffer_puts(b, ", ");
+    put_number(b, "bits_per_byte", s->text_bytes ? s->text_nll / (0.69314718055994530942 * (double)s->text_bytes) : 0.0 / 0.0);
+}
+
+static void put_subsets(em_buffer *b, const em_result *x) {
+    em_buffer_puts(b, "\"subsets\": [");
+    for (int i = 0; i < x->n_subsets; i++) {
+        em_buffer_puts(b, i ? ",\n        {" : "\n        {");
+        put_string(b, "subset", x->subsets[i].name);
+        em_buffer_puts(b, ", ");
+        put_integer(b, "documents", x->subsets[i].documents);
+        em_buffer_puts(b, ", ");
+        put_slice(b, &x->subsets[i]);
+        em_buffer_puts(b, "}");
+    }
+    em_buffer_puts(b, "]");
+}
+
+static void put_positions(em_buffer *b, const em_result *x) {
+    em_buffer_puts(b, "\"by_position\": [");
+    for (int i = 0; i < x->n_by_position; i++) {
+        em_buffer_printf(b, "%s{\"from\": %" PRId64 ", \"to\": %" PRId64 ", ", i ? ",\n        " : "\n        ",
+                         x->by_position[i].from, x->by_position[i].to);
+        put_slice(b, &x->by_position[i]);
+        em_buffer_puts(b, "}");
+    }
+    em_buffer_puts(b, "]");
+}
+
+static void put_leaks(em_buffer *b, const em_result *x) {
+    const em_slice *parts[3] = {&x->direct, &x->indirect, &x->clean};
+    static const char *const names[3] = {"direct", "indirect", "clean"};
+    em_buffer_printf(b, "\"leak\": %s", x->leak ? "true" : "false");
+    if (!x->leak) return;
+    em_buffer_puts(b, ", \"leaks\": {");
+    for (int i = 0; i < 3; i++) {
+        em_buffer_printf(b, "%s\"%s\": {", i ? ", " : "", names[i]);
+        put_slice(b, parts[i]);
+        em_buffer_puts(b, "}");
+    }
+    em_buffer_puts(b, "}");
+}
+
+static void put_figures(em_buffer *b, const em_result *x) {
+    const struct { const char *key; double value; } figures[] = {
+        {"loss", x->loss}, {"loss_batch_mean", x->loss_batch_mean}, {"loss_doc_mean", x->loss_doc_mean},
+        {"loss_no_boundary", x->loss_no_boundary}, {"perplexity", x->perplexity}, {"bits_per_byte", x->bits_per_byte},
+        {"bits_per_byte_all", x->bits_per_byte_all}, {"top1", x->top1}, {"stderr", x->stderr_}};
+    const struct { const char *key; int64_t value; } counts[] = {
+        {"predictions", x->predictions}, {"boundary_predictions", x->boundary_predictions}, {"documents", x->documents},
+        {"rows", x->rows}, {"batches", x->batches}, {"dropped_rows", x->dropped_rows}, {"dropped_tokens", x->dropped_tokens}};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        put_integer(b, counts[i].key, counts[i].value);
+        em_buffer_puts(b, i % 4 == 3 ? ",\n      " : ", ");
+    }
+    em_buffer_puts(b, "\n      ");
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        put_number(b, figures[i].key, figures[i].value);
+        em_buffer_puts(b, i % 3 == 2 ? ",\n      " : ", ");
+    }
+    put_integer(b, "groups", x->groups);
+    em_buffer_puts(b, ", ");
+    put_string(b, "grouped_by", x->groups_are_rows ? "row" : "document");
+    em_buffer_puts(b, ",\n      ");
+}
+
+static void put_result(em_buffer *b, const em_result *x) {
+    em_buffer_puts(b, "\n    {");
+    if (*x->data_set) {
+        put_string(b, "data_set", x->data_set);
+        em_buffer_puts(b, ", ");
+    }
+    put_string(b, "model", x->model);
+    em_buffer_puts(b, ", ");
+    put_string(b, "mask", x->mask);
+    em_buffer_puts(b, ", ");
+    put_string(b, "labels", x->labels);
+    em_buffer_printf(b, ", \"offset\": %d, \"alpha\": null, \"depth\": null, \"seq_len\": %d, \"batch\": %d,\n      ",
+                     x->offset, x->seq_len, x->batch);
+    put_string(b, "positions", x->positions);
+    em_buffer_puts(b, ", ");
+    put_figures(b, x);
+    put_leaks(b, x);
+    em_buffer_printf(b, ",\n      \"dtype\": {\"weights\": \"%s\", \"compute\": \"%s\", \"logits\": \"%s\"},\n", x->weight_dtype,
+                     x->compute_dtype, x->logit_dtype);
+    em_buffer_printf(b, "      \"fingerprints\": {\"data\": \"%s\", \"protocol\": \"%s\", \"model\": \"%s\"},\n      ",
+                     x->fingerprints.data, x->fingerprints.protocol, x->fingerprints.model);
+    put_subsets(b, x);
+    em_buffer_puts(b, ",\n      ");
+    put_positions(b, x);
+    em_buffer_puts(b, "}");
+}
+
+static void put_totals(em_buffer *b, const em_data_totals *t) {
+    const struct { const char *key; int64_t value; } counts[] = {
+        {"documents", t->documents}, {"tokens", t->tokens}, {"bytes", t->bytes}, {"rows", t->rows}, {"batches", t->batches},
+        {"empty_documents", t->empty_documents}, {"bad_records", t->bad_records}, {"filtered_records", t->filtered_records}};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        if (i) em_buffer_puts(b, ", ");
+        put_integer(b, counts[i].key, counts[i].value);
+    }
+}
+
+static void put_data(em_buffer *b, const em_results *r) {
+    em_data_totals all = {0};
+    for (int i = 0; i < r->n_data_sets; i++) {
+        const em_data_totals *t = &r->data_sets[i].totals;
+        all = (em_data_totals){all.documents + t->documents, all.empty_documents + t->empty_documents,
+                               all.bad_records + t->bad_records, all.filtered_records + t->filtered_records,
+                               all.tokens + t->tokens, all.bytes + t->bytes, all.rows + t->rows, all.batches + t->batches};
+    }
+    em_buffer_puts(b, "  \"data\": {");
+    put_totals(b, &all);
+    em_buffer_puts(b, "},\n");
+    if (r->n_data_sets < 2) return;
+    em_buffer_puts(b, "  \"data_sets\": [");
+    for (int i = 0; i < r->n_data_sets; i++) {
+        em_buffer_puts(b, i ? ",\n    {" : "\n    {");
+        put_string(b, "data_set", r->data_sets[i].name);
+        em_buffer_puts(b, ", ");
+        put_totals(b, &r->data_sets[i].totals);
+        em_buffer_puts(b, "}");
+    }
+    em_buffer_puts(b, "],\n  \"means\": [");
+    for (int i = 0; i < r->n_means; i++) {
+        const em_mean *m = &r->means[i];
+        em_buffer_printf(b, "%s{\"mask\": \"%s\", \"labels\": \"%s\", \"positions\": \"%s\", ", i ? ",\n    " : "\n    ", m->mask,
+                         m->labels, m->positions);
+        put_number(b, "loss_macro", m->macro);
+        em_buffer_puts(b, ", ");
+        put_number(b, "loss_micro", m->micro);
+        em_buffer_puts(b, "}");
+    }
+    em_buffer_puts(b, "],\n");
+}
+
+void em_report_json(const em_results *r, em_buffer *b) {
+    em_buffer_printf(b, "{\n  \"evalmask\": \"%s\",\n", EM_VERSION);
+    if (r->partial) em_buffer_puts(b, "  \"partial\": true,\n");
+    em_buffer_puts(b, "  \"model\": {");
+    put_string(b, "name", r->model);
+    em_buffer_puts(b, ", ");
+    put_string(b, "family", r->family);
+    em_buffer_printf(b, ", \"parameters\": %" PRId64 ", \"layers\": %d, \"vocab\": %d},\n  \"protocol\": {", r->parameters,
+                     r->layers, r->vocab);
+    for (int i = 0; i < r->n_protocol; i++) {
+        em_buffer_puts(b, i ? ",\n    " : "\n    ");
+        put_string(b, r->protocol[i].key, r->protocol[i].value);
+    }
+    em_buffer_puts(b, "},\n");
+    put_data(b, r);
+    em_buffer_puts(b, "  \"results\": [");
+    for (int i = 0; i < r->n_results; i++) {
+        if (i) em_buffer_puts(b, ",");
+        put_result(b, &r->results[i]);
+    }
+    em_buffer_puts(b, "],\n  \"notes\": [");
+    for (int i = 0; i < r->n_notes; i++) {
+        em_buffer_puts(b, i ? ",\n    " : "\n    ");
+        em_buffer_json(b, r->notes[i], strlen(r->notes[i]));
+    }
+    em_buffer_puts(b, "]\n}\n");
+}

@@ -1,0 +1,388 @@
+/* The report for people and pull requests: aligned pipes, so that it reads as plain text too. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "reports/reports.h"
+
+enum { MAX_COLUMNS = 12 };
+
+/* A table is gathered cell by cell and printed with even columns. The first `left` columns are
+ * text, flush left; the others are figures, flush right. */
+typedef struct table {
+    em_buffer cells;            /* NUL-terminated, one after another */
+    int columns, left, n;
+    size_t width[MAX_COLUMNS];
+} table;
+
+/* Columns that a terminal shows for UTF-8 text (one a character; enough for names). */
+static size_t width_of(const char *s) {
+    size_t n = 0;
+    for (; *s; s++) n += ((unsigned char)*s & 0xc0) != 0x80;
+    return n;
+}
+
+static void cell(table *t, const char *text) {
+    size_t w = 0;
+    for (const char *s = text; *s; s++) {       /* a pipe or a line end would break the table */
+        char c = *s == '\n' || *s == '\r' ? ' ' : *s;
+        if (c == '|') em_buffer_puts(&t->cells, "\\");
+        em_buffer_append(&t->cells, &c, 1, NULL);
+        w += c == '|';
+    }
+    w += width_of(text);
+    em_buffer_append(&t->cells, "", 1, NULL);
+    size_t *width = &t->width[t->n % t->columns];
+    if (w > *width) *width = w;
+    t->n++;
+}
+
+static void number(table *t, double x, int decimals) {
+    char text[64] = "-";
+    if (isfinite(x)) snprintf(text, sizeof text, "%.*f", decimals, x);
+    if (isfinite(x) && fabs(x) >= 1e6 && decimals) snprintf(text, sizeof text, "%.3e", x);
+    cell(t, text);
+}
+
+static void integer(table *t, int64_t x) {
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, x);
+    cell(t, text);
+}
+
+static void percent(table *t, double x) {
+    char text[32] = "-";
+    if (isfinite(x)) snprintf(text, sizeof text, "%.2f%%", 100 * x);
+    cell(t, text);
+}
+
+static table table_new(int left, int columns, const char *const *heads) {
+    table t = {.columns = columns, .left = left};
+    for (int i = 0; i < columns; i++) cell(&t, heads[i]);
+    return t;
+}
+
+static void pad(em_buffer *out, size_t n, char c) {
+    for (; n > 0; n--) em_buffer_append(out, &c, 1, NULL);
+}
+
+static void rule(const table *t, em_buffer *out) {
+    for (int i = 0; i < t->columns; i++) {
+        em_buffer_puts(out, i ? "|" : "|");
+        bool right = i >= t->left;
+        pad(out, t->width[i] + 2 - right, '-');
+        if (right) em_buffer_puts(out, ":");
+    }
+    em_buffer_puts(out, "|\n");
+}
+
+static void table_print(table *t, em_buffer *out) {
+    const char *s = t->cells.data;
+    for (int i = 0; i < t->n; i++, s += strlen(s) + 1) {
+        int c = i % t->columns;
+        size_t gap = t->width[c] - width_of(s);
+        em_buffer_puts(out, "| ");
+        if (c >= t->left) pad(out, gap, ' ');
+        em_buffer_puts(out, s);
+        if (c < t->left) pad(out, gap, ' ');
+        em_buffer_puts(out, " ");
+        if (c < t->columns - 1) continue;
+        em_buffer_puts(out, "|\n");
+        if (i == t->columns - 1) rule(t, out);
+    }
+    em_buffer_puts(out, "\n");
+    em_buffer_free(&t->cells);
+}
+
+/* ---- what to show ---- */
+
+typedef struct shown { bool data_sets, labels, positions; int keys; } shown;
+
+static shown what_differs(const em_results *r) {
+    shown s = {.data_sets = r->n_data_sets > 1, .keys = 1};
+    for (int i = 1; i < r->n_results; i++) {
+        s.labels |= strcmp(r->results[i].labels, r->results[0].labels) != 0;
+        s.positions |= !strcmp(r->results[i].mask, r->results[0].mask) && strcmp(r->results[i].positions, r->results[0].positions);
+    }
+    s.keys += s.data_sets + s.labels + s.positions;
+    return s;
+}
+
+/* Head of a table: the keys that differ among results, then these columns. */
+static table keyed_table(const shown *s, const char *const *columns, int n) {
+    const char *heads[MAX_COLUMNS];
+    int k = 0;
+    if (s->data_sets) heads[k++] = "Data";
+    heads[k++] = "Mask";
+    if (s->labels) heads[k++] = "Labels";
+    if (s->positions) heads[k++] = "Positions";
+    for (int i = 0; i < n; i++) heads[k++] = columns[i];
+    return table_new(s->keys, k, heads);
+}
+
+static void key_cells(table *t, const shown *s, const em_result *x) {
+    char mask[48];
+    snprintf(mask, sizeof mask, "%s%s", x->mask, x->leak ? " LEAK" : "");
+    if (s->data_sets) cell(t, x->data_set);
+    cell(t, mask);
+    if (s->labels) cell(t, x->labels);
+    if (s->positions) cell(t, x->positions);
+}
+
+static void losses(const em_results *r, const shown *s, em_buffer *out) {
+    static const char *const columns[] = {"Loss", "± SE", "Batch mean", "Doc mean", "No boundary"};
+    table t = keyed_table(s, columns, 5);
+    for (int i = 0; i < r->n_results; i++) {
+        const em_result *x = &r->results[i];
+        key_cells(&t, s, x);
+        number(&t, x->loss, 4);
+        number(&t, x->stderr_, 4);
+        number(&t, x->loss_batch_mean, 4);
+        number(&t, x->loss_doc_mean, 4);
+        number(&t, x->loss_no_boundary, 4);
+    }
+    table_print(&t, out);
+}
+
+static void other_figures(const em_results *r, const shown *s, em_buffer *out) {
+    static const char *const columns[] = {"Perplexity", "Bits/byte", "with EOS", "Top-1", "Predictions", "Boundary"};
+    table t = keyed_table(s, columns, 6);
+    for (int i = 0; i < r->n_results; i++) {
+        const em_result *x = &r->results[i];
+        key_cells(&t, s, x);
+        number(&t, x->perplexity, 3);
+        number(&t, x->bits_per_byte, 4);
+        number(&t, x->bits_per_byte_all, 4);
+        percent(&t, x->top1);
+        integer(&t, x->predictions);
+        integer(&t, x->boundary_predictions);
+    }
+    table_print(&t, out);
+}
+
+static void means(const em_results *r, em_buffer *out) {
+    if (r->n_means == 0) return;
+    em_buffer_puts(out, "## Over the data sets\n\n");
+    static const char *const heads[] = {"Mask", "Labels", "Positions", "Macro mean", "Micro mean"};
+    table t = table_new(3, 5, heads);
+    for (int i = 0; i < r->n_means; i++) {
+        cell(&t, r->means[i].mask);
+        cell(&t, r->means[i].labels);
+        cell(&t, r->means[i].positions);
+        number(&t, r->means[i].macro, 4);
+        number(&t, r->means[i].micro, 4);
+    }
+    table_print(&t, out);
+    em_buffer_puts(out, "Macro: mean of the data sets' losses. Micro: mean over all predictions.\n\n");
+}
+
+static void leak_parts(const em_results *r, const shown *s, em_buffer *out) {
+    bool any = false;
+    for (int i = 0; i < r->n_results; i++) any |= r->results[i].leak;
+    if (!any) return;
+    em_buffer_puts(out, "## Positions that can see their label\n\n");
+    static const char *const columns[] = {"Direct", "Loss", "Indirect", "Loss", "Clean", "Loss"};
+    table t = keyed_table(s, columns, 6);
+    for (int i = 0; i < r->n_results; i++) {
+        const em_result *x = &r->results[i];
+        const em_slice *parts[3] = {&x->direct, &x->indirect, &x->clean};
+        if (!x->leak) continue;
+        key_cells(&t, s, x);
+        for (int k = 0; k < 3; k++) {
+            integer(&t, parts[k]->predictions);
+            number(&t, em_slice_loss(parts[k]), 4);
+        }
+    }
+    table_print(&t, out);
+}
+
+/* ---- by subset, by position: one column a result, as many as fit ---- */
+
+enum { SIDE_BY_SIDE = 4 };
+
+static void column_head(const em_results *r, int i, char *out, size_t n) {
+    const em_result *x = &r->results[i];
+    shown s = what_differs(r);
+    snprintf(out, n, "%s%s%s%s%s%s%s", s.data_sets ? x->data_set : "", s.data_sets ? " " : "", x->mask, s.labels ? " " : "",
+             s.labels ? x->labels : "", s.positions ? " " : "", s.positions ? x->positions : "");
+}
+
+static const em_slice *subset_of(const em_result *x, const char *name) {
+    for (int i = 0; i < x->n_subsets; i++)
+        if (!strcmp(x->subsets[i].name, name)) return &x->subsets[i];
+    return NULL;
+}
+
+static const em_slice *position_of(const em_result *x, int64_t from) {
+    for (int i = 0; i < x->n_by_position; i++)
+        if (x->by_position[i].from == from) return &x->by_position[i];
+    return NULL;
+}
+
+typedef struct strip { int first, n; } strip;       /* results [first, first + n) of one data set, side by side */
+
+static table strip_table(const em_results *r, strip s, const char *what, const char *count) {
+    char names[SIDE_BY_SIDE][160];
+    const char *heads[SIDE_BY_SIDE + 2] = {what, count};
+    for (int i = 0; i < s.n; i++) {
+        column_head(r, s.first + i, names[i], sizeof names[i]);
+        heads[i + 2] = names[i];
+    }
+    return table_new(1, s.n + 2, heads);
+}
+
+static void subsets_strip(const em_results *r, strip s, em_buffer *out) {
+    const em_result *lead = &r->results[s.first];
+    if (lead->n_subsets == 0 || (lead->n_subsets == 1 && !*lead->subsets[0].name)) return;
+    table t = strip_table(r, s, "Subset", "Documents");
+    for (int k = 0; k < lead->n_subsets; k++) {
+        const char *name = lead->subsets[k].name;
+        cell(&t, *name ? name : "(none)");
+        integer(&t, lead->subsets[k].documents);
+        for (int i = 0; i < s.n; i++) {
+            const em_slice *x = subset_of(&r->results[s.first + i], name);
+            number(&t, x ? em_slice_loss(x) : NAN, 4);
+        }
+    }
+    table_print(&t, out);
+}
+
+static void positions_strip(const em_results *r, strip s, em_buffer *out) {
+    const em_result *lead = &r->results[s.first];
+    table t = strip_table(r, s, "Position in document", "Predictions");
+    for (int k = 0; k < lead->n_by_position; k++) {
+        const em_slice *p = &lead->by_position[k];
+        char text[64];
+        if (p->to == p->from + 1) snprintf(text, sizeof text, "%" PRId64, p->from);
+        else snprintf(text, sizeof text, "%" PRId64 " to %" PRId64, p->from, p->to - 1);
+        cell(&t, text);
+        integer(&t, p->predictions);
+        for (int i = 0; i < s.n; i++) {
+            const em_slice *x = position_of(&r->results[s.first + i], p->from);
+            number(&t, x ? em_slice_loss(x) : NAN, 4);
+        }
+    }
+    table_print(&t, out);
+}
+
+static void each_strip(const em_results *r, void (*print)(const em_results *, strip, em_buffer *), em_buffer *out) {
+    int per_set = r->n_results / (r->n_data_sets ? r->n_data_sets : 1);
+    for (int set = 0; set < r->n_results; set += per_set)
+        for (int i = 0; i < per_set; i += SIDE_BY_SIDE)
+            print(r, (strip){set + i, per_set - i < SIDE_BY_SIDE ? per_set - i : SIDE_BY_SIDE}, out);
+}
+
+/* ---- the protocol in words ---- */
+
+static void item(em_buffer *out, const char *text) {
+    size_t at = 2;
+    em_buffer_puts(out, "-");
+    while (*text) {                 /* wrapped at 80 columns */
+        size_t n = strcspn(text, " ");
+        char word[512];
+        snprintf(word, sizeof word, "%.*s", (int)n, text);
+        if (at > 2 && at + 1 + width_of(word) > 80) {
+            em_buffer_puts(out, "\n ");
+            at = 2;
+        }
+        em_buffer_printf(out, " %s", word);
+        at += 1 + width_of(word);
+        text += n + strspn(text + n, " ");
+    }
+    em_buffer_puts(out, "\n");
+}
+
+static const char *protocol_value(const em_results *r, const char *key) {
+    for (int i = 0; i < r->n_protocol; i++)
+        if (!strcmp(r->protocol[i].key, key)) return r->protocol[i].value;
+    return "";
+}
+
+static void data_items(const em_results *r, em_buffer *out) {
+    for (int i = 0; i < r->n_data_sets; i++) {
+        const em_data_set *d = &r->data_sets[i];
+        char text[768];
+        snprintf(text, sizeof text, "Data%s%s: %" PRId64 " documents (%" PRId64 " empty), %" PRId64 " tokens, %" PRId64
+                 " bytes of text, %" PRId64 " rows in %" PRId64 " batches.", *d->name ? " " : "", d->name, d->totals.documents,
+                 d->totals.empty_documents, d->totals.tokens, d->totals.bytes, d->totals.rows, d->totals.batches);
+        item(out, text);
+    }
+}
+
+static bool is(const char *a, const char *b) { return !strcmp(a, b); }
+
+static void protocol_items(const em_results *r, em_buffer *out) {
+    char text[1400];
+    const em_result *x = &r->results[0];
+    snprintf(text, sizeof text, "Tokenizer: %s. BOS: %s. EOS: %s.", protocol_value(r, "tokenizer"), protocol_value(r, "bos"),
+             protocol_value(r, "eos"));
+    item(out, text);
+    snprintf(text, sizeof text, "Rows: T = %d, B = %d, %s; the last, incomplete batch is %s (%" PRId64 " tokens dropped).",
+             x->seq_len, x->batch,
+             is(protocol_value(r, "pack"), "stream") ? "packed across documents" : "each document by itself",
+             is(protocol_value(r, "tail"), "pad") ? "scored as it is" : "dropped", x->dropped_tokens);
+    item(out, text);
+    for (int i = 0; i < r->n_results; i++) {
+        x = &r->results[i];
+        bool seen = false;
+        for (int k = 0; k < i; k++) seen |= is(r->results[k].labels, x->labels);
+        if (seen) continue;
+        snprintf(text, sizeof text, "Labels %s: position i is scored on the token at i%+d, %s%s.", x->labels, x->offset,
+                 x->offset_words, is(protocol_value(r, "window"), "inside") ? "; windows stay inside the row" : "");
+        item(out, text);
+    }
+    for (int i = 0; i < r->n_results; i++) {
+        x = &r->results[i];
+        bool seen = false;
+        for (int k = 0; k < i; k++) seen |= is(r->results[k].mask, x->mask) && is(r->results[k].positions, x->positions);
+        if (seen) continue;
+        snprintf(text, sizeof text, "Mask %s: positions %s; ± SE over %" PRId64 " %s.", x->mask,
+                 is(x->positions, "reset") ? "restart at every document" : "run on through the row", x->groups,
+                 x->groups_are_rows ? "rows" : "documents");
+        item(out, text);
+    }
+    snprintf(text, sizeof text, "Boundary predictions (label in another document than the position's own token): %s.",
+             is(protocol_value(r, "boundary"), "keep") ? "counted" : "not counted");
+    item(out, text);
+    snprintf(text, sizeof text, "Arithmetic: %s weights, %s products, %s logits, sums in f64, on %s.", x->weight_dtype,
+             x->compute_dtype, x->logit_dtype, protocol_value(r, "device"));
+    item(out, text);
+}
+
+static void fingerprints(const em_results *r, const shown *s, em_buffer *out) {
+    static const char *const columns[] = {"Data", "Protocol", "Model"};
+    table t = keyed_table(s, columns, 3);
+    for (int i = 0; i < r->n_results; i++) {
+        const em_fingerprints *f = &r->results[i].fingerprints;
+        key_cells(&t, s, &r->results[i]);
+        cell(&t, f->data);
+        cell(&t, f->protocol);
+        cell(&t, f->model);
+    }
+    table_print(&t, out);
+}
+
+void em_report_markdown(const em_results *r, em_buffer *out) {
+    shown s = what_differs(r);
+    em_buffer_printf(out, "# %s: loss in nats per token%s\n\n", r->model, r->partial ? " (PARTIAL)" : "");
+    losses(r, &s, out);
+    for (int i = 0; i < r->n_notes; i++) item(out, r->notes[i]);
+    if (r->n_notes) em_buffer_puts(out, "\n");
+    means(r, out);
+    other_figures(r, &s, out);
+    leak_parts(r, &s, out);
+    em_buffer_puts(out, "## By subset\n\n");
+    each_strip(r, subsets_strip, out);
+    em_buffer_puts(out, "## By position in the document\n\n");
+    each_strip(r, positions_strip, out);
+    em_buffer_puts(out, "## Protocol\n\n");
+    em_buffer_printf(out, "- Model: %s, %s, %.1f M parameters, %d layers, %d tokens.\n", r->model, r->family,
+                     (double)r->parameters / 1e6, r->layers, r->vocab);
+    data_items(r, out);
+    protocol_items(r, out);
+    em_buffer_puts(out, "\n");
+    fingerprints(r, &s, out);
+    em_buffer_printf(out, "evalmask %s\n", EM_VERSION);
+}
