@@ -1,0 +1,161 @@
+/* Errors, buffers, sizes, number formatting, output files. */
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <zstd.h>
+
+#include "common/buffer.h"
+#include "common/dtype.h"
+#include "common/error.h"
+#include "common/output.h"
+#include "common/size.h"
+
+static void first_error_wins(void **state) {
+    em_error err = EM_ERROR_INIT;
+    char line[1280];
+    assert_false(em_fail_at(&err, EM_INPUT, "a.jsonl", 12, 345, "bad\nthing"));
+    assert_false(em_fail(&err, EM_MACHINE, "later"));
+    assert_int_equal(err.status, EM_INPUT);
+    assert_string_equal(em_error_line(&err, line, sizeof line), "a.jsonl, record 12, byte 345: bad thing");
+}
+
+static void place_is_added_once(void **state) {
+    em_error err = EM_ERROR_INIT;
+    char line[1280];
+    em_fail(&err, EM_INPUT, "bad");
+    em_error_place(&err, "x", 0, 7);
+    em_error_place(&err, "y", 3, 9);
+    assert_string_equal(em_error_line(&err, line, sizeof line), "x, record 3, byte 7: bad");
+}
+
+static void long_source_keeps_its_tail(void **state) {
+    char path[1000];
+    em_error err = EM_ERROR_INIT;
+    memset(path, 'd', sizeof path);
+    strcpy(path + sizeof path - 12, "/file.jsonl");
+    em_fail_at(&err, EM_INPUT, path, 0, -1, "bad");
+    assert_memory_equal(err.source, "...", 3);
+    assert_string_equal(err.source + strlen(err.source) - 11, "/file.jsonl");
+}
+
+static void sizes_are_checked(void **state) {
+    em_error err = EM_ERROR_INIT;
+    assert_null(em_alloc(SIZE_MAX / 2, 8, "a thing", &err));
+    assert_int_equal(err.status, EM_MACHINE);
+    assert_non_null(strstr(err.text, "a thing"));
+    size_t out;
+    assert_false(em_size_mul(SIZE_MAX, 2, &out));
+    assert_false(em_size_add(SIZE_MAX, 1, &out));
+}
+
+static void doubles_read_back(void **state) {
+    const double cases[] = {0, -0.0, 0.1, 1.0 / 3, 4.406691943115003, 1e22, 5e-324, DBL_MAX, 123456789012345678.0, M_PI};
+    em_buffer b = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        em_buffer_clear(&b);
+        em_buffer_double(&b, cases[i]);
+        double back = strtod(b.data, NULL);
+        assert_memory_equal(&back, &cases[i], sizeof back);
+    }
+    em_buffer_clear(&b);
+    em_buffer_double(&b, 0.1);
+    assert_string_equal(b.data, "0.1");
+    em_buffer_clear(&b);
+    em_buffer_double(&b, NAN);
+    em_buffer_double(&b, -INFINITY);
+    assert_string_equal(b.data, "nullnull");
+    em_buffer_free(&b);
+}
+
+static void json_strings(void **state) {
+    em_buffer b = {0};
+    em_buffer_json(&b, "a\"\\\n\t\x01\0\x7f\xff\xc3\xa9 \xed\xa0\x80 \xf0\x9f\x98\x80", 20);
+    assert_string_equal(b.data, "\"a\\\"\\\\\\n\\t\\u0001\\u0000\\u007f\xef\xbf\xbd\xc3\xa9 "
+                                "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd \xf0\x9f\x98\x80\"");
+    em_buffer_free(&b);
+}
+
+static void half_floats(void **state) {
+    assert_true(em_f16_to_f32(0x3c00) == 1.0f && em_f16_to_f32(0xc000) == -2.0f && em_f16_to_f32(0x0001) == 0x1p-24f);
+    assert_true(isinf(em_f16_to_f32(0x7c00)) && isnan(em_f16_to_f32(0x7e00)) && em_f16_to_f32(0x7bff) == 65504.0f);
+    assert_int_equal(em_f32_to_bf16(1.00390625f), 0x3f80);      /* a tie goes to even */
+    assert_int_equal(em_f32_to_bf16(1.01171875f), 0x3f82);
+    assert_true(isnan(em_bf16_to_f32(em_f32_to_bf16(NAN))));
+    for (uint32_t u = 0; u < 0x7f80; u++) assert_int_equal(em_f32_to_bf16(em_bf16_to_f32((uint16_t)u)), u);
+}
+
+static char folder[] = "/tmp/evalmask-test-XXXXXX";
+
+static char *path_of(const char *name) {
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static int make_folder(void **state) { return mkdtemp(folder) == NULL; }
+
+static int remove_folder(void **state) {
+    char command[300];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    return system(command);
+}
+
+static void output_is_whole_or_absent(void **state) {
+    em_error err = EM_ERROR_INIT;
+    em_output *o = em_output_open(path_of("r.json"), &err);
+    assert_non_null(o);
+    assert_true(em_output_write(o, "{}", 2, &err));
+    assert_int_equal(access(path_of("r.json"), F_OK), -1);
+    assert_true(em_output_commit(o, &err));
+    assert_int_equal(access(path_of("r.json"), F_OK), 0);
+    assert_int_equal(access(path_of("r.json.partial"), F_OK), -1);
+    o = em_output_open(path_of("s.json"), &err);
+    assert_true(em_output_write(o, "{}", 2, &err));
+    em_output_abort(o);
+    assert_int_equal(access(path_of("s.json"), F_OK), -1);
+    assert_int_equal(access(path_of("s.json.partial"), F_OK), -1);
+}
+
+static void output_to_a_full_disk_fails(void **state) {
+    em_error err = EM_ERROR_INIT;
+    em_output *o = em_output_open("/dev/full", &err);
+    assert_non_null(o);
+    em_output_write(o, "x", 1, &err);
+    assert_false(em_output_commit(o, &err));
+    assert_int_equal(err.status, EM_MACHINE);
+    assert_non_null(strstr(err.source, "/dev/full"));
+    em_error none = EM_ERROR_INIT;
+    assert_null(em_output_open("/no/such/folder/x", &none));
+    assert_int_equal(none.status, EM_MACHINE);
+}
+
+static void output_compresses(void **state) {
+    em_error err = EM_ERROR_INIT;
+    em_output *o = em_output_open(path_of("t.jsonl.zst"), &err);
+    for (int i = 0; i < 1000; i++) assert_true(em_output_write(o, "0123456789", 10, &err));
+    assert_true(em_output_commit(o, &err));
+    char packed[4096], plain[20000];
+    FILE *f = fopen(path_of("t.jsonl.zst"), "rb");
+    size_t n = fread(packed, 1, sizeof packed, f);
+    fclose(f);
+    assert_int_equal(ZSTD_decompress(plain, sizeof plain, packed, n), 10000);
+    assert_memory_equal(plain + 9990, "0123456789", 10);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_error_wins), cmocka_unit_test(place_is_added_once),
+        cmocka_unit_test(long_source_keeps_its_tail), cmocka_unit_test(sizes_are_checked),
+        cmocka_unit_test(doubles_read_back), cmocka_unit_test(json_strings), cmocka_unit_test(half_floats),
+        cmocka_unit_test(output_is_whole_or_absent), cmocka_unit_test(output_to_a_full_disk_fails),
+        cmocka_unit_test(output_compresses)};
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

@@ -1,0 +1,143 @@
+/* The command line: what it accepts, what it refuses and in which words, and its help. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "eval/options.h"
+
+/* Splits at spaces; the words live until the next call. */
+static bool parse(const char *line, em_settings *s, em_error *err) {
+    static char text[512];
+    static char *argv[64];
+    int argc = 0;
+    snprintf(text, sizeof text, "evalmask %s", line);
+    for (char *w = strtok(text, " "); w; w = strtok(NULL, " ")) argv[argc++] = w;
+    em_error_init(err);
+    return em_options_parse(argc, argv, s, err);
+}
+
+static void defaults(void **state) {
+    em_settings s;
+    em_error err;
+    assert_true(parse("--model m.bin", &s, &err));
+    assert_int_equal(s.command, EM_RUN);
+    assert_string_equal(s.model.path, "m.bin");
+    assert_null(s.model.name);
+    assert_int_equal(s.n_masks, 1);
+    assert_string_equal(s.masks[0].name, "doc");
+    assert_string_equal(s.labels[0]->name, "unshifted");
+    assert_int_equal(s.batch, 8);
+    assert_int_equal(s.row_tokens, 0);
+    assert_true(s.tail == EM_TAIL_PAD && s.boundary == EM_BOUNDARY_KEEP && s.window == EM_WINDOW_NEXT && s.pack == EM_PACK_STREAM);
+    assert_string_equal(s.group_by, "meta.pile_set_name");
+    assert_int_equal(s.zstd_window, 27);
+}
+
+static void lists_names_and_forms(void **state) {
+    em_settings s;
+    em_error err;
+    assert_true(parse("--model=base=a.bin --mask doc,window:16,doc --labels shifted -T512 -B 3 --data w=x.jsonl --data y=z "
+                      "--positions reset,auto --memory 1.5G -o a.json -o b.md -", &s, &err) == false);
+    assert_non_null(strstr(err.text, "what is this?"));
+    assert_true(parse("--model=base=a.bin --mask doc,window:16,doc --labels shifted,raw-shifted -T512 -B 3 --data w=x.jsonl "
+                      "--data y=z --positions reset,auto --memory 1.5G -o a.json -o b.md", &s, &err));
+    assert_string_equal(s.model.name, "base");
+    assert_string_equal(s.model.path, "a.bin");
+    assert_int_equal(s.n_masks, 2);
+    assert_int_equal(s.masks[1].parameter, 16);
+    assert_int_equal(s.n_labels, 2);
+    assert_int_equal(s.labels[0]->offset, 2);
+    assert_int_equal(s.row_tokens, 512);
+    assert_int_equal(s.batch, 3);
+    assert_int_equal(s.n_data, 2);
+    assert_string_equal(s.data[1].name, "y");
+    assert_int_equal(s.n_positions, 2);
+    assert_true(s.memory == (size_t)3 << 29);
+    assert_int_equal(s.n_outputs, 2);
+}
+
+static void a_path_with_an_equals_sign(void **state) {
+    em_settings s;
+    em_error err;
+    assert_true(parse("--model /a=b/c.bin", &s, &err));
+    assert_null(s.model.name);
+    assert_string_equal(s.model.path, "/a=b/c.bin");
+}
+
+static void refusals(void **state) {
+    static const struct { const char *line, *says; } cases[] = {
+        {"--modle m", "did you mean --model?"},
+        {"--frobnicate 3", "no such option"},
+        {"frobnicate", "no such command"},
+        {"--model", "--model wants a value"},
+        {"--model m --mask tril", "there are regular, doc, window:W"},
+        {"--model m --mask window", "window:W"},
+        {"--model m --mask window:0", "at least 1"},
+        {"--model m --mask window:4x", "at least 1"},
+        {"--model m --mask doc:3", "takes no number"},
+        {"--model m --mask doc,", "no such mask"},
+        {"--model m --labels next", "there are unshifted, shifted"},
+        {"--model m -T 1", "-T 1: give a whole number from 2"},
+        {"--model m -T 99999999999999999999", "-T 99999999999999999999"},
+        {"--model m --memory 4Q", "--memory 4Q: give a size"},
+        {"--model m --dtype f16", "no f16 arithmetic"},
+        {"--model m --dtype int8", "there are auto, f32, bf16"},
+        {"--model m --tail chop", "there are pad, drop"},
+        {"--model m --quiet=yes", "takes no value"},
+        {"--model m --no-special", "does not belong to evalmask"},
+        {"audit -o x.json", "does not belong to evalmask audit"},
+        {"--mask doc", "which model?"},
+        {"convert a", "convert wants two paths"},
+        {"tokenize a.jsonl", "tokenize wants --tokenizer"},
+        {"inspect --data x", "inspect wants --model"},
+        {"help nothing", "no such command"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        em_settings s;
+        em_error err;
+        assert_false(parse(cases[i].line, &s, &err));
+        assert_int_equal(err.status, EM_USAGE);
+        if (!strstr(err.text, cases[i].says)) fail_msg("\"%s\" says \"%s\", not \"%s\"", cases[i].line, err.text, cases[i].says);
+    }
+}
+
+static void help_fits_80_columns(void **state) {
+    static const em_command all[] = {EM_RUN, EM_INSPECT, EM_AUDIT, EM_CONVERT, EM_TOKENIZE};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char *text = NULL;
+        size_t n = 0;
+        FILE *f = open_memstream(&text, &n);
+        em_options_help(f, all[i]);
+        fclose(f);
+        assert_non_null(strstr(text, "Examples:"));
+        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+            if (strlen(line) > 80) fail_msg("%zu columns: %s", strlen(line), line);
+        free(text);
+    }
+}
+
+static void help_and_version(void **state) {
+    em_settings s;
+    em_error err;
+    assert_true(parse("", &s, &err));
+    assert_int_equal(s.command, EM_HELP);
+    assert_true(parse("audit --help", &s, &err));
+    assert_int_equal(s.help_for, EM_AUDIT);
+    assert_true(parse("help convert", &s, &err));
+    assert_int_equal(s.help_for, EM_CONVERT);
+    assert_true(parse("help --man", &s, &err));
+    assert_true(s.help_as_man);
+    assert_true(parse("--version", &s, &err));
+    assert_int_equal(s.command, EM_VERSION_COMMAND);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults), cmocka_unit_test(lists_names_and_forms), cmocka_unit_test(a_path_with_an_equals_sign),
+        cmocka_unit_test(refusals), cmocka_unit_test(help_fits_80_columns), cmocka_unit_test(help_and_version)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

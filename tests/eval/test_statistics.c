@@ -1,0 +1,225 @@
+/* The figures of design §4 against their definitions, worked out the long way from a list of
+ * random predictions. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "eval/statistics.h"
+
+enum { ROWS = 57, ROW = 31, BATCH = 4, N = ROWS * ROW };
+
+typedef struct item { em_prediction p; int row; } item;
+
+static item items[N];
+static int n_items;
+
+static uint64_t seed = 1;
+
+static uint32_t random_below(uint32_t n) {
+    seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (uint32_t)(seed >> 33) % n;
+}
+
+/* Documents of random lengths in rows; some predictions are missing, as under --boundary drop. */
+static void make_items(void) {
+    int64_t document = 0, place = 0, length = 1 + random_below(90);
+    n_items = 0;
+    for (int r = 0; r < ROWS; r++)
+        for (int i = 0; i < ROW; i++) {
+            em_prediction p = {.nll = random_below(1000000) / 1e5, .label = (int32_t)random_below(50), .correct = random_below(4) == 0,
+                               .boundary = place == 0, .added = place == length - 1, .leak = (em_leak)random_below(3),
+                               .bytes = place == length - 1 ? 0 : 1 + random_below(6), .group = (int32_t)(document % 3),
+                               .document = document, .place = place, .stream = r * ROW + i};
+            if (random_below(5)) items[n_items++] = (item){p, r};
+            if (++place == length) document++, place = 0, length = 1 + random_below(90);
+        }
+}
+
+static const char *group_name(const void *data, int32_t g) { return ((const char *const *)data)[g]; }
+static const char *const names[] = {"c", "a", "b"};
+
+static em_result figures(bool rows) {
+    em_error err = EM_ERROR_INIT;
+    em_statistics *s = em_statistics_new(rows, &err);
+    em_result out = {0};
+    int k = 0;
+    for (int r = 0; r < ROWS; r++) {
+        for (; k < n_items && items[k].row == r; k++) assert_true(em_statistics_add(s, &items[k].p, &err));
+        assert_true(em_statistics_end_row(s, &err));
+        if (r % BATCH == BATCH - 1) em_statistics_end_batch(s);
+    }
+    assert_true(em_statistics_finish(s, &out, group_name, names, &err));
+    em_statistics_free(s);
+    return out;
+}
+
+static void free_result(em_result *r) {
+    for (int i = 0; i < r->n_subsets; i++) free(r->subsets[i].name);
+    free(r->subsets);
+    free(r->by_position);
+}
+
+static void close_to(double a, double b) {
+    if (!(fabs(a - b) <= 1e-11 * fabs(b))) fail_msg("%.17g is not %.17g", a, b);
+}
+
+static void means(void **state) {
+    make_items();
+    em_result r = figures(false);
+    double all = 0, inside = 0, text = 0, batch_means = 0, document_means = 0;
+    int64_t n_inside = 0, bytes = 0, correct = 0, documents = 0, batches = 0;
+    for (int i = 0; i < n_items; i++) {
+        const em_prediction *p = &items[i].p;
+        all += p->nll;
+        correct += p->correct;
+        if (!p->boundary) inside += p->nll, n_inside++;
+        if (!p->added) text += p->nll, bytes += p->bytes;
+    }
+    for (int b = 0; b * BATCH < ROWS; b++) {
+        double sum = 0;
+        int n = 0;
+        for (int i = 0; i < n_items; i++)
+            if (items[i].row / BATCH == b) sum += items[i].p.nll, n++;
+        if (n) batch_means += sum / n, batches++;
+    }
+    for (int64_t d = 0; d <= items[n_items - 1].p.document; d++) {
+        double sum = 0;
+        int n = 0;
+        for (int i = 0; i < n_items; i++)
+            if (items[i].p.document == d) sum += items[i].p.nll, n++;
+        if (n) document_means += sum / n, documents++;
+    }
+    assert_int_equal(r.predictions, n_items);
+    assert_int_equal(r.boundary_predictions, n_items - n_inside);
+    assert_int_equal(r.documents, documents);
+    assert_int_equal(r.batches, batches);
+    close_to(r.loss, all / n_items);
+    close_to(r.loss_batch_mean, batch_means / (double)batches);
+    close_to(r.loss_doc_mean, document_means / (double)documents);
+    close_to(r.loss_no_boundary, inside / (double)n_inside);
+    close_to(r.perplexity, exp(all / n_items));
+    close_to(r.bits_per_byte, text / (M_LN2 * (double)bytes));
+    close_to(r.bits_per_byte_all, all / (M_LN2 * (double)bytes));
+    close_to(r.top1, (double)correct / n_items);
+    free_result(&r);
+}
+
+static double naive_stderr(bool rows, double loss, int64_t *groups) {
+    double squares = 0;
+    *groups = 0;
+    int64_t last = rows ? ROWS - 1 : items[n_items - 1].p.document;
+    for (int64_t g = 0; g <= last; g++) {
+        double sum = 0, n = 0;
+        for (int i = 0; i < n_items; i++)
+            if ((rows ? items[i].row : items[i].p.document) == g) sum += items[i].p.nll, n++;
+        if (n > 0) squares += (sum - loss * n) * (sum - loss * n), (*groups)++;
+    }
+    double g = (double)*groups;
+    return sqrt(g / (g - 1) * squares) / n_items;
+}
+
+static void standard_errors(void **state) {
+    make_items();
+    for (int rows = 0; rows < 2; rows++) {
+        int64_t groups;
+        em_result r = figures(rows);
+        close_to(r.stderr_, naive_stderr(rows, r.loss, &groups));
+        assert_int_equal(r.groups, groups);
+        free_result(&r);
+    }
+}
+
+static void one_group_has_no_standard_error(void **state) {
+    em_error err = EM_ERROR_INIT;
+    em_statistics *s = em_statistics_new(false, &err);
+    em_prediction p = {.nll = 2, .bytes = 0};
+    em_result r = {0};
+    em_statistics_add(s, &p, &err);
+    em_statistics_end_row(s, &err);
+    assert_true(em_statistics_finish(s, &r, group_name, names, &err));
+    assert_true(isnan(r.stderr_) && isnan(r.bits_per_byte));
+    assert_int_equal(r.groups, 1);
+    em_statistics_free(s);
+    free_result(&r);
+}
+
+static void slices_sum_to_the_whole(void **state) {
+    make_items();
+    em_result r = figures(false);
+    double subsets = 0, positions = 0;
+    int64_t n = 0, m = 0, documents = 0;
+    assert_int_equal(r.n_subsets, 3);
+    assert_string_equal(r.subsets[0].name, "a");
+    for (int i = 0; i < r.n_subsets; i++) {
+        subsets += r.subsets[i].nll;
+        n += r.subsets[i].predictions;
+        documents += r.subsets[i].documents;
+    }
+    for (int i = 0; i < r.n_by_position; i++) {
+        positions += r.by_position[i].nll;
+        m += r.by_position[i].predictions;
+    }
+    assert_int_equal(n, r.predictions);
+    assert_int_equal(m, r.predictions);
+    assert_int_equal(documents, r.documents);
+    close_to(subsets, r.loss * (double)r.predictions);
+    close_to(positions, r.loss * (double)r.predictions);
+    close_to(r.clean.nll + r.direct.nll + r.indirect.nll, r.loss * (double)r.predictions);
+    assert_true(r.leak);
+    assert_true(r.by_position[0].from == 0 && r.by_position[0].to == 1 && r.by_position[2].from == 2 && r.by_position[2].to == 4);
+    free_result(&r);
+}
+
+static void document_sums_come_once(void **state) {
+    em_error err = EM_ERROR_INIT;
+    make_items();
+    em_statistics *s = em_statistics_new(false, &err);
+    int64_t next = 0, n_seen = 0;
+    double total = 0;
+    for (int r = 0, k = 0; r <= ROWS; r++) {
+        size_t n;
+        for (; k < n_items && items[k].row == r; k++) em_statistics_add(s, &items[k].p, &err);
+        em_statistics_end_row(s, &err);
+        const em_document_sum *sums = em_statistics_documents(s, r == ROWS ? INT64_MAX : k < n_items ? items[k].p.document : 0, &n, &err);
+        for (size_t i = 0; i < n; i++) {
+            assert_true(sums[i].document >= next);
+            next = sums[i].document + 1;
+            n_seen += sums[i].predictions;
+            total += sums[i].nll;
+        }
+        em_statistics_documents_taken(s);
+    }
+    em_result x = {0};
+    assert_true(em_statistics_finish(s, &x, group_name, names, &err));
+    assert_int_equal(n_seen, n_items);
+    close_to(total, x.loss * n_items);
+    em_statistics_free(s);
+    free_result(&x);
+}
+
+/* Two results over the same predictions have the same data fingerprint; one label changed, another. */
+static void fingerprint_follows_the_predictions(void **state) {
+    make_items();
+    em_result a = figures(false), b = figures(true);
+    assert_string_equal(a.fingerprints.data, b.fingerprints.data);
+    items[n_items / 2].p.label++;
+    em_result c = figures(false);
+    assert_string_not_equal(a.fingerprints.data, c.fingerprints.data);
+    free_result(&a);
+    free_result(&b);
+    free_result(&c);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(means), cmocka_unit_test(standard_errors), cmocka_unit_test(one_group_has_no_standard_error),
+        cmocka_unit_test(slices_sum_to_the_whole), cmocka_unit_test(document_sums_come_once),
+        cmocka_unit_test(fingerprint_follows_the_predictions)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
