@@ -242,10 +242,10 @@ static const struct {
     const char *usage, *summary, *examples;
 } commands[] = {
     {"", EM_RUN, "evalmask --model PATH [options]", "the loss of a model on data, under masks and label schemes",
-     "  evalmask --model base.bin                            # the bundled sample, document mask\n"
+     "  evalmask --model base.bin               # on the bundled sample, document mask\n"
      "  evalmask --model base.bin --data val.jsonl.zst --mask doc,regular\n"
-     "  evalmask --model base.bin --labels unshifted,shifted # what a double shift costs\n"
-     "  evalmask --model pythia/ --data pile.jsonl.zst -T 2048 -B 4 --max-docs 500 \\\n"
+     "  evalmask --model base.bin --labels unshifted,shifted   # the double shift\n"
+     "  evalmask --model pythia/ --data pile.jsonl.zst -T 2048 --max-docs 500 \\\n"
      "           -o results.json\n"
      "  zstdcat big.jsonl.zst | evalmask --model base.bin --data - --subset Wikipedia\n"},
     {"inspect", EM_INSPECT, "evalmask inspect [--model PATH | --tokenizer PATH] [options]", "how the data is packed: rows, EOS, positions, a picture of the mask",
@@ -253,7 +253,7 @@ static const struct {
      "  evalmask inspect --model base.bin --mask doc,regular -T 64 --row 3\n"},
     {"audit", EM_AUDIT, "evalmask audit --mask LIST [options]", "can a position see its own label, directly or through layers?",
      "  evalmask audit --mask flip0 --labels unshifted -T 1024\n"
-     "  evalmask audit --mask regular,doc,backward,full --labels unshifted,backward --layers 12\n"
+     "  evalmask audit --mask regular,full --labels unshifted,backward --layers 12\n"
      "  evalmask audit --mask flip0 --model base.bin         # proves it on the model\n"},
     {"convert", EM_CONVERT, "evalmask convert DIR OUT.bin [--tokenizer PATH]", "a whole model as one file: weights, config and tokenizer",
      "  evalmask convert models/tiny-llama-base base.bin\n"
