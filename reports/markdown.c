@@ -147,7 +147,7 @@ static void losses(const em_results *r, const shown *s, em_buffer *out) {
 }
 
 static void other_figures(const em_results *r, const shown *s, em_buffer *out) {
-    static const char *const columns[] = {"Perplexity", "Bits/byte", "with EOS", "Top-1", "Predictions", "Boundary"};
+    static const char *const columns[] = {"Perplexity", "Bits/byte", "with EOS", "Top-1", "Scored", "Boundary"};
     table t = keyed_table(s, columns, 6);
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
