@@ -1,0 +1,187 @@
+/* Opening the CPU backend, its threads' scratch memory, and what --memory has to know. */
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#define XXH_STATIC_LINKING_ONLY      /* the size of XXH3_state_t */
+#include <xxhash.h>
+
+#include "common/size.h"
+#include "kernels/cpu/cpu.h"
+
+/* ---- the machine ---- */
+
+static bool at_least(dnnl_cpu_isa_t isa) {
+    return (dnnl_get_effective_cpu_isa() & isa) == isa;
+}
+
+const em_cpu_kernels *em_cpu_kernels_best(void) {
+#ifdef EM_X86
+    if (at_least(dnnl_cpu_isa_avx512_core)) return &em_cpu_kernels_avx512;
+    if (at_least(dnnl_cpu_isa_avx2) && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+        return &em_cpu_kernels_avx2;
+#endif
+    return &em_cpu_kernels_portable;
+}
+
+static const char *isa_name(void) {
+    static const struct { dnnl_cpu_isa_t isa; const char *name; } names[] = {
+        {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"},   {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
+        {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni"}, {dnnl_cpu_isa_avx512_core, "avx512_core"},
+        {dnnl_cpu_isa_avx2_vnni, "avx2_vnni"},               {dnnl_cpu_isa_avx2, "avx2"},
+        {dnnl_cpu_isa_avx, "avx"},                           {dnnl_cpu_isa_sse41, "sse41"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (at_least(names[i].isa)) return names[i].name;
+    return "generic";
+}
+
+/* Without bf16 products in hardware, oneDNN's own are a reference loop: weights are widened instead. */
+static em_product product_of(const em_backend_options *o) {
+    if (o->compute == EM_F32) return EM_PRODUCT_F32;
+    return at_least(dnnl_cpu_isa_avx512_core_bf16) && !o->portable ? EM_PRODUCT_BF16 : EM_PRODUCT_BF16_WIDENED;
+}
+
+/* ---- memory ---- */
+
+void *em_cpu_alloc(size_t bytes, const char *what, em_error *err) {
+    void *p = NULL;
+    if (posix_memalign(&p, 64, bytes ? bytes : 64) == 0) return p;
+    em_fail_memory(err, bytes, what);
+    return NULL;
+}
+
+bool em_cpu_reserve(em_cpu *cpu, em_scratch which, size_t bytes, em_error *err) {
+    for (int i = 0; i < cpu->base.options.threads; i++) {
+        em_cpu_thread *t = &cpu->threads[i];
+        if (t->bytes[which] >= bytes) continue;
+        void *grown = em_cpu_alloc(bytes, "a thread's scratch", err);
+        if (!grown) return false;
+        free(t->scratch[which]);
+        t->scratch[which] = grown;
+        t->bytes[which] = bytes;
+    }
+    return true;
+}
+
+int em_cpu_enter(void) {
+    em_one_thread();
+    return omp_get_thread_num();
+}
+
+static size_t layer_bytes(const em_backend *b, const em_layer_spec *s) {
+    const em_cpu *cpu = (const em_cpu *)b;
+    int64_t q = (int64_t)s->heads * s->head_dim, k = (int64_t)s->kv_heads * s->head_dim;
+    return em_matrix_bytes(cpu, s->hidden, q + 2 * k) + em_matrix_bytes(cpu, q, s->hidden) +
+           em_matrix_bytes(cpu, s->hidden, (int64_t)s->ffn * (s->gated ? 2 : 1)) + em_matrix_bytes(cpu, s->ffn, s->hidden);
+}
+
+static size_t head_bytes(const em_backend *b, const em_head_spec *s) {
+    return em_matrix_bytes((const em_cpu *)b, s->hidden, s->vocab);
+}
+
+static size_t token_bytes(const em_backend *b, const em_layer_spec *s) {
+    size_t heads = (size_t)s->heads * (size_t)s->head_dim;
+    size_t kv = (size_t)s->kv_heads * (size_t)(s->head_dim + em_value_width(s->head_dim));
+    return ((size_t)s->hidden + heads + kv) * sizeof(float);
+}
+
+/* What the threads' scratch comes to: see em_scratch. */
+static size_t fixed_bytes(const em_backend *b, const em_layer_spec *s, const em_head_spec *head) {
+    size_t heads = (size_t)s->heads * (size_t)s->head_dim, kv = (size_t)s->kv_heads * (size_t)s->head_dim;
+    size_t hidden = (size_t)s->hidden, ffn = (size_t)s->ffn, widest = hidden > ffn ? hidden : ffn;
+    if (heads > widest) widest = heads;
+    size_t tile = hidden + widest + ffn + heads + 2 * kv + hidden + EM_SLICE + (size_t)s->rope.dim +
+                  (size_t)(s->heads / s->kv_heads) * (size_t)(em_value_width(s->head_dim) + 2);
+    size_t slices = 2 * EM_SLICE * widest;
+    return (size_t)b->options.threads * ((tile * EM_TILE + slices) * sizeof(float) + EM_TILE * sizeof(XXH3_state_t));
+}
+
+/* ---- activations ---- */
+
+static void activations_free(em_backend *b, em_activations *a) {
+    if (!a) return;
+    free(a->tiles);
+    free(a->x);
+    free(a->q);
+    free(a->keys);
+    free(a->values);
+    free(a);
+}
+
+static float *tiles_of_floats(int64_t tiles, int64_t width, em_error *err) {
+    size_t bytes;
+    if (em_size_mul((size_t)tiles * EM_TILE, (size_t)width * sizeof(float), &bytes))
+        return em_cpu_alloc(bytes, "activations; lower --memory or -B", err);
+    em_fail_memory(err, SIZE_MAX, "activations");
+    return NULL;
+}
+
+static em_activations *activations_new(em_backend *b, const em_layer_spec *s, int64_t max_tokens, int max_rows,
+                                       em_error *err) {
+    em_activations *a = em_alloc(1, sizeof *a, "activations", err);
+    if (!a) return NULL;
+    int64_t n = a->max_tiles = max_tokens / EM_TILE, kv = s->kv_heads;
+    if ((a->tiles = em_alloc((size_t)n, sizeof *a->tiles, "activations", err)) &&
+        (a->x = tiles_of_floats(n, s->hidden, err)) &&
+        (a->q = tiles_of_floats(n, (int64_t)s->heads * s->head_dim, err)) &&
+        (a->keys = tiles_of_floats(n, kv * s->head_dim, err)) &&
+        (a->values = tiles_of_floats(n, kv * em_value_width(s->head_dim), err)) &&
+        em_cpu_reserve(em_cpu_of(b), EM_SCRATCH_INPUT, (size_t)s->hidden * EM_TILE * sizeof(float), err))
+        return a;
+    activations_free(b, a);
+    return NULL;
+}
+
+/* ---- opening ---- */
+
+static void cpu_close(em_backend *b) {
+    em_cpu *cpu = em_cpu_of(b);
+    for (int i = 0; cpu->threads && i < b->options.threads; i++)
+        for (int s = 0; s < EM_SCRATCH_COUNT; s++) free(cpu->threads[i].scratch[s]);
+    free(cpu->threads);
+    em_gemms_close(&cpu->gemms);
+    free(cpu);
+}
+
+static const em_backend_ops cpu_ops = {
+    .layer_bytes = layer_bytes,
+    .head_bytes = head_bytes,
+    .token_bytes = token_bytes,
+    .fixed_bytes = fixed_bytes,
+    .layer_load = em_cpu_layer_load,
+    .layer_free = em_cpu_layer_free,
+    .head_load = em_cpu_head_load,
+    .head_free = em_cpu_head_free,
+    .activations_new = activations_new,
+    .activations_free = activations_free,
+    .embed = em_cpu_embed,
+    .attention_inputs = em_cpu_attention_inputs,
+    .attention = em_cpu_attention,
+    .attention_output = em_cpu_attention_output,
+    .feed_forward = em_cpu_feed_forward,
+    .score = em_cpu_score,
+    .close = cpu_close,
+};
+
+em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err) {
+    if (options->threads < 1) {
+        em_fail(err, EM_USAGE, "--threads %d: at least one thread is needed", options->threads);
+        return NULL;
+    }
+    if (options->compute == EM_F16) {
+        em_fail(err, EM_USAGE, "--dtype f16 is not available on a CPU: use f32 or bf16");
+        return NULL;
+    }
+    em_cpu *cpu = em_alloc(1, sizeof *cpu, "the CPU backend", err);
+    if (!cpu) return NULL;
+    cpu->base = (em_backend){.name = "cpu", .ops = &cpu_ops, .options = *options};
+    cpu->kernels = options->portable ? &em_cpu_kernels_portable : em_cpu_kernels_best();
+    snprintf(cpu->base.isa, sizeof cpu->base.isa, "%s%s", isa_name(), options->portable ? "+portable" : "");
+    cpu->threads = em_alloc((size_t)options->threads, sizeof *cpu->threads, "the CPU backend", err);
+    if (cpu->threads && em_gemms_open(&cpu->gemms, product_of(options), options->threads, err) &&
+        em_cpu_reserve(cpu, EM_SCRATCH_DIGEST, EM_TILE * sizeof(XXH3_state_t), err))
+        return &cpu->base;
+    cpu_close(&cpu->base);
+    return NULL;
+}

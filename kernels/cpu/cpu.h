@@ -1,0 +1,160 @@
+/* What the CPU backend's files share: the backend with its threads' scratch memory, matrices cut
+ * into slices, and a batch's activations. */
+#ifndef EM_KERNELS_CPU_CPU_H
+#define EM_KERNELS_CPU_CPU_H
+
+#include "kernels/backend.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/kernels.h"
+
+/* ---- the backend ---- */
+
+/* Memory of each thread, reserved when weights are loaded and activations made, so that the
+ * stages allocate nothing. All are f32 but where said. */
+typedef enum em_scratch {
+    EM_SCRATCH_INPUT,        /* [EM_TILE, widest input]: normed tokens */
+    EM_SCRATCH_NARROW,       /* the same in bf16 */
+    EM_SCRATCH_INNER,        /* [EM_TILE, ffn] */
+    EM_SCRATCH_OUTPUT,       /* [EM_TILE, widest output or slice] */
+    EM_SCRATCH_ROWS,         /* [slice, inputs]: weights on their way to oneDNN's format */
+    EM_SCRATCH_WIDE,         /* a packed slice in f32, where memory holds bf16 */
+    EM_SCRATCH_ROPE,         /* cosines and sines: [2, EM_TILE, pairs] */
+    EM_SCRATCH_ATTENTION,    /* running max, sum and output of a kv head's queries */
+    EM_SCRATCH_DNNL,         /* bytes: oneDNN's scratchpad */
+    EM_SCRATCH_DIGEST,       /* [EM_TILE] states of XXH3 */
+    EM_SCRATCH_COUNT
+} em_scratch;
+
+typedef struct em_cpu_thread {
+    void *scratch[EM_SCRATCH_COUNT];
+    size_t bytes[EM_SCRATCH_COUNT];
+} em_cpu_thread;
+
+typedef struct em_cpu {
+    em_backend base;             /* first: an em_backend is an em_cpu */
+    const em_cpu_kernels *kernels;
+    em_gemms gemms;
+    em_cpu_thread *threads;      /* [base.options.threads] */
+} em_cpu;
+
+static inline em_cpu *em_cpu_of(em_backend *b) { return (em_cpu *)b; }
+
+/* 64-byte aligned, not cleared; release with free. */
+void *em_cpu_alloc(size_t bytes, const char *what, em_error *err);
+bool em_cpu_reserve(em_cpu *cpu, em_scratch which, size_t bytes, em_error *err);
+/* First call of each thread in a parallel region: its number. */
+int em_cpu_enter(void);
+static inline float *em_cpu_scratch(em_cpu *cpu, int thread, em_scratch which) {
+    return cpu->threads[thread].scratch[which];
+}
+
+/* ---- weights ---- */
+
+/* Columns of a slice of a matrix: a slice and a tile's inputs stay in the second-level cache. */
+#define EM_SLICE 512
+
+/* W, cut by outputs into slices of one width (the last may be narrower), each packed apart. */
+typedef struct em_matrix {
+    int in, out;
+    int slices, width;           /* outputs of a slice */
+    int c_stride;                /* of the output's rows, in floats */
+    em_gemm *full, *last;        /* the products of a whole slice and of the last one */
+    char *packed;                /* [slices], slice_bytes apart */
+    size_t slice_bytes;
+    float *bias;                 /* [slices * width] or NULL */
+    dnnl_memory_t *weights, *biases;     /* [slices] over packed and bias; weights NULL where they are widened */
+} em_matrix;
+
+/* What a matrix is made from: up to three weights with the same inputs, one after another or,
+ * paired, side by side in each slice (so that gate and up of the same units meet there). */
+typedef struct em_matrix_source {
+    const em_weight *parts[3], *biases[3];
+    int n_parts;
+    bool paired;
+    bool whole_rows;             /* slices write into rows [out], otherwise into rows of one slice */
+    bool accumulate;             /* the product is added to the output */
+} em_matrix_source;
+
+bool em_matrix_load(em_cpu *cpu, em_matrix *m, const em_matrix_source *source, em_error *err);
+void em_matrix_free(em_matrix *m);
+/* Upper bound of the bytes that out x in weights take when packed. */
+size_t em_matrix_bytes(const em_cpu *cpu, int64_t in, int64_t out);
+/* Outputs of slice s, and the product on one tile; a: see em_product_input; c: the tile's first
+ * row at the slice's first column. */
+static inline int em_matrix_width(const em_matrix *m, int s) {
+    return s + 1 < m->slices ? m->width : m->out - s * m->width;
+}
+void em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *c);
+/* All slices of a matrix with whole_rows; c: [EM_TILE, out]. */
+void em_matrix_run_all(em_cpu *cpu, int thread, const em_matrix *m, const void *a, float *c);
+/* x: [EM_TILE, n] as the products take it; x itself may be rounded. */
+const void *em_product_input(em_cpu *cpu, int thread, float *x, int n);
+
+/* A vector of n floats plus add; *out NULL where w is absent. */
+bool em_vector_load(em_cpu *cpu, const em_weight *w, float add, float **out, em_error *err);
+
+typedef struct em_norm {
+    em_norm_kind kind;
+    float eps;
+    int n;
+    float *w, *b;                /* w NULL: no norm here; b may be NULL */
+} em_norm;
+
+void em_norm_apply(const em_cpu *cpu, const em_norm *norm, float *y, const float *x);
+/* A tile's input to a product: normed, or as it is where there is no norm. x: [EM_TILE, n]. */
+const void *em_normed_input(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int n);
+
+struct em_layer {
+    em_layer_spec spec;
+    em_norm attention_in, attention_out, ffn_in, ffn_out, q_norm, k_norm;
+    em_matrix qkv, o, inner, down;       /* inner: gate and up, paired, or up alone */
+};
+
+struct em_head {
+    em_head_spec spec;
+    em_norm norm;
+    em_matrix output;
+};
+
+/* ---- a batch ---- */
+
+/* EM_TILE tokens of one row; count of them are real. */
+typedef struct em_tile {
+    int row, first, count;       /* first: of the row's tokens */
+    int row_tile;                /* the row's first tile */
+    int64_t token;               /* the first token's place in the batch's arrays */
+} em_tile;
+
+/* Arrays are by tile: tile t of array y with w floats a token begins at y + t * EM_TILE * w. */
+struct em_activations {
+    int64_t max_tiles, n_tiles;
+    em_tile *tiles;
+    const em_row_batch *batch;
+    float *x;                    /* [EM_TILE, hidden] */
+    float *q;                    /* [EM_TILE, heads * head_dim]; attention's output takes its place */
+    float *keys;                 /* [kv_heads, head_dim, EM_KEY_TILE] */
+    float *values;               /* [kv_heads, EM_KEY_TILE, value_width] */
+};
+
+static inline int em_value_width(int head_dim) {
+    return (head_dim + EM_VALUE_ALIGN - 1) / EM_VALUE_ALIGN * EM_VALUE_ALIGN;
+}
+
+/* ---- stages: see em_backend_ops ---- */
+
+/* x += norm(input W + bias) on one tile; m accumulates where there is no norm. input: [EM_TILE, in],
+ * used up; x: [EM_TILE, out]. */
+void em_cpu_residual(em_cpu *cpu, int thread, const em_matrix *m, const em_norm *norm, float *input, float *x);
+
+bool em_cpu_embed(em_backend *b, const em_embedding *e, const em_row_batch *batch, em_activations *a, em_error *err);
+void em_cpu_attention_inputs(em_backend *b, const em_layer *l, em_activations *a);
+void em_cpu_attention(em_backend *b, const em_layer *l, em_activations *a);
+void em_cpu_attention_output(em_backend *b, const em_layer *l, em_activations *a);
+void em_cpu_feed_forward(em_backend *b, const em_layer *l, em_activations *a);
+void em_cpu_score(em_backend *b, const em_head *h, const em_score_request *request, em_activations *a, em_scores *out);
+em_layer *em_cpu_layer_load(em_backend *b, const em_layer_spec *spec, const em_layer_weights *w, em_error *err);
+void em_cpu_layer_free(em_backend *b, em_layer *l);
+em_head *em_cpu_head_load(em_backend *b, const em_head_spec *spec, em_error *err);
+void em_cpu_head_free(em_backend *b, em_head *h);
+
+#endif

@@ -1,0 +1,69 @@
+/* The vector kernels that the CPU backend is made of, as a table of functions: one table per
+ * instruction set, and a portable one in plain C that says what they compute. Each kernel works
+ * on one token, one tile or one slice of one thread; results depend on its arguments only. */
+#ifndef EM_KERNELS_CPU_KERNELS_H
+#define EM_KERNELS_CPU_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "kernels/backend.h"
+
+/* Queries of one head that attend() takes at once, and the keys of a key tile. Both count from
+ * the row's start, so that a query's sums have one order whatever the mask or the batch. */
+#define EM_ATTEND_QUERIES 8
+#define EM_KEY_TILE EM_TILE
+/* Values of a head are padded with zeros to a multiple of this many floats. */
+#define EM_VALUE_ALIGN 16
+
+/* One step of online softmax (Milakov and Gimelshein, arXiv 1805.02867): EM_ATTEND_QUERIES
+ * queries of one head against one tile of keys. */
+typedef struct em_attend {
+    const float *q;              /* [EM_ATTEND_QUERIES, head_dim], rows q_stride apart; scaled already */
+    ptrdiff_t q_stride;
+    const float *keys;           /* [head_dim, EM_KEY_TILE]: transposed */
+    const float *values;         /* [EM_KEY_TILE, value_width] */
+    int head_dim, value_width;
+    const int32_t *lo, *hi;      /* [EM_ATTEND_QUERIES]: the keys that a query sees; lo >= hi: none */
+    int32_t first_key;           /* the tile's first key, on the same scale as lo and hi */
+    float softcap;               /* 0: none */
+    float *max, *sum;            /* [EM_ATTEND_QUERIES]: running; start at -FLT_MAX and 0 */
+    float *out;                  /* [EM_ATTEND_QUERIES, value_width]: running, starts at 0 */
+} em_attend;
+
+typedef struct em_cpu_kernels {
+    const char *name;
+    /* y = x / sqrt(mean(x^2) + eps) * w; x, y, w: [n]; y may be x */
+    void (*rms_norm)(float *y, const float *x, const float *w, int n, float eps);
+    /* y = (x - mean) / sqrt(variance + eps) * w + b; b may be NULL; y may be x */
+    void (*layer_norm)(float *y, const float *x, const float *w, const float *b, int n, float eps);
+    /* cosine and sine of position * inv_freq[j] (rounded to float first), times scale; [pairs] */
+    void (*rope_table)(float *cosine, float *sine, float position, const float *inv_freq, int pairs, float scale);
+    /* rotates the pairs (x[j], x[j + pairs]) */
+    void (*rope)(float *x, const float *cosine, const float *sine, int pairs);
+    void (*scale)(float *y, const float *x, float factor, int n);      /* y = factor x */
+    void (*add)(float *y, const float *x, int n);                      /* y += x */
+    /* y = act(gate) * up; up NULL: act(gate); y may be gate */
+    void (*activate)(em_activation kind, float *y, const float *gate, const float *up, int n);
+    void (*soft_cap)(float *x, int n, float cap);                      /* x = cap tanh(x / cap) */
+    void (*attend)(const em_attend *a);
+    /* max of x and the sum of exp(x - max); x: [n], n >= 1 */
+    void (*soft_sum)(const float *x, int n, float *max, double *sum);
+    void (*round_bf16)(float *x, int64_t n);                           /* to the nearest bf16, ties to even */
+    void (*to_bf16)(uint16_t *y, const float *x, int64_t n);
+    /* x need not be aligned: it may lie anywhere in a mapped file */
+    void (*from_bf16)(float *y, const void *x, int64_t n);
+    void (*from_f16)(float *y, const void *x, int64_t n);
+    bool (*all_finite)(const float *x, int64_t n);
+} em_cpu_kernels;
+
+extern const em_cpu_kernels em_cpu_kernels_portable;
+#ifdef EM_X86
+extern const em_cpu_kernels em_cpu_kernels_avx2;
+extern const em_cpu_kernels em_cpu_kernels_avx512;
+#endif
+
+/* The widest table that this machine runs (ONEDNN_MAX_CPU_ISA bounds it, as it does oneDNN). */
+const em_cpu_kernels *em_cpu_kernels_best(void);
+
+#endif

@@ -1,0 +1,115 @@
+/* A layer's and the head's weights, loaded for the CPU, and what they take. */
+#include <stdlib.h>
+
+#include "common/size.h"
+#include "kernels/cpu/cpu.h"
+
+static bool load_norm(em_cpu *cpu, em_norm *norm, em_norm_kind kind, float eps, bool plus_one, const em_weight *w,
+                      const em_weight *b, em_error *err) {
+    *norm = (em_norm){.kind = kind, .eps = eps, .n = (int)w->out};
+    return em_vector_load(cpu, w, plus_one ? 1 : 0, &norm->w, err) && (!b || em_vector_load(cpu, b, 0, &norm->b, err));
+}
+
+static void free_norm(em_norm *norm) {
+    free(norm->w);
+    free(norm->b);
+}
+
+static bool load_norms(em_cpu *cpu, em_layer *l, const em_layer_weights *w, em_error *err) {
+    const em_layer_spec *s = &l->spec;
+    bool one = s->norm_plus_one;
+    return load_norm(cpu, &l->attention_in, s->norm, s->norm_eps, one, &w->attention_in, &w->attention_in_bias, err) &&
+           load_norm(cpu, &l->attention_out, s->norm, s->norm_eps, one, &w->attention_out, &w->attention_out_bias, err) &&
+           load_norm(cpu, &l->ffn_in, s->norm, s->norm_eps, one, &w->ffn_in, &w->ffn_in_bias, err) &&
+           load_norm(cpu, &l->ffn_out, s->norm, s->norm_eps, one, &w->ffn_out, &w->ffn_out_bias, err) &&
+           load_norm(cpu, &l->q_norm, EM_NORM_RMS, s->norm_eps, one, &w->q_norm, NULL, err) &&
+           load_norm(cpu, &l->k_norm, EM_NORM_RMS, s->norm_eps, one, &w->k_norm, NULL, err);
+}
+
+static bool load_matrices(em_cpu *cpu, em_layer *l, const em_layer_weights *w, em_error *err) {
+    em_matrix_source qkv = {.parts = {&w->q, &w->k, &w->v}, .biases = {&w->q_bias, &w->k_bias, &w->v_bias},
+                            .n_parts = 3, .whole_rows = true};
+    em_matrix_source o = {.parts = {&w->o}, .biases = {&w->o_bias}, .n_parts = 1, .whole_rows = true,
+                          .accumulate = !w->attention_out.data};
+    em_matrix_source gated = {.parts = {&w->gate, &w->up}, .biases = {&w->gate_bias, &w->up_bias},
+                              .n_parts = 2, .paired = true};
+    em_matrix_source plain = {.parts = {&w->up}, .biases = {&w->up_bias}, .n_parts = 1};
+    em_matrix_source down = {.parts = {&w->down}, .biases = {&w->down_bias}, .n_parts = 1, .whole_rows = true,
+                             .accumulate = !w->ffn_out.data};
+    return em_matrix_load(cpu, &l->qkv, &qkv, err) && em_matrix_load(cpu, &l->o, &o, err) &&
+           em_matrix_load(cpu, &l->inner, l->spec.gated ? &gated : &plain, err) &&
+           em_matrix_load(cpu, &l->down, &down, err);
+}
+
+static size_t tile_floats(int width) {
+    return (size_t)EM_TILE * (size_t)width * sizeof(float);
+}
+
+static int larger(int a, int b) {
+    return a > b ? a : b;
+}
+
+static int qkv_width(const em_layer_spec *s) {
+    return (s->heads + 2 * s->kv_heads) * s->head_dim;
+}
+
+/* Floats of the running state of a kv head's queries: max, sum and output. */
+static size_t attention_floats(const em_layer_spec *s) {
+    return (size_t)(s->heads / s->kv_heads) * EM_TILE * (size_t)(em_value_width(s->head_dim) + 2);
+}
+
+static int widest_output(const em_layer_spec *s) {
+    return larger(larger(qkv_width(s), s->hidden), EM_SLICE);
+}
+
+static bool reserve_for_layer(em_cpu *cpu, const em_layer_spec *s, em_error *err) {
+    return em_cpu_reserve(cpu, EM_SCRATCH_INPUT, tile_floats(s->hidden), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_INNER, tile_floats(s->ffn), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_OUTPUT, tile_floats(widest_output(s)), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_ROPE, tile_floats(s->rope.dim), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_ATTENTION, attention_floats(s) * sizeof(float), err);
+}
+
+em_layer *em_cpu_layer_load(em_backend *b, const em_layer_spec *spec, const em_layer_weights *w, em_error *err) {
+    em_cpu *cpu = em_cpu_of(b);
+    em_layer *l = em_alloc(1, sizeof *l, "a layer", err);
+    if (!l) return NULL;
+    l->spec = *spec;
+    if (load_norms(cpu, l, w, err) && load_matrices(cpu, l, w, err) && reserve_for_layer(cpu, spec, err)) return l;
+    em_cpu_layer_free(b, l);
+    return NULL;
+}
+
+void em_cpu_layer_free(em_backend *b, em_layer *l) {
+    if (!l) return;
+    em_norm *norms[] = {&l->attention_in, &l->attention_out, &l->ffn_in, &l->ffn_out, &l->q_norm, &l->k_norm};
+    for (size_t i = 0; i < sizeof norms / sizeof *norms; i++) free_norm(norms[i]);
+    em_matrix_free(&l->qkv);
+    em_matrix_free(&l->o);
+    em_matrix_free(&l->inner);
+    em_matrix_free(&l->down);
+    free(l);
+}
+
+em_head *em_cpu_head_load(em_backend *b, const em_head_spec *spec, em_error *err) {
+    em_cpu *cpu = em_cpu_of(b);
+    em_head *h = em_alloc(1, sizeof *h, "the head", err);
+    if (!h) return NULL;
+    h->spec = *spec;
+    em_matrix_source output = {.parts = {&spec->output}, .biases = {&spec->output_bias}, .n_parts = 1};
+    if (load_norm(cpu, &h->norm, spec->norm, spec->norm_eps, spec->norm_plus_one, &spec->final_norm,
+                  &spec->final_norm_bias, err) &&
+        em_matrix_load(cpu, &h->output, &output, err) &&
+        em_cpu_reserve(cpu, EM_SCRATCH_INPUT, tile_floats(spec->hidden), err) &&
+        em_cpu_reserve(cpu, EM_SCRATCH_OUTPUT, tile_floats(EM_SLICE), err))
+        return h;
+    em_cpu_head_free(b, h);
+    return NULL;
+}
+
+void em_cpu_head_free(em_backend *b, em_head *h) {
+    if (!h) return;
+    free_norm(&h->norm);
+    em_matrix_free(&h->output);
+    free(h);
+}

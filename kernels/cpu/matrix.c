@@ -1,0 +1,305 @@
+/* Weights: from the checkpoint's format and strides to f32 rows, checked, and packed by slices. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/size.h"
+#include "kernels/cpu/cpu.h"
+
+/* ---- reading a weight ---- */
+
+static const char *at(const em_weight *w, int64_t index) {
+    return (const char *)w->data + index * (int64_t)em_dtype_size(w->dtype);
+}
+
+/* n elements that lie side by side, from index on. */
+static void convert(const em_cpu *cpu, const em_weight *w, int64_t index, float *y, int64_t n) {
+    switch (w->dtype) {
+    case EM_F32: memcpy(y, at(w, index), (size_t)n * sizeof *y); break;
+    case EM_F16: cpu->kernels->from_f16(y, at(w, index), n); break;
+    case EM_BF16: cpu->kernels->from_bf16(y, at(w, index), n); break;
+    }
+}
+
+/* Outputs [o, o + count) that lie side by side for each input (GPT-2's Conv1D): read along the
+ * outputs, written across. */
+static void read_transposed(const em_cpu *cpu, const em_weight *w, int64_t o, int count, float *rows) {
+    float line[EM_SLICE];
+    for (int64_t i = 0; i < w->in; i++) {
+        convert(cpu, w, em_weight_index(w, o, i), line, count);
+        for (int r = 0; r < count; r++) rows[r * w->in + i] = line[r];
+    }
+}
+
+static void read_row(const em_cpu *cpu, const em_weight *w, int64_t o, float *row) {
+    if (w->in_stride == 1) convert(cpu, w, em_weight_index(w, o, 0), row, w->in);
+    else for (int64_t i = 0; i < w->in; i++) convert(cpu, w, em_weight_index(w, o, i), row + i, 1);
+}
+
+/* rows: [count, in]; count at most EM_SLICE */
+static void read_rows(const em_cpu *cpu, const em_weight *w, int64_t o, int count, float *rows) {
+    bool side_by_side = w->out_stride == 1 && w->block >= w->out;
+    if (side_by_side && w->in_stride != 1) read_transposed(cpu, w, o, count, rows);
+    else for (int r = 0; r < count; r++) read_row(cpu, w, o + r, rows + r * w->in);
+}
+
+static bool fail_not_finite(const em_weight *w, int64_t o, const float *row, em_error *err) {
+    int64_t i = 0;
+    while (isfinite(row[i])) i++;
+    char place[64];
+    if (w->in > 1) snprintf(place, sizeof place, "output %lld, input %lld", (long long)o, (long long)i);
+    else snprintf(place, sizeof place, "element %lld", (long long)o);
+    return em_fail(err, EM_INPUT, "tensor %s: %s is %s; the checkpoint is damaged or its training diverged",
+                   w->name, place, isnan(row[i]) ? "NaN" : "infinite");
+}
+
+bool em_vector_load(em_cpu *cpu, const em_weight *w, float add, float **out, em_error *err) {
+    *out = NULL;
+    if (!w->data) return true;
+    float *v = em_alloc((size_t)w->out, sizeof *v, w->name, err);
+    for (int64_t o = 0; v && o < w->out; o++) {
+        read_row(cpu, w, o, v + o);
+        if (!isfinite(v[o])) {
+            fail_not_finite(w, o, v + o, err);
+            free(v);
+            return false;
+        }
+        v[o] += add;
+    }
+    return (*out = v) != NULL;
+}
+
+/* ---- slices ---- */
+
+/* Rows [first, first + count) of a part, which become columns from column on of a slice. */
+typedef struct run {
+    const em_weight *weight, *bias;
+    int64_t first;
+    int count, column;
+} run;
+
+static int paired_runs(const em_matrix *m, const em_matrix_source *source, int s, run *runs) {
+    int count = em_matrix_width(m, s) / source->n_parts;
+    for (int p = 0; p < source->n_parts; p++)
+        runs[p] = (run){source->parts[p], source->biases[p], (int64_t)s * (m->width / source->n_parts), count, p * count};
+    return source->n_parts;
+}
+
+static int runs_of(const em_matrix *m, const em_matrix_source *source, int s, run *runs) {
+    if (source->paired) return paired_runs(m, source, s, runs);
+    int64_t begin = (int64_t)s * m->width, end = begin + em_matrix_width(m, s), part = 0;
+    int n = 0;
+    for (int p = 0; p < source->n_parts; part += source->parts[p++]->out) {
+        int64_t from = part > begin ? part : begin, to = part + source->parts[p]->out;
+        if (to > end) to = end;
+        if (from < to)
+            runs[n++] = (run){source->parts[p], source->biases[p], from - part, (int)(to - from), (int)(from - begin)};
+    }
+    return n;
+}
+
+/* rows: [width, in]; false: some value is not finite, and err says which if it is not NULL. */
+static bool read_slice(const em_cpu *cpu, const em_matrix *m, const em_matrix_source *source, int s, float *rows,
+                       em_error *err) {
+    run runs[3];
+    int n = runs_of(m, source, s, runs);
+    for (int i = 0; i < n; i++) {
+        float *to = rows + (int64_t)runs[i].column * m->in;
+        read_rows(cpu, runs[i].weight, runs[i].first, runs[i].count, to);
+        if (cpu->kernels->all_finite(to, (int64_t)runs[i].count * m->in)) continue;
+        for (int r = 0; err && r < runs[i].count; r++)
+            if (!cpu->kernels->all_finite(to + (int64_t)r * m->in, m->in))
+                return fail_not_finite(runs[i].weight, runs[i].first + r, to + (int64_t)r * m->in, err);
+        return false;
+    }
+    return true;
+}
+
+static em_gemm *gemm_of(const em_matrix *m, int s) {
+    return s + 1 < m->slices ? m->full : m->last;
+}
+
+static void *packed_slice(const em_matrix *m, int s) {
+    return m->packed + (size_t)s * m->slice_bytes;
+}
+
+static void pack_slice(em_cpu *cpu, int thread, em_matrix *m, int s, float *rows) {
+    em_gemm *gemm = gemm_of(m, s);
+    void *dnnl = em_cpu_scratch(cpu, thread, EM_SCRATCH_DNNL);
+    if (cpu->gemms.product != EM_PRODUCT_BF16_WIDENED) {
+        em_gemm_pack(&cpu->gemms, gemm, thread, rows, packed_slice(m, s), dnnl);
+        return;
+    }
+    float *wide = em_cpu_scratch(cpu, thread, EM_SCRATCH_WIDE);
+    em_gemm_pack(&cpu->gemms, gemm, thread, rows, wide, dnnl);
+    cpu->kernels->to_bf16(packed_slice(m, s), wide, (int64_t)(gemm->packed_bytes / sizeof *wide));
+}
+
+/* The first slice with a value that is not finite, or slices. */
+static int pack_slices(em_cpu *cpu, em_matrix *m, const em_matrix_source *source) {
+    int bad = m->slices;
+#pragma omp parallel num_threads(cpu->base.options.threads) reduction(min : bad)
+    {
+        int thread = em_cpu_enter();
+        float *rows = em_cpu_scratch(cpu, thread, EM_SCRATCH_ROWS);
+#pragma omp for schedule(dynamic, 1)
+        for (int s = 0; s < m->slices; s++) {
+            if (!read_slice(cpu, m, source, s, rows, NULL)) bad = s < bad ? s : bad;
+            else pack_slice(cpu, thread, m, s, rows);
+        }
+    }
+    return bad;
+}
+
+/* ---- a matrix ---- */
+
+static int64_t round_up(int64_t n, int64_t to) {
+    return (n + to - 1) / to * to;
+}
+
+/* Slices of about equal width, a multiple of 64 (16 where paired parts share it); the limit and
+ * the matrix alone decide, never the machine. */
+static int slice_width(int64_t out, int parts) {
+    int64_t limit = EM_SLICE / parts, each = out / parts, n = (each + limit - 1) / limit;
+    int64_t width = round_up((each + n - 1) / n, parts > 1 ? 16 : 64);
+    return (int)(width < each ? width : each) * parts;
+}
+
+static void shape_matrix(em_matrix *m, const em_matrix_source *source) {
+    int64_t out = 0;
+    for (int p = 0; p < source->n_parts; p++) out += source->parts[p]->out;
+    m->in = (int)source->parts[0]->in;
+    m->out = (int)out;
+    m->width = slice_width(out, source->paired ? source->n_parts : 1);
+    m->slices = (m->out + m->width - 1) / m->width;
+    m->c_stride = source->whole_rows ? m->out : m->width;
+}
+
+static bool has_bias(const em_matrix_source *source) {
+    for (int p = 0; p < source->n_parts; p++)
+        if (source->biases[p] && source->biases[p]->data) return true;
+    return false;
+}
+
+static bool load_bias(em_cpu *cpu, em_matrix *m, const em_matrix_source *source, em_error *err) {
+    float *parts[3] = {NULL, NULL, NULL};
+    m->bias = em_alloc((size_t)m->slices, (size_t)m->width * sizeof *m->bias, "a bias", err);
+    bool ok = m->bias != NULL;
+    for (int p = 0; ok && p < source->n_parts; p++)
+        ok = !source->biases[p] || em_vector_load(cpu, source->biases[p], 0, &parts[p], err);
+    for (int s = 0; ok && s < m->slices; s++) {
+        run runs[3];
+        int n = runs_of(m, source, s, runs);
+        for (int i = 0; i < n; i++)
+            for (int p = 0; p < source->n_parts; p++)
+                if (parts[p] && source->parts[p] == runs[i].weight)
+                    memcpy(m->bias + (size_t)s * (size_t)m->width + runs[i].column, parts[p] + runs[i].first,
+                           (size_t)runs[i].count * sizeof **parts);
+    }
+    for (int p = 0; p < 3; p++) free(parts[p]);
+    return ok;
+}
+
+static bool make_products(em_cpu *cpu, em_matrix *m, const em_matrix_source *source, em_error *err) {
+    em_gemm_shape shape = {.k = m->in, .n = m->width, .c_stride = m->c_stride, .bias = has_bias(source),
+                           .accumulate = source->accumulate};
+    m->full = em_gemms_get(&cpu->gemms, &shape, err);
+    shape.n = em_matrix_width(m, m->slices - 1);
+    m->last = m->full ? em_gemms_get(&cpu->gemms, &shape, err) : NULL;
+    return m->last != NULL;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static bool reserve(em_cpu *cpu, em_matrix *m, em_error *err) {
+    size_t packed = larger(m->full->packed_bytes, m->last->packed_bytes), bytes;
+    bool widened = cpu->gemms.product == EM_PRODUCT_BF16_WIDENED;
+    m->slice_bytes = (size_t)round_up((int64_t)(widened ? packed / 2 : packed), 64);
+    if (!em_size_mul(m->slice_bytes, (size_t)m->slices, &bytes)) return em_fail_memory(err, bytes, "packed weights");
+    m->packed = em_cpu_alloc(bytes, "packed weights", err);
+    return m->packed && (!widened || em_cpu_reserve(cpu, EM_SCRATCH_WIDE, packed, err)) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_DNNL, larger(m->full->scratch_bytes, m->last->scratch_bytes), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_ROWS, (size_t)m->width * (size_t)m->in * sizeof(float), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_NARROW, (size_t)EM_TILE * (size_t)m->in * sizeof(uint16_t), err);
+}
+
+static bool make_memories(em_cpu *cpu, em_matrix *m, em_error *err) {
+    m->weights = em_alloc((size_t)m->slices, sizeof *m->weights, "packed weights", err);
+    m->biases = em_alloc((size_t)m->slices, sizeof *m->biases, "packed weights", err);
+    if (!m->weights || !m->biases) return false;
+    for (int s = 0; s < m->slices; s++) {
+        if (cpu->gemms.product != EM_PRODUCT_BF16_WIDENED &&
+            !(m->weights[s] = em_gemm_weights(&cpu->gemms, gemm_of(m, s), packed_slice(m, s))))
+            return em_fail(err, EM_MACHINE, "out of memory for oneDNN's arguments");
+        if (m->bias && !(m->biases[s] = em_gemm_bias(&cpu->gemms, em_matrix_width(m, s),
+                                                     m->bias + (size_t)s * (size_t)m->width)))
+            return em_fail(err, EM_MACHINE, "out of memory for oneDNN's arguments");
+    }
+    return true;
+}
+
+bool em_matrix_load(em_cpu *cpu, em_matrix *m, const em_matrix_source *source, em_error *err) {
+    shape_matrix(m, source);
+    if (!make_products(cpu, m, source, err) || !reserve(cpu, m, err)) return false;
+    if (has_bias(source) && !load_bias(cpu, m, source, err)) return false;
+    int bad = pack_slices(cpu, m, source);
+    if (bad < m->slices) return read_slice(cpu, m, source, bad, em_cpu_scratch(cpu, 0, EM_SCRATCH_ROWS), err);
+    return make_memories(cpu, m, err);
+}
+
+void em_matrix_free(em_matrix *m) {
+    for (int s = 0; s < m->slices; s++) {
+        if (m->weights && m->weights[s]) dnnl_memory_destroy(m->weights[s]);
+        if (m->biases && m->biases[s]) dnnl_memory_destroy(m->biases[s]);
+    }
+    free(m->weights);
+    free(m->biases);
+    free(m->bias);
+    free(m->packed);
+    *m = (em_matrix){0};
+}
+
+size_t em_matrix_bytes(const em_cpu *cpu, int64_t in, int64_t out) {
+    size_t element = cpu->gemms.product == EM_PRODUCT_F32 ? sizeof(float) : sizeof(uint16_t);
+    return (size_t)round_up(in, 64) * (size_t)(round_up(out, 64) + 64) * element;
+}
+
+/* ---- products ---- */
+
+void em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *c) {
+    em_gemm *gemm = gemm_of(m, s);
+    float *wide = em_cpu_scratch(cpu, thread, EM_SCRATCH_WIDE);
+    if (!m->weights[s]) cpu->kernels->from_bf16(wide, packed_slice(m, s), (int64_t)(gemm->packed_bytes / sizeof *wide));
+    em_gemm_run(&cpu->gemms, gemm, thread, a, m->weights[s], wide, m->biases[s], c,
+                em_cpu_scratch(cpu, thread, EM_SCRATCH_DNNL));
+}
+
+void em_matrix_run_all(em_cpu *cpu, int thread, const em_matrix *m, const void *a, float *c) {
+    for (int s = 0; s < m->slices; s++) em_matrix_run(cpu, thread, m, s, a, c + s * m->width);
+}
+
+const void *em_product_input(em_cpu *cpu, int thread, float *x, int n) {
+    uint16_t *narrow = cpu->threads[thread].scratch[EM_SCRATCH_NARROW];
+    int64_t size = (int64_t)EM_TILE * n;
+    switch (cpu->gemms.product) {
+    case EM_PRODUCT_F32: break;
+    case EM_PRODUCT_BF16: cpu->kernels->to_bf16(narrow, x, size); return narrow;
+    case EM_PRODUCT_BF16_WIDENED: cpu->kernels->round_bf16(x, size); break;
+    }
+    return x;
+}
+
+void em_norm_apply(const em_cpu *cpu, const em_norm *norm, float *y, const float *x) {
+    if (norm->kind == EM_NORM_RMS) cpu->kernels->rms_norm(y, x, norm->w, norm->n, norm->eps);
+    else cpu->kernels->layer_norm(y, x, norm->w, norm->b, norm->n, norm->eps);
+}
+
+const void *em_normed_input(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int n) {
+    float *y = em_cpu_scratch(cpu, thread, EM_SCRATCH_INPUT);
+    if (!norm->w) memcpy(y, x, (size_t)EM_TILE * (size_t)n * sizeof *y);
+    else for (int i = 0; i < EM_TILE; i++) em_norm_apply(cpu, norm, y + (int64_t)i * n, x + (int64_t)i * n);
+    return em_product_input(cpu, thread, y, n);
+}
