@@ -1,0 +1,18 @@
+# What `cmake --install` puts where. The program finds its sample as ../share/evalmask from where it
+# lies (eval/setup.c), so that a prefix can be moved.
+if(NOT TARGET evalmask)
+  return()
+endif()
+
+# One source for help and man page: the table of options.
+set(man_page ${PROJECT_BINARY_DIR}/evalmask.1)
+add_custom_command(OUTPUT ${man_page}
+  COMMAND evalmask help --man > ${man_page}
+  DEPENDS evalmask COMMENT "Writing evalmask.1" VERBATIM)
+add_custom_target(man ALL DEPENDS ${man_page})
+
+install(TARGETS evalmask RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES ${man_page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES data/sample.jsonl.zst data/base.bin DESTINATION share/evalmask)
+install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES data/SOURCES.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/data)
