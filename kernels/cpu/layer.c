@@ -1,4 +1,5 @@
 /* A layer's and the head's weights, loaded for the CPU, and what they take. */
+#include <omp.h>
 #include <stdlib.h>
 
 #include "common/size.h"
@@ -72,10 +73,13 @@ static bool reserve_for_layer(em_cpu *cpu, const em_layer_spec *s, em_error *err
 
 em_layer *em_cpu_layer_load(em_backend *b, const em_layer_spec *spec, const em_layer_weights *w, em_error *err) {
     em_cpu *cpu = em_cpu_of(b);
+    double begin = omp_get_wtime();
     em_layer *l = em_alloc(1, sizeof *l, "a layer", err);
     if (!l) return NULL;
     l->spec = *spec;
-    if (load_norms(cpu, l, w, err) && load_matrices(cpu, l, w, err) && reserve_for_layer(cpu, spec, err)) return l;
+    bool ok = load_norms(cpu, l, w, err) && load_matrices(cpu, l, w, err) && reserve_for_layer(cpu, spec, err);
+    b->times.pack += omp_get_wtime() - begin;
+    if (ok) return l;
     em_cpu_layer_free(b, l);
     return NULL;
 }
@@ -91,18 +95,24 @@ void em_cpu_layer_free(em_backend *b, em_layer *l) {
     free(l);
 }
 
+static bool load_head(em_cpu *cpu, em_head *h, em_error *err) {
+    const em_head_spec *s = &h->spec;
+    em_matrix_source output = {.parts = {&s->output}, .biases = {&s->output_bias}, .n_parts = 1};
+    return load_norm(cpu, &h->norm, s->norm, s->norm_eps, s->norm_plus_one, &s->final_norm, &s->final_norm_bias, err) &&
+           em_matrix_load(cpu, &h->output, &output, err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_INPUT, tile_floats(s->hidden), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_OUTPUT, tile_floats(EM_SLICE), err);
+}
+
 em_head *em_cpu_head_load(em_backend *b, const em_head_spec *spec, em_error *err) {
     em_cpu *cpu = em_cpu_of(b);
+    double begin = omp_get_wtime();
     em_head *h = em_alloc(1, sizeof *h, "the head", err);
     if (!h) return NULL;
     h->spec = *spec;
-    em_matrix_source output = {.parts = {&spec->output}, .biases = {&spec->output_bias}, .n_parts = 1};
-    if (load_norm(cpu, &h->norm, spec->norm, spec->norm_eps, spec->norm_plus_one, &spec->final_norm,
-                  &spec->final_norm_bias, err) &&
-        em_matrix_load(cpu, &h->output, &output, err) &&
-        em_cpu_reserve(cpu, EM_SCRATCH_INPUT, tile_floats(spec->hidden), err) &&
-        em_cpu_reserve(cpu, EM_SCRATCH_OUTPUT, tile_floats(EM_SLICE), err))
-        return h;
+    bool ok = load_head(cpu, h, err);
+    b->times.pack += omp_get_wtime() - begin;
+    if (ok) return h;
     em_cpu_head_free(b, h);
     return NULL;
 }

@@ -1,0 +1,231 @@
+#include "model/network.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/size.h"
+
+struct em_network {
+    em_model *model;
+    em_backend *backend;
+    const em_model_spec *spec;
+    int64_t capacity;            /* padded tokens of a batch */
+    bool keep;                   /* packed weights stay between batches */
+    em_layer **layers;           /* [spec->layers], NULL where not packed now */
+    em_head *head;
+    em_activations *activations;
+};
+
+/* ---- the memory plan ---- */
+
+/* Tokens for each thread that make a batch worth its passes over the packed weights. */
+#define USEFUL_TOKENS_PER_THREAD (4 * EM_TILE)
+
+int64_t em_network_padded(int64_t tokens) {
+    return (tokens + EM_TILE - 1) / EM_TILE * EM_TILE;
+}
+
+/* The layer dimensions that no layer exceeds. */
+static em_layer_spec widest_layer(const em_network *n) {
+    em_layer_spec widest = *em_model_layer_spec(n->model, 0);
+    widest.hidden = n->spec->hidden;
+    widest.heads = n->spec->heads;
+    widest.kv_heads = n->spec->kv_heads;
+    widest.head_dim = n->spec->head_dim;
+    widest.ffn = n->spec->ffn;
+    return widest;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static size_t file_bytes(const em_weight *w) {
+    return w->data ? (size_t)w->out * (size_t)w->in * em_dtype_size(w->dtype) : 0;
+}
+
+/* Mapped pages that are resident at once: the part being packed and the one read ahead. */
+static size_t mapped_bytes(const em_network *n) {
+    size_t part = larger(file_bytes(&em_model_head(n->model)->output), file_bytes(&em_model_embedding(n->model)->tokens));
+    for (int l = 0; l < n->spec->layers; l++) {
+        const em_layer_weights *w = em_model_layer_weights(n->model, l);
+        const em_weight *all = &w->attention_in;     /* the struct is a row of em_weight */
+        size_t layer = 0;
+        for (size_t i = 0; i < sizeof *w / sizeof *all; i++) layer += file_bytes(&all[i]);
+        part = larger(part, layer);
+    }
+    return 2 * part;
+}
+
+/* What a token takes in the caller's arrays: ids, positions, intervals, argmax, digest, and its
+ * labels with their losses. */
+static size_t caller_token_bytes(const em_network_options *o) {
+    return 5 * sizeof(int32_t) + sizeof(uint64_t) + (size_t)o->n_labels * (sizeof(int32_t) + sizeof(double));
+}
+
+typedef struct memory_plan {
+    size_t fixed;                /* threads' scratch and mapped pages */
+    size_t all_weights;          /* every layer and the head, packed */
+    size_t one_weight;           /* the largest of them */
+    size_t token;
+} memory_plan;
+
+static memory_plan measure(const em_network *n, const em_network_options *o) {
+    const em_backend_ops *ops = n->backend->ops;
+    em_layer_spec widest = widest_layer(n);
+    const em_head_spec *head = em_model_head(n->model);
+    size_t head_bytes = ops->head_bytes(n->backend, head);
+    memory_plan p = {.fixed = ops->fixed_bytes(n->backend, &widest, head) + mapped_bytes(n),
+                     .all_weights = head_bytes, .one_weight = head_bytes,
+                     .token = ops->token_bytes(n->backend, &widest) + caller_token_bytes(o)};
+    for (int l = 0; l < n->spec->layers; l++) {
+        size_t bytes = ops->layer_bytes(n->backend, em_model_layer_spec(n->model, l));
+        p.all_weights += bytes;
+        p.one_weight = larger(p.one_weight, bytes);
+    }
+    return p;
+}
+
+/* Padded tokens that fit beside weights, no more than wanted; 0: not even one tile. */
+static int64_t tokens_beside(const memory_plan *p, size_t weights, size_t memory, int64_t want) {
+    size_t taken = p->fixed + weights;
+    if (taken >= memory) return 0;
+    size_t tiles = (memory - taken) / (p->token * EM_TILE);
+    return tiles < (size_t)(want / EM_TILE) ? (int64_t)tiles * EM_TILE : want;
+}
+
+/* Keeps all weights if a useful batch fits beside them; otherwise each is packed for each batch,
+ * and the batch takes all the room that the largest of them leaves. */
+static bool plan(em_network *n, const em_network_options *o, em_error *err) {
+    memory_plan p = measure(n, o);
+    int64_t row = em_network_padded(o->row_tokens), want = em_network_padded(o->want_tokens);
+    if (want < row) want = row;
+    int64_t useful = (int64_t)n->backend->options.threads * USEFUL_TOKENS_PER_THREAD;
+    if (useful < row) useful = row;
+    if (useful > want) useful = want;
+    n->capacity = tokens_beside(&p, p.all_weights, o->memory, want);
+    n->keep = n->capacity >= useful;
+    if (!n->keep) n->capacity = tokens_beside(&p, p.one_weight, o->memory, want);
+    if (n->capacity >= row) return true;
+    size_t enough = p.fixed + p.one_weight + p.token * (size_t)row;
+    return em_fail(err, EM_MACHINE, "a memory of %zu MiB cannot hold one layer and one row of %lld tokens: give --memory "
+                   "at least %zu MiB, or lower -T or --threads", o->memory >> 20, (long long)o->row_tokens, (enough >> 20) + 1);
+}
+
+em_network *em_network_open(em_model *m, em_backend *b, const em_network_options *options, em_error *err) {
+    em_network *n = em_alloc(1, sizeof *n, "the network", err);
+    if (!n) return NULL;
+    n->model = m;
+    n->backend = b;
+    n->spec = em_model_spec_of(m);
+    n->layers = em_alloc((size_t)n->spec->layers, sizeof *n->layers, "the network", err);
+    em_layer_spec widest = widest_layer(n);
+    if (n->layers && plan(n, options, err) &&
+        (n->activations = b->ops->activations_new(b, &widest, n->capacity, (int)(n->capacity / EM_TILE), err)))
+        return n;
+    em_network_close(n);
+    return NULL;
+}
+
+int64_t em_network_capacity(const em_network *n) {
+    return n->capacity;
+}
+
+void em_network_close(em_network *n) {
+    if (!n) return;
+    for (int l = 0; n->layers && l < n->spec->layers; l++) n->backend->ops->layer_free(n->backend, n->layers[l]);
+    n->backend->ops->head_free(n->backend, n->head);
+    n->backend->ops->activations_free(n->backend, n->activations);
+    free(n->layers);
+    free(n);
+}
+
+/* ---- the forward pass ---- */
+
+/* A part has been read: it is hashed while its pages are there, then they may go. Part -1 is the
+ * embedding, part spec->layers the head. */
+static void part_read(em_network *n, int part) {
+    em_model_hash_part(n->model, part);
+    em_model_done_with(n->model, part);
+}
+
+static bool embed(em_network *n, const em_row_batch *batch, em_error *err) {
+    if (!n->layers[0]) em_model_will_need(n->model, 0);
+    bool ok = n->backend->ops->embed(n->backend, em_model_embedding(n->model), batch, n->activations, err);
+    part_read(n, -1);
+    return ok;
+}
+
+/* The packed layer l; while it computes, the next part is read ahead. */
+static em_layer *layer(em_network *n, int l, em_error *err) {
+    if (n->layers[l]) return n->layers[l];
+    const em_backend_ops *ops = n->backend->ops;
+    n->layers[l] = ops->layer_load(n->backend, em_model_layer_spec(n->model, l), em_model_layer_weights(n->model, l), err);
+    part_read(n, l);
+    em_model_will_need(n->model, l + 1);
+    return n->layers[l];
+}
+
+static em_head *head(em_network *n, em_error *err) {
+    if (n->head) return n->head;
+    n->head = n->backend->ops->head_load(n->backend, em_model_head(n->model), err);
+    part_read(n, n->spec->layers);
+    return n->head;
+}
+
+/* x += attention(x), then x += ffn(x); or, in parallel, both of the same x: there the
+ * feed-forward comes first, because attention has read x already when its inputs were made. */
+static void forward(em_backend *b, const em_layer_spec *spec, const em_layer *l, em_activations *x) {
+    b->ops->attention_inputs(b, l, x);
+    b->ops->attention(b, l, x);
+    if (spec->parallel_residual) {
+        b->ops->feed_forward(b, l, x);
+        b->ops->attention_output(b, l, x);
+    } else {
+        b->ops->attention_output(b, l, x);
+        b->ops->feed_forward(b, l, x);
+    }
+}
+
+static void let_go(em_network *n, int l) {
+    if (n->keep) return;
+    n->backend->ops->layer_free(n->backend, n->layers[l]);
+    n->layers[l] = NULL;
+}
+
+static void let_head_go(em_network *n) {
+    if (n->keep) return;
+    n->backend->ops->head_free(n->backend, n->head);
+    n->head = NULL;
+}
+
+static bool token_finite(const em_score_request *r, const em_scores *out, int64_t token) {
+    for (int64_t j = token * r->n_labels; j < (token + 1) * r->n_labels; j++)
+        if (r->labels[j] >= 0 && !isfinite(out->nll[j])) return false;
+    return true;
+}
+
+static bool check_finite(const em_row_batch *batch, const em_score_request *r, const em_scores *out, em_error *err) {
+    for (int row = 0; row < batch->n_rows; row++)
+        for (int32_t i = 0; i < batch->length[row]; i++)
+            if (!token_finite(r, out, batch->start[row] + i))
+                return em_fail(err, EM_INPUT, "the loss at position %d of row %d of the batch is not finite: the model's "
+                               "activations overflow here, though its weights are finite", i, row);
+    return true;
+}
+
+bool em_network_score(em_network *n, const em_row_batch *batch, const em_score_request *request, em_scores *out,
+                      em_error *err) {
+    em_backend *b = n->backend;
+    if (!embed(n, batch, err)) return false;
+    for (int l = 0; l < n->spec->layers; l++) {
+        const em_layer *packed = layer(n, l, err);
+        if (!packed) return false;
+        forward(b, em_model_layer_spec(n->model, l), packed, n->activations);
+        let_go(n, l);
+    }
+    if (!head(n, err)) return false;
+    b->ops->score(b, n->head, request, n->activations, out);
+    let_head_go(n);
+    return check_finite(batch, request, out, err);
+}
