@@ -1,0 +1,167 @@
+#include "model/bundle.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/size.h"
+#include "model/bundle_parts.h"
+#include "model/llama2c.h"
+#include "model/safetensors.h"
+
+const char *const em_bundle_file_names[EM_BUNDLE_FILES] = {
+    "config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "generation_config.json"};
+
+const em_mapping *em_bundle_map(em_bundle *b, const char *path, em_error *err) {
+    if (!em_grow(&b->mappings, &b->mappings_capacity, b->n_mappings + 1, sizeof *b->mappings, "mapped files", err)) return NULL;
+    em_mapping *m = em_alloc(1, sizeof *m, "a mapped file", err);
+    if (!m) return NULL;
+    if (!em_mapping_open(m, path, err)) {
+        free(m);
+        return NULL;
+    }
+    return b->mappings[b->n_mappings++] = m;
+}
+
+static bool starts(const em_mapping *m, const char *magic, size_t n) {
+    return m->size >= n && !memcmp(m->data, magic, n);
+}
+
+bool em_bundle_refuse(const em_mapping *m, em_error *err) {
+    if (starts(m, "GGUF", 4))
+        return em_fail_at(err, EM_INPUT, m->path, 0, 0, "is a GGUF file, a format that this version does not read; "
+                          "give the model's safetensors checkpoint");
+    if (starts(m, "PK\3\4", 4) || (starts(m, "\x80", 1) && m->size > 1 && ((const char *)m->data)[1] >= 2 && ((const char *)m->data)[1] <= 5))
+        return em_fail_at(err, EM_INPUT, m->path, 0, 0, "is a pickle checkpoint, which could run code and is not read; "
+                          "convert it to safetensors");
+    if (starts(m, "version https://git-lfs", 23))
+        return em_fail_at(err, EM_INPUT, m->path, 0, 0, "is a Git LFS pointer, not the weights themselves; run `git lfs pull`");
+    if (starts(m, "24ka", 4))       /* the int32 0x616b3432, little-endian */
+        return em_fail_at(err, EM_INPUT, m->path, 0, 0, "is a llama2.c checkpoint of version 1 or later; "
+                          "only the legacy export (version 0) is read");
+    return true;
+}
+
+/* Takes the U8 tensors "file:NAME" and the padding "align:N" out of the list of tensors. */
+static bool take_files(em_bundle *b, em_error *err) {
+    size_t kept = 0;
+    bool good = true;
+    for (size_t i = 0; i < b->tensors.n; i++) {
+        em_tensor *t = &b->tensors.items[i];
+        bool file = !strncmp(t->name, "file:", 5), padding = !strncmp(t->name, "align:", 6);
+        if (!file && !padding) {
+            b->tensors.items[kept++] = *t;
+            continue;
+        }
+        if (strcmp(t->type, "U8"))
+            good = em_fail_at(err, EM_INPUT, t->file, 0, -1, "tensor %s is %s, U8 is expected", t->name, t->type);
+        for (int k = 0; k < EM_BUNDLE_FILES && file; k++)
+            if (!strcmp(t->name + 5, em_bundle_file_names[k])) b->files[k] = (em_bundle_bytes){t->data, t->bytes};
+        free((char *)t->name);
+    }
+    b->tensors.n = kept;
+    return good;
+}
+
+static bool open_safetensors(em_bundle *b, const em_mapping *m, em_error *err) {
+    b->format = "bin";
+    if (!em_safetensors_read(m->data, m->size, m->path, &b->tensors, err) || !take_files(b, err)) return false;
+    if (b->files[0].data) return true;
+    return em_fail_at(err, EM_INPUT, m->path, 0, -1, "holds weights but no config.json; give the directory that it lies in, "
+                      "or a .bin made by `evalmask convert`");
+}
+
+static bool open_llama2c(em_bundle *b, const em_mapping *m, em_error *err) {
+    b->format = "llama2.c";
+    if (!em_llama2c_read(m->data, m->size, m->path, &b->tensors, &b->made_config, err)) return false;
+    b->files[0] = (em_bundle_bytes){b->made_config.data, b->made_config.length};
+    return true;
+}
+
+static bool open_file(em_bundle *b, em_error *err) {
+    const em_mapping *m = em_bundle_map(b, b->path, err);
+    if (!m || !em_bundle_refuse(m, err)) return false;
+    if (em_safetensors_looks(m->data, m->size)) return open_safetensors(b, m, err);
+    if (em_llama2c_looks(m->data, m->size)) return open_llama2c(b, m, err);
+    return em_fail_at(err, EM_INPUT, b->path, 0, 0, "is no model that this version reads: a Hugging Face directory, "
+                      "a .bin made by `evalmask convert`, or a llama2.c checkpoint");
+}
+
+/* The last part of a path, without the ending of a file. "." is named by its real path. */
+static char *stem(const char *path, bool directory) {
+    char *real = realpath(path, NULL);
+    const char *full = directory && real ? real : path, *slash = strrchr(full, '/');
+    char *name = strdup(slash && slash[1] ? slash + 1 : full);
+    char *dot = name && !directory ? strrchr(name, '.') : NULL;
+    if (dot && dot != name) *dot = 0;
+    free(real);
+    return name;
+}
+
+/* Fills path and name. A path that is not there may be the name of a repository. */
+static bool resolve(em_bundle *b, const char *path, bool *directory, em_error *err) {
+    struct stat st;
+    bool hub = stat(path, &st) != 0;
+    if (hub && !em_hub_is_name(path)) return em_fail_at(err, EM_INPUT, path, 0, -1, "%s", strerror(errno));
+    b->path = hub ? em_hub_snapshot(path, err) : strdup(path);
+    *directory = hub || S_ISDIR(st.st_mode);
+    if (b->path) b->name = hub ? strdup(strrchr(path, '/') + 1) : stem(path, *directory);
+    return b->name || em_fail_memory(err, strlen(path), path);
+}
+
+em_bundle *em_bundle_open(const char *path, em_error *err) {
+    em_bundle *b = em_alloc(1, sizeof *b, "a model", err);
+    bool directory;
+    if (!b) return NULL;
+    if (resolve(b, path, &directory, err) && (directory ? em_bundle_open_directory(b, err) : open_file(b, err))
+        && em_tensors_sort(&b->tensors, err))
+        return b;
+    em_bundle_close(b);
+    return NULL;
+}
+
+void em_bundle_close(em_bundle *b) {
+    if (!b) return;
+    for (size_t i = 0; i < b->n_mappings; i++) {
+        em_mapping_close(b->mappings[i]);
+        free(b->mappings[i]);
+    }
+    free(b->mappings);
+    em_tensors_free(&b->tensors);
+    em_buffer_free(&b->made_config);
+    free(b->path);
+    free(b->name);
+    free(b);
+}
+
+const char *em_bundle_path(const em_bundle *b) { return b->path; }
+const char *em_bundle_name(const em_bundle *b) { return b->name; }
+const char *em_bundle_format(const em_bundle *b) { return b->format; }
+
+bool em_bundle_file(const em_bundle *b, const char *name, const void **data, size_t *size) {
+    for (int i = 0; i < EM_BUNDLE_FILES; i++)
+        if (b->files[i].data && !strcmp(name, em_bundle_file_names[i])) {
+            *data = b->files[i].data;
+            *size = b->files[i].size;
+            return true;
+        }
+    return false;
+}
+
+int64_t em_bundle_tensors(const em_bundle *b) { return (int64_t)b->tensors.n; }
+const em_tensor *em_bundle_tensor_at(const em_bundle *b, int64_t i) { return &b->tensors.items[i]; }
+const em_tensor *em_bundle_tensor(const em_bundle *b, const char *name) { return em_tensors_find(&b->tensors, name); }
+
+/* madvise over whole pages: outward where more may be read, inward where neighbours must stay. */
+static void advise(const em_tensor *t, bool outward, int advice) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)t->data, end = begin + t->bytes;
+    begin = (outward ? begin : begin + page - 1) / page * page;
+    if (!outward) end = end / page * page;
+    if (end > begin) madvise((void *)begin, end - begin, advice);
+}
+
+void em_bundle_will_need(const em_bundle *b, const em_tensor *t) { advise(t, true, MADV_WILLNEED); }
+void em_bundle_done_with(const em_bundle *b, const em_tensor *t) { advise(t, false, MADV_DONTNEED); }
