@@ -88,8 +88,9 @@ static inline vf v_from_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si
 /* exp within 2 ulp: x = n ln 2 + r, the polynomial of Cephes' expf on |r| <= ln 2 / 2, times 2^n.
  * exp(0) is 1 and, below the smallest normal float, the result is 0: both exactly. */
 static inline vf v_exp(vf x) {
-    vf n = v_round(v_mul(x, v_set(1.44269504f)));
-    vf r = v_fnma(n, v_set(0.693359375f), x);
+    vf lowest = v_set(-87.33654f), in_range = v_max(lowest, x);      /* subnormal results would be slow; NaN stays */
+    vf n = v_round(v_mul(in_range, v_set(1.44269504f)));
+    vf r = v_fnma(n, v_set(0.693359375f), in_range);
     r = v_fnma(n, v_set(-2.12194440e-4f), r);
     vf p = v_set(1.9875691500e-4f);
     p = v_fma(p, r, v_set(1.3981999507e-3f));
@@ -99,7 +100,7 @@ static inline vf v_exp(vf x) {
     p = v_fma(p, r, v_set(5.0000001201e-1f));
     p = v_add(v_fma(p, v_mul(r, r), r), v_set(1));
     vf y = v_times_power_of_2(p, n);
-    y = v_select(v_lt(x, v_set(-87.33654f)), v_set(0), y);
+    y = v_select(v_lt(x, lowest), v_set(0), y);
     return v_select(v_lt(v_set(88.722839f), x), v_set(INFINITY), y);
 }
 
