@@ -1,5 +1,6 @@
 /* Documents, tokenized, in order: a background thread decompresses and parses records,
- * worker threads tokenize, queues are bounded, so memory does not depend on the shard's size. */
+ * worker threads tokenize, queues are bounded, so memory does not depend on the shard's size. What
+ * comes out does not depend on the number of workers. */
 #ifndef EM_LOADER_LOADER_H
 #define EM_LOADER_LOADER_H
 
@@ -12,6 +13,7 @@
 
 typedef struct em_loader em_loader;
 
+/* What the pointers lead to must outlive the loader. */
 typedef struct em_loader_options {
     const char *const *paths;    /* files, directories (their files in byte order of the name, not recursive,
                                     hidden ones skipped), "-" for stdin; read in the given order */
@@ -46,13 +48,17 @@ typedef struct em_loader_counts {
     char first_bad[512];                       /* the first skipped record, as an error line */
 } em_loader_counts;
 
+/* A path that is missing or unreadable is an error here already, before any document. */
 em_loader *em_loader_open(const em_loader_options *options, em_error *err);
 /* 1: *out is the next document (owned by the loader, valid until the next call);
- * 0: end of data; -1: err. */
+ * 0: end of data; -1: err, after every document before the broken one, and again on further calls.
+ * Errors: EM_INPUT with file, record and decompressed byte; also more than 65,536 groups. */
 int em_loader_next(em_loader *l, const em_document **out, em_error *err);
+/* Counts as of the last document handed out, not of what threads have read ahead. By the thread that
+ * calls em_loader_next; so are the next two. */
 void em_loader_counts_get(const em_loader *l, em_loader_counts *out);
 const char *em_loader_group_name(const em_loader *l, int32_t group);   /* stays valid while the loader lives */
-int32_t em_loader_groups(const em_loader *l);                          /* groups seen so far */
-void em_loader_close(em_loader *l);   /* stops the threads, also in mid-stream */
+int32_t em_loader_groups(const em_loader *l);                          /* groups of the documents handed out */
+void em_loader_close(em_loader *l);   /* stops the threads, also in mid-stream; l may be NULL */
 
 #endif

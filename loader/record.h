@@ -1,6 +1,6 @@
 /* One JSONL record, scanned once and strictly: the whole line must be one valid JSON object
- * in valid UTF-8; only the text and the group are kept. Duplicate keys: the last one wins, as
- * in Python's json and in jansson. */
+ * (RFC 8259) in valid UTF-8; only the text and the group are kept. Duplicate keys: the last one
+ * wins, as in Python's json and in jansson. */
 #ifndef EM_LOADER_RECORD_H
 #define EM_LOADER_RECORD_H
 
@@ -10,20 +10,25 @@
 #include "common/error.h"
 
 typedef struct em_record_keys {
-    const char *text;        /* "text" */
-    const char *group;       /* "meta.pile_set_name": KEY or KEY.KEY; NULL or "": none */
+    const char *text;        /* a key of the record itself: "text" */
+    const char *group;       /* "meta.pile_set_name": KEY or KEY.KEY (split at the first dot); NULL or "": none */
 } em_record_keys;
 
 typedef struct em_record {
     em_buffer text;          /* UTF-8, unescaped; may hold NUL bytes */
-    em_buffer group;         /* empty where the key is missing or null */
+    em_buffer group;         /* a string, or the JSON text of a number, true or false; empty where the key is
+                                missing or null. No NUL bytes. */
 } em_record;
 
 void em_record_free(em_record *r);
 
-/* line: without its newline. On failure err->byte is the offset within the line, err->text says
- * what was found there. Nesting is bounded by EM_RECORD_DEPTH (deeper is an error, no recursion). */
-#define EM_RECORD_DEPTH 512
+/* True where the line holds nothing but JSON's white space: no record. */
+bool em_record_blank(const char *line, size_t n);
+
+/* line: without its newline; not blank. On failure err->byte is the offset within the line (-1: none
+ * in particular), err->text says what was found there, and *out is not to be used but may be freed or
+ * given to the next call. EM_INPUT: the record is broken; EM_MACHINE: no memory. */
+#define EM_RECORD_DEPTH 512     /* objects and arrays inside one another, the record itself counted */
 bool em_record_parse(const char *line, size_t n, const em_record_keys *keys, em_record *out, em_error *err);
 
 #endif
