@@ -149,7 +149,7 @@ static em_row *cut_row(em_packer *p, int32_t tokens, int32_t window, em_error *e
     memcpy(r->kind, p->kind + p->begin, (size_t)window);
     for (int32_t i = 0; i < r->n_segments; i++) {
         em_segment s = p->segments[p->first_segment + (size_t)i];
-        if ((size_t)s.start < p->begin) {
+        if (s.start < (int64_t)p->begin) {     /* negative once compact() has dropped its first part */
             s.place += (int64_t)p->begin - s.start;
             s.start = (int32_t)p->begin;
         }
