@@ -11,15 +11,23 @@ typedef enum em_leak { EM_CLEAN = 0, EM_LEAK_DIRECT = 1, EM_LEAK_INDIRECT = 2 } 
 
 /* lo, hi: [inputs], the mask's intervals. windows: [layers], each layer's own window or 0.
  * out[i] for i in [from, to): whether position i can see the token at i + offset: in some single
- * layer (or as its own input) DIRECT, only through several INDIRECT, else CLEAN. The label may lie outside the inputs:
- * CLEAN. Exact; O(inputs) memory; fast where the mask is causal or anti-causal. */
+ * layer (or as its own input) DIRECT, only through several INDIRECT, else CLEAN, as where the label
+ * lies outside the inputs. Exact for any intervals; O(inputs) memory for each distinct window;
+ * O(inputs * layers * log inputs) time wherever the intervals of neighbouring positions touch, as
+ * those of every mask do. */
 bool em_leak_row(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows, int32_t layers,
                  int offset, int32_t from, int32_t to, uint8_t *out, em_error *err);
 
-/* All key positions that position i reaches through the layers [first, layers): reach[k] = 1.
+/* All key positions that position i reaches through the layers [0, layers): reach[k] = 1.
  * reach: [inputs], the caller's. The exact definition, one position at a time; em_leak_row is
  * tested against it. */
 void em_leak_reach(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows, int32_t layers,
                    int32_t i, uint8_t *reach);
+
+/* The same relation from the other end: all positions that the token at `key` reaches, in
+ * O(inputs * layers). after: [layers + 1, inputs], after[l * inputs + i] = 1 where position i
+ * carries something of the token once l layers have run; the last of them is the answer. */
+bool em_leak_spread(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows, int32_t layers,
+                    int32_t key, uint8_t *after, em_error *err);
 
 #endif

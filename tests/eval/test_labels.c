@@ -1,0 +1,143 @@
+/* How every label scheme reads a row: inputs, scored positions, which token is the label. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "eval/labels.h"
+
+enum { NEXT = EM_WINDOW_NEXT, INSIDE = EM_WINDOW_INSIDE, T = 512 };
+
+/* tokens, window: of the row; then what is expected of the scheme. */
+typedef struct expectation {
+    const char *scheme;
+    int window_mode;
+    int32_t tokens, window, inputs, from, to;
+    bool complete;
+} expectation;
+
+static const expectation table[] = {
+    /* a row in the middle of the stream: the token after it is there */
+    {"unshifted", NEXT, T, T + 1, T, 0, T - 1, true},
+    {"unshifted", INSIDE, T, T + 1, T, 0, T - 1, true},
+    {"shifted", NEXT, T, T + 1, T, 0, T - 1, true},
+    {"shifted", INSIDE, T, T + 1, T - 1, 0, T - 2, true},
+    {"raw-shifted", NEXT, T, T + 1, T, 0, T, true},
+    {"raw-shifted", INSIDE, T, T + 1, T - 1, 0, T - 1, true},
+    {"raw-unshifted", NEXT, T, T + 1, T, 0, T, true},
+    {"raw-unshifted", INSIDE, T, T + 1, T, 0, T, true},
+    {"backward", NEXT, T, T + 1, T, 1, T, true},
+    {"backward", INSIDE, T, T + 1, T, 1, T, true},
+    /* the stream ends with the row: where the caller shifts, its window is short by one */
+    {"unshifted", NEXT, T, T, T, 0, T - 1, true},
+    {"shifted", NEXT, T, T, T - 1, 0, T - 2, false},
+    {"shifted", INSIDE, T, T, T - 1, 0, T - 2, true},
+    {"raw-shifted", NEXT, T, T, T - 1, 0, T - 1, false},
+    {"raw-shifted", INSIDE, T, T, T - 1, 0, T - 1, true},
+    {"raw-unshifted", NEXT, T, T, T, 0, T, true},
+    {"backward", NEXT, T, T, T, 1, T, true},
+    /* a short last row of 100 tokens */
+    {"unshifted", NEXT, 100, 100, 100, 0, 99, false},
+    {"shifted", NEXT, 100, 100, 99, 0, 98, false},
+    {"shifted", INSIDE, 100, 100, 99, 0, 98, false},
+    {"raw-shifted", NEXT, 100, 100, 99, 0, 99, false},
+    {"raw-shifted", INSIDE, 100, 100, 99, 0, 99, false},
+    {"raw-unshifted", NEXT, 100, 100, 100, 0, 100, false},
+    {"backward", NEXT, 100, 100, 100, 1, 100, false},
+    /* two tokens, one token */
+    {"unshifted", NEXT, 2, 2, 2, 0, 1, false},
+    {"shifted", NEXT, 2, 2, 1, 0, 0, false},
+    {"raw-shifted", NEXT, 2, 2, 1, 0, 1, false},
+    {"backward", NEXT, 2, 2, 2, 1, 2, false},
+    {"unshifted", NEXT, 1, 1, 1, 0, 0, false},
+    {"shifted", NEXT, 1, 1, 0, 0, 0, false},
+    {"raw-shifted", INSIDE, 1, 1, 0, 0, 0, false},
+    {"raw-unshifted", NEXT, 1, 1, 1, 0, 1, false},
+    {"backward", NEXT, 1, 1, 1, 1, 1, false},
+};
+
+static em_reading read_row(const expectation *e, em_pack_mode pack, const em_label_scheme **scheme) {
+    em_error err = EM_ERROR_INIT;
+    em_row row = {.tokens = e->tokens, .window = e->window, .scored_to = T};
+    *scheme = em_labels_parse(e->scheme, &err);
+    assert_non_null(*scheme);
+    return em_labels_read(*scheme, (em_window_mode)e->window_mode, pack, T, &row);
+}
+
+static void rows_are_read_as_the_design_says(void **unused) {
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const expectation *e = &table[i];
+        const em_label_scheme *s;
+        em_reading r = read_row(e, EM_PACK_STREAM, &s);
+        if (r.inputs != e->inputs || r.from != e->from || r.to != e->to || r.complete != e->complete)
+            fail_msg("case %zu (%s): %d inputs, [%d, %d), complete %d", i, e->scheme, r.inputs, r.from, r.to, r.complete);
+    }
+}
+
+static void every_label_lies_in_the_window(void **unused) {
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const em_label_scheme *s;
+        em_reading r = read_row(&table[i], EM_PACK_STREAM, &s);
+        int32_t last = table[i].window_mode == INSIDE && s->caller_shifts ? table[i].tokens : table[i].window;
+        for (int32_t p = r.from; p < r.to; p++) {
+            assert_in_range(p, 0, r.inputs - 1);
+            assert_true(p + s->offset >= 0 && p + s->offset < last);
+        }
+    }
+}
+
+static void a_document_by_itself_is_complete(void **unused) {
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const em_label_scheme *s;
+        assert_true(read_row(&table[i], EM_PACK_NONE, &s).complete);
+    }
+}
+
+static void scored_range_bounds_the_predictions(void **unused) {
+    em_error err = EM_ERROR_INIT;
+    em_row row = {.tokens = 64, .window = 65, .scored_from = 48, .scored_to = 64};
+    em_reading r = em_labels_read(em_labels_parse("unshifted", &err), EM_WINDOW_NEXT, EM_PACK_STREAM, 64, &row);
+    assert_int_equal(r.inputs, 64);
+    assert_int_equal(r.from, 48);
+    assert_int_equal(r.to, 63);
+    row.scored_from = 10;
+    row.scored_to = 20;
+    r = em_labels_read(em_labels_parse("backward", &err), EM_WINDOW_NEXT, EM_PACK_STREAM, 64, &row);
+    assert_int_equal(r.from, 10);
+    assert_int_equal(r.to, 20);
+}
+
+static void schemes_are_what_they_say(void **unused) {
+    static const struct { const char *name; bool caller, library; int offset; } want[] = {
+        {"unshifted", false, true, 1}, {"shifted", true, true, 2}, {"raw-shifted", true, false, 1},
+        {"raw-unshifted", false, false, 0}, {"backward", false, true, -1}};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        em_error err = EM_ERROR_INIT;
+        const em_label_scheme *s = em_labels_parse(want[i].name, &err);
+        assert_non_null(s);
+        assert_int_equal(s->caller_shifts, want[i].caller);
+        assert_int_equal(s->offset, want[i].offset);
+        if (s->offset >= 0) {
+            assert_int_equal(s->library_shifts, want[i].library);
+            assert_int_equal(s->offset, want[i].caller + want[i].library);  /* each shift moves the label by one */
+        }
+        assert_non_null(strstr(em_labels_list(), want[i].name));
+    }
+}
+
+static void an_unknown_scheme_is_refused_with_the_list(void **unused) {
+    em_error err = EM_ERROR_INIT;
+    assert_null(em_labels_parse("double", &err));
+    assert_int_equal(err.status, EM_USAGE);
+    assert_non_null(strstr(err.text, em_labels_list()));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_read_as_the_design_says), cmocka_unit_test(every_label_lies_in_the_window),
+        cmocka_unit_test(a_document_by_itself_is_complete), cmocka_unit_test(scored_range_bounds_the_predictions),
+        cmocka_unit_test(schemes_are_what_they_say), cmocka_unit_test(an_unknown_scheme_is_refused_with_the_list)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
