@@ -1,37 +1,71 @@
-/* evalmask convert DIR OUT.bin: a whole model as one file, opened again to see that it is one. */
-#include <inttypes.h>
-#include <stdio.h>
+/* evalmask convert DIR OUT.bin: a whole model as one file, checked by opening it again. */
+#include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "common/buffer.h"
 #include "eval/commands.h"
 #include "model/model.h"
 
-static bool say(const em_model *m, const char *path, em_error *err) {
-    const em_model_spec *s = em_model_spec_of(m);
+static const char *fingerprint(em_model *m) {
+    int layers = em_model_spec_of(m)->layers;
+    for (int part = -1; part <= layers; part++) {
+        em_model_will_need(m, part);
+        em_model_hash_part(m, part);
+        em_model_done_with(m, part);
+    }
+    return em_model_fingerprint(m);
+}
+
+static bool has_tokenizer(const em_model *m) {
     const char *name;
     const void *data, *config;
     size_t size, config_size;
-    struct stat st = {0};
-    stat(path, &st);
-    bool tokenizer = em_model_tokenizer(m, &name, &data, &size, &config, &config_size);
-    em_buffer b = {0};
-    em_buffer_printf(&b, "%s: %s, %.1f M parameters in %" PRId64 " tensors, %s, %.1f MB\n", path, s->family,
-                     (double)s->parameters / 1e6, em_bundle_tensors(em_model_bundle(m)),
-                     tokenizer ? name : "no tokenizer (give one with --tokenizer)", (double)st.st_size / 1e6);
-    bool good = em_print(b.data, b.length, err) == 0;
-    em_buffer_free(&b);
+    return em_model_tokenizer(m, &name, &data, &size, &config, &config_size);
+}
+
+static void report(const em_model *m, const char *path, int64_t file_bytes, const char *hash, em_buffer *out) {
+    const em_model_spec *s = em_model_spec_of(m);
+    const em_bundle *b = em_model_bundle(m);
+    int64_t bytes = 0;
+    for (int64_t i = 0; i < em_bundle_tensors(b); i++) bytes += (int64_t)em_bundle_tensor_at(b, i)->bytes;
+    em_buffer_printf(out, "%s: %lld bytes\n", path, (long long)file_bytes);
+    em_buffer_printf(out, "  %s, %d layers, %lld parameters\n", s->family, s->layers, (long long)s->parameters);
+    em_buffer_printf(out, "  %lld tensors, %lld bytes, mostly %s\n", (long long)em_bundle_tensors(b), (long long)bytes,
+                     em_dtype_name(s->weight_dtype));
+    em_buffer_printf(out, "  %s\n", has_tokenizer(m) ? "tokenizer inside" : "no tokenizer: runs will want --tokenizer PATH");
+    em_buffer_printf(out, "  model fingerprint %s, the same as the source's\n", hash);
+}
+
+/* Opens what was written and compares it with the source, weight by weight. */
+static bool check(em_model *source, const char *path, em_error *err) {
+    struct stat st;
+    em_model *written = em_model_open(path, err);
+    if (!written) return false;
+    em_buffer out = {0};
+    const char *hash = fingerprint(written);
+    bool good = !strcmp(hash, fingerprint(source));
+    if (!good) em_fail_at(err, EM_MACHINE, path, 0, -1, "reads back with fingerprint %s, the source has %s: the disk or the "
+                          "source changed meanwhile; convert again", hash, em_model_fingerprint(source));
+    if (good && stat(path, &st)) good = em_fail_at(err, EM_MACHINE, path, 0, -1, "%s", strerror(errno));
+    if (good) {
+        report(written, path, st.st_size, hash, &out);
+        good = em_print(out.data, out.length, err) == 0;
+    }
+    em_buffer_free(&out);
+    em_model_close(written);
     return good;
 }
 
 int em_command_convert(const em_settings *settings, em_error *err) {
     const char *from = settings->arguments[0], *to = settings->arguments[1];
-    em_model *model = em_model_open(from, err);
-    bool good = model && em_convert(em_model_bundle(model), settings->tokenizer, to, err);
-    em_model_close(model);
-    if (!good) return err->status;
-    model = em_model_open(to, err);
-    good = model && say(model, to, err);
-    em_model_close(model);
+    em_model *source = em_model_open(from, err);
+    if (!source) return err->status;
+    bool good = true;
+    if (settings->tokenizer && has_tokenizer(source))
+        good = em_fail(err, EM_USAGE, "--tokenizer %s: %s has a tokenizer of its own, which goes into %s; leave --tokenizer out, "
+                       "or give it to the runs", settings->tokenizer, from, to);
+    good = good && em_convert(em_model_bundle(source), settings->tokenizer, to, err) && check(source, to, err);
+    em_model_close(source);
     return good ? EM_OK : err->status;
 }

@@ -1,65 +1,86 @@
-/* evalmask tokenize: records in, one line {"ids": [...]} out for each, through the same loader as a run. */
-#include <stdio.h>
+/* evalmask tokenize: records in, one line {"ids": [...]} out for each, in their order. */
+#include <stdlib.h>
+#include <string.h>
 
-#include "common/buffer.h"
+#include "common/size.h"
 #include "eval/commands.h"
 #include "eval/setup.h"
 
-enum { FLUSH_AT = 1 << 20 };
+enum { FLUSH_BYTES = 1 << 20, ID_CHARACTERS = 12 };     /* ", " and the longest id */
 
-/* Decimal digits of an id and a comma; snprintf would take most of the time. */
-static size_t put_id(char *out, int32_t id) {
-    char digits[12];
-    size_t n = 0, at = 0;
+static char *put_id(char *at, int32_t id) {
+    char digits[ID_CHARACTERS];
+    int n = 0;
     do digits[n++] = (char)('0' + id % 10);
     while ((id /= 10) > 0);
-    while (n > 0) out[at++] = digits[--n];
-    out[at++] = ',';
+    while (n > 0) *at++ = digits[--n];
     return at;
 }
 
-static bool put_document(em_buffer *b, const em_tokens *t, em_error *err) {
-    em_buffer_puts(b, "{\"ids\": [");
-    if (!em_buffer_reserve(b, b->length + 12 * t->n + 4, err)) return false;
-    for (size_t i = 0; i < t->n; i++) b->length += put_id(b->data + b->length, t->ids[i]);
-    if (t->n) b->length--;
-    em_buffer_puts(b, "]}\n");
+static bool put_line(em_buffer *out, const em_tokens *tokens, em_error *err) {
+    static const char head[] = "{\"ids\": [", tail[] = "]}\n";
+    size_t need;
+    if (!em_size_mul(tokens->n, ID_CHARACTERS, &need) || !em_size_add(need, out->length + sizeof head + sizeof tail, &need))
+        return em_fail_memory(err, tokens->n, "a line of token ids");
+    if (!em_buffer_reserve(out, need, err)) return false;
+    char *at = out->data + out->length;
+    memcpy(at, head, sizeof head - 1);
+    at += sizeof head - 1;
+    for (size_t i = 0; i < tokens->n; i++) {
+        if (i) *at++ = ',', *at++ = ' ';
+        at = put_id(at, tokens->ids[i]);
+    }
+    memcpy(at, tail, sizeof tail);
+    out->length = (size_t)(at - out->data) + sizeof tail - 1;
     return true;
 }
 
-static bool flush(em_buffer *b, em_error *err) {
-    bool good = b->length == 0 || em_print(b->data, b->length, err) == 0;
-    em_buffer_clear(b);
+static bool flush(em_buffer *out, em_error *err) {
+    bool good = out->length == 0 || em_print(out->data, out->length, err) == 0;
+    em_buffer_clear(out);
     return good;
 }
 
-static bool write_all(em_loader *loader, em_buffer *b, em_error *err) {
+static bool write_documents(em_loader *loader, em_buffer *out, em_error *err) {
     const em_document *d;
     int got;
-    while ((got = em_loader_next(loader, &d, err)) == 1)
-        if (!put_document(b, &d->tokens, err) || (b->length >= FLUSH_AT && !flush(b, err))) return false;
-    return flush(b, err) && got == 0;
+    while ((got = em_loader_next(loader, &d, err)) == 1) {
+        if (!put_line(out, &d->tokens, err)) return false;
+        if (out->length >= FLUSH_BYTES && !flush(out, err)) return false;
+    }
+    em_error ignored = EM_ERROR_INIT;       /* lines before a broken record are still good */
+    return flush(out, got < 0 ? &ignored : err) && got == 0;
+}
+
+/* What a model would be fed, but without the EOS that evaluation adds by itself: only what the
+ * tokenizer puts around a text. */
+static em_loader *open_loader(const em_setup *s, const em_settings *settings, em_error *err) {
+    static const char *const standard_input[] = {"-"};
+    em_loader_options o = {.paths = settings->arguments, .n_paths = settings->n_arguments,
+                           .keys = {.text = settings->text_key}, .source = {.max_window_log = settings->zstd_window},
+                           .workers = s->threads, .tokenizer = s->tokenizer};
+    if (o.n_paths == 0) {
+        o.paths = standard_input;
+        o.n_paths = 1;
+    }
+    if (!settings->no_special) {
+        size_t before, after;
+        o.before = em_tokenizer_prefix(s->tokenizer, &before);
+        o.after = em_tokenizer_suffix(s->tokenizer, &after);
+        o.n_before = (int)before;
+        o.n_after = (int)after;
+    }
+    return em_loader_open(&o, err);
 }
 
 int em_command_tokenize(const em_settings *settings, em_error *err) {
     em_setup setup;
+    em_buffer out = {0};
     if (!em_setup_open(&setup, settings, err)) return err->status;
-    static const char *const standard_input[] = {"-"};
-    size_t n_before = 0, n_after = 0;
-    const int32_t *before = em_tokenizer_prefix(setup.tokenizer, &n_before);
-    const int32_t *after = em_tokenizer_suffix(setup.tokenizer, &n_after);
-    em_loader_options o = {
-        .paths = settings->n_arguments ? settings->arguments : standard_input,
-        .n_paths = settings->n_arguments ? settings->n_arguments : 1,
-        .keys = {.text = settings->text_key}, .source = {.max_window_log = settings->zstd_window},
-        .workers = setup.threads, .tokenizer = setup.tokenizer,
-        .before = before, .n_before = settings->no_special ? 0 : (int)n_before,
-        .after = after, .n_after = settings->no_special ? 0 : (int)n_after};
-    em_loader *loader = em_loader_open(&o, err);
-    em_buffer b = {0};
-    bool good = loader && write_all(loader, &b, err);
-    em_buffer_free(&b);
+    em_loader *loader = open_loader(&setup, settings, err);
+    bool good = loader && write_documents(loader, &out, err);
     em_loader_close(loader);
+    em_buffer_free(&out);
     em_setup_close(&setup);
     return good ? EM_OK : err->status;
 }
