@@ -114,7 +114,7 @@ static bool resolve(em_bundle *b, const char *path, bool *directory, em_error *e
 
 em_bundle *em_bundle_open(const char *path, em_error *err) {
     em_bundle *b = em_alloc(1, sizeof *b, "a model", err);
-    bool directory;
+    bool directory = false;
     if (!b) return NULL;
     if (resolve(b, path, &directory, err) && (directory ? em_bundle_open_directory(b, err) : open_file(b, err))
         && em_tensors_sort(&b->tensors, err))

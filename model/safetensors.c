@@ -109,7 +109,7 @@ static bool read_offsets(const reader *r, const json_t *offsets, em_tensor *t) {
 
 static bool read_entry(const reader *r, const char *name, const json_t *entry, em_tensors *out) {
     em_tensor t = {.name = name, .file = r->file};
-    size_t elements, bits;
+    size_t elements = 1, bits;
     const char *type = json_string_value(json_object_get(entry, "dtype"));
     if (!type) return bad_entry(r, name, "no dtype");
     const dtype_row *row = find_dtype(type);

@@ -1,0 +1,172 @@
+/* A bundle as one .bin: safetensors, the small files as U8 tensors. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/output.h"
+#include "common/size.h"
+#include "model/mapping.h"
+#include "model/model_parts.h"
+
+#define ALIGN 64
+
+/* One tensor of the output. The format allows no holes, so what alignment needs is a tensor too. */
+typedef struct item {
+    char name[288];
+    const char *type;
+    int n_dims;
+    int64_t shape[EM_MAX_DIMS];
+    const void *data;
+    size_t bytes;
+} item;
+
+typedef struct plan {
+    item *items;
+    size_t n, capacity, bytes;
+    em_error *err;
+} plan;
+
+static bool push(plan *p, const item *i) {
+    if (!em_grow(&p->items, &p->capacity, p->n + 1, sizeof *p->items, "the list of tensors", p->err)) return false;
+    p->items[p->n++] = *i;
+    p->bytes += i->bytes;
+    return true;
+}
+
+static bool push_bytes(plan *p, const char *prefix, const char *name, const void *data, size_t bytes) {
+    item i = {.type = "U8", .n_dims = 1, .shape = {(int64_t)bytes}, .data = data, .bytes = bytes};
+    snprintf(i.name, sizeof i.name, "%s%s", prefix, name);
+    return push(p, &i);
+}
+
+static bool push_padding(plan *p) {
+    static const unsigned char zeros[ALIGN];
+    char name[24];
+    size_t gap = (ALIGN - p->bytes % ALIGN) % ALIGN;
+    if (!gap) return true;
+    snprintf(name, sizeof name, "%zu", p->n);
+    return push_bytes(p, "align:", name, zeros, gap);
+}
+
+static bool push_tensor(plan *p, const em_tensor *t) {
+    item i = {.type = t->type, .n_dims = t->n_dims, .data = t->data, .bytes = t->bytes};
+    if (strlen(t->name) >= sizeof i.name) return em_fail_at(p->err, EM_INPUT, t->file, 0, -1, "the tensor's name is too long: %.80s...", t->name);
+    memcpy(i.name, t->name, strlen(t->name) + 1);
+    memcpy(i.shape, t->shape, sizeof i.shape);
+    return push_padding(p) && push(p, &i);
+}
+
+/* ---- the tokenizer given on the command line ---- */
+
+typedef struct extra { em_mapping files[3]; const char *names[3]; int n; } extra;
+
+static void extra_free(extra *e) {
+    for (int i = 0; i < e->n; i++) em_mapping_close(&e->files[i]);
+}
+
+static bool extra_add(extra *e, const char *path, const char *name, em_error *err) {
+    if (!em_mapping_open(&e->files[e->n], path, err)) return false;
+    e->names[e->n++] = name;
+    return true;
+}
+
+static bool extra_directory(extra *e, const char *path, em_error *err) {
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"};
+    char file[4096];
+    for (int i = 0; i < 3; i++) {
+        snprintf(file, sizeof file, "%s/%s", path, names[i]);
+        if (access(file, F_OK) == 0 && !extra_add(e, file, names[i], err)) return false;
+    }
+    return (e->n && strcmp(e->names[0], "tokenizer_config.json"))
+        || em_fail_at(err, EM_INPUT, path, 0, -1, "holds neither tokenizer.json nor tokenizer.model");
+}
+
+/* A file is a tokenizer.json where it starts as JSON does. */
+static bool extra_open(extra *e, const char *path, em_error *err) {
+    struct stat st;
+    if (!path) return true;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return extra_directory(e, path, err);
+    if (!extra_add(e, path, "tokenizer.model", err)) return false;
+    if (e->files[0].size && *(const char *)e->files[0].data == '{') e->names[0] = "tokenizer.json";
+    return true;
+}
+
+/* ---- writing ---- */
+
+static bool plan_files(plan *p, const em_bundle *b, const extra *e) {
+    static const char *const names[] = {
+        "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json"};
+    for (int i = 0; i < 5; i++) {
+        const void *data;
+        size_t size;
+        bool replaced = e->n && !strncmp(names[i], "tokenizer", 9);
+        if (!replaced && em_bundle_file(b, names[i], &data, &size) && !push_bytes(p, "file:", names[i], data, size)) return false;
+    }
+    for (int i = 0; i < e->n; i++)
+        if (!push_bytes(p, "file:", e->names[i], e->files[i].data, e->files[i].size)) return false;
+    return true;
+}
+
+static bool plan_tensors(plan *p, const em_model *m) {
+    for (int64_t i = 0; i < em_bundle_tensors(m->bundle); i++)
+        if (m->part_of[i] != EM_PART_UNUSED && !push_tensor(p, em_bundle_tensor_at(m->bundle, i))) return false;
+    return true;
+}
+
+static json_t *header_entry(const item *i, size_t begin) {
+    json_t *shape = json_array();
+    for (int d = 0; d < i->n_dims; d++) json_array_append_new(shape, json_integer(i->shape[d]));
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", i->type, "shape", shape, "data_offsets", (json_int_t)begin, (json_int_t)(begin + i->bytes));
+}
+
+/* The JSON, padded with spaces so that the data begins at a multiple of ALIGN. To be freed. */
+static char *make_header(const plan *p, size_t *length) {
+    json_t *root = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
+    size_t at = 0;
+    for (size_t i = 0; i < p->n; at += p->items[i++].bytes)
+        json_object_set_new(root, p->items[i].name, header_entry(&p->items[i], at));
+    char *text = json_dumps(root, JSON_COMPACT);
+    json_decref(root);
+    size_t n = text ? strlen(text) : 0;
+    *length = (n + 8 + ALIGN - 1) / ALIGN * ALIGN - 8;
+    char *padded = text ? realloc(text, *length) : NULL;
+    if (padded) memset(padded + n, ' ', *length - n);
+    else free(text);
+    return padded;
+}
+
+static bool write_all(const plan *p, const char *header, size_t length, em_output *out, em_error *err) {
+    unsigned char size[8];
+    for (int i = 0; i < 8; i++) size[i] = (unsigned char)((uint64_t)length >> 8 * i);
+    if (!em_output_write(out, size, 8, err) || !em_output_write(out, header, length, err)) return false;
+    for (size_t i = 0; i < p->n; i++)
+        if (!em_output_write(out, p->items[i].data, p->items[i].bytes, err)) return false;
+    return true;
+}
+
+static bool write_file(const plan *p, const char *path, em_error *err) {
+    size_t length;
+    char *header = make_header(p, &length);
+    if (!header) return em_fail_memory(err, p->n * sizeof *p->items, "a header");
+    em_output *out = em_output_open(path, err);
+    bool good = out && write_all(p, header, length, out, err);
+    if (good) good = em_output_commit(out, err);
+    else em_output_abort(out);
+    free(header);
+    return good;
+}
+
+bool em_convert(const em_bundle *b, const char *extra_tokenizer, const char *out_path, em_error *err) {
+    extra e = {0};
+    plan p = {.err = err};
+    em_model *m = em_model_over(b, err);     /* checks everything, and says which tensors are used */
+    bool good = m && extra_open(&e, extra_tokenizer, err) && plan_files(&p, b, &e) && plan_tensors(&p, m)
+        && write_file(&p, out_path, err);
+    free(p.items);
+    extra_free(&e);
+    em_model_close(m);
+    return good;
+}
