@@ -15,7 +15,8 @@ typedef enum em_scratch {
     EM_SCRATCH_INPUT,        /* [EM_TILE, widest input]: normed tokens */
     EM_SCRATCH_NARROW,       /* the same in bf16 */
     EM_SCRATCH_INNER,        /* [EM_TILE, ffn] */
-    EM_SCRATCH_OUTPUT,       /* [EM_TILE, widest output or slice] */
+    EM_SCRATCH_SLICE,        /* [EM_TILE, EM_SLICE]: a product */
+    EM_SCRATCH_OUTPUT,       /* [EM_TILE, widest output]: products side by side */
     EM_SCRATCH_ROWS,         /* [slice, inputs]: weights on their way to oneDNN's format */
     EM_SCRATCH_WIDE,         /* a packed slice in f32, where memory holds bf16 */
     EM_SCRATCH_ROPE,         /* cosines and sines: [2, EM_TILE, pairs] */
@@ -57,7 +58,6 @@ static inline float *em_cpu_scratch(em_cpu *cpu, int thread, em_scratch which) {
 typedef struct em_matrix {
     int in, out;
     int slices, width;           /* outputs of a slice */
-    int c_stride;                /* of the output's rows, in floats */
     em_gemm *full, *last;        /* the products of a whole slice and of the last one */
     char *packed;                /* [slices], slice_bytes apart */
     size_t slice_bytes;
@@ -71,22 +71,22 @@ typedef struct em_matrix_source {
     const em_weight *parts[3], *biases[3];
     int n_parts;
     bool paired;
-    bool whole_rows;             /* slices write into rows [out], otherwise into rows of one slice */
-    bool accumulate;             /* the product is added to the output */
 } em_matrix_source;
 
 bool em_matrix_load(em_cpu *cpu, em_matrix *m, const em_matrix_source *source, em_error *err);
 void em_matrix_free(em_matrix *m);
 /* Upper bound of the bytes that out x in weights take when packed. */
 size_t em_matrix_bytes(const em_cpu *cpu, int64_t in, int64_t out);
-/* Outputs of slice s, and the product on one tile; a: see em_product_input; c: the tile's first
- * row at the slice's first column. */
+/* Outputs of slice s. */
 static inline int em_matrix_width(const em_matrix *m, int s) {
     return s + 1 < m->slices ? m->width : m->out - s * m->width;
 }
-void em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *c);
-/* All slices of a matrix with whole_rows; c: [EM_TILE, out]. */
-void em_matrix_run_all(em_cpu *cpu, int thread, const em_matrix *m, const void *a, float *c);
+/* The product of a tile with slice s: [EM_TILE, em_matrix_width(m, s)], in the thread's scratch
+ * until the next product. a: see em_product_input. */
+float *em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a);
+/* With all slices: y = product, y: [EM_TILE, out]; or y += product. */
+void em_matrix_run_all(em_cpu *cpu, int thread, const em_matrix *m, const void *a, float *y);
+void em_matrix_add_all(em_cpu *cpu, int thread, const em_matrix *m, const void *a, float *y);
 /* x: [EM_TILE, n] as the products take it; x itself may be rounded. */
 const void *em_product_input(em_cpu *cpu, int thread, float *x, int n);
 
@@ -142,8 +142,7 @@ static inline int em_value_width(int head_dim) {
 
 /* ---- stages: see em_backend_ops ---- */
 
-/* x += norm(input W + bias) on one tile; m accumulates where there is no norm. input: [EM_TILE, in],
- * used up; x: [EM_TILE, out]. */
+/* x += norm(input W + bias) on one tile. input: [EM_TILE, in], used up; x: [EM_TILE, out]. */
 void em_cpu_residual(em_cpu *cpu, int thread, const em_matrix *m, const em_norm *norm, float *input, float *x);
 
 bool em_cpu_embed(em_backend *b, const em_embedding *e, const em_row_batch *batch, em_activations *a, em_error *err);

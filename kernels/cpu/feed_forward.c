@@ -7,7 +7,7 @@
 void em_cpu_residual(em_cpu *cpu, int thread, const em_matrix *m, const em_norm *norm, float *input, float *x) {
     const void *a = em_product_input(cpu, thread, input, m->in);
     if (!norm->w) {
-        em_matrix_run_all(cpu, thread, m, a, x);      /* adds to x */
+        em_matrix_add_all(cpu, thread, m, a, x);
         return;
     }
     float *y = em_cpu_scratch(cpu, thread, EM_SCRATCH_OUTPUT);
@@ -19,21 +19,19 @@ void em_cpu_residual(em_cpu *cpu, int thread, const em_matrix *m, const em_norm 
     }
 }
 
-/* y: [EM_TILE, width or, gated, two halves of it] of slice s -> inner: [EM_TILE, ffn], its columns */
+/* y: slice s, gated: gates and then ups in each row -> inner: [EM_TILE, ffn], the slice's columns */
 static void activate_slice(em_cpu *cpu, const em_layer *l, int s, const float *y, float *inner) {
-    int gates = l->spec.gated ? 2 : 1, units = em_matrix_width(&l->inner, s) / gates;
+    int gates = l->spec.gated ? 2 : 1, width = em_matrix_width(&l->inner, s), units = width / gates;
     float *to = inner + s * (l->inner.width / gates);
-    for (int i = 0; i < EM_TILE; i++, y += l->inner.c_stride, to += l->spec.ffn)
+    for (int i = 0; i < EM_TILE; i++, y += width, to += l->spec.ffn)
         cpu->kernels->activate(l->spec.activation, to, y, l->spec.gated ? y + units : NULL, units);
 }
 
 static void feed_forward_tile(em_cpu *cpu, int thread, const em_layer *l, float *x) {
-    float *y = em_cpu_scratch(cpu, thread, EM_SCRATCH_OUTPUT), *inner = em_cpu_scratch(cpu, thread, EM_SCRATCH_INNER);
+    float *inner = em_cpu_scratch(cpu, thread, EM_SCRATCH_INNER);
     const void *input = em_normed_input(cpu, thread, &l->ffn_in, x, l->spec.hidden);
-    for (int s = 0; s < l->inner.slices; s++) {
-        em_matrix_run(cpu, thread, &l->inner, s, input, y);
-        activate_slice(cpu, l, s, y, inner);
-    }
+    for (int s = 0; s < l->inner.slices; s++)
+        activate_slice(cpu, l, s, em_matrix_run(cpu, thread, &l->inner, s, input), inner);
     em_cpu_residual(cpu, thread, &l->down, &l->ffn_out, inner, x);
 }
 

@@ -41,7 +41,7 @@ static dnnl_memory_desc_t input_desc(const em_gemms *g, const em_gemm_shape *s) 
 }
 
 static dnnl_memory_desc_t output_desc(const em_gemm_shape *s) {
-    return matrix(dnnl_f32, EM_TILE, s->n, s->c_stride, 1);
+    return matrix(dnnl_f32, EM_TILE, s->n, s->n, 1);
 }
 
 /* [k, n] seen on rows [n, k] */
@@ -56,17 +56,10 @@ static dnnl_status_t matmul_desc(const em_gemms *g, const em_gemm_shape *s, dnnl
     return dnnl_matmul_desc_init(out, &a, &w, s->bias ? &bias : NULL, &c);
 }
 
-/* Scratchpads are the caller's (one per thread); C is added to, where asked, while still in registers. */
-static dnnl_primitive_attr_t attributes(bool accumulate) {
-    dnnl_primitive_attr_t attr = NULL;
-    if (dnnl_primitive_attr_create(&attr) != dnnl_success) return NULL;
-    dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
-    dnnl_post_ops_t ops = NULL;
-    if (!accumulate || dnnl_post_ops_create(&ops) != dnnl_success) return attr;
-    dnnl_post_ops_append_sum(ops, 1);
-    dnnl_primitive_attr_set_post_ops(attr, ops);
-    dnnl_post_ops_destroy(ops);
-    return attr;
+/* Scratchpads are the caller's, one per thread. */
+static dnnl_status_t scratch_by_caller(dnnl_primitive_attr_t *attr) {
+    dnnl_status_t status = dnnl_primitive_attr_create(attr);
+    return status == dnnl_success ? dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user) : status;
 }
 
 static size_t scratch_of(const_dnnl_primitive_desc_t pd) {
@@ -85,10 +78,10 @@ static dnnl_status_t primitive_from(dnnl_primitive_desc_t pd, em_gemm *gemm, dnn
 static dnnl_status_t make_product(const em_gemms *g, em_gemm *gemm) {
     dnnl_matmul_desc_t desc;
     dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_attr_t attr = NULL;
     dnnl_status_t status = matmul_desc(g, &gemm->shape, &desc);
-    if (status != dnnl_success) return status;
-    dnnl_primitive_attr_t attr = attributes(gemm->shape.accumulate);
-    status = dnnl_primitive_desc_create(&pd, &desc, attr, g->engine, NULL);
+    if (status == dnnl_success) status = scratch_by_caller(&attr);
+    if (status == dnnl_success) status = dnnl_primitive_desc_create(&pd, &desc, attr, g->engine, NULL);
     dnnl_primitive_attr_destroy(attr);
     if (status != dnnl_success) return status;
     gemm->packed = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
@@ -99,8 +92,10 @@ static dnnl_status_t make_product(const em_gemms *g, em_gemm *gemm) {
 static dnnl_status_t make_pack(const em_gemms *g, em_gemm *gemm) {
     dnnl_memory_desc_t rows = rows_desc(&gemm->shape);
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_primitive_attr_t attr = attributes(false);
-    dnnl_status_t status = dnnl_reorder_primitive_desc_create(&pd, &rows, g->engine, &gemm->packed, g->engine, attr);
+    dnnl_primitive_attr_t attr = NULL;
+    dnnl_status_t status = scratch_by_caller(&attr);
+    if (status == dnnl_success)
+        status = dnnl_reorder_primitive_desc_create(&pd, &rows, g->engine, &gemm->packed, g->engine, attr);
     dnnl_primitive_attr_destroy(attr);
     return status == dnnl_success ? primitive_from(pd, gemm, &gemm->pack) : status;
 }
@@ -153,8 +148,7 @@ static em_gemm *gemm_new(const em_gemms *g, const em_gemm_shape *shape, em_error
 }
 
 static bool same_shape(const em_gemm_shape *x, const em_gemm_shape *y) {
-    return x->k == y->k && x->n == y->n && x->c_stride == y->c_stride && x->bias == y->bias &&
-           x->accumulate == y->accumulate;
+    return x->k == y->k && x->n == y->n && x->bias == y->bias;
 }
 
 em_gemm *em_gemms_get(em_gemms *g, const em_gemm_shape *shape, em_error *err) {

@@ -1,5 +1,6 @@
-/* Matrix products by oneDNN, each on one thread: C[EM_TILE, n] = A[EM_TILE, k] W[k, n] (+ bias)
- * (+ C). oneDNN splits a product by the number of threads that it sees, and the bits follow the
+/* Matrix products by oneDNN, each on one thread: C[EM_TILE, n] = A[EM_TILE, k] W[k, n] + bias,
+ * C without gaps: into rows of a wider matrix oneDNN 2.6 has no AMX or packed-weight kernel (measured:
+ * bf16 runs at half the speed). oneDNN splits a product by the number of threads that it sees, and the bits follow the
  * split; so every primitive here is made, and run, where it sees one thread, on a tile of one
  * size. The work is divided over tiles and slices by the callers. */
 #ifndef EM_KERNELS_CPU_GEMM_H
@@ -18,9 +19,7 @@ typedef enum em_product {
 
 typedef struct em_gemm_shape {
     int k, n;
-    int c_stride;                /* of C's rows, in floats */
     bool bias;
-    bool accumulate;             /* C += */
 } em_gemm_shape;
 
 /* A primitive of one shape, with each thread's argument objects: made once, used by all layers. */
@@ -52,7 +51,7 @@ em_gemm *em_gemms_get(em_gemms *g, const em_gemm_shape *shape, em_error *err);
 
 /* rows: [n, k] f32 to packed (packed_bytes). */
 void em_gemm_pack(const em_gemms *g, em_gemm *gemm, int thread, float *rows, void *packed, void *scratch);
-/* a: [EM_TILE, k] of the product's input type. weights: an object made by em_gemm_weights, or
+/* a: [EM_TILE, k] of the product's input type; c: [EM_TILE, n]. weights: an object made by em_gemm_weights, or
  * NULL for gemm->wide[thread], whose address is wide. bias: NULL where the shape has none. */
 void em_gemm_run(const em_gemms *g, em_gemm *gemm, int thread, const void *a, dnnl_memory_t weights, void *wide,
                  dnnl_memory_t bias, float *c, void *scratch);

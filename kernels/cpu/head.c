@@ -69,12 +69,12 @@ static void keep_label_logits(const em_score_request *r, int64_t token, const fl
     }
 }
 
-/* logits: [EM_TILE, n], rows stride apart */
+/* logits: [EM_TILE, n] of slice s */
 static void tile_add(const em_cpu *cpu, const em_head *h, tile_state *state, const em_tile *tile,
                      const em_score_request *r, int s, float *logits, em_scores *out) {
     int first = s * h->output.width, n = em_matrix_width(&h->output, s);
     for (int i = 0; i < tile->count; i++) {
-        float *z = logits + (int64_t)i * h->output.c_stride;
+        float *z = logits + (int64_t)i * n;
         if (!state->scored[i]) continue;
         if (h->spec.softcap > 0) cpu->kernels->soft_cap(z, n, h->spec.softcap);
         if (state->digest[i]) XXH3_64bits_update(state->digest[i], z, (size_t)n * sizeof *z);
@@ -102,11 +102,8 @@ static void score_tile(em_cpu *cpu, int thread, const em_head *h, const em_score
     const em_tile *tile = &a->tiles[t];
     if (!tile_start(state, tile, r, out)) return;
     const void *x = em_normed_input(cpu, thread, &h->norm, a->x + t * EM_TILE * h->spec.hidden, h->spec.hidden);
-    float *logits = em_cpu_scratch(cpu, thread, EM_SCRATCH_OUTPUT);
-    for (int s = 0; s < h->output.slices; s++) {
-        em_matrix_run(cpu, thread, &h->output, s, x, logits);
-        tile_add(cpu, h, state, tile, r, s, logits, out);
-    }
+    for (int s = 0; s < h->output.slices; s++)
+        tile_add(cpu, h, state, tile, r, s, em_matrix_run(cpu, thread, &h->output, s, x), out);
     tile_finish(state, tile, r, out);
 }
 

@@ -29,14 +29,12 @@ static bool load_norms(em_cpu *cpu, em_layer *l, const em_layer_weights *w, em_e
 
 static bool load_matrices(em_cpu *cpu, em_layer *l, const em_layer_weights *w, em_error *err) {
     em_matrix_source qkv = {.parts = {&w->q, &w->k, &w->v}, .biases = {&w->q_bias, &w->k_bias, &w->v_bias},
-                            .n_parts = 3, .whole_rows = true};
-    em_matrix_source o = {.parts = {&w->o}, .biases = {&w->o_bias}, .n_parts = 1, .whole_rows = true,
-                          .accumulate = !w->attention_out.data};
+                            .n_parts = 3};
+    em_matrix_source o = {.parts = {&w->o}, .biases = {&w->o_bias}, .n_parts = 1};
     em_matrix_source gated = {.parts = {&w->gate, &w->up}, .biases = {&w->gate_bias, &w->up_bias},
                               .n_parts = 2, .paired = true};
     em_matrix_source plain = {.parts = {&w->up}, .biases = {&w->up_bias}, .n_parts = 1};
-    em_matrix_source down = {.parts = {&w->down}, .biases = {&w->down_bias}, .n_parts = 1, .whole_rows = true,
-                             .accumulate = !w->ffn_out.data};
+    em_matrix_source down = {.parts = {&w->down}, .biases = {&w->down_bias}, .n_parts = 1};
     return em_matrix_load(cpu, &l->qkv, &qkv, err) && em_matrix_load(cpu, &l->o, &o, err) &&
            em_matrix_load(cpu, &l->inner, l->spec.gated ? &gated : &plain, err) &&
            em_matrix_load(cpu, &l->down, &down, err);
@@ -59,14 +57,10 @@ static size_t attention_floats(const em_layer_spec *s) {
     return (size_t)(s->heads / s->kv_heads) * EM_TILE * (size_t)(em_value_width(s->head_dim) + 2);
 }
 
-static int widest_output(const em_layer_spec *s) {
-    return larger(larger(qkv_width(s), s->hidden), EM_SLICE);
-}
-
 static bool reserve_for_layer(em_cpu *cpu, const em_layer_spec *s, em_error *err) {
     return em_cpu_reserve(cpu, EM_SCRATCH_INPUT, tile_floats(s->hidden), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_INNER, tile_floats(s->ffn), err) &&
-           em_cpu_reserve(cpu, EM_SCRATCH_OUTPUT, tile_floats(widest_output(s)), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_OUTPUT, tile_floats(larger(qkv_width(s), s->hidden)), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_ROPE, tile_floats(s->rope.dim), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_ATTENTION, attention_floats(s) * sizeof(float), err);
 }
@@ -100,8 +94,7 @@ static bool load_head(em_cpu *cpu, em_head *h, em_error *err) {
     em_matrix_source output = {.parts = {&s->output}, .biases = {&s->output_bias}, .n_parts = 1};
     return load_norm(cpu, &h->norm, s->norm, s->norm_eps, s->norm_plus_one, &s->final_norm, &s->final_norm_bias, err) &&
            em_matrix_load(cpu, &h->output, &output, err) &&
-           em_cpu_reserve(cpu, EM_SCRATCH_INPUT, tile_floats(s->hidden), err) &&
-           em_cpu_reserve(cpu, EM_SCRATCH_OUTPUT, tile_floats(EM_SLICE), err);
+           em_cpu_reserve(cpu, EM_SCRATCH_INPUT, tile_floats(s->hidden), err);
 }
 
 em_head *em_cpu_head_load(em_backend *b, const em_head_spec *spec, em_error *err) {

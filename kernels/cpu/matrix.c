@@ -173,7 +173,6 @@ static void shape_matrix(em_matrix *m, const em_matrix_source *source) {
     m->out = (int)out;
     m->width = slice_width(out, source->paired ? source->n_parts : 1);
     m->slices = (m->out + m->width - 1) / m->width;
-    m->c_stride = source->whole_rows ? m->out : m->width;
 }
 
 static bool has_bias(const em_matrix_source *source) {
@@ -202,8 +201,7 @@ static bool load_bias(em_cpu *cpu, em_matrix *m, const em_matrix_source *source,
 }
 
 static bool make_products(em_cpu *cpu, em_matrix *m, const em_matrix_source *source, em_error *err) {
-    em_gemm_shape shape = {.k = m->in, .n = m->width, .c_stride = m->c_stride, .bias = has_bias(source),
-                           .accumulate = source->accumulate};
+    em_gemm_shape shape = {.k = m->in, .n = m->width, .bias = has_bias(source)};
     m->full = em_gemms_get(&cpu->gemms, &shape, err);
     shape.n = em_matrix_width(m, m->slices - 1);
     m->last = m->full ? em_gemms_get(&cpu->gemms, &shape, err) : NULL;
@@ -223,6 +221,7 @@ static bool reserve(em_cpu *cpu, em_matrix *m, em_error *err) {
     return m->packed && (!widened || em_cpu_reserve(cpu, EM_SCRATCH_WIDE, packed, err)) &&
            em_cpu_reserve(cpu, EM_SCRATCH_DNNL, larger(m->full->scratch_bytes, m->last->scratch_bytes), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_ROWS, (size_t)m->width * (size_t)m->in * sizeof(float), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_SLICE, (size_t)EM_TILE * (size_t)m->width * sizeof(float), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_NARROW, (size_t)EM_TILE * (size_t)m->in * sizeof(uint16_t), err);
 }
 
@@ -269,16 +268,30 @@ size_t em_matrix_bytes(const em_cpu *cpu, int64_t in, int64_t out) {
 
 /* ---- products ---- */
 
-void em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *c) {
+float *em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a) {
     em_gemm *gemm = gemm_of(m, s);
-    float *wide = em_cpu_scratch(cpu, thread, EM_SCRATCH_WIDE);
+    float *wide = em_cpu_scratch(cpu, thread, EM_SCRATCH_WIDE), *y = em_cpu_scratch(cpu, thread, EM_SCRATCH_SLICE);
     if (!m->weights[s]) cpu->kernels->from_bf16(wide, packed_slice(m, s), (int64_t)(gemm->packed_bytes / sizeof *wide));
-    em_gemm_run(&cpu->gemms, gemm, thread, a, m->weights[s], wide, m->biases[s], c,
+    em_gemm_run(&cpu->gemms, gemm, thread, a, m->weights[s], wide, m->biases[s], y,
                 em_cpu_scratch(cpu, thread, EM_SCRATCH_DNNL));
+    return y;
 }
 
-void em_matrix_run_all(em_cpu *cpu, int thread, const em_matrix *m, const void *a, float *c) {
-    for (int s = 0; s < m->slices; s++) em_matrix_run(cpu, thread, m, s, a, c + s * m->width);
+void em_matrix_run_all(em_cpu *cpu, int thread, const em_matrix *m, const void *a, float *y) {
+    for (int s = 0; s < m->slices; s++) {
+        const float *slice = em_matrix_run(cpu, thread, m, s, a);
+        int width = em_matrix_width(m, s);
+        for (int64_t i = 0; i < EM_TILE; i++)
+            memcpy(y + i * m->out + s * m->width, slice + i * width, (size_t)width * sizeof *y);
+    }
+}
+
+void em_matrix_add_all(em_cpu *cpu, int thread, const em_matrix *m, const void *a, float *y) {
+    for (int s = 0; s < m->slices; s++) {
+        const float *slice = em_matrix_run(cpu, thread, m, s, a);
+        int width = em_matrix_width(m, s);
+        for (int64_t i = 0; i < EM_TILE; i++) cpu->kernels->add(y + i * m->out + s * m->width, slice + i * width, width);
+    }
 }
 
 const void *em_product_input(em_cpu *cpu, int thread, float *x, int n) {
