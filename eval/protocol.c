@@ -85,10 +85,7 @@ static void result_notes(em_results *r, const em_result *x) {
                         "(%lld directly, %lld through several layers); that loss is no measure of prediction.",
                         x->mask, x->labels, (long long)(x->direct.predictions + x->indirect.predictions),
                         (long long)x->predictions, (long long)x->direct.predictions, (long long)x->indirect.predictions);
-    if (x->offset == 2)
-        em_results_note(r, "%s / %s: the caller and the library both shift, so every position is scored on the token after "
-                        "next. On a good model that gives losses near 10; it is no next-token loss.", x->mask, x->labels);
-    if (fabs(x->loss - uniform) < 0.05 * uniform)
+    if (fabs(x->loss - uniform) < 0.1 * uniform)
         em_results_note(r, "%s / %s: the loss %.4f is near ln V = %.4f, that of a uniform guess over %d tokens.",
                         x->mask, x->labels, x->loss, uniform, r->vocab);
 }
@@ -104,5 +101,9 @@ void em_protocol_notes(em_results *r, const em_settings *settings, const em_setu
             em_results_note(r, "%s%s%lld broken records were skipped, the first: %s", d->name, *d->name ? ": " : "",
                             (long long)d->totals.bad_records, d->first_bad);
     }
+    for (int i = 0; i < settings->n_labels; i++)
+        if (settings->labels[i]->offset == 2)
+            em_results_note(r, "%s: the caller and the library both shift, so every position is scored on the token after next. "
+                            "On a good model that gives losses near 10; it is no next-token loss.", settings->labels[i]->name);
     for (int i = 0; i < r->n_results; i++) result_notes(r, &r->results[i]);
 }

@@ -147,8 +147,8 @@ static void losses(const em_results *r, const shown *s, em_buffer *out) {
 }
 
 static void other_figures(const em_results *r, const shown *s, em_buffer *out) {
-    static const char *const columns[] = {"Perplexity", "Bits/byte", "with EOS", "Top-1", "Scored", "Boundary"};
-    table t = keyed_table(s, columns, 6);
+    static const char *const columns[] = {"Perplexity", "Bits/byte", "with EOS", "Top-1", "Scored"};
+    table t = keyed_table(s, columns, 5);
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
         key_cells(&t, s, x);
@@ -157,7 +157,6 @@ static void other_figures(const em_results *r, const shown *s, em_buffer *out) {
         number(&t, x->bits_per_byte_all, 4);
         percent(&t, x->top1);
         integer(&t, x->predictions);
-        integer(&t, x->boundary_predictions);
     }
     table_print(&t, out);
 }
@@ -198,9 +197,9 @@ static void leak_parts(const em_results *r, const shown *s, em_buffer *out) {
     table_print(&t, out);
 }
 
-/* ---- by subset, by position: one column a result, as many as fit ---- */
+/* ---- by subset, by position: one column a result, as many as fit into 80 columns ---- */
 
-enum { SIDE_BY_SIDE = 4 };
+enum { SIDE_BY_SIDE = 6, WIDTH = 80 };
 
 static void column_head(const em_results *r, int i, char *out, size_t n) {
     const em_result *x = &r->results[i];
@@ -233,9 +232,15 @@ static table strip_table(const em_results *r, strip s, const char *what, const c
     return table_new(1, s.n + 2, heads);
 }
 
+static size_t subset_width(const em_results *r, int set) {
+    size_t w = strlen("(none)");
+    for (int i = 0; i < r->results[set].n_subsets; i++)
+        if (width_of(r->results[set].subsets[i].name) > w) w = width_of(r->results[set].subsets[i].name);
+    return w;
+}
+
 static void subsets_strip(const em_results *r, strip s, em_buffer *out) {
     const em_result *lead = &r->results[s.first];
-    if (lead->n_subsets == 0 || (lead->n_subsets == 1 && !*lead->subsets[0].name)) return;
     table t = strip_table(r, s, "Subset", "Documents");
     for (int k = 0; k < lead->n_subsets; k++) {
         const char *name = lead->subsets[k].name;
@@ -251,7 +256,7 @@ static void subsets_strip(const em_results *r, strip s, em_buffer *out) {
 
 static void positions_strip(const em_results *r, strip s, em_buffer *out) {
     const em_result *lead = &r->results[s.first];
-    table t = strip_table(r, s, "Position in document", "Predictions");
+    table t = strip_table(r, s, "In document", "Scored");
     for (int k = 0; k < lead->n_by_position; k++) {
         const em_slice *p = &lead->by_position[k];
         char text[64];
@@ -267,11 +272,31 @@ static void positions_strip(const em_results *r, strip s, em_buffer *out) {
     table_print(&t, out);
 }
 
-static void each_strip(const em_results *r, void (*print)(const em_results *, strip, em_buffer *), em_buffer *out) {
-    int per_set = r->n_results / (r->n_data_sets ? r->n_data_sets : 1);
+/* Prints strips of a data set's results; `used` is the width that the first two columns take. */
+static void each_strip(const em_results *r, int set, int per_set, size_t used, void (*print)(const em_results *, strip, em_buffer *),
+                       em_buffer *out) {
+    for (strip s = {set, 0}; s.first < set + per_set; s.first += s.n) {
+        size_t width = used + 1;
+        for (s.n = 0; s.n < SIDE_BY_SIDE && s.first + s.n < set + per_set; s.n++) {
+            char head[160];
+            column_head(r, s.first + s.n, head, sizeof head);
+            width += 3 + (width_of(head) > 6 ? width_of(head) : 6);
+            if (s.n > 0 && width > WIDTH) break;
+        }
+        print(r, s, out);
+    }
+}
+
+static void breakdowns(const em_results *r, em_buffer *out) {
+    int per_set = r->n_results / r->n_data_sets;
+    bool named = false;
     for (int set = 0; set < r->n_results; set += per_set)
-        for (int i = 0; i < per_set; i += SIDE_BY_SIDE)
-            print(r, (strip){set + i, per_set - i < SIDE_BY_SIDE ? per_set - i : SIDE_BY_SIDE}, out);
+        for (int i = 0; i < r->results[set].n_subsets; i++) named |= *r->results[set].subsets[i].name != 0;
+    if (named) em_buffer_puts(out, "## By subset\n\n");
+    for (int set = 0; named && set < r->n_results; set += per_set)
+        each_strip(r, set, per_set, subset_width(r, set) + 15, subsets_strip, out);
+    em_buffer_puts(out, "## By position in the document\n\n");
+    for (int set = 0; set < r->n_results; set += per_set) each_strip(r, set, per_set, 27, positions_strip, out);
 }
 
 /* ---- the protocol in words ---- */
@@ -313,6 +338,33 @@ static void data_items(const em_results *r, em_buffer *out) {
 
 static bool is(const char *a, const char *b) { return !strcmp(a, b); }
 
+/* The result is the first with its labels (or its mask and positions): it speaks for the others. */
+static bool first_of_labels(const em_results *r, int i) {
+    for (int k = 0; k < i; k++)
+        if (is(r->results[k].labels, r->results[i].labels)) return false;
+    return true;
+}
+
+static bool first_of_mask(const em_results *r, int i) {
+    for (int k = 0; k < i; k++)
+        if (is(r->results[k].mask, r->results[i].mask) && is(r->results[k].positions, r->results[i].positions)) return false;
+    return true;
+}
+
+static void boundary_item(const em_results *r, em_buffer *out) {
+    em_buffer text = {0};
+    bool keep = is(protocol_value(r, "boundary"), "keep");
+    em_buffer_printf(&text, "Boundary predictions (label in another document than the position's own token): %s",
+                     keep ? "counted" : "not counted");
+    for (int i = 0; keep && i < r->n_results / r->n_data_sets; i++)
+        if (first_of_labels(r, i))
+            em_buffer_printf(&text, ", %" PRId64 " of %" PRId64 " (%s)", r->results[i].boundary_predictions, r->results[i].predictions,
+                             r->results[i].labels);
+    em_buffer_puts(&text, ".");
+    item(out, text.data);
+    em_buffer_free(&text);
+}
+
 static void protocol_items(const em_results *r, em_buffer *out) {
     char text[1400];
     const em_result *x = &r->results[0];
@@ -326,26 +378,20 @@ static void protocol_items(const em_results *r, em_buffer *out) {
     item(out, text);
     for (int i = 0; i < r->n_results; i++) {
         x = &r->results[i];
-        bool seen = false;
-        for (int k = 0; k < i; k++) seen |= is(r->results[k].labels, x->labels);
-        if (seen) continue;
+        if (!first_of_labels(r, i)) continue;
         snprintf(text, sizeof text, "Labels %s: position i is scored on the token at i%+d, %s%s.", x->labels, x->offset,
                  x->offset_words, is(protocol_value(r, "window"), "inside") ? "; windows stay inside the row" : "");
         item(out, text);
     }
     for (int i = 0; i < r->n_results; i++) {
         x = &r->results[i];
-        bool seen = false;
-        for (int k = 0; k < i; k++) seen |= is(r->results[k].mask, x->mask) && is(r->results[k].positions, x->positions);
-        if (seen) continue;
+        if (!first_of_mask(r, i)) continue;
         snprintf(text, sizeof text, "Mask %s: positions %s; ± SE over %" PRId64 " %s.", x->mask,
                  is(x->positions, "reset") ? "restart at every document" : "run on through the row", x->groups,
                  x->groups_are_rows ? "rows" : "documents");
         item(out, text);
     }
-    snprintf(text, sizeof text, "Boundary predictions (label in another document than the position's own token): %s.",
-             is(protocol_value(r, "boundary"), "keep") ? "counted" : "not counted");
-    item(out, text);
+    boundary_item(r, out);
     snprintf(text, sizeof text, "Arithmetic: %s weights, %s products, %s logits, sums in f64, on %s.", x->weight_dtype,
              x->compute_dtype, x->logit_dtype, protocol_value(r, "device"));
     item(out, text);
@@ -373,10 +419,7 @@ void em_report_markdown(const em_results *r, em_buffer *out) {
     means(r, out);
     other_figures(r, &s, out);
     leak_parts(r, &s, out);
-    em_buffer_puts(out, "## By subset\n\n");
-    each_strip(r, subsets_strip, out);
-    em_buffer_puts(out, "## By position in the document\n\n");
-    each_strip(r, positions_strip, out);
+    breakdowns(r, out);
     em_buffer_puts(out, "## Protocol\n\n");
     em_buffer_printf(out, "- Model: %s, %s, %.1f M parameters, %d layers, %d tokens.\n", r->model, r->family,
                      (double)r->parameters / 1e6, r->layers, r->vocab);
