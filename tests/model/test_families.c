@@ -1,0 +1,76 @@
+/* Every family's small checkpoint against the NLLs of Hugging Face transformers, by the plain
+ * reference pass: names, layouts, defaults, frequencies, windows, scales. See make_checkpoints.py. */
+#include <dirent.h>
+#include <jansson.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tests/model/reference_forward.h"
+
+#define ROW 24
+
+typedef struct golden {
+    json_t *root;
+    int cut;
+    int32_t ids[ROW], labels[ROW];
+} golden;
+
+static void read_golden(const char *name, golden *g) {
+    char path[512];
+    snprintf(path, sizeof path, EM_TEST_DATA "/model/goldens/%s.json", name);
+    g->root = json_load_file(path, 0, NULL);
+    assert_non_null(g->root);
+    g->cut = (int)json_integer_value(json_object_get(g->root, "cut"));
+    for (int i = 0; i < ROW; i++) g->ids[i] = (int32_t)json_integer_value(json_array_get(json_object_get(g->root, "ids"), (size_t)i));
+    for (int i = 0; i < ROW; i++) g->labels[i] = i + 1 < ROW ? g->ids[i + 1] : -1;
+}
+
+/* The whole row, or its two documents masked apart with positions that start again. */
+static double worst_difference(const em_model *m, const golden *g, bool documents) {
+    int32_t positions[ROW], lo[ROW], hi[ROW];
+    double nll[ROW], worst = 0;
+    for (int i = 0; i < ROW; i++) {
+        lo[i] = documents && i >= g->cut ? g->cut : 0;
+        hi[i] = i + 1;
+        positions[i] = i - lo[i];
+    }
+    assert_true(reference_score(m, ROW, g->ids, positions, lo, hi, g->labels, nll));
+    const json_t *expected = json_object_get(g->root, documents ? "documents" : "regular");
+    for (int i = 0; i + 1 < ROW; i++) worst = fmax(worst, fabs(nll[i] - json_number_value(json_array_get(expected, (size_t)i))));
+    return worst;
+}
+
+static void check_family(const char *name) {
+    char path[512], line[1200];
+    em_error err = EM_ERROR_INIT;
+    golden g;
+    snprintf(path, sizeof path, EM_TEST_DATA "/model/checkpoints/%s", name);
+    em_model *m = em_model_open(path, &err);
+    if (!m) fail_msg("%s", em_error_line(&err, line, sizeof line));
+    read_golden(name, &g);
+    double regular = worst_difference(m, &g, false), documents = worst_difference(m, &g, true);
+    printf("%-22s %.1e %.1e\n", name, regular, documents);
+    if (regular > 1e-5 || documents > 1e-5) fail_msg("%s differs by %g, %g", name, regular, documents);
+    json_decref(g.root);
+    em_model_close(m);
+}
+
+static void families_match_transformers(void **state) {
+    int n = 0;
+    DIR *d = opendir(EM_TEST_DATA "/model/checkpoints");
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));)
+        if (e->d_name[0] != '.') check_family(e->d_name), n++;
+    closedir(d);
+    assert_true(n >= 19);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(families_match_transformers)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
