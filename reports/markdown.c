@@ -70,7 +70,7 @@ static void pad(em_buffer *out, size_t n, char c) {
 
 static void rule(const table *t, em_buffer *out) {
     for (int i = 0; i < t->columns; i++) {
-        em_buffer_puts(out, i ? "|" : "|");
+        em_buffer_puts(out, "|");
         bool right = i >= t->left;
         pad(out, t->width[i] + 2 - right, '-');
         if (right) em_buffer_puts(out, ":");
@@ -122,9 +122,10 @@ static table keyed_table(const shown *s, const char *const *columns, int n) {
     return table_new(s->keys, k, heads);
 }
 
-static void key_cells(table *t, const shown *s, const em_result *x) {
+/* mark: whether LEAK stands behind a mask that leaks */
+static void key_cells(table *t, const shown *s, const em_result *x, bool mark) {
     char mask[48];
-    snprintf(mask, sizeof mask, "%s%s", x->mask, x->leak ? " LEAK" : "");
+    snprintf(mask, sizeof mask, "%s%s", x->mask, mark && x->leak ? " LEAK" : "");
     if (s->data_sets) cell(t, x->data_set);
     cell(t, mask);
     if (s->labels) cell(t, x->labels);
@@ -132,11 +133,11 @@ static void key_cells(table *t, const shown *s, const em_result *x) {
 }
 
 static void losses(const em_results *r, const shown *s, em_buffer *out) {
-    static const char *const columns[] = {"Loss", "± SE", "Batch mean", "Doc mean", "No boundary"};
+    static const char *const columns[] = {"Loss", "± SE", "Batch mean", "Doc mean", "In-doc"};
     table t = keyed_table(s, columns, 5);
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
-        key_cells(&t, s, x);
+        key_cells(&t, s, x, true);
         number(&t, x->loss, 4);
         number(&t, x->stderr_, 4);
         number(&t, x->loss_batch_mean, 4);
@@ -151,7 +152,7 @@ static void other_figures(const em_results *r, const shown *s, em_buffer *out) {
     table t = keyed_table(s, columns, 5);
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
-        key_cells(&t, s, x);
+        key_cells(&t, s, x, true);
         number(&t, x->perplexity, 3);
         number(&t, x->bits_per_byte, 4);
         number(&t, x->bits_per_byte_all, 4);
@@ -188,7 +189,7 @@ static void leak_parts(const em_results *r, const shown *s, em_buffer *out) {
         const em_result *x = &r->results[i];
         const em_slice *parts[3] = {&x->direct, &x->indirect, &x->clean};
         if (!x->leak) continue;
-        key_cells(&t, s, x);
+        key_cells(&t, s, x, false);
         for (int k = 0; k < 3; k++) {
             integer(&t, parts[k]->predictions);
             number(&t, em_slice_loss(parts[k]), 4);
@@ -354,8 +355,8 @@ static bool first_of_mask(const em_results *r, int i) {
 static void boundary_item(const em_results *r, em_buffer *out) {
     em_buffer text = {0};
     bool keep = is(protocol_value(r, "boundary"), "keep");
-    em_buffer_printf(&text, "Boundary predictions (label in another document than the position's own token): %s",
-                     keep ? "counted" : "not counted");
+    em_buffer_printf(&text, "Boundary predictions (label in another document than the position's own token; In-doc is the loss "
+                     "without them): %s", keep ? "counted" : "not counted");
     for (int i = 0; keep && i < r->n_results / r->n_data_sets; i++)
         if (first_of_labels(r, i))
             em_buffer_printf(&text, ", %" PRId64 " of %" PRId64 " (%s)", r->results[i].boundary_predictions, r->results[i].predictions,
@@ -398,14 +399,13 @@ static void protocol_items(const em_results *r, em_buffer *out) {
 }
 
 static void fingerprints(const em_results *r, const shown *s, em_buffer *out) {
-    static const char *const columns[] = {"Data", "Protocol", "Model"};
-    table t = keyed_table(s, columns, 3);
+    static const char *const columns[] = {"Data", "Protocol"};
+    table t = keyed_table(s, columns, 2);
     for (int i = 0; i < r->n_results; i++) {
         const em_fingerprints *f = &r->results[i].fingerprints;
-        key_cells(&t, s, &r->results[i]);
+        key_cells(&t, s, &r->results[i], false);
         cell(&t, f->data);
         cell(&t, f->protocol);
-        cell(&t, f->model);
     }
     table_print(&t, out);
 }
@@ -421,11 +421,14 @@ void em_report_markdown(const em_results *r, em_buffer *out) {
     leak_parts(r, &s, out);
     breakdowns(r, out);
     em_buffer_puts(out, "## Protocol\n\n");
-    em_buffer_printf(out, "- Model: %s, %s, %.1f M parameters, %d layers, %d tokens.\n", r->model, r->family,
-                     (double)r->parameters / 1e6, r->layers, r->vocab);
+    char model[320];
+    snprintf(model, sizeof model, "Model: %s, %s, %.1f M parameters, %d layers, vocabulary of %d, fingerprint %s.", r->model,
+             r->family, (double)r->parameters / 1e6, r->layers, r->vocab, r->results[0].fingerprints.model);
+    item(out, model);
     data_items(r, out);
     protocol_items(r, out);
     em_buffer_puts(out, "\n");
+    em_buffer_puts(out, "Fingerprints: two results measured the same thing where both agree.\n\n");
     fingerprints(r, &s, out);
     em_buffer_printf(out, "evalmask %s\n", EM_VERSION);
 }
