@@ -117,7 +117,7 @@ static inline vf v_tanh(vf x) {
     return v_select(v_lt(v_abs(x), v_set(0.625f)), near, far);
 }
 
-/* erfc for z >= 0, relative error 1.2e-7 plus rounding: Numerical Recipes, erfcc. */
+/* erfc for z >= 0, relative error 1.2e-7 and the rounding of z^2: Numerical Recipes, erfcc. */
 static inline vf v_erfc_positive(vf z) {
     static const float c[] = {0.17087277f, -0.82215223f, 1.48851587f, -1.13520398f, 0.27886807f,
                               -0.18628806f, 0.09678418f, 0.37409196f, 1.00002368f, -1.26551223f};
