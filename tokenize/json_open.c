@@ -1,0 +1,261 @@
+/* Opens tokenizer.json: vocabulary, merges, added tokens, and the components around them. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/size.h"
+#include "tokenize/json_model.h"
+#include "tokenize/unicode.h"
+
+/* ---- the BPE model ---- */
+
+static bool read_vocab(em_json_model *m, json_t *vocab, em_error *err) {
+    const char *token;
+    size_t n;
+    json_t *id;
+    if (!json_object_size(vocab)) return em_fail(err, EM_INPUT, "model: the vocabulary is empty or no object");
+    json_object_keylen_foreach(vocab, token, n, id) {
+        if (!json_is_integer(id)) return em_fail(err, EM_INPUT, "model: the id of token \"%.60s\" is no integer", token);
+        if (!em_vocab_add(&m->vocab, token, n, json_integer_value(id), EM_TOKEN_MODEL, err)) return false;
+    }
+    return true;
+}
+
+/* Either ["left", "right"] or "left right" (two strings with one space). */
+static bool merge_parts(const json_t *merge, const char *part[2], size_t n[2]) {
+    const char *text = json_string_value(merge);
+    if (text) {
+        size_t length = json_string_length(merge);
+        const char *space = memchr(text, ' ', length);
+        if (!space || memchr(space + 1, ' ', length - (size_t)(space - text) - 1)) return false;
+        part[0] = text;
+        n[0] = (size_t)(space - text);
+        part[1] = space + 1;
+        n[1] = length - n[0] - 1;
+        return true;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *each = json_array_get(merge, i);
+        part[i] = json_string_value(each);
+        n[i] = json_string_length(each);
+    }
+    return part[0] && part[1] && json_array_size(merge) == 2;
+}
+
+static bool read_merge(em_json_model *m, const json_t *merge, size_t rank, em_buffer *both, em_error *err) {
+    const char *part[2];
+    size_t n[2];
+    if (!merge_parts(merge, part, n))
+        return em_fail(err, EM_INPUT, "model: merge %zu is neither \"left right\" nor [\"left\", \"right\"]", rank);
+    em_buffer_clear(both);
+    if (!em_buffer_append(both, part[0], n[0], err) || !em_buffer_append(both, part[1], n[1], err)) return false;
+    int32_t left = em_vocab_find(&m->vocab, part[0], n[0]), right = em_vocab_find(&m->vocab, part[1], n[1]);
+    int32_t id = em_vocab_find(&m->vocab, both->data, both->length);
+    if (left < 0 || right < 0 || id < 0)
+        return em_fail(err, EM_INPUT, "model: merge %zu names \"%.60s\", which is not in the vocabulary", rank,
+                       left < 0 ? part[0] : right < 0 ? part[1] : both->data);
+    em_bpe_add_merge(&m->bpe, left, right, (uint32_t)rank, id);
+    return true;
+}
+
+static bool read_merges(em_json_model *m, const json_t *merges, em_error *err) {
+    em_buffer both = {0};
+    size_t i;
+    const json_t *merge;
+    bool ok = true;
+    if (!json_is_array(merges)) return em_fail(err, EM_INPUT, "model: it has no list of merges");
+    if (json_array_size(merges) > 1u << 28) return em_fail(err, EM_INPUT, "model: too many merges");
+    if (!em_bpe_reserve(&m->bpe, json_array_size(merges), err)) return false;
+    json_array_foreach(merges, i, merge)
+        if (!(ok = read_merge(m, merge, i, &both, err))) break;
+    em_buffer_free(&both);
+    return ok;
+}
+
+static bool refuse_options(const json_t *model, em_error *err) {
+    static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
+    const char *type = json_string_value(json_object_get(model, "type"));
+    const json_t *dropout = json_object_get(model, "dropout");
+    if (type && strcmp(type, "BPE"))
+        return em_fail(err, EM_INPUT, "model: type \"%.40s\" is not supported (BPE is; a Unigram model may lie beside it as "
+                       "tokenizer.model)", type);
+    if (json_is_number(dropout) && json_number_value(dropout) != 0)
+        return em_fail(err, EM_INPUT, "model: dropout is not supported: a loss needs the same tokens each time");
+    for (int i = 0; i < 2; i++)
+        if (json_string_length(json_object_get(model, affixes[i])))
+            return em_fail(err, EM_INPUT, "model: a %s is not supported", affixes[i]);
+    return true;
+}
+
+static bool read_options(em_json_model *m, const json_t *model, em_error *err) {
+    const json_t *unknown = json_object_get(model, "unk_token");
+    m->bpe.byte_fallback = json_is_true(json_object_get(model, "byte_fallback"));
+    m->bpe.fuse_unknown = json_is_true(json_object_get(model, "fuse_unk"));
+    m->bpe.ignore_merges = json_is_true(json_object_get(model, "ignore_merges"));
+    m->bpe.unknown = -1;
+    if (!json_is_string(unknown)) return true;
+    m->bpe.unknown = em_vocab_find(&m->vocab, json_string_value(unknown), json_string_length(unknown));
+    return m->bpe.unknown >= 0 ||
+           em_fail(err, EM_INPUT, "model: unk_token \"%.60s\" is not in the vocabulary", json_string_value(unknown));
+}
+
+static bool has_all_bytes(const em_vocab *v) {
+    for (int i = 0; i < 256; i++) {
+        char text[4];
+        if (em_vocab_find(v, text, em_utf8_put(em_byte_character((uint8_t)i), text)) < 0) return false;
+    }
+    return true;
+}
+
+/* Where the byte-level alphabet is the last thing that happens to a word, its bytes are encoded
+ * directly, and the alphabet is never spelled out. */
+static void use_raw_bytes(em_json_model *m) {
+    size_t count = 0;
+    for (size_t i = 0; i < m->n_stages; i++) count += m->stages[i].kind == EM_STAGE_BYTE_LEVEL;
+    bool last = count == 1 && m->stages[m->n_stages - 1].kind == EM_STAGE_BYTE_LEVEL;
+    m->bpe.raw_bytes = last && has_all_bytes(&m->vocab);
+    if (m->bpe.raw_bytes) em_stage_free(&m->stages[--m->n_stages]);
+}
+
+static bool read_model(em_json_model *m, const json_t *model, em_error *err) {
+    if (!json_is_object(model)) return em_fail(err, EM_INPUT, "it has no \"model\"");
+    if (!refuse_options(model, err) || !read_vocab(m, json_object_get(model, "vocab"), err)) return false;
+    m->bpe.vocab = &m->vocab;
+    if (!read_options(m, model, err) || !read_merges(m, json_object_get(model, "merges"), err)) return false;
+    use_raw_bytes(m);
+    return em_bpe_finish(&m->bpe, err);
+}
+
+/* ---- added tokens ---- */
+
+typedef struct added_reader {
+    em_json_model *m;
+    em_normalize_scratch *normalize;
+    int64_t next_id;        /* that Hugging Face tokenizers would give the next new token */
+} added_reader;
+
+/* A token that the model has keeps its id; a new one gets the next free one. A file that says
+ * otherwise is read in two ways by two readers, so it is refused. */
+static bool added_id(added_reader *a, const json_t *token, const char *text, size_t n, int32_t *id, em_error *err) {
+    const json_t *said = json_object_get(token, "id");
+    uint8_t special = json_is_true(json_object_get(token, "special")) ? EM_TOKEN_SPECIAL : 0;
+    em_vocab *v = &a->m->vocab;
+    if (!json_is_integer(said)) return em_fail(err, EM_INPUT, "added token \"%.60s\" has no id", text);
+    *id = em_vocab_find(v, text, n);
+    int64_t expected = *id >= 0 ? *id : a->next_id;
+    if (json_integer_value(said) != expected)
+        return em_fail(err, EM_INPUT, "added token \"%.60s\" has id %lld, but its place gives it %lld: renumber the added tokens", text,
+                       (long long)json_integer_value(said), (long long)expected);
+    if (*id < 0) {
+        if (!em_vocab_add(v, text, n, expected, EM_TOKEN_LITERAL, err)) return false;
+        *id = (int32_t)expected;
+        a->next_id++;
+    }
+    v->tokens[*id].flags |= special | EM_TOKEN_LITERAL;
+    return true;
+}
+
+static bool insert_added(added_reader *a, const json_t *token, const char *text, size_t n, int32_t id, em_error *err) {
+    em_added_token t = {.id = id, .single_word = json_is_true(json_object_get(token, "single_word")),
+                        .lstrip = json_is_true(json_object_get(token, "lstrip")),
+                        .rstrip = json_is_true(json_object_get(token, "rstrip"))};
+    em_view view = {text, NULL, n, 0};
+    if (!json_is_true(json_object_get(token, "normalized"))) return em_added_insert(&a->m->raw, text, n, &t, err);
+    return em_normalize(a->m->normalizers, a->m->n_normalizers, a->normalize, &view, err) &&
+           em_added_insert(&a->m->normalized, view.data, view.n, &t, err);
+}
+
+/* One pass gives ids, then special tokens are inserted, then the others: of two that normalize
+ * to the same text the first inserted is found. */
+static bool read_added(added_reader *a, const json_t *list, em_error *err) {
+    size_t i;
+    const json_t *token;
+    int32_t id;
+    for (int pass = 0; pass < 3; pass++)
+        json_array_foreach(list, i, token) {
+            const json_t *content = json_object_get(token, "content");
+            const char *text = json_string_value(content);
+            size_t n = json_string_length(content);
+            bool special = json_is_true(json_object_get(token, "special"));
+            if (!text) return em_fail(err, EM_INPUT, "added token %zu has no content", i);
+            if (!n || (pass && special != (pass == 1))) continue;
+            if (!pass && !added_id(a, token, text, n, &id, err)) return false;
+            if (pass && !insert_added(a, token, text, n, em_vocab_find(&a->m->vocab, text, n), err)) return false;
+        }
+    return true;
+}
+
+static bool read_added_tokens(em_json_model *m, const json_t *list, em_error *err) {
+    em_normalize_scratch normalize = {.regex = em_regex_scratch_new(err)};
+    added_reader a = {m, &normalize, m->vocab.count};
+    bool ok = normalize.regex && (!list || json_is_null(list) || json_is_array(list) ||
+                                  em_fail(err, EM_INPUT, "added_tokens is no list"));
+    ok = ok && (!json_is_array(list) || read_added(&a, list, err));
+    em_normalize_scratch_free(&normalize);
+    em_regex_scratch_free(normalize.regex);
+    return ok;
+}
+
+/* ---- the engine ---- */
+
+static int32_t id_of(const void *model, const char *token) {
+    const em_json_model *m = model;
+    return em_vocab_find(&m->vocab, token, strlen(token));
+}
+
+static bool is_special(const void *model, int32_t id) {
+    const em_json_model *m = model;
+    return m->vocab.tokens[id].flags & EM_TOKEN_SPECIAL;
+}
+
+/* The alphabet's characters as their bytes; others (an added token's) as they are. */
+static size_t byte_level_text(const char *s, size_t length, char *out, size_t n) {
+    size_t written = 0;
+    unsigned step;
+    for (size_t i = 0; i < length; i += step) {
+        int byte = em_character_byte(em_utf8_at(s + i, &step));
+        if (byte >= 0) em_text_byte(out, n, &written, (char)byte);
+        for (unsigned k = 0; byte < 0 && k < step; k++) em_text_byte(out, n, &written, s[i + k]);
+    }
+    return written;
+}
+
+static size_t text_of(const void *model, int32_t id, char *out, size_t n) {
+    const em_json_model *m = model;
+    const em_vocab_entry *e = &m->vocab.tokens[id];
+    const char *s = m->vocab.text + e->offset;
+    size_t written = 0;
+    if (!e->flags) return 0;
+    if (m->byte_level && !(e->flags & EM_TOKEN_LITERAL)) return byte_level_text(s, e->length, out, n);
+    if (!(e->flags & EM_TOKEN_LITERAL)) return em_piece_text(s, e->length, out, n);
+    for (size_t i = 0; i < e->length; i++) em_text_byte(out, n, &written, s[i]);
+    return written;
+}
+
+static const em_engine json_engine = {em_json_encode, em_json_scratch_new, em_json_scratch_free, em_json_close,
+                                      id_of, is_special, text_of};
+
+static bool read_sections(em_tokenizer *t, em_json_model *m, const json_t *file, em_error *err) {
+    if (!em_json_normalizers(m, json_object_get(file, "normalizer"), err)) return false;
+    if (!em_json_stages(m, json_object_get(file, "pre_tokenizer"), err)) return false;
+    if (!read_model(m, json_object_get(file, "model"), err)) return false;
+    if (!read_added_tokens(m, json_object_get(file, "added_tokens"), err)) return false;
+    return em_json_affixes(t, m, json_object_get(file, "post_processor"), err);
+}
+
+bool em_open_json(em_tokenizer *t, const char *source, const void *data, size_t size, em_error *err) {
+    json_error_t where;
+    em_json_model *m = em_alloc(1, sizeof *m, "a tokenizer", err);
+    if (!m) return false;
+    t->engine = &json_engine;
+    t->model = m;
+    json_t *file = json_loadb(data, size, JSON_ALLOW_NUL, &where);
+    if (!file) return em_fail_at(err, EM_INPUT, source, 0, where.position, "broken JSON in line %d: %s", where.line, where.text);
+    bool ok = read_sections(t, m, file, err);
+    json_decref(file);
+    if (!ok) return false;
+    t->size = m->vocab.size;
+    snprintf(t->describe, sizeof t->describe, "%s BPE, %d tokens", m->byte_level ? "byte-level" : "tokenizer.json", t->size);
+    return true;
+}
