@@ -74,17 +74,13 @@ static void catch_interrupt(void) {
 
 /* ---- opening ---- */
 
-static size_t default_memory(void) {
-    return (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
-}
-
 static bool open_network(run *r, em_error *err) {
     const em_model_spec *spec = em_model_spec_of(r->setup.model);
     em_backend_options backend = {.threads = r->setup.threads,
                                   .compute = r->settings->dtype == EM_DTYPE_BF16 ? EM_BF16 : EM_F32};
     r->backend = em_backend_cpu_open(&backend, err);
     if (!r->backend) return false;
-    size_t memory = r->settings->memory ? r->settings->memory : default_memory();
+    size_t memory = r->settings->memory ? r->settings->memory : em_default_memory();
     bool kept = (double)spec->parameters * 4 < (double)memory / 2;
     em_network_options options = {.memory = memory, .row_tokens = r->setup.row_tokens, .n_labels = r->settings->n_labels,
                                   .want_tokens = kept ? TOKENS_WHEN_KEPT : TOKENS_WHEN_STREAMED};

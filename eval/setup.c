@@ -309,3 +309,7 @@ em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const
 const char *em_setup_model_name(const em_setup *s, const em_settings *settings) {
     return settings->model.name ? settings->model.name : em_bundle_name(em_model_bundle(s->model));
 }
+
+size_t em_default_memory(void) {
+    return (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
+}

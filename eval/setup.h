@@ -48,6 +48,9 @@ em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const
 /* "base" for models/base.bin; the settings' NAME where given. */
 const char *em_setup_model_name(const em_setup *s, const em_settings *settings);
 
+/* Without --memory: half of the machine's. */
+size_t em_default_memory(void);
+
 /* Path of a file that is installed with the program (share/evalmask/NAME), or NULL. */
 const char *em_shared_file(const char *name, char *out, size_t n);
 
