@@ -70,17 +70,16 @@ static inline bool take(parser *s, char c) {
     return true;
 }
 
-/* Four hex digits at p, or -1. */
-static int hex4(const char *p, const char *end) {
-    int x = 0;
+static inline int hex_digit(char c) {
+    char lower = (char)(c | 0x20);
+    return is_digit(c) ? c - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* Four hex digits at p, or a negative number. */
+static inline int hex4(const char *p, const char *end) {
     if (end - p < 4) return -1;
-    for (int i = 0; i < 4; i++) {
-        char c = p[i], lower = (char)(c | 0x20);
-        if (is_digit(c)) x = x << 4 | (c - '0');
-        else if (lower >= 'a' && lower <= 'f') x = x << 4 | (lower - 'a' + 10);
-        else return -1;
-    }
-    return x;
+    int a = hex_digit(p[0]), b = hex_digit(p[1]), c = hex_digit(p[2]), d = hex_digit(p[3]);
+    return (a | b | c | d) < 0 ? -1 : a << 12 | b << 8 | c << 4 | d;
 }
 
 static size_t encode_utf8(unsigned x, char *out) {
@@ -125,6 +124,7 @@ static inline size_t escape(parser *s, char *out) {
 
 /* The end of a string's plain run: true at an escape or the closing quote. */
 static inline bool next_stop(parser *s) {
+    if (s->p < s->end && *s->p == '\\') return true;     /* escapes often come in a row */
     s->p = s->scan->string(s->p, s->end);
     if (s->p == s->end) return fail_at(s, s->p, "the record ends inside a string");
     return (unsigned char)*s->p >= 0x20 || fail_at(s, s->p, "a control character inside a string, where an escape is due");
