@@ -82,6 +82,12 @@ def make(name, model_type, settings, omitted, seed):
     json.dump(config, open(f'{folder}/config.json', 'w'), indent=1)
     for extra in os.listdir(folder):
         if extra not in ('config.json', 'model.safetensors'): os.remove(f'{folder}/{extra}')
+    if name == 'llama':      # the same in shards
+        shutil.rmtree(f'{HERE}/sharded', ignore_errors=True)
+        model.save_pretrained(f'{HERE}/sharded', max_shard_size='6KB')
+        shutil.copy(f'{folder}/config.json', f'{HERE}/sharded/config.json')
+        for extra in os.listdir(f'{HERE}/sharded'):
+            if 'generation' in extra: os.remove(f'{HERE}/sharded/{extra}')
     ids = torch.randint(0, 64, (ROW,), generator=torch.Generator().manual_seed(seed)).tolist()
     with torch.no_grad(): json.dump(golden(model, ids), open(f'{HERE}/goldens/{name}.json', 'w'))
 
