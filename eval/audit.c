@@ -44,7 +44,8 @@ static em_row *made_up_row(int32_t t, em_pack_mode pack, em_error *err) {
     r->window = t + 1;
     for (int i = 0; i < 4 && pack == EM_PACK_STREAM; i++)
         if (cut[i] < cut[i + 1]) {
-            r->segments[r->n_segments] = (em_segment){.start = cut[i], .end = cut[i + 1], .document = r->n_segments};
+            r->segments[r->n_segments] =
+                (em_segment){.start = cut[i], .end = cut[i + 1], .document = r->n_segments};
             r->n_segments++;
         }
     if (pack == EM_PACK_NONE) r->segments[r->n_segments++] = (em_segment){.start = 0, .end = t + 1};
@@ -54,7 +55,8 @@ static em_row *made_up_row(int32_t t, em_pack_mode pack, em_error *err) {
 /* The first row that holds more than one document, else the first. */
 static bool read_row(audit *a, em_error *err) {
     const em_dataset *d = &a->setup.datasets[0];
-    em_pack_options pack = {.mode = a->settings->pack, .row_tokens = a->row_tokens, .max_tokens = a->settings->max_tokens};
+    em_pack_options pack = {
+        .mode = a->settings->pack, .row_tokens = a->row_tokens, .max_tokens = a->settings->max_tokens};
     em_loader *loader = em_setup_loader(&a->setup, a->settings, d, err);
     em_packer *packer = loader ? em_packer_open(loader, &pack, err) : NULL;
     bool good = packer != NULL, several = false;
@@ -81,10 +83,13 @@ static bool read_row(audit *a, em_error *err) {
 static bool open_data(audit *a, em_error *err) {
     const em_settings *s = a->settings;
     if (!s->model.path && !s->tokenizer)
-        return em_fail(err, EM_USAGE, "--data %s: to make a row of it, audit wants --model PATH or --tokenizer PATH", s->data[0].path);
+        return em_fail(err, EM_USAGE,
+                       "--data %s: to make a row of it, audit wants --model PATH or --tokenizer PATH",
+                       s->data[0].path);
     if (!em_setup_open(&a->setup, s, err)) return false;
     if (a->setup.n_datasets > 1)
-        return em_fail(err, EM_USAGE, "--data: audit looks at one row, of one data set; give one of the %d", a->setup.n_datasets);
+        return em_fail(err, EM_USAGE, "--data: audit looks at one row, of one data set; give one of the %d",
+                       a->setup.n_datasets);
     a->row_tokens = a->setup.row_tokens;
     return read_row(a, err);
 }
@@ -99,7 +104,9 @@ static bool open_depths(audit *a, em_error *err) {
     const em_settings *s = a->settings;
     int32_t own = a->setup.model ? em_model_spec_of(a->setup.model)->layers : 0;
     if (own && s->window_layers)
-        return em_fail(err, EM_USAGE, "--window-layers is for an audit without a model; the layers of --model have windows of their own");
+        return em_fail(err, EM_USAGE,
+                       "--window-layers is for an audit without a model; the layers of --model have windows "
+                       "of their own");
     if (own && s->layers > own)
         return em_fail(err, EM_USAGE, "--layers %d: the model has %d layers", s->layers, own);
     if (s->layers) add_depth(a, s->layers);
@@ -140,8 +147,8 @@ static bool ask(const audit *a, question *q, em_error *err) {
     em_mask_intervals(q->mask, a->row, q->reading.inputs, q->lo, q->hi);
     for (int d = 0; d < a->n_depths; d++) {
         uint8_t *leaks = q->leaks + (size_t)d * (size_t)inputs;
-        if (!em_leak_row(q->lo, q->hi, q->reading.inputs, a->windows, a->depths[d], q->scheme->offset, q->reading.from,
-                         q->reading.to, leaks, err))
+        if (!em_leak_row(q->lo, q->hi, q->reading.inputs, a->windows, a->depths[d], q->scheme->offset,
+                         q->reading.from, q->reading.to, leaks, err))
             return false;
         for (int32_t i = q->reading.from; i < q->reading.to; i++) q->count[d][leaks[i]]++;
     }
@@ -198,10 +205,12 @@ static bool all_go_through(const audit *a, const question *q, int depth, int32_t
 }
 
 /* The way from position i down to its label, lowest keys first: path[0] = i … path[n-1] = label. */
-static bool find_path(const audit *a, const question *q, int32_t layers, int32_t i, int32_t *path, int32_t *n, em_error *err) {
+static bool find_path(const audit *a, const question *q, int32_t layers, int32_t i, int32_t *path, int32_t *n,
+                      em_error *err) {
     int32_t inputs = q->reading.inputs, label = i + q->scheme->offset;
     size_t cells;
-    if (!em_size_mul((size_t)layers + 1, (size_t)inputs, &cells)) return em_fail_memory(err, (size_t)inputs, "the audit");
+    if (!em_size_mul((size_t)layers + 1, (size_t)inputs, &cells))
+        return em_fail_memory(err, (size_t)inputs, "the audit");
     uint8_t *after = em_alloc(cells, 1, "the audit", err);
     if (!after || !em_leak_spread(q->lo, q->hi, inputs, a->windows, layers, label, after, err)) {
         free(after);
@@ -289,7 +298,8 @@ static bool clean_schemes(const audit *a, const em_mask *mask, em_buffer *out, e
         if (!*name) continue;
         question q = {.mask = mask, .scheme = em_labels_parse(name, err)};
         good = q.scheme && ask(a, &q, err);
-        if (good && q.reading.from < q.reading.to && is_clean(a, &q)) em_buffer_printf(out, "%s%s", found++ ? ", " : "", name);
+        if (good && q.reading.from < q.reading.to && is_clean(a, &q))
+            em_buffer_printf(out, "%s%s", found++ ? ", " : "", name);
         question_free(&q);
     }
     em_buffer_puts(out, found ? " labels.\n" : "no label scheme.\n");
@@ -302,14 +312,21 @@ static void picture(const audit *a, question *q, em_buffer *out) {
     for (int32_t i = 0; i < q->reading.inputs; i++) em_mask_clip(i, window, &q->lo[i], &q->hi[i]);
     if (window) em_buffer_printf(out, "\nWith the layers' own window of %d tokens. ", window);
     else em_buffer_puts(out, differ ? "\nWithout the layers' own windows, which differ. " : "\n");
-    em_picture_draw(&(em_picture){.lo = q->lo, .hi = q->hi, .inputs = q->reading.inputs, .labels = true,
-                                  .offset = q->scheme->offset, .from = q->reading.from, .to = q->reading.to}, out);
+    em_picture_draw(&(em_picture){.lo = q->lo,
+                                  .hi = q->hi,
+                                  .inputs = q->reading.inputs,
+                                  .labels = true,
+                                  .offset = q->scheme->offset,
+                                  .from = q->reading.from,
+                                  .to = q->reading.to},
+                    out);
 }
 
 static bool section(const audit *a, question *q, em_buffer *out, em_error *err) {
-    em_buffer_printf(out, "\n## %s, %s labels: %s\n\n", q->mask->name, q->scheme->name, is_clean(a, q) ? "clean" : "LEAK");
-    em_buffer_printf(out, "%s:\n%s.\nPosition i is scored on token i%+d: %s.\n\n", q->mask->name, em_mask_words(q->mask->kind),
-                     q->scheme->offset, q->scheme->words);
+    em_buffer_printf(out, "\n## %s, %s labels: %s\n\n", q->mask->name, q->scheme->name,
+                     is_clean(a, q) ? "clean" : "LEAK");
+    em_buffer_printf(out, "The mask: %s.\nPosition i is scored on token i%+d: %s.\n\n",
+                     em_mask_words(q->mask->kind), q->scheme->offset, q->scheme->words);
     if (q->reading.from >= q->reading.to) {
         em_buffer_puts(out, "This row has no position that such labels could score.\n");
         return true;
@@ -329,10 +346,10 @@ static void heading(const audit *a, em_buffer *out) {
     int32_t window = common_window(a, &differ);
     em_buffer_puts(out, "# Can a position see its own label?\n\n");
     if (a->setup.tokenizer)
-        em_buffer_printf(out, "Row %lld of %s: ", (long long)r->index,
+        em_buffer_printf(out, "Row %lld of %s, ", (long long)r->index,
                          a->setup.bundled_sample ? "the bundled sample" : a->setup.datasets[0].paths[0]);
-    else em_buffer_puts(out, "A row ");
-    em_buffer_printf(out, "of %d tokens; documents of", r->tokens);
+    else em_buffer_puts(out, "A made-up row, ");
+    em_buffer_printf(out, "%d tokens: documents of", r->tokens);
     int shown = 0;
     for (int32_t g = 0; g < r->n_segments && r->segments[g].start < r->tokens; g++) {
         int32_t end = r->segments[g].end < r->tokens ? r->segments[g].end : r->tokens;
@@ -340,7 +357,9 @@ static void heading(const audit *a, em_buffer *out) {
     }
     if (shown > 8) em_buffer_printf(out, " and %d more", shown - 8);
     em_buffer_puts(out, " tokens.\n");
-    if (differ) em_buffer_puts(out, "Layers have sliding windows of their own, which differ; each is applied in its place.\n");
+    if (differ)
+        em_buffer_puts(
+            out, "Layers have sliding windows of their own, which differ; each is applied in its place.\n");
     else if (window) em_buffer_printf(out, "Every layer has a sliding window of %d tokens.\n", window);
     em_buffer_puts(out, "\n| mask         | labels        | layers | scored | direct | indirect | clean |\n"
                         "|--------------|---------------|-------:|-------:|-------:|---------:|------:|\n");
@@ -348,9 +367,10 @@ static void heading(const audit *a, em_buffer *out) {
 
 static void table_rows(const audit *a, const question *q, em_buffer *out) {
     for (int d = 0; d < a->n_depths; d++)
-        em_buffer_printf(out, "| %-12s | %-13s | %6d | %6d | %6lld | %8lld | %5lld |\n", q->mask->name, q->scheme->name, a->depths[d],
-                         q->reading.to - q->reading.from, (long long)q->count[d][EM_LEAK_DIRECT],
-                         (long long)q->count[d][EM_LEAK_INDIRECT], (long long)q->count[d][EM_CLEAN]);
+        em_buffer_printf(out, "| %-12s | %-13s | %6d | %6d | %6lld | %8lld | %5lld |\n", q->mask->name,
+                         q->scheme->name, a->depths[d], q->reading.to - q->reading.from,
+                         (long long)q->count[d][EM_LEAK_DIRECT], (long long)q->count[d][EM_LEAK_INDIRECT],
+                         (long long)q->count[d][EM_CLEAN]);
 }
 
 static void glossary(em_buffer *out) {
@@ -405,7 +425,8 @@ int em_command_audit(const em_settings *settings, em_error *err) {
     if (good) notes(&a);
     good = good && geometry(&a, &out, err);
     if (good && a.setup.model)
-        good = em_proof_run(&(em_proof){.settings = settings, .setup = &a.setup, .row = a.row}, &out, &refuted, err);
+        good = em_proof_run(&(em_proof){.settings = settings, .setup = &a.setup, .row = a.row}, &out,
+                            &refuted, err);
     good = good && em_print(out.data, out.length, err) == 0;
     em_buffer_free(&out);
     em_row_free(a.row);

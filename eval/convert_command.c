@@ -31,9 +31,10 @@ static void report(const em_model *m, const char *path, int64_t file_bytes, cons
     for (int64_t i = 0; i < em_bundle_tensors(b); i++) bytes += (int64_t)em_bundle_tensor_at(b, i)->bytes;
     em_buffer_printf(out, "%s: %lld bytes\n", path, (long long)file_bytes);
     em_buffer_printf(out, "  %s, %d layers, %lld parameters\n", s->family, s->layers, (long long)s->parameters);
-    em_buffer_printf(out, "  %lld tensors, %lld bytes, mostly %s\n", (long long)em_bundle_tensors(b), (long long)bytes,
-                     em_dtype_name(s->weight_dtype));
-    em_buffer_printf(out, "  %s\n", has_tokenizer(m) ? "tokenizer inside" : "no tokenizer: runs will want --tokenizer PATH");
+    em_buffer_printf(out, "  %lld tensors, %lld bytes, mostly %s\n", (long long)em_bundle_tensors(b),
+                     (long long)bytes, em_dtype_name(s->weight_dtype));
+    em_buffer_printf(out, "  %s\n",
+                     has_tokenizer(m) ? "tokenizer inside" : "no tokenizer: runs will want --tokenizer PATH");
     em_buffer_printf(out, "  model fingerprint %s, the same as the source's\n", hash);
 }
 
@@ -45,8 +46,11 @@ static bool check(em_model *source, const char *path, em_error *err) {
     em_buffer out = {0};
     const char *hash = fingerprint(written);
     bool good = !strcmp(hash, fingerprint(source));
-    if (!good) em_fail_at(err, EM_MACHINE, path, 0, -1, "reads back with fingerprint %s, the source has %s: the disk or the "
-                          "source changed meanwhile; convert again", hash, em_model_fingerprint(source));
+    if (!good)
+        em_fail_at(err, EM_MACHINE, path, 0, -1,
+                   "reads back with fingerprint %s, the source has %s: the disk or the "
+                   "source changed meanwhile; convert again",
+                   hash, em_model_fingerprint(source));
     if (good && stat(path, &st)) good = em_fail_at(err, EM_MACHINE, path, 0, -1, "%s", strerror(errno));
     if (good) {
         report(written, path, st.st_size, hash, &out);
@@ -63,8 +67,11 @@ int em_command_convert(const em_settings *settings, em_error *err) {
     if (!source) return err->status;
     bool good = true;
     if (settings->tokenizer && has_tokenizer(source))
-        good = em_fail(err, EM_USAGE, "--tokenizer %s: %s has a tokenizer of its own, which goes into %s; leave --tokenizer out, "
-                       "or give it to the runs", settings->tokenizer, from, to);
+        good = em_fail(
+            err, EM_USAGE,
+            "--tokenizer %s: %s has a tokenizer of its own, which goes into %s; leave --tokenizer out, "
+            "or give it to the runs",
+            settings->tokenizer, from, to);
     good = good && em_convert(em_model_bundle(source), settings->tokenizer, to, err) && check(source, to, err);
     em_model_close(source);
     return good ? EM_OK : err->status;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 #include "common/buffer.h"
 #include "common/size.h"
@@ -56,10 +57,14 @@ static bool read_rows(inspection *x, em_error *err) {
     if (got < 0) return false;
     em_packing_finish(x->counter, &x->packing);
     em_loader_counts_get(x->loader, &x->counts);
-    if (x->packing.rows == 0) return em_fail_at(err, EM_INPUT, x->data->paths[0], 0, -1, "no tokens: %lld documents, %lld of another subset",
-                                                (long long)x->counts.documents, (long long)x->counts.filtered);
-    if (!x->chosen) return em_fail(err, EM_USAGE, "--row %lld: the data makes %lld rows, from 0 to %lld", (long long)x->settings->row,
-                                   (long long)x->packing.rows, (long long)x->packing.rows - 1);
+    if (x->packing.rows == 0)
+        return em_fail_at(err, EM_INPUT, x->data->paths[0], 0, -1,
+                          "no tokens: %lld documents, %lld of another subset", (long long)x->counts.documents,
+                          (long long)x->counts.filtered);
+    if (!x->chosen)
+        return em_fail(err, EM_USAGE, "--row %lld: the data makes %lld rows, from 0 to %lld",
+                       (long long)x->settings->row, (long long)x->packing.rows,
+                       (long long)x->packing.rows - 1);
     return true;
 }
 
@@ -67,7 +72,8 @@ static bool read_rows(inspection *x, em_error *err) {
 
 static double percent(int64_t part, int64_t whole) { return whole ? 100.0 * (double)part / (double)whole : 0; }
 
-static void special_line(em_buffer *out, const char *name, const em_special *s, int64_t added, int64_t in_text, int64_t documents) {
+static void special_line(em_buffer *out, const char *name, const em_special *s, int64_t added,
+                         int64_t in_text, int64_t documents) {
     if (s->id < 0) {
         em_buffer_printf(out, "- %s: none\n", name);
         return;
@@ -89,39 +95,49 @@ static void documents_lines(const inspection *x, em_buffer *out) {
     em_buffer_printf(out, "\n- tokens: %lld, EOS and BOS among them\n", (long long)p->tokens);
     special_line(out, "EOS", &x->setup->eos, p->eos_added, p->eos_in_text, p->documents);
     special_line(out, "BOS", &x->setup->bos, p->bos_added, p->bos_in_text, p->documents);
-    em_buffer_printf(out, "- document length: %lld to %lld tokens, mean %.1f\n", (long long)p->shortest, (long long)p->longest,
-                     (double)p->tokens / (double)p->documents);
+    em_buffer_printf(out, "- document length: %lld to %lld tokens, mean %.1f\n", (long long)p->shortest,
+                     (long long)p->longest, (double)p->tokens / (double)p->documents);
 }
 
 static void rows_lines(const inspection *x, em_buffer *out) {
     const em_packing *p = &x->packing;
     bool alone = x->settings->pack == EM_PACK_NONE;
-    em_buffer_printf(out, "- rows: %lld of T = %d%s, the last has %lld tokens\n", (long long)p->rows, x->setup->row_tokens,
-                     alone ? ", each document by itself" : "", (long long)p->last_row_tokens);
-    em_buffer_printf(out, "- documents per row: %d at least, median %d, %d at most\n", p->least_documents, p->median_documents, p->most_documents);
+    em_buffer_printf(out, "- rows: %lld of T = %d%s, the last has %lld tokens\n", (long long)p->rows,
+                     x->setup->row_tokens, alone ? ", each document by itself" : "",
+                     (long long)p->last_row_tokens);
+    em_buffer_printf(out, "- documents per row: %d at least, median %d, %d at most\n", p->least_documents,
+                     p->median_documents, p->most_documents);
     int64_t empty = p->slots - p->tokens;
-    if (empty) em_buffer_printf(out, "- places without a token: %lld of %lld (%.2f %%), %s\n", (long long)empty, (long long)p->slots,
-                                percent(empty, p->slots), alone ? "behind the documents' ends" : "behind the last token");
+    if (empty)
+        em_buffer_printf(out, "- places without a token: %lld of %lld (%.2f %%), %s\n", (long long)empty,
+                         (long long)p->slots, percent(empty, p->slots),
+                         alone ? "behind the documents' ends" : "behind the last token");
 }
 
 static void schemes_table(const inspection *x, em_buffer *out) {
     const em_settings *s = x->settings;
-    em_buffer_printf(out, "\n| labels        |   rows | batches | predictions | boundary |  share | efficiency |\n"
-                          "|---------------|-------:|--------:|------------:|---------:|-------:|-----------:|\n");
+    em_buffer_printf(out,
+                     "\n| labels        |   rows | batches | predictions | boundary |  share | efficiency |\n"
+                     "|---------------|-------:|--------:|------------:|---------:|-------:|-----------:|\n");
     for (int l = 0; l < s->n_labels; l++) {
         const em_packing_scheme *m = &x->packing.schemes[l];
         int64_t counted = m->predictions - (s->boundary == EM_BOUNDARY_DROP ? m->boundary : 0);
-        em_buffer_printf(out, "| %-13s | %6lld | %7lld | %11lld | %8lld | %4.2f %% | %8.2f %% |\n", s->labels[l]->name, (long long)m->rows,
-                         (long long)m->batches, (long long)counted, (long long)m->boundary, percent(m->boundary, m->predictions),
+        em_buffer_printf(out, "| %-13s | %6lld | %7lld | %11lld | %8lld | %4.2f %% | %8.2f %% |\n",
+                         s->labels[l]->name, (long long)m->rows, (long long)m->batches, (long long)counted,
+                         (long long)m->boundary, percent(m->boundary, m->predictions),
                          percent(m->tokens, m->rows * x->setup->row_tokens));
     }
-    em_buffer_printf(out, "\nA boundary prediction's label belongs to another document than its position's token%s.\n"
-                          "Efficiency: tokens in the rows that are scored, of T times those rows.\n",
-                     s->boundary == EM_BOUNDARY_DROP ? ";\nhere they are not counted (--boundary drop)" : "");
+    em_buffer_printf(
+        out,
+        "\nA boundary prediction's label belongs to another document than its position's token%s.\n"
+        "Efficiency: tokens in the rows that are scored, of T times those rows.\n",
+        s->boundary == EM_BOUNDARY_DROP ? ";\nhere they are not counted (--boundary drop)" : "");
     for (int l = 0; l < s->n_labels; l++) {
         const em_packing_scheme *m = &x->packing.schemes[l];
-        if (m->dropped_rows) em_buffer_printf(out, "--tail drop leaves out %lld rows with %lld tokens under %s labels (B = %d).\n",
-                                              (long long)m->dropped_rows, (long long)m->dropped_tokens, s->labels[l]->name, s->batch);
+        if (m->dropped_rows)
+            em_buffer_printf(
+                out, "--tail drop leaves out %lld rows with %lld tokens under %s labels (B = %d).\n",
+                (long long)m->dropped_rows, (long long)m->dropped_tokens, s->labels[l]->name, s->batch);
     }
 }
 
@@ -144,18 +160,15 @@ static void histogram(const em_packing *p, em_buffer *out) {
 
 /* ---- one row ---- */
 
-/* Bytes of the valid UTF-8 sequence of a character worth showing at s, or 0. */
+/* Bytes of the valid UTF-8 sequence of a character that can be seen at s, or 0. */
 static size_t printable(const unsigned char *s, size_t n) {
-    static const uint32_t least[] = {0, 0x20, 0xa0, 0x800, 0x10000};
-    size_t length = s[0] < 0x80 ? 1 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : 0;
-    if (length == 0 || length > n) return 0;
-    uint32_t c = length == 1 ? s[0] : s[0] & (0x7fu >> length);
-    for (size_t i = 1; i < length; i++) {
-        if ((s[i] & 0xc0) != 0x80) return 0;
-        c = c << 6 | (s[i] & 0x3f);
-    }
-    bool surrogate = c >= 0xd800 && c < 0xe000, format = c == 0xad || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || c == 0xfeff;
-    return c >= least[length] && c <= 0x10ffff && c != 0x7f && !surrogate && !format ? length : 0;
+    utf8proc_int32_t c;
+    utf8proc_ssize_t length = utf8proc_iterate(s, (utf8proc_ssize_t)n, &c);
+    if (length <= 0) return 0;
+    utf8proc_category_t kind = utf8proc_category(c);
+    bool unseen = kind == UTF8PROC_CATEGORY_ZL || kind == UTF8PROC_CATEGORY_ZP || kind == UTF8PROC_CATEGORY_CC ||
+                  kind == UTF8PROC_CATEGORY_CF || kind == UTF8PROC_CATEGORY_CO || kind == UTF8PROC_CATEGORY_CN;
+    return unseen ? 0 : (size_t)length;
 }
 
 /* "text" in quotes, with what cannot be seen escaped. */
@@ -214,8 +227,11 @@ static void segment_lines(const inspection *x, columns c, int32_t segment, em_bu
 static columns position_columns(const em_settings *s) {
     columns c = {false, false};
     for (int m = 0; m < s->n_masks; m++)
-        for (int q = 0; q < s->n_positions; q++)
-            *(em_positions_resolve(s->positions[q], &s->masks[m]) == EM_POSITIONS_RESET ? &c.reset : &c.continuous) = true;
+        for (int q = 0; q < s->n_positions; q++) {
+            bool reset = em_positions_resolve(s->positions[q], &s->masks[m]) == EM_POSITIONS_RESET;
+            c.reset |= reset;
+            c.continuous |= !reset;
+        }
     return c;
 }
 
@@ -224,20 +240,25 @@ static void row_tokens(const inspection *x, em_buffer *out) {
     columns c = position_columns(x->settings);
     int32_t n = 0;
     while (n < row->n_segments && row->segments[n].start < row->tokens) n++;
-    em_buffer_printf(out, "\n## Row %lld: stream tokens %lld to %lld, %d document%s\n\n```\n", (long long)row->index, (long long)row->stream,
-                     (long long)row->stream + row->tokens - 1, n, n == 1 ? "" : "s");
-    em_buffer_printf(out, "  index%s%s segment      id       text\n", c.continuous ? " continuous" : "", c.reset ? "   reset" : "");
+    em_buffer_printf(out, "\n## Row %lld: stream tokens %lld to %lld, %d document%s\n\n```\n",
+                     (long long)row->index, (long long)row->stream, (long long)row->stream + row->tokens - 1,
+                     n, n == 1 ? "" : "s");
+    em_buffer_printf(out, "  index%s%s segment      id       text\n", c.continuous ? " continuous" : "",
+                     c.reset ? "   reset" : "");
     bool whole = row->tokens <= WHOLE_ROW || n <= FIRST_SEGMENTS + LAST_SEGMENTS + 1;
     for (int32_t g = 0; g < n; g++) {
         if (!whole && g == FIRST_SEGMENTS) {
             g = n - LAST_SEGMENTS;
-            em_buffer_printf(out, "        … %d documents, to token %d\n", n - FIRST_SEGMENTS - LAST_SEGMENTS, row->segments[g].start - 1);
+            em_buffer_printf(out, "        … %d documents, to token %d\n", n - FIRST_SEGMENTS - LAST_SEGMENTS,
+                             row->segments[g].start - 1);
         }
         segment_lines(x, c, g, out);
     }
-    em_buffer_printf(out, "```\n%s%s%s: position ids.", c.continuous ? "continuous" : "", c.continuous && c.reset ? ", " : "", c.reset ? "reset" : "");
-    if (row->segments[0].place > 0) em_buffer_printf(out, " Document %lld goes on from an earlier row, from its token %lld.",
-                                                     (long long)row->segments[0].document, (long long)row->segments[0].place);
+    em_buffer_printf(out, "```\n%s%s%s: position ids.", c.continuous ? "continuous" : "",
+                     c.continuous && c.reset ? ", " : "", c.reset ? "reset" : "");
+    if (row->segments[0].place > 0)
+        em_buffer_printf(out, " Document %lld goes on from an earlier row, from its token %lld.",
+                         (long long)row->segments[0].document, (long long)row->segments[0].place);
     em_buffer_puts(out, "\n");
 }
 
@@ -255,7 +276,7 @@ static bool row_masks(const inspection *x, em_buffer *out, em_error *err) {
     for (int m = 0; m < x->settings->n_masks; m++) {
         const em_mask *mask = &x->settings->masks[m];
         em_mask_intervals(mask, x->chosen, inputs, lo, lo + inputs);
-        em_buffer_printf(out, "\n### %s: %s\n\n", mask->name, em_mask_words(mask->kind));
+        em_buffer_printf(out, "\n## %s\n\nThe mask: %s.\n", mask->name, em_mask_words(mask->kind));
         em_picture_draw(&(em_picture){.lo = lo, .hi = lo + inputs, .inputs = inputs}, out);
     }
     free(lo);
@@ -265,14 +286,22 @@ static bool row_masks(const inspection *x, em_buffer *out, em_error *err) {
 static void own_window_note(const em_setup *s, em_buffer *out) {
     int layers = s->model ? em_model_spec_of(s->model)->layers : 0, windows = 0, window = 0;
     for (int l = 0; l < layers; l++)
-        if (em_model_layer_spec(s->model, l)->window > 0) window = em_model_layer_spec(s->model, l)->window, windows++;
-    if (windows) em_buffer_printf(out, "\nThe model's own sliding window (%d tokens, %d of %d layers) narrows these masks further.\n", window, windows, layers);
+        if (em_model_layer_spec(s->model, l)->window > 0)
+            window = em_model_layer_spec(s->model, l)->window, windows++;
+    if (windows)
+        em_buffer_printf(
+            out,
+            "\nThe model's own sliding window (%d tokens, %d of %d layers) narrows these masks further.\n",
+            window, windows, layers);
 }
 
 /* ---- together ---- */
 
 static void whole_report(const inspection *x, em_buffer *out) {
-    em_buffer_printf(out, "# Packing of %s\n\n", *x->data->name ? x->data->name : x->setup->bundled_sample ? "the bundled sample" : x->data->paths[0]);
+    em_buffer_printf(out, "# Packing of %s\n\n",
+                     *x->data->name             ? x->data->name
+                     : x->setup->bundled_sample ? "the bundled sample"
+                                                : x->data->paths[0]);
     em_buffer_printf(out, "- tokenizer: %s\n", em_tokenizer_describe(x->setup->tokenizer));
     documents_lines(x, out);
     rows_lines(x, out);
@@ -282,10 +311,12 @@ static void whole_report(const inspection *x, em_buffer *out) {
 }
 
 static bool open_inspection(inspection *x, em_error *err) {
-    em_pack_options pack = {.mode = x->settings->pack, .row_tokens = x->setup->row_tokens, .max_tokens = x->settings->max_tokens};
+    em_pack_options pack = {
+        .mode = x->settings->pack, .row_tokens = x->setup->row_tokens, .max_tokens = x->settings->max_tokens};
     return (x->loader = em_setup_loader(x->setup, x->settings, x->data, err)) &&
            (x->packer = em_packer_open(x->loader, &pack, err)) &&
-           (x->counter = em_packing_open(x->settings, x->setup->row_tokens, x->setup->eos.id, x->setup->bos.id, err));
+           (x->counter =
+                em_packing_open(x->settings, x->setup->row_tokens, x->setup->eos.id, x->setup->bos.id, err));
 }
 
 static void close_inspection(inspection *x) {
@@ -295,7 +326,8 @@ static void close_inspection(inspection *x) {
     em_loader_close(x->loader);
 }
 
-static bool inspect_data(const em_settings *settings, const em_setup *setup, const em_dataset *data, em_error *err) {
+static bool inspect_data(const em_settings *settings, const em_setup *setup, const em_dataset *data,
+                         em_error *err) {
     inspection x = {.settings = settings, .setup = setup, .data = data};
     em_buffer out = {0};
     bool good = open_inspection(&x, err) && read_rows(&x, err);
@@ -303,7 +335,8 @@ static bool inspect_data(const em_settings *settings, const em_setup *setup, con
         whole_report(&x, &out);
         good = row_masks(&x, &out, err);
         own_window_note(setup, &out);
-        if (good && x.counts.bad && !settings->quiet) fprintf(stderr, "first broken record: %s\n", x.counts.first_bad);
+        if (good && x.counts.bad && !settings->quiet)
+            fprintf(stderr, "first broken record: %s\n", x.counts.first_bad);
         good = good && em_print(out.data, out.length, err) == 0;
     }
     em_buffer_free(&out);
@@ -317,7 +350,8 @@ int em_command_inspect(const em_settings *settings, em_error *err) {
     if (setup.bundled_sample && !settings->quiet) fputs("no --data: using the bundled sample\n", stderr);
     if (*setup.row_tokens_note && !settings->quiet) fprintf(stderr, "%s\n", setup.row_tokens_note);
     bool good = true;
-    for (int d = 0; good && d < setup.n_datasets; d++) good = inspect_data(settings, &setup, &setup.datasets[d], err);
+    for (int d = 0; good && d < setup.n_datasets; d++)
+        good = inspect_data(settings, &setup, &setup.datasets[d], err);
     em_setup_close(&setup);
     return good ? EM_OK : err->status;
 }

@@ -38,8 +38,8 @@ static void spread_layer(const int32_t *lo, const int32_t *hi, int32_t inputs, i
     }
 }
 
-bool em_leak_spread(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows, int32_t layers,
-                    int32_t key, uint8_t *after, em_error *err) {
+bool em_leak_spread(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows,
+                    int32_t layers, int32_t key, uint8_t *after, em_error *err) {
     int32_t *next = em_alloc((size_t)inputs + 1, sizeof *next, "the audit", err);
     if (!next) return false;
     memset(after, 0, (size_t)inputs);
@@ -71,7 +71,8 @@ static bool join(interval *a, interval b) {
     return true;
 }
 
-static bool tree_build(tree *t, const int32_t *lo, const int32_t *hi, int32_t inputs, int32_t window, em_error *err) {
+static bool tree_build(tree *t, const int32_t *lo, const int32_t *hi, int32_t inputs, int32_t window,
+                       em_error *err) {
     for (t->leaves = 1; t->leaves < inputs; t->leaves *= 2) {}
     t->window = window;
     t->node = em_alloc((size_t)t->leaves * 2, sizeof *t->node, "the audit", err);
@@ -156,7 +157,8 @@ static bool walk_open(walk *w, const int32_t *lo, const int32_t *hi, int32_t inp
     for (int32_t l = 0; l < layers; l++) {
         int32_t t = 0;
         while (t < w->n_trees && w->trees[t].window != windows[l]) t++;
-        if (t == w->n_trees && !tree_build(&w->trees[w->n_trees++], lo, hi, inputs, windows[l], err)) return false;
+        if (t == w->n_trees && !tree_build(&w->trees[w->n_trees++], lo, hi, inputs, windows[l], err))
+            return false;
         w->tree_of[l] = t;
     }
     return true;

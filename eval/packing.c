@@ -15,10 +15,12 @@ struct em_packing_counter {
     int64_t *rows_with;                     /* [T + 1]: rows with so many documents */
 };
 
-em_packing_counter *em_packing_open(const em_settings *settings, int32_t row_tokens, int32_t eos, int32_t bos, em_error *err) {
+em_packing_counter *em_packing_open(const em_settings *settings, int32_t row_tokens, int32_t eos, int32_t bos,
+                                    em_error *err) {
     em_packing_counter *c = em_alloc(1, sizeof *c, "packing statistics", err);
     if (!c) return NULL;
-    *c = (em_packing_counter){.settings = settings, .row_tokens = row_tokens, .eos = eos, .bos = bos, .document = -1};
+    *c = (em_packing_counter){
+        .settings = settings, .row_tokens = row_tokens, .eos = eos, .bos = bos, .document = -1};
     c->rows_with = em_alloc((size_t)row_tokens + 1, sizeof *c->rows_with, "packing statistics", err);
     if (c->rows_with) return c;
     free(c);
@@ -65,7 +67,8 @@ static void count_special(em_packing_counter *c, const em_row *row) {
     for (int32_t i = 0, g = 0; i < row->tokens; i++) {
         int32_t id = row->ids[i];
         while (row->segments[g].end <= i) g++;
-        bool added = row->kind[i] == EM_TOKEN_ADDED, first = row->segments[g].place == 0 && row->segments[g].start == i;
+        bool added = row->kind[i] == EM_TOKEN_ADDED,
+             first = row->segments[g].place == 0 && row->segments[g].start == i;
         bool begins = id == c->bos && (id != c->eos || (added && first));
         if (id != c->eos && !begins) continue;
         int64_t *n = begins ? added ? &s->bos_added : &s->bos_in_text : added ? &s->eos_added : &s->eos_in_text;

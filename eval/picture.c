@@ -24,7 +24,8 @@ static void legend(const em_picture *p, int32_t size, em_buffer *out) {
     em_buffer_puts(out, "Rows are queries, columns are keys");
     if (size > 1) em_buffer_printf(out, ", %d tokens a cell", size);
     em_buffer_puts(out, "; █ visible, ░ not");
-    if (p->labels) em_buffer_puts(out, ",\nXX a label that its own position sees, ·· one that is hidden from it");
+    if (p->labels)
+        em_buffer_puts(out, ",\nXX a label that its own position sees, ·· one that is hidden from it");
     em_buffer_puts(out, ".\n\n");
 }
 

@@ -43,7 +43,8 @@ typedef struct tally {
 static bool open_engine(proof *p, em_error *err) {
     const em_settings *s = p->of->settings;
     const em_setup *setup = p->of->setup;
-    em_backend_options backend = {.threads = setup->threads, .compute = s->dtype == EM_DTYPE_BF16 ? EM_BF16 : EM_F32};
+    em_backend_options backend = {.threads = setup->threads,
+                                  .compute = s->dtype == EM_DTYPE_BF16 ? EM_BF16 : EM_F32};
     p->layers = em_model_spec_of(setup->model)->layers;
     if (!(p->windows = em_alloc((size_t)p->layers, sizeof *p->windows, "layer windows", err))) return false;
     for (int32_t l = 0; l < p->layers; l++) p->windows[l] = em_model_layer_spec(setup->model, l)->window;
@@ -62,27 +63,34 @@ static void close_engine(proof *p) {
 }
 
 static void trial_free(trial *t) {
-    void *const owned[] = {t->lo, t->hi, t->positions, t->labels, t->leaks, t->after, t->original, t->start, t->length, t->ids,
-                           t->argmax, t->all_lo, t->all_hi, t->all_positions, t->all_labels, t->nll, t->digests};
+    void *const owned[] = {t->lo,     t->hi,       t->positions, t->labels,        t->leaks,
+                           t->after,  t->original, t->start,     t->length,        t->ids,
+                           t->argmax, t->all_lo,   t->all_hi,    t->all_positions, t->all_labels,
+                           t->nll,    t->digests};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
 }
 
 static bool trial_alloc(trial *t, int32_t layers, em_error *err) {
     static const char what[] = "the proof";
     size_t n = (size_t)t->reading.inputs, copies = (size_t)t->copies, all, levels;
-    if (!em_size_mul(n, copies, &all) || !em_size_mul(n, (size_t)layers + 1, &levels)) return em_fail_memory(err, n, what);
-    return (t->lo = em_alloc(n, sizeof *t->lo, what, err)) && (t->hi = em_alloc(n, sizeof *t->hi, what, err)) &&
+    if (!em_size_mul(n, copies, &all) || !em_size_mul(n, (size_t)layers + 1, &levels))
+        return em_fail_memory(err, n, what);
+    return (t->lo = em_alloc(n, sizeof *t->lo, what, err)) &&
+           (t->hi = em_alloc(n, sizeof *t->hi, what, err)) &&
            (t->positions = em_alloc(n, sizeof *t->positions, what, err)) &&
-           (t->labels = em_alloc(n, sizeof *t->labels, what, err)) && (t->leaks = em_alloc(n, 1, what, err)) &&
-           (t->after = em_alloc(levels, 1, what, err)) && (t->original = em_alloc(n, sizeof *t->original, what, err)) &&
+           (t->labels = em_alloc(n, sizeof *t->labels, what, err)) &&
+           (t->leaks = em_alloc(n, 1, what, err)) && (t->after = em_alloc(levels, 1, what, err)) &&
+           (t->original = em_alloc(n, sizeof *t->original, what, err)) &&
            (t->start = em_alloc(copies, sizeof *t->start, what, err)) &&
            (t->length = em_alloc(copies, sizeof *t->length, what, err)) &&
-           (t->ids = em_alloc(all, sizeof *t->ids, what, err)) && (t->argmax = em_alloc(all, sizeof *t->argmax, what, err)) &&
+           (t->ids = em_alloc(all, sizeof *t->ids, what, err)) &&
+           (t->argmax = em_alloc(all, sizeof *t->argmax, what, err)) &&
            (t->all_lo = em_alloc(all, sizeof *t->all_lo, what, err)) &&
            (t->all_hi = em_alloc(all, sizeof *t->all_hi, what, err)) &&
            (t->all_positions = em_alloc(all, sizeof *t->all_positions, what, err)) &&
            (t->all_labels = em_alloc(all, sizeof *t->all_labels, what, err)) &&
-           (t->nll = em_alloc(all, sizeof *t->nll, what, err)) && (t->digests = em_alloc(all, sizeof *t->digests, what, err));
+           (t->nll = em_alloc(all, sizeof *t->nll, what, err)) &&
+           (t->digests = em_alloc(all, sizeof *t->digests, what, err));
 }
 
 /* ---- which tokens are changed ---- */
@@ -112,7 +120,8 @@ static void choose_all(trial *t, const em_row *row) {
         }
     }
     int32_t left = EM_PROOF_CHANGES - t->n_changed;
-    for (int32_t j = 0; j < left; j++) choose(t, t->reading.from + (int32_t)((int64_t)n * (2 * j + 1) / (2 * left)));
+    for (int32_t j = 0; j < left; j++)
+        choose(t, t->reading.from + (int32_t)((int64_t)n * (2 * j + 1) / (2 * left)));
 }
 
 /* Another token of the same row, so that the changed row is still made of the data's own tokens. */
@@ -140,7 +149,8 @@ static bool run_copies(const proof *p, trial *t, const int32_t *changed_at, int3
         memcpy(t->all_hi + at, t->hi, bytes);
         memcpy(t->all_positions + at, t->positions, bytes);
         memcpy(t->all_labels + at, t->labels, bytes);
-        if (changed_at[c] >= 0) t->ids[at + (size_t)changed_at[c]] = other_token(row, t->reading.inputs, changed_at[c], vocab);
+        if (changed_at[c] >= 0)
+            t->ids[at + (size_t)changed_at[c]] = other_token(row, t->reading.inputs, changed_at[c], vocab);
     }
     em_row_batch batch = {.n_rows = n, .start = t->start, .length = t->length, .ids = t->ids,
                           .positions = t->all_positions, .lo = t->all_lo, .hi = t->all_hi};
@@ -176,7 +186,9 @@ static bool run_changes(const proof *p, trial *t, tally *sum, em_error *err) {
         for (int32_t c = 0; c < n; c++) at[c] = t->changed[first + c] + t->scheme->offset;
         if (!run_copies(p, t, at, n, err)) return false;
         for (int32_t c = 0; c < n; c++)
-            if (!compare(p, t, t->changed[first + c], t->digests + (size_t)c * (size_t)t->reading.inputs, sum, err)) return false;
+            if (!compare(p, t, t->changed[first + c], t->digests + (size_t)c * (size_t)t->reading.inputs, sum,
+                         err))
+                return false;
     }
     return true;
 }
@@ -194,36 +206,46 @@ static bool prepare(const proof *p, trial *t, const em_mask *mask, em_positions 
         t->labels[i] = scored ? row->ids[i + t->scheme->offset] : -1;
     }
     choose_all(t, row);
-    return em_leak_row(t->lo, t->hi, inputs, p->windows, p->layers, t->scheme->offset, t->reading.from, t->reading.to, t->leaks, err);
+    return em_leak_row(t->lo, t->hi, inputs, p->windows, p->layers, t->scheme->offset, t->reading.from,
+                       t->reading.to, t->leaks, err);
 }
 
 /* ---- the verdict ---- */
 
 static void own_line(const tally *s, em_leak class, const char *name, em_buffer *out) {
-    if (s->own[class]) em_buffer_printf(out, "    - %s: %lld of %lld moved\n", name, (long long)s->own_moved[class], (long long)s->own[class]);
+    if (s->own[class])
+        em_buffer_printf(out, "    - %s: %lld of %lld moved\n", name, (long long)s->own_moved[class],
+                         (long long)s->own[class]);
 }
 
-static void verdict(const trial *t, const em_mask *mask, const char *positions, const tally *s, em_buffer *out) {
-    em_buffer_printf(out, "- **%s, %s labels, %s positions**: %d label tokens changed, one at a time\n", mask->name,
-                     t->scheme->name, positions, t->n_changed);
-    em_buffer_printf(out, "  - positions that cannot see the changed token: %lld of %lld moved\n", (long long)s->blind_moved, (long long)s->blind);
-    em_buffer_printf(out, "  - positions that can: %lld of %lld moved\n", (long long)s->seeing_moved, (long long)s->seeing);
+static void verdict(const trial *t, const em_mask *mask, const char *positions, const tally *s,
+                    em_buffer *out) {
+    em_buffer_printf(out, "- **%s, %s labels, %s positions**: %d label tokens changed, one at a time\n",
+                     mask->name, t->scheme->name, positions, t->n_changed);
+    em_buffer_printf(out, "  - positions that cannot see the changed token: %lld of %lld moved\n",
+                     (long long)s->blind_moved, (long long)s->blind);
+    em_buffer_printf(out, "  - positions that can: %lld of %lld moved\n", (long long)s->seeing_moved,
+                     (long long)s->seeing);
     em_buffer_puts(out, "  - the position that is scored on the changed token\n");
     own_line(s, EM_LEAK_DIRECT, "sees it directly", out);
     own_line(s, EM_LEAK_INDIRECT, "sees it indirectly", out);
     own_line(s, EM_CLEAN, "clean", out);
     if (s->blind_moved)
-        em_buffer_printf(out, "  - **REFUTED**: position %d moved when token %d changed, which it cannot see\n", s->first_position, s->first_token);
+        em_buffer_printf(out,
+                         "  - **REFUTED**: position %d moved when token %d changed, which it cannot see\n",
+                         s->first_position, s->first_token);
     else if (s->blind)
         em_buffer_puts(out, "  - **PROVED**: no logit moved, not by one bit, where the audit says clean\n");
     else
-        em_buffer_puts(out, "  - nothing to prove: every scored position can see every token that was changed\n");
+        em_buffer_puts(out,
+                       "  - nothing to prove: every scored position can see every token that was changed\n");
 }
 
-static bool try_one(const proof *p, const em_mask *mask, const em_label_scheme *scheme, em_positions resolved, em_buffer *out,
-                    bool *refuted, em_error *err) {
+static bool try_one(const proof *p, const em_mask *mask, const em_label_scheme *scheme, em_positions resolved,
+                    em_buffer *out, bool *refuted, em_error *err) {
     const em_settings *s = p->of->settings;
-    trial t = {.scheme = scheme, .reading = em_labels_read(scheme, s->window, s->pack, p->of->setup->row_tokens, p->of->row)};
+    trial t = {.scheme = scheme,
+               .reading = em_labels_read(scheme, s->window, s->pack, p->of->setup->row_tokens, p->of->row)};
     tally sum = {0};
     if (t.reading.from >= t.reading.to) return true;
     bool good = prepare(p, &t, mask, resolved, err) && run_changes(p, &t, &sum, err);
@@ -238,11 +260,15 @@ bool em_proof_run(const em_proof *of, em_buffer *out, bool *refuted, em_error *e
     proof p = {.of = of};
     *refuted = false;
     bool good = open_engine(&p, err);
-    if (good) em_buffer_printf(out, "\n# Proof on the model: %d layers, %s\n\n", p.layers, em_dtype_name(p.backend->options.compute));
+    if (good)
+        em_buffer_printf(out, "\n# Proof on the model: %d layers, %s\n\n", p.layers,
+                         em_dtype_name(p.backend->options.compute));
     for (int m = 0; m < s->n_masks; m++)
         for (int l = 0; l < s->n_labels; l++)
             for (int q = 0; q < s->n_positions; q++)
-                good = good && try_one(&p, &s->masks[m], s->labels[l], em_positions_resolve(s->positions[q], &s->masks[m]), out, refuted, err);
+                good =
+                    good && try_one(&p, &s->masks[m], s->labels[l],
+                                    em_positions_resolve(s->positions[q], &s->masks[m]), out, refuted, err);
     close_engine(&p);
     return good;
 }

@@ -20,7 +20,8 @@ static char *put_id(char *at, int32_t id) {
 static bool put_line(em_buffer *out, const em_tokens *tokens, em_error *err) {
     static const char head[] = "{\"ids\": [", tail[] = "]}\n";
     size_t need;
-    if (!em_size_mul(tokens->n, ID_CHARACTERS, &need) || !em_size_add(need, out->length + sizeof head + sizeof tail, &need))
+    if (!em_size_mul(tokens->n, ID_CHARACTERS, &need) ||
+        !em_size_add(need, out->length + sizeof head + sizeof tail, &need))
         return em_fail_memory(err, tokens->n, "a line of token ids");
     if (!em_buffer_reserve(out, need, err)) return false;
     char *at = out->data + out->length;
@@ -56,9 +57,12 @@ static bool write_documents(em_loader *loader, em_buffer *out, em_error *err) {
  * tokenizer puts around a text. */
 static em_loader *open_loader(const em_setup *s, const em_settings *settings, em_error *err) {
     static const char *const standard_input[] = {"-"};
-    em_loader_options o = {.paths = settings->arguments, .n_paths = settings->n_arguments,
-                           .keys = {.text = settings->text_key}, .source = {.max_window_log = settings->zstd_window},
-                           .workers = s->threads, .tokenizer = s->tokenizer};
+    em_loader_options o = {.paths = settings->arguments,
+                           .n_paths = settings->n_arguments,
+                           .keys = {.text = settings->text_key},
+                           .source = {.max_window_log = settings->zstd_window},
+                           .workers = s->threads,
+                           .tokenizer = s->tokenizer};
     if (o.n_paths == 0) {
         o.paths = standard_input;
         o.n_paths = 1;
