@@ -46,9 +46,9 @@ bool em_read_bool(const em_config_reader *r, const char *key, bool *out) {
     return true;
 }
 
-static bool read_positive(const em_config_reader *r, const char *key, double *out) {
+bool em_read_positive(const em_config_reader *r, const char *key, double *out) {
     if (!em_read_number(r, key, out)) return false;
-    return (*out > 0 && isfinite(*out)) || em_config_fail(r, key, "is not above 0");
+    return !find(r, key) || (*out > 0 && isfinite(*out)) || em_config_fail(r, key, "is not above 0");
 }
 
 /* ---- what is refused by name ---- */
@@ -155,7 +155,7 @@ static bool read_features(const em_config_reader *r, em_config *c) {
     c->norm_eps = f->norm_eps;
     c->tied = f->tied;
     c->scale_attention = true;
-    return read_positive(r, f->keys->norm_eps, &c->norm_eps) && read_activation(r, c)
+    return em_read_positive(r, f->keys->norm_eps, &c->norm_eps) && read_activation(r, c)
         && read_bias(r, f->qkv_bias, "attention_bias", &c->qkv_bias) && read_bias(r, f->o_bias, "attention_bias", &c->o_bias)
         && read_bias(r, f->mlp_bias, "mlp_bias", &c->mlp_bias) && em_read_bool(r, "tie_word_embeddings", &c->tied);
 }
@@ -187,6 +187,7 @@ static bool check_rope(const em_config_reader *r, const em_config *c, em_rope_co
     if (out->type != EM_ROPE_DEFAULT && !need(r, "factor", out->factor)) return false;
     if (out->type == EM_ROPE_LLAMA3 && (!need(r, "low_freq_factor", out->low_freq) || !need(r, "high_freq_factor", out->high_freq))) return false;
     if (out->type == EM_ROPE_LLAMA3 && out->high_freq <= out->low_freq) return em_config_fail(r, "high_freq_factor", "is not above low_freq_factor");
+    if (out->type == EM_ROPE_YARN && (!need(r, "beta_fast", out->beta_fast) || !need(r, "beta_slow", out->beta_slow))) return false;
     return need(r, "original_max_position_embeddings", out->original);
 }
 

@@ -59,6 +59,7 @@ typedef struct em_config_reader {
 /* A key that is missing or null leaves *out as it is. false: err is set. */
 bool em_read_int(const em_config_reader *r, const char *key, int64_t least, int64_t most, int64_t *out);
 bool em_read_number(const em_config_reader *r, const char *key, double *out);
+bool em_read_positive(const em_config_reader *r, const char *key, double *out);     /* finite and above 0 */
 bool em_read_bool(const em_config_reader *r, const char *key, bool *out);
 bool em_config_fail(const em_config_reader *r, const char *key, const char *what);
 

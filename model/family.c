@@ -193,8 +193,8 @@ static bool read_gemma2(const em_config_reader *r, em_config *c) {
     c->query_scale = 256;
     c->attention_softcap = json_is_null(json_object_get(r->root, "attn_logit_softcapping")) ? 0 : 50;
     c->logit_softcap = json_is_null(json_object_get(r->root, "final_logit_softcapping")) ? 0 : 30;
-    return em_read_number(r, "query_pre_attn_scalar", &c->query_scale) && em_read_number(r, "attn_logit_softcapping", &c->attention_softcap)
-        && em_read_number(r, "final_logit_softcapping", &c->logit_softcap) && read_gemma_windows(r, c, 2);
+    return em_read_positive(r, "query_pre_attn_scalar", &c->query_scale) && em_read_positive(r, "attn_logit_softcapping", &c->attention_softcap)
+        && em_read_positive(r, "final_logit_softcapping", &c->logit_softcap) && read_gemma_windows(r, c, 2);
 }
 
 /* rope_parameters by layer type (5), or rope_theta and rope_scaling for the full layers and
@@ -217,7 +217,7 @@ static bool read_gemma3(const em_config_reader *r, em_config *c) {
     c->query_scale = 256;
     if (!em_read_number(r, "attn_logit_softcapping", &softcap)) return false;
     if (softcap != 0) return em_config_fail(r, "attn_logit_softcapping", "is not used by Gemma 3 and must be null");
-    return em_read_number(r, "query_pre_attn_scalar", &c->query_scale) && em_read_number(r, "final_logit_softcapping", &c->logit_softcap)
+    return em_read_positive(r, "query_pre_attn_scalar", &c->query_scale) && em_read_positive(r, "final_logit_softcapping", &c->logit_softcap)
         && em_read_int(r, "sliding_window_pattern", 1, INT32_MAX, &pattern) && read_gemma_windows(r, c, pattern) && read_gemma3_rope(r, c);
 }
 

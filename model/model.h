@@ -19,9 +19,10 @@ typedef struct em_model_spec {
     em_dtype weight_dtype;       /* of the layers' matrices */
     int64_t parameters;          /* tied ones once */
     bool tied;
-    int32_t bos, eos;            /* config.json's, else generation_config.json's; -1: none. A list: its first entry */
+    int32_t bos, eos;            /* -1: none. eos: config.json's, else generation_config.json's, else the default
+                                    of the family's class in transformers; of a list, the first entry */
     char eos_note[160];          /* names the other entries of such a list, else "" */
-    char eos_origin[48];         /* "config.json", "generation_config.json", "" */
+    char eos_origin[48];         /* "config.json", "generation_config.json", "the family's default", "" */
 } em_model_spec;
 
 /* Opens, picks the family by config.json's model_type, checks all tensors. */
@@ -42,7 +43,7 @@ void em_model_done_with(const em_model *m, int layer);
 /* Fingerprint (design §4): name (ours), shape, dtype and bytes of every tensor and the config
  * fields that are used. Feed each part once, in the order -1, 0 … layers (as they pass); then the
  * 16 hex digits are there. The format does not matter: a directory, its shards and its .bin agree. */
-bool em_model_hash_part(em_model *m, int layer);     /* false if that part was hashed already */
+bool em_model_hash_part(em_model *m, int layer);     /* false if it is not that part's turn: hashed already */
 const char *em_model_fingerprint(const em_model *m); /* "" until all parts have passed */
 
 /* The tokenizer that lies with the model: tokenizer.json before tokenizer.model. Returns its file

@@ -120,3 +120,6 @@ C('valid-neox', model_type='gpt_neox', rotary_pct=0.5, rotary_emb_base=20000, us
 C('valid-smollm3', model_type='smollm3', num_hidden_layers=4, no_rope_layers=[1, 1, 1, 0])
 L('valid', 4, 8, 1, 2, 2, 8, 4, data=b'\0' * 4 * (32 + 4 + 16 * 4 + 4 + 96 + 4 + 8))
 L('valid-unshared', 4, 8, 1, 2, 2, -8, 4, data=b'\0' * 4 * (32 + 4 + 16 * 4 + 4 + 96 + 4 + 8 + 32))
+C('gemma2-scale-zero', model_type='gemma2', query_pre_attn_scalar=0)
+C('gemma2-softcap-negative', model_type='gemma2', attn_logit_softcapping=-1.0)
+C('yarn-beta', model_type='llama', rope_scaling={'type': 'yarn', 'factor': 4.0, 'beta_fast': -1})
