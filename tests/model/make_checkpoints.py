@@ -94,3 +94,35 @@ def make(name, model_type, settings, omitted, seed):
 
 os.makedirs(f'{HERE}/goldens', exist_ok=True)
 for i, (name, (kind, settings, omitted)) in enumerate(CASES.items()): make(name, kind, settings, omitted, i + 1)
+
+
+def variant(source, name, rename, change, extra=None):
+    """The same network as its publishers also store it: other tensor names, another config.json."""
+    from safetensors.torch import load_file, save_file
+    folder = f'{HERE}/checkpoints/{name}'
+    os.makedirs(folder, exist_ok=True)
+    tensors = {rename(k): v for k, v in load_file(f'{HERE}/checkpoints/{source}/model.safetensors').items()}
+    save_file({**tensors, **(extra or {})}, f'{folder}/model.safetensors', metadata={'format': 'pt'})
+    json.dump(change(json.load(open(f'{HERE}/checkpoints/{source}/config.json'))), open(f'{folder}/config.json', 'w'), indent=1)
+    shutil.copy(f'{HERE}/goldens/{source}.json', f'{HERE}/goldens/{name}.json')
+
+
+def version4(config):
+    rope = config.pop('rope_parameters')
+    return dict(config, rope_theta=rope.pop('rope_theta'), rope_scaling=rope, torch_dtype=config.pop('dtype'))
+
+
+def image_model(config):
+    rope = config.pop('rope_parameters')
+    config.pop('layer_types')
+    full = rope['full_attention']
+    text = dict(config, rope_theta=full.pop('rope_theta'), rope_scaling=full, rope_local_base_freq=1e4, sliding_window_pattern=2)
+    return dict(model_type='gemma3', text_config=text, vision_config={}, eos_token_id=[1, 106])
+
+
+variant('llama-llama3', 'llama-version4', lambda k: k, version4)
+variant('gpt2', 'gpt2-bare', lambda k: k.removeprefix('transformer.'), lambda c: c,
+        {'h.0.attn.bias': torch.ones(1, 1, 4, 4), 'h.0.attn.masked_bias': torch.tensor(-1e4)})
+variant('qwen2', 'qwen2-head-only', lambda k: k.replace('model.embed_tokens', 'lm_head'), lambda c: c)
+variant('qwen2', 'qwen2-bare', lambda k: k.removeprefix('model.'), lambda c: c, {'lm_head.weight': torch.zeros(64, 16)})
+variant('gemma3', 'gemma3-image', lambda k: 'language_model.' + k, image_model, {'vision_tower.patch.weight': torch.zeros(2)})
