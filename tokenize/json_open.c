@@ -84,7 +84,7 @@ static bool refuse_options(const json_t *model, em_error *err) {
         return em_fail(err, EM_INPUT, "model: dropout is not supported: a loss needs the same tokens each time");
     for (int i = 0; i < 2; i++)
         if (json_string_length(json_object_get(model, affixes[i])))
-            return em_fail(err, EM_INPUT, "model: a %s is not supported", affixes[i]);
+            return em_fail(err, EM_INPUT, "model: %s is not supported", affixes[i]);
     return true;
 }
 

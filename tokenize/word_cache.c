@@ -68,8 +68,10 @@ void em_word_cache_put(em_word_cache *c, uint64_t hash, const char *word, size_t
     uint32_t *r = c->arena + c->used;
     r[0] = (uint32_t)n;
     r[1] = (uint32_t)tokens->n;
-    memcpy(r + 2, tokens->ids, tokens->n * sizeof *r);
-    memcpy(r + 2 + tokens->n, tokens->lengths, tokens->n * sizeof *r);
+    if (tokens->n) {     /* a word of characters that vanish has none */
+        memcpy(r + 2, tokens->ids, tokens->n * sizeof *r);
+        memcpy(r + 2 + tokens->n, tokens->lengths, tokens->n * sizeof *r);
+    }
     memcpy(r + 2 + 2 * tokens->n, word, n);
     c->used += size;
     c->count++;
