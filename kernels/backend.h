@@ -164,7 +164,9 @@ typedef struct em_backend_ops {
     void (*activations_free)(em_backend *b, em_activations *a);
 
     /* The stages. x is the residual stream, inside a. batch's arrays must stay valid until the
-     * head has run. */
+     * head has run. embed fails (EM_INPUT) at a token id outside the vocabulary, a position outside
+     * the learned ones, or a row of the embedding that is not finite; (EM_MACHINE) at a batch of
+     * more than max_tokens. */
     bool (*embed)(em_backend *b, const em_embedding *e, const em_row_batch *batch, em_activations *a, em_error *err);
     void (*attention_inputs)(em_backend *b, const em_layer *l, em_activations *a);   /* q, k, v = norm, project, rope */
     void (*attention)(em_backend *b, const em_layer *l, em_activations *a);          /* softmax(q k) v over the intervals */
@@ -176,7 +178,8 @@ typedef struct em_backend_ops {
 } em_backend_ops;
 
 /* Tokens in a tile: one fixed number per backend, so that a row's bits never depend on its
- * neighbours. Rows shorter than a tile are filled with zero rows. */
+ * neighbours. Rows shorter than a tile are filled with zero rows. Products of 128 rows run at the
+ * rate of large ones (docs/speed.md); longer tiles would only waste more on short rows. */
 #define EM_TILE 128
 
 em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err);
