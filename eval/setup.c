@@ -129,7 +129,7 @@ static bool special_option(em_setup *s, const char *option, const char *value, e
 /* eos_token of tokenizer_config.json (a string, or an object with "content"), or -1. */
 static int32_t configured_eos(const em_setup *s, const tokenizer_files *f) {
     if (!f->config_data) return -1;
-    json_t *root = json_loadb(f->config_data, f->config_size, 0, NULL), *eos = json_object_get(root, "eos_token");
+    json_t *root = json_loadb(f->config_data, f->config_size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL), *eos = json_object_get(root, "eos_token");
     if (json_is_object(eos)) eos = json_object_get(eos, "content");
     int32_t id = json_is_string(eos) ? em_tokenizer_id(s->tokenizer, json_string_value(eos)) : -1;
     json_decref(root);

@@ -1,5 +1,5 @@
 /* evalmask tokenize: records in, one line {"ids": [...]} out for each, in their order. */
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/size.h"
@@ -17,7 +17,19 @@ static char *put_id(char *at, int32_t id) {
     return at;
 }
 
-static bool put_line(em_buffer *out, const em_tokens *tokens, em_error *err) {
+/* Which of the document's tokens are left where tokenizer.json asks for texts to be cut: [from, to)
+ * of them are cut out. The added tokens count and stay. */
+typedef struct gap { size_t from, to; } gap;
+
+static gap cut_out(const em_document *d, em_truncation t) {
+    size_t around = (size_t)(d->n_before + d->n_after), text = d->tokens.n - around;
+    size_t keep = t.max_tokens > around ? t.max_tokens - around : 0;
+    if (t.max_tokens == 0 || text <= keep) return (gap){0, 0};
+    size_t first = (size_t)d->n_before;
+    return t.left ? (gap){first, first + text - keep} : (gap){first + keep, first + text};
+}
+
+static bool put_line(em_buffer *out, const em_tokens *tokens, gap cut, em_error *err) {
     static const char head[] = "{\"ids\": [", tail[] = "]}\n";
     size_t need;
     if (!em_size_mul(tokens->n, ID_CHARACTERS, &need) ||
@@ -27,8 +39,10 @@ static bool put_line(em_buffer *out, const em_tokens *tokens, em_error *err) {
     char *at = out->data + out->length;
     memcpy(at, head, sizeof head - 1);
     at += sizeof head - 1;
+    const char *start = at;
     for (size_t i = 0; i < tokens->n; i++) {
-        if (i) *at++ = ',', *at++ = ' ';
+        if (i >= cut.from && i < cut.to) continue;
+        if (at > start) *at++ = ',', *at++ = ' ';
         at = put_id(at, tokens->ids[i]);
     }
     memcpy(at, tail, sizeof tail);
@@ -42,11 +56,11 @@ static bool flush(em_buffer *out, em_error *err) {
     return good;
 }
 
-static bool write_documents(em_loader *loader, em_buffer *out, em_error *err) {
+static bool write_documents(em_loader *loader, em_truncation truncation, em_buffer *out, em_error *err) {
     const em_document *d;
     int got;
     while ((got = em_loader_next(loader, &d, err)) == 1) {
-        if (!put_line(out, &d->tokens, err)) return false;
+        if (!put_line(out, &d->tokens, cut_out(d, truncation), err)) return false;
         if (out->length >= FLUSH_BYTES && !flush(out, err)) return false;
     }
     em_error ignored = EM_ERROR_INIT;       /* lines before a broken record are still good */
@@ -82,7 +96,11 @@ int em_command_tokenize(const em_settings *settings, em_error *err) {
     em_buffer out = {0};
     if (!em_setup_open(&setup, settings, err)) return err->status;
     em_loader *loader = open_loader(&setup, settings, err);
-    bool good = loader && write_documents(loader, &out, err);
+    em_truncation truncation = em_tokenizer_truncation(setup.tokenizer);
+    if (loader && truncation.max_tokens)
+        fprintf(stderr, "%s cuts texts at %zu tokens: so does this command; runs on data never do\n",
+                setup.tokenizer_source, truncation.max_tokens);
+    bool good = loader && write_documents(loader, truncation, &out, err);
     em_loader_close(loader);
     em_buffer_free(&out);
     em_setup_close(&setup);

@@ -24,6 +24,7 @@ struct em_tokenizer {
     void *model;
     em_affix prefix, suffix;
     int32_t size, bos, eos;
+    em_truncation truncation;
     char describe[96];
 };
 

@@ -52,9 +52,12 @@ static bool read_merge(em_json_model *m, const json_t *merge, size_t rank, em_bu
     if (!em_buffer_append(both, part[0], n[0], err) || !em_buffer_append(both, part[1], n[1], err)) return false;
     int32_t left = em_vocab_find(&m->vocab, part[0], n[0]), right = em_vocab_find(&m->vocab, part[1], n[1]);
     int32_t id = em_vocab_find(&m->vocab, both->data, both->length);
-    if (left < 0 || right < 0 || id < 0)
-        return em_fail(err, EM_INPUT, "model: merge %zu names \"%.60s\", which is not in the vocabulary", rank,
-                       left < 0 ? part[0] : right < 0 ? part[1] : both->data);
+    if (left < 0 || right < 0 || id < 0) {
+        const char *missing = left < 0 ? part[0] : right < 0 ? part[1] : both->data;
+        size_t length = left < 0 ? n[0] : right < 0 ? n[1] : both->length;
+        return em_fail(err, EM_INPUT, "model: merge %zu names \"%.*s\", which is not in the vocabulary", rank,
+                       length < 60 ? (int)length : 60, length ? missing : "");
+    }
     em_bpe_add_merge(&m->bpe, left, right, (uint32_t)rank, id);
     return true;
 }
@@ -236,11 +239,23 @@ static size_t text_of(const void *model, int32_t id, char *out, size_t n) {
 static const em_engine json_engine = {em_json_encode, em_json_scratch_new, em_json_scratch_free, em_json_close,
                                       id_of, is_special, text_of};
 
+static bool read_truncation(em_tokenizer *t, const json_t *section, em_error *err) {
+    if (!section || json_is_null(section)) return true;
+    const json_t *length = json_object_get(section, "max_length");
+    const char *direction = json_string_value(json_object_get(section, "direction"));
+    if (!json_is_integer(length) || json_integer_value(length) < 1)
+        return em_fail(err, EM_INPUT, "truncation: max_length is no whole number of at least 1");
+    t->truncation.max_tokens = (size_t)json_integer_value(length);
+    t->truncation.left = direction && !strcmp(direction, "Left");
+    return true;
+}
+
 static bool read_sections(em_tokenizer *t, em_json_model *m, const json_t *file, em_error *err) {
     if (!em_json_normalizers(m, json_object_get(file, "normalizer"), err)) return false;
     if (!em_json_stages(m, json_object_get(file, "pre_tokenizer"), err)) return false;
     if (!read_model(m, json_object_get(file, "model"), err)) return false;
     if (!read_added_tokens(m, json_object_get(file, "added_tokens"), err)) return false;
+    if (!read_truncation(t, json_object_get(file, "truncation"), err)) return false;
     return em_json_affixes(t, m, json_object_get(file, "post_processor"), err);
 }
 

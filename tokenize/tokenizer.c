@@ -96,7 +96,8 @@ static bool apply_special(em_tokenizer *t, const special_key *k, const json_t *c
 
 static bool apply_config(em_tokenizer *t, const void *data, size_t size, em_error *err) {
     json_error_t where;
-    json_t *config = json_loadb(data, size, JSON_ALLOW_NUL, &where);
+    /* model_max_length is often 10^30, written as an integer */
+    json_t *config = json_loadb(data, size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &where);
     if (!json_is_object(config)) {
         bool broken = !config;
         json_decref(config);
@@ -157,6 +158,7 @@ bool em_tokenize(const em_tokenizer *t, em_tokenizer_scratch *s, const char *tex
 const int32_t *em_tokenizer_prefix(const em_tokenizer *t, size_t *n) { *n = t->prefix.n; return t->prefix.ids; }
 const int32_t *em_tokenizer_suffix(const em_tokenizer *t, size_t *n) { *n = t->suffix.n; return t->suffix.ids; }
 int32_t em_tokenizer_size(const em_tokenizer *t) { return t->size; }
+em_truncation em_tokenizer_truncation(const em_tokenizer *t) { return t->truncation; }
 int32_t em_tokenizer_bos(const em_tokenizer *t) { return t->bos; }
 int32_t em_tokenizer_eos(const em_tokenizer *t) { return t->eos; }
 bool em_tokenizer_is_special(const em_tokenizer *t, int32_t id) { return id >= 0 && id < t->size && t->engine->is_special(t->model, id); }

@@ -49,6 +49,15 @@ bool em_tokenize(const em_tokenizer *t, em_tokenizer_scratch *s, const char *tex
 const int32_t *em_tokenizer_prefix(const em_tokenizer *t, size_t *n);
 const int32_t *em_tokenizer_suffix(const em_tokenizer *t, size_t *n);
 
+/* tokenizer.json may ask for texts to be cut: GPT-2's published file does, at 50 tokens, added ones counted.
+ * em_tokenize never cuts (transformers switches it off too: no one means a loss on the first 50 tokens of each
+ * document); the tokenize command does, since it prints what the tokenizers library gives for the file. */
+typedef struct em_truncation {
+    size_t max_tokens;   /* 0: texts are not cut */
+    bool left;           /* the beginning is cut off, not the end */
+} em_truncation;
+em_truncation em_tokenizer_truncation(const em_tokenizer *t);
+
 int32_t em_tokenizer_size(const em_tokenizer *t);     /* highest id + 1, added tokens included */
 int32_t em_tokenizer_bos(const em_tokenizer *t);      /* -1: none is named */
 int32_t em_tokenizer_eos(const em_tokenizer *t);      /* by tokenizer_config.json, else the SentencePiece model's; -1: none */
