@@ -33,7 +33,9 @@ static bool unreadable(const char *path, em_error *err) {
 }
 
 static int not_hidden(const struct dirent *e) { return e->d_name[0] != '.'; }
-static int byte_order(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+static int byte_order(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
 
 static bool add_entry(em_files *f, const char *directory, const char *name, em_error *err) {
     char *path = NULL;

@@ -24,7 +24,8 @@ void em_groups_free(em_groups *g) {
 
 int32_t em_groups_add(em_groups *g, const char *name, size_t n, em_error *err) {
     if (n > EM_GROUP_NAME_MAX) {
-        em_fail(err, EM_INPUT, "a group name of %zu bytes, more than %d: --group-by names the wrong key", n, EM_GROUP_NAME_MAX);
+        em_fail(err, EM_INPUT, "a group name of %zu bytes, more than %d: --group-by names the wrong key", n,
+                EM_GROUP_NAME_MAX);
         return -1;
     }
     size_t i = XXH3_64bits(name, n) & (SLOTS - 1);

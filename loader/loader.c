@@ -67,8 +67,8 @@ static slot *slot_of(em_loader *l, int64_t sequence) { return &l->slots[sequence
 
 static bool is_wanted(const em_loader *l, const em_record *r) {
     for (int i = 0; i < l->options.n_subsets; i++) {
-        const char *name = l->options.subsets[i];
-        if (strlen(name) == r->group.length && (!*name || !memcmp(name, r->group.data, r->group.length))) return true;
+        size_t n = strlen(l->options.subsets[i]);
+        if (n == r->group.length && (n == 0 || !memcmp(l->options.subsets[i], r->group.data, n))) return true;
     }
     return l->options.n_subsets == 0;
 }
@@ -113,7 +113,8 @@ static void read_records(em_loader *l, int64_t *filtered, em_error *err) {
             ++*filtered;
             continue;
         }
-        int32_t group = em_groups_add(&l->groups, record.group.length ? record.group.data : "", record.group.length, err);
+        size_t n = record.group.length;
+        int32_t group = em_groups_add(&l->groups, n ? record.group.data : "", n, err);
         if (group < 0) {
             em_error_place(err, place.path, place.record, place.byte);
             break;
@@ -201,7 +202,8 @@ static bool start_threads(em_loader *l, em_error *err) {
         good = !pthread_create(&l->workers[l->n_running].thread, NULL, run_worker, &l->workers[l->n_running]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return l->n_running == l->options.workers ||
-           em_fail(err, EM_MACHINE, "cannot start %d threads to tokenize: ask for fewer with --threads", l->options.workers);
+           em_fail(err, EM_MACHINE, "cannot start %d threads to tokenize: ask for fewer with --threads",
+                   l->options.workers);
 }
 
 static bool prepare(em_loader *l, em_error *err) {
@@ -270,7 +272,8 @@ void em_loader_close(em_loader *l) {
 /* Gives the slot that the caller held back to the ring. */
 static void release(em_loader *l) {
     slot *s = slot_of(l, l->delivered);
-    size_t held = s->tokens.ids_capacity * sizeof *s->tokens.ids + s->tokens.bytes_capacity * sizeof *s->tokens.bytes;
+    const em_tokens *t = &s->tokens;
+    size_t held = t->ids_capacity * sizeof *t->ids + t->bytes_capacity * sizeof *t->bytes;
     if (held > KEEP_BYTES) em_tokens_free(&s->tokens);
     pthread_mutex_lock(&l->lock);
     s->done = false;

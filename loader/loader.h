@@ -42,7 +42,8 @@ typedef struct em_document {
 } em_document;
 
 typedef struct em_loader_counts {
-    int64_t documents, empty, bad, filtered;   /* accepted, of those with empty text, skipped as broken, of another subset */
+    int64_t documents, empty;                  /* accepted; of those, with an empty text */
+    int64_t bad, filtered;                     /* skipped as broken; of another subset */
     int64_t bytes, tokens;                     /* of accepted documents handed out so far */
     int64_t position, size;                    /* compressed bytes read, total (-1 unknown): for progress */
     char first_bad[512];                       /* the first skipped record, as an error line */

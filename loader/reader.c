@@ -64,7 +64,9 @@ void em_reader_interrupt(em_reader *r) {
 int64_t em_reader_bad(const em_reader *r) { return r->bad; }
 const char *em_reader_first_bad(const em_reader *r) { return r->first_bad; }
 int64_t em_reader_size(const em_reader *r) { return r->files.size; }
-int64_t em_reader_position(const em_reader *r) { return r->finished + (r->source ? em_source_position(r->source) : 0); }
+int64_t em_reader_position(const em_reader *r) {
+    return r->finished + (r->source ? em_source_position(r->source) : 0);
+}
 
 static const char *path_name(const em_reader *r) {
     const char *path = r->files.paths[r->file];
@@ -133,7 +135,8 @@ static bool check_start(em_reader *r, size_t n, em_error *err) {
         return em_fail_at(err, EM_INPUT, path_name(r), 0, byte,
                           "begins with '[': one JSON array is not JSON lines; convert it with jq -c '.[]'");
     return em_fail_at(err, EM_INPUT, path_name(r), 0, byte,
-                      "does not begin with '{', so it is not JSON lines; a file that is one text must be named .txt");
+                      "does not begin with '{', so it is not JSON lines; "
+                      "a file that is one text must be named .txt");
 }
 
 /* 1: the next line (in the chunk or in r->line, valid until the next call) without its newline,

@@ -38,7 +38,7 @@ int64_t em_reader_bad(const em_reader *r);              /* broken records skippe
 const char *em_reader_first_bad(const em_reader *r);    /* the first of them as an error line, or "" */
 int64_t em_reader_position(const em_reader *r);         /* compressed bytes read, of all files */
 int64_t em_reader_size(const em_reader *r);             /* -1: unknown */
-/* From any thread while r is open: a read that waits for data fails with EM_INTERRUPTED, and so do later ones. */
+/* From any thread while r is open: a read that waits for data, and any later one, fails with EM_INTERRUPTED. */
 void em_reader_interrupt(em_reader *r);
 void em_reader_close(em_reader *r);                     /* r may be NULL */
 

@@ -40,22 +40,15 @@ bool em_record_blank(const char *line, size_t n) {
 
 /* ---- errors ---- */
 
-static bool fail_at(parser *s, const char *at, const char *what) {
-    return em_fail_at(s->err, EM_INPUT, NULL, 0, at - s->begin, "%s", what);
-}
+/* Fails at a place of the line, with a printf format. */
+#define FAIL_AT(s, at, ...) em_fail_at((s)->err, EM_INPUT, NULL, 0, (at) - (s)->begin, __VA_ARGS__)
 
 /* "expected a value, found 'x'" at p. */
 static bool expected(parser *s, const char *what) {
-    if (s->p == s->end)
-        return em_fail_at(s->err, EM_INPUT, NULL, 0, s->p - s->begin, "expected %s, but the record ends", what);
+    if (s->p == s->end) return FAIL_AT(s, s->p, "expected %s, but the record ends", what);
     unsigned char c = (unsigned char)*s->p;
-    return em_fail_at(s->err, EM_INPUT, NULL, 0, s->p - s->begin, c > 0x20 && c < 0x7f ? "expected %s, found '%c'" :
-                      "expected %s, found byte 0x%02x", what, c);
-}
-
-static bool too_deep(parser *s) {
-    return em_fail_at(s->err, EM_INPUT, NULL, 0, s->p - s->begin, "more than %d objects and arrays inside one another",
-                      EM_RECORD_DEPTH);
+    if (c > 0x20 && c < 0x7f) return FAIL_AT(s, s->p, "expected %s, found '%c'", what, c);
+    return FAIL_AT(s, s->p, "expected %s, found byte 0x%02x", what, c);
 }
 
 /* ---- the scanner's small steps ---- */
@@ -98,12 +91,12 @@ static size_t encode_utf8(unsigned x, char *out) {
 static size_t unicode_escape(parser *s, char *out) {
     const char *at = s->p;
     int x = hex4(at + 2, s->end);
-    if (x < 0) return fail_at(s, at, "\\u needs four hex digits");
+    if (x < 0) return FAIL_AT(s, at, "\\u needs four hex digits");
     s->p += 6;
     if (x < 0xd800 || x > 0xdfff) return encode_utf8((unsigned)x, out);
-    if (x > 0xdbff) return fail_at(s, at, "a low surrogate without a high one before it");
+    if (x > 0xdbff) return FAIL_AT(s, at, "a low surrogate without a high one before it");
     int low = s->end - s->p >= 6 && s->p[0] == '\\' && s->p[1] == 'u' ? hex4(s->p + 2, s->end) : -1;
-    if (low < 0xdc00 || low > 0xdfff) return fail_at(s, at, "a high surrogate without a low one after it");
+    if (low < 0xdc00 || low > 0xdfff) return FAIL_AT(s, at, "a high surrogate without a low one after it");
     s->p += 6;
     return encode_utf8(0x10000u + ((unsigned)(x - 0xd800) << 10) + (unsigned)(low - 0xdc00), out);
 }
@@ -119,15 +112,16 @@ static inline size_t escape(parser *s, char *out) {
         return 1;
     }
     if (c == 'u') return unicode_escape(s, out);
-    return fail_at(s, s->p, "a backslash that begins no escape");
+    return FAIL_AT(s, s->p, "a backslash that begins no escape");
 }
 
 /* The end of a string's plain run: true at an escape or the closing quote. */
 static inline bool next_stop(parser *s) {
     if (s->p < s->end && *s->p == '\\') return true;     /* escapes often come in a row */
     s->p = s->scan->string(s->p, s->end);
-    if (s->p == s->end) return fail_at(s, s->p, "the record ends inside a string");
-    return (unsigned char)*s->p >= 0x20 || fail_at(s, s->p, "a control character inside a string, where an escape is due");
+    if (s->p == s->end) return FAIL_AT(s, s->p, "the record ends inside a string");
+    if ((unsigned char)*s->p >= 0x20) return true;
+    return FAIL_AT(s, s->p, "a control character inside a string, where an escape is due");
 }
 
 /* Past the string whose opening quote has been taken. */
@@ -148,7 +142,8 @@ static bool read_string(parser *s, em_buffer *out) {
         if (!next_stop(s)) return false;
         size_t n = (size_t)(s->p - run);
         /* room for the run, one escape's bytes and the NUL */
-        if (out->capacity - out->length < n + 5 && !em_buffer_reserve(out, out->length + n + 4, s->err)) return false;
+        bool room = out->capacity - out->length >= n + 5;
+        if (!room && !em_buffer_reserve(out, out->length + n + 4, s->err)) return false;
         memcpy(out->data + out->length, run, n);
         out->length += n;
         if (take(s, '"')) break;
@@ -217,7 +212,8 @@ static bool skip_value(parser *s, int depth) {
     for (;;) {
         char close = s->p == s->end ? 0 : *s->p == '{' ? '}' : *s->p == '[' ? ']' : 0;
         if (close) {
-            if (depth + open == EM_RECORD_DEPTH) return too_deep(s);
+            if (depth + open == EM_RECORD_DEPTH)
+                return FAIL_AT(s, s->p, "more than %d objects and arrays inside one another", EM_RECORD_DEPTH);
             closes[open++] = close;
             s->p++;
             skip_space(s);
@@ -323,15 +319,12 @@ static const char *kind_name(char first) {
 static bool check_found(parser *s, const em_record_keys *keys) {
     if (!s->text.kind) return em_fail(s->err, EM_INPUT, "no \"%s\" key (--text-key names another)", keys->text);
     if (s->text.kind != '"')
-        return em_fail_at(s->err, EM_INPUT, NULL, 0, s->text.at - s->begin, "\"%s\" is %s, not a string", keys->text,
-                          kind_name(s->text.kind));
+        return FAIL_AT(s, s->text.at, "\"%s\" is %s, not a string", keys->text, kind_name(s->text.kind));
     if (s->group.kind == '{' || s->group.kind == '[')
-        return em_fail_at(s->err, EM_INPUT, NULL, 0, s->group.at - s->begin,
-                          "\"%s\" is %s, where --group-by needs a string, a number, true or false", keys->group,
-                          kind_name(s->group.kind));
+        return FAIL_AT(s, s->group.at, "\"%s\" is %s, where --group-by needs a string, a number, true or false",
+                       keys->group, kind_name(s->group.kind));
     if (s->group.kind == '"' && memchr(s->out->group.data, 0, s->out->group.length))
-        return em_fail_at(s->err, EM_INPUT, NULL, 0, s->group.at - s->begin, "\"%s\" holds U+0000, which no group name can",
-                          keys->group);
+        return FAIL_AT(s, s->group.at, "\"%s\" holds U+0000, which no group name can", keys->group);
     if (!s->group.kind || s->group.kind == 'n') em_buffer_clear(&s->out->group);
     return true;
 }
@@ -351,8 +344,8 @@ static void set_keys(parser *s, const em_record_keys *keys) {
 
 static bool check_utf8(parser *s) {
     size_t n = (size_t)(s->end - s->begin), good = s->scan->utf8(s->begin, n);
-    return good == n || em_fail_at(s->err, EM_INPUT, NULL, 0, (int64_t)good, "bytes that are not UTF-8, from 0x%02x on",
-                                   (unsigned char)s->begin[good]);
+    if (good == n) return true;
+    return FAIL_AT(s, s->begin + good, "bytes that are not UTF-8, from 0x%02x on", (unsigned char)s->begin[good]);
 }
 
 static bool read_record(parser *s) {

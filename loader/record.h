@@ -11,7 +11,7 @@
 
 typedef struct em_record_keys {
     const char *text;        /* a key of the record itself: "text" */
-    const char *group;       /* "meta.pile_set_name": KEY or KEY.KEY (split at the first dot); NULL or "": none */
+    const char *group;       /* "meta.pile_set_name": KEY or KEY.KEY, split at the first dot; NULL, "": none */
 } em_record_keys;
 
 typedef struct em_record {

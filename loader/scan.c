@@ -20,7 +20,8 @@ static size_t character(const unsigned char *s, size_t n) {
     if (c < 0xc2 || c > 0xf4) return 0;
     size_t length = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
     if (n < length) return 0;
-    unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+    unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;     /* shorter forms exist below */
+    unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;    /* surrogates; beyond U+10FFFF */
     if (s[1] < low || s[1] > high) return 0;
     for (size_t i = 2; i < length; i++)
         if ((s[i] & 0xc0) != 0x80) return 0;
@@ -45,8 +46,8 @@ static const char *string_sse2(const char *p, const char *end) {
     const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1f);
     for (; end - p >= 16; p += 16) {
         __m128i v = _mm_loadu_si128((const __m128i *)p);
-        __m128i stop = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash)),
-                                    _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
+        __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash));
+        stop = _mm_or_si128(stop, _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
         unsigned mask = (unsigned)_mm_movemask_epi8(stop);
         if (mask) return p + __builtin_ctz(mask);
     }
@@ -80,11 +81,12 @@ static const em_scan sse2 = {"sse2", string_sse2, utf8_sse2};
 #define AVX2 __attribute__((target("avx2")))
 
 AVX2 static const char *string_avx2(const char *p, const char *end) {
-    const __m256i quote = _mm256_set1_epi8('"'), backslash = _mm256_set1_epi8('\\'), control = _mm256_set1_epi8(0x1f);
+    const __m256i quote = _mm256_set1_epi8('"'), backslash = _mm256_set1_epi8('\\');
+    const __m256i control = _mm256_set1_epi8(0x1f);
     for (; end - p >= 32; p += 32) {
         __m256i v = _mm256_loadu_si256((const __m256i *)p);
-        __m256i stop = _mm256_or_si256(_mm256_or_si256(_mm256_cmpeq_epi8(v, quote), _mm256_cmpeq_epi8(v, backslash)),
-                                       _mm256_cmpeq_epi8(_mm256_min_epu8(v, control), v));
+        __m256i stop = _mm256_or_si256(_mm256_cmpeq_epi8(v, quote), _mm256_cmpeq_epi8(v, backslash));
+        stop = _mm256_or_si256(stop, _mm256_cmpeq_epi8(_mm256_min_epu8(v, control), v));
         unsigned mask = (unsigned)_mm256_movemask_epi8(stop);
         if (mask) return p + __builtin_ctz(mask);
     }
@@ -148,8 +150,9 @@ AVX2 static inline __m256i block_errors(__m256i v, __m256i previous) {
 
 /* Non-zero where the block ends inside a character. */
 AVX2 static inline __m256i unfinished(__m256i v) {
-    const __m256i most = _mm256_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-                                          -1, -1, -1, -1, -1, -1, -1, B(0xf0 - 1), B(0xe0 - 1), B(0xc0 - 1));
+    const __m256i most = _mm256_setr_epi8(
+        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+        -1, -1, -1, B(0xf0 - 1), B(0xe0 - 1), B(0xc0 - 1));
     return _mm256_subs_epu8(v, most);
 }
 

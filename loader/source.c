@@ -57,7 +57,8 @@ static bool open_file(em_source *s, em_error *err) {
         return em_fail_at(err, EM_INPUT, s->path, 0, -1, "is a directory where a file is expected");
     s->size = S_ISREG(st.st_mode) ? st.st_size : -1;
     s->wake = eventfd(0, EFD_CLOEXEC);
-    return s->wake >= 0 || em_fail_at(err, EM_MACHINE, s->path, 0, -1, "no event descriptor: %s", strerror(errno));
+    if (s->wake >= 0) return true;
+    return em_fail_at(err, EM_MACHINE, s->path, 0, -1, "no event descriptor: %s", strerror(errno));
 }
 
 em_source *em_source_open(const char *path, const em_source_options *options, em_error *err) {
@@ -105,7 +106,8 @@ static bool wait_for_data(em_source *s, em_error *err) {
     struct pollfd fds[2] = {{.fd = s->fd, .events = POLLIN}, {.fd = s->wake, .events = POLLIN}};
     while (poll(fds, 2, -1) < 0)
         if (errno != EINTR && errno != EAGAIN)
-            return em_fail_at(err, EM_MACHINE, s->path, 0, s->offset, "cannot be waited for: %s", strerror(errno));
+            return em_fail_at(err, EM_MACHINE, s->path, 0, s->offset, "cannot be waited for: %s",
+                              strerror(errno));
     return !fds[1].revents || em_fail_at(err, EM_INTERRUPTED, s->path, 0, s->offset, "interrupted");
 }
 
@@ -151,7 +153,8 @@ static uint64_t little_endian(const unsigned char *p, int n) {
 static int zstd_magic(const unsigned char *p, size_t n) {
     if (n < 4) return 0;
     uint32_t magic = (uint32_t)little_endian(p, 4);
-    return magic == ZSTD_MAGICNUMBER ? 1 : (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START ? 2 : 0;
+    if (magic == ZSTD_MAGICNUMBER) return 1;
+    return (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START ? 2 : 0;
 }
 
 /* Bytes of history that a frame needs, from its header (RFC 8878, 3.1.1.1.2); 0: the header is cut. */
@@ -170,17 +173,18 @@ static uint64_t zstd_window(const unsigned char *p, size_t n) {
 }
 
 static bool check_window(const em_source *s, em_error *err) {
-    uint64_t window = zstd_window(s->input + s->begin, available(s));
+    unsigned long long window = zstd_window(s->input + s->begin, available(s));
+    long long at = em_source_position(s);
     if (window <= (uint64_t)1 << s->max_window_log) return true;
     int log = s->max_window_log;
-    while (log < 64 && window > (uint64_t)1 << log) log++;
+    while (log < 63 && window > (uint64_t)1 << log) log++;
     if (log > 31)
         return em_fail_at(err, EM_INPUT, s->path, 0, s->offset,
-                          "the Zstandard frame at compressed byte %lld needs a window of %llu bytes; 2 GiB is the most: "
-                          "compress it again without --long", (long long)em_source_position(s), (unsigned long long)window);
+                          "the Zstandard frame at compressed byte %lld needs a window of %llu bytes; "
+                          "2 GiB is the most: compress it again without --long", at, window);
     return em_fail_at(err, EM_INPUT, s->path, 0, s->offset,
-                      "the Zstandard frame at compressed byte %lld needs a window of %llu bytes: allow it with "
-                      "--zstd-window %d", (long long)em_source_position(s), (unsigned long long)window, log);
+                      "the Zstandard frame at compressed byte %lld needs a window of %llu bytes: "
+                      "allow it with --zstd-window %d", at, window, log);
 }
 
 /* Looks at the next frame's header. 1: it may be decoded, 0: end of the file, -1: err. */
@@ -243,7 +247,8 @@ static int gzip_begin(em_source *s, em_error *err) {
 }
 
 static bool gzip_failed(const em_source *s, int code, em_error *err) {
-    if (code == Z_MEM_ERROR) return em_fail_at(err, EM_MACHINE, s->path, 0, s->offset, "out of memory for gzip");
+    if (code == Z_MEM_ERROR)
+        return em_fail_at(err, EM_MACHINE, s->path, 0, s->offset, "out of memory for gzip");
     return em_fail_at(err, EM_INPUT, s->path, 0, s->offset, "bad gzip data near compressed byte %lld: %s",
                       (long long)em_source_position(s), s->zlib.msg ? s->zlib.msg : zError(code));
 }
@@ -302,14 +307,14 @@ static ptrdiff_t decode(em_source *s, void *out, size_t n, em_error *err) {
 /* Containers that people have and that we do not read, by their first bytes. */
 static bool refuse_others(const em_source *s, em_error *err) {
     static const struct { const char *magic; size_t n; const char *name; } others[] = {
-        {"\xfd" "7zXZ\0", 6, "xz"}, {"BZh91AY&SY", 10, "bzip2"}, {"\x04\x22\x4d\x18", 4, "lz4"}, {"PK\3\4", 4, "zip"},
-        {"PAR1\x15", 5, "Parquet"},
+        {"\xfd" "7zXZ\0", 6, "xz"}, {"BZh91AY&SY", 10, "bzip2"}, {"\x04\x22\x4d\x18", 4, "lz4"},
+        {"PK\3\4", 4, "zip"}, {"PAR1\x15", 5, "Parquet"},
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (available(s) >= others[i].n && !memcmp(s->input + s->begin, others[i].magic, others[i].n))
             return em_fail_at(err, EM_INPUT, s->path, 0, -1,
-                              "is %s data, which is not read: convert it to JSON lines (.jsonl, .jsonl.zst or .jsonl.gz)",
-                              others[i].name);
+                              "is %s data, which is not read: convert it to JSON lines "
+                              "(.jsonl, .jsonl.zst or .jsonl.gz)", others[i].name);
     return true;
 }
 

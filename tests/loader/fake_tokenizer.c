@@ -35,7 +35,9 @@ bool em_tokenize(const em_tokenizer *t, em_tokenizer_scratch *s, const char *tex
                  em_tokens *out, em_error *err) {
     if (length >= 4 && !memcmp(text, "slow", 4)) usleep(2000);
     if (length >= 4 && !memcmp(text, "fail", 4)) return em_fail(err, EM_INPUT, "cannot be tokenized");
-    for (size_t i = 0; i < length; i += 4)
-        if (!em_tokens_push(out, (unsigned char)text[i], (uint32_t)(length - i < 4 ? length - i : 4), err)) return false;
+    for (size_t i = 0; i < length; i += 4) {
+        uint32_t bytes = (uint32_t)(length - i < 4 ? length - i : 4);
+        if (!em_tokens_push(out, (unsigned char)text[i], bytes, err)) return false;
+    }
     return true;
 }

@@ -74,11 +74,13 @@ const char *oracle_compare(const char *line, size_t n, const em_record_keys *key
     bool good = em_record_parse(line, n, keys, &ours, &err);
     oracle_verdict v = oracle_record(line, n, keys, &theirs);
     if (v != ORACLE_DIFFERS) {
-        if (good != (v == ORACLE_GOOD)) difference = good ? "jansson refuses the record" : "jansson accepts the record";
+        if (good && v == ORACLE_BAD) difference = "jansson refuses the record";
+        else if (!good && v == ORACLE_GOOD) difference = "jansson accepts the record";
         else if (good && !equal(&ours.text, &theirs.text)) difference = "another text";
         else if (good && strcmp(theirs.group.data, "#") && !equal(&ours.group, &theirs.group)) difference = "another group";
     }
-    if (!good && (err.status != EM_INPUT || !err.text[0] || err.byte > (int64_t)n)) difference = "an error without a cause or place";
+    if (!good && (err.status != EM_INPUT || !err.text[0] || err.byte > (int64_t)n))
+        difference = "an error without a cause or place";
     em_record_free(&ours);
     em_record_free(&theirs);
     return difference;

@@ -25,7 +25,8 @@ static const char *tail(const char *text) {
 }
 
 static void add_document(em_buffer *out, em_loader *l, const em_document *d) {
-    em_buffer_printf(out, "%lld %s %llu:", (long long)d->index, em_loader_group_name(l, d->group), (unsigned long long)d->bytes);
+    em_buffer_printf(out, "%lld %s %llu:", (long long)d->index, em_loader_group_name(l, d->group),
+                     (unsigned long long)d->bytes);
     assert_true(d->group < em_loader_groups(l));
     uint64_t bytes = 0;
     for (size_t i = 0; i < d->tokens.n; i++) {
@@ -57,8 +58,8 @@ static em_buffer transcript(const em_loader_options *options) {
         em_loader_counts_get(l, &c);
         assert_int_equal(em_loader_next(l, &d, &err), 0);
         em_buffer_printf(&out, "%lld documents, %lld empty, %lld bad, %lld filtered, %lld bytes, %lld tokens%s%s\n",
-                         (long long)c.documents, (long long)c.empty, (long long)c.bad, (long long)c.filtered, (long long)c.bytes,
-                         (long long)c.tokens, *c.first_bad ? "; " : "", tail(c.first_bad));
+                         (long long)c.documents, (long long)c.empty, (long long)c.bad, (long long)c.filtered,
+                         (long long)c.bytes, (long long)c.tokens, *c.first_bad ? "; " : "", tail(c.first_bad));
     }
     em_loader_close(l);
     return out;
@@ -84,9 +85,11 @@ static void documents_and_counts(void **state) {
                                  " \t\r\n{\"text\":\"\",\"meta\":{\"pile_set_name\":\"Y\"}}\r\n{\"text\":\"z\\u0000\"}");
     em_loader_options o = one_path(&path);
     o.before = before, o.n_before = 1, o.after = after, o.n_after = 2;
-    assert_transcript(o, "0 X 5: 1 97 101 2 3\n1 Y 0: 1 2 3\n2  2: 1 122 2 3\n3 documents, 1 empty, 0 bad, 0 filtered, 7 bytes, 12 tokens\n");
+    assert_transcript(o, "0 X 5: 1 97 101 2 3\n1 Y 0: 1 2 3\n2  2: 1 122 2 3\n"
+                         "3 documents, 1 empty, 0 bad, 0 filtered, 7 bytes, 12 tokens\n");
     o.before = o.after = NULL, o.n_before = o.n_after = 0;
-    assert_transcript(o, "0 X 5: 97 101\n1 Y 0:\n2  2: 122\n3 documents, 1 empty, 0 bad, 0 filtered, 7 bytes, 3 tokens\n");
+    assert_transcript(o, "0 X 5: 97 101\n1 Y 0:\n2  2: 122\n"
+                         "3 documents, 1 empty, 0 bad, 0 filtered, 7 bytes, 3 tokens\n");
     path = make_text("empty.jsonl", "");
     assert_transcript(o, "0 documents, 0 empty, 0 bad, 0 filtered, 0 bytes, 0 tokens\n");
     path = make_text("blank.jsonl", "\n \n\t\r\n  ");
@@ -116,7 +119,8 @@ static void order_is_kept(void **state) {
 
 static const char filtered[] =
     "{\"text\":\"a\",\"meta\":{\"pile_set_name\":\"X\"}}\n{\"text\":\"b\",\"meta\":{\"pile_set_name\":\"Y\"}}\n"
-    "{\"text\":\"c\"}\n{\"text\":\"d\",\"meta\":{\"pile_set_name\":\"X\"}}\n{\"text\":\"e\",\"meta\":{\"pile_set_name\":\"XY\"}}\n";
+    "{\"text\":\"c\"}\n{\"text\":\"d\",\"meta\":{\"pile_set_name\":\"X\"}}\n"
+    "{\"text\":\"e\",\"meta\":{\"pile_set_name\":\"XY\"}}\n";
 
 static void filters(void **state) {
     const char *path = make_text("a.jsonl", filtered), *x[] = {"X"}, *several[] = {"XY", ""}, *none[] = {"Z"};
@@ -130,7 +134,8 @@ static void filters(void **state) {
     o.subsets = none, o.n_subsets = 1, o.max_docs = 0;
     assert_transcript(o, "0 documents, 0 empty, 0 bad, 5 filtered, 0 bytes, 0 tokens\n");
     o.n_subsets = 0, o.max_docs = 3;
-    assert_transcript(o, "0 X 1: 97\n1 Y 1: 98\n2  1: 99\n3 documents, 0 empty, 0 bad, 0 filtered, 3 bytes, 3 tokens\n");
+    assert_transcript(o, "0 X 1: 97\n1 Y 1: 98\n2  1: 99\n"
+                         "3 documents, 0 empty, 0 bad, 0 filtered, 3 bytes, 3 tokens\n");
 }
 
 static const char broken[] = "{\"text\":\"a\"}\n\n{\"text\":1}\n{\"txt\":\"b\"}\n{\"text\":\"c\"}\n";
@@ -172,8 +177,10 @@ static void counts_follow_the_documents(void **state) {
 }
 
 static void tokenizer_errors_have_a_place(void **state) {
-    const char *path = make_text("a.jsonl", "{\"text\":\"slow\"}\n{\"text\":\"a\"}\n{\"text\":\"fail\"}\n{\"text\":\"b\"}\n");
-    assert_transcript(one_path(&path), "0  4: 115\n1  1: 97\na.jsonl, record 3, byte 29: cannot be tokenized\n");
+    const char *path = make_text("a.jsonl", "{\"text\":\"slow\"}\n{\"text\":\"a\"}\n"
+                                 "{\"text\":\"fail\"}\n{\"text\":\"b\"}\n");
+    assert_transcript(one_path(&path), "0  4: 115\n1  1: 97\n"
+                                       "a.jsonl, record 3, byte 29: cannot be tokenized\n");
 }
 
 static void several_paths(void **state) {
@@ -185,7 +192,8 @@ static void several_paths(void **state) {
     make_text("d/b", "{\"text\":\"b\"}");
     make_text("d/B.jsonl", "{\"text\":\"B\"}\n");
     make_text("d/a", "{\"text\":\"a\"}\n{\"text\":\"c\"}\n");
-    const char *paths[] = {make_path("d"), make_text("z", "{\"text\":\"z\"}\n"), make_text("y", "{\"text\":\"y\"}\n{}")};
+    const char *paths[] = {make_path("d"), make_text("z", "{\"text\":\"z\"}\n"),
+                           make_text("y", "{\"text\":\"y\"}\n{}")};
     em_loader_options o = {.paths = paths, .n_paths = 3, .keys = PILE};
     assert_transcript(o, "0  1: 66\n1  1: 97\n2  1: 99\n3  1: 98\n4  1: 122\n5  1: 121\n"
                          "y, record 2, byte 13: no \"text\" key (--text-key names another)\n");
@@ -209,7 +217,8 @@ static void text_files(void **state) {
     paths[1] = make_text("b.txt", "\xef\xbb\xbf" "caf\xe9");
     assert_transcript(o, "0  5: 112 110\nb.txt, record 1, byte 6: bytes that are not UTF-8, from 0xe9 on\n");
     o.skip_bad_records = true;
-    assert_transcript(o, "0  5: 112 110\n1  10: 116 108 115\n2  0:\n3 documents, 1 empty, 1 bad, 0 filtered, 15 bytes, 5 tokens; "
+    assert_transcript(o, "0  5: 112 110\n1  10: 116 108 115\n2  0:\n"
+                         "3 documents, 1 empty, 1 bad, 0 filtered, 15 bytes, 5 tokens; "
                          "b.txt, record 1, byte 6: bytes that are not UTF-8, from 0xe9 on\n");
     em_buffer_free(&zst);
     em_buffer_free(&gz);
@@ -219,9 +228,11 @@ static void other_data_is_refused(void **state) {
     const char *path = make_text("a", "\n  Once upon a time");
     em_loader_options o = one_path(&path);
     o.skip_bad_records = true;      /* not a broken record: the file is of another kind */
-    assert_transcript(o, "a, byte 3: does not begin with '{', so it is not JSON lines; a file that is one text must be named .txt\n");
+    assert_transcript(o, "a, byte 3: does not begin with '{', so it is not JSON lines; "
+                         "a file that is one text must be named .txt\n");
     path = make_text("a.json", "[{\"text\":\"a\"}]");
-    assert_transcript(o, "a.json, byte 0: begins with '[': one JSON array is not JSON lines; convert it with jq -c '.[]'\n");
+    assert_transcript(o, "a.json, byte 0: begins with '[': one JSON array is not JSON lines; "
+                         "convert it with jq -c '.[]'\n");
     path = make_text("b", "{\"text\":\"a\"}\n[1]\n");
     assert_transcript(o, "0  1: 97\n1 documents, 0 empty, 1 bad, 0 filtered, 1 bytes, 1 tokens; "
                          "b, record 2, byte 13: expected '{', since a record is a JSON object, found '['\n");
@@ -288,8 +299,8 @@ static void record_length_is_bounded(void **state) {
         em_reader *r = em_reader_open(&o, &err);
         assert_int_equal(em_reader_next(r, &record, &place, &err), 1);
         assert_int_equal(em_reader_next(r, &record, &place, &err), i ? 1 : -1);
-        if (!i) assert_string_equal(tail(em_error_line(&err, line, sizeof line)),
-                                    "a, record 2, byte 15: longer than 99 bytes, the most that one record may take: cut it into several");
+        if (!i) assert_string_equal(tail(em_error_line(&err, line, sizeof line)), "a, record 2, byte 15: longer than "
+                                    "99 bytes, the most that one record may take: cut it into several");
         assert_int_equal(em_reader_next(r, &record, &place, &err), 0);
         em_reader_close(r);
         em_record_free(&record);
@@ -299,7 +310,8 @@ static void record_length_is_bounded(void **state) {
 
 static void groups_are_bounded(void **state) {
     em_buffer b = {0};
-    for (int i = 0; i <= EM_GROUPS_MAX; i++) em_buffer_printf(&b, "{\"text\":\"\",\"meta\":{\"pile_set_name\":%d}}\n", i);
+    for (int i = 0; i <= EM_GROUPS_MAX; i++)
+        em_buffer_printf(&b, "{\"text\":\"\",\"meta\":{\"pile_set_name\":%d}}\n", i);
     const char *path = make_file("a", b.data, b.length);
     em_loader_options o = one_path(&path);
     em_buffer got = transcript(&o);
@@ -314,7 +326,8 @@ static void groups_are_bounded(void **state) {
     em_buffer_puts(&b, "\"}");
     path = make_file("a", b.data, b.length);
     o.keys.group = "text";
-    assert_transcript(o, "0 a 1: 97\na, record 2, byte 13: a group name of 1025 bytes, more than 1024: --group-by names the wrong key\n");
+    assert_transcript(o, "0 a 1: 97\na, record 2, byte 13: a group name of 1025 bytes, more than 1024: "
+                         "--group-by names the wrong key\n");
     em_buffer_free(&b);
 }
 

@@ -15,7 +15,8 @@ static const em_record_keys pile = {"text", "meta.pile_set_name"};
 
 static void assert_bytes(const char *name, const em_buffer *got, const em_buffer *wanted) {
     if (got->length != wanted->length || (got->length && memcmp(got->data, wanted->data, got->length)))
-        fail_msg("%s: got \"%.*s\", not \"%.*s\"", name, (int)got->length, got->data, (int)wanted->length, wanted->data);
+        fail_msg("%s: got \"%.*s\", not \"%.*s\"", name, (int)got->length, got->data, (int)wanted->length,
+                 wanted->data);
 }
 
 static void check_valid(const char *name, const em_buffer *line) {
@@ -63,7 +64,8 @@ static void parse(const char *line, em_record_keys keys, const char *text, const
 }
 
 static void keys_are_the_callers(void **state) {
-    const char *line = "{\"text\":\"a\",\"content\":\"b\",\"lang\":\"c\",\"a.b\":\"d\",\"a\":{\"b\":\"e\",\"b.c\":\"f\"}}";
+    const char *line = "{\"text\":\"a\",\"content\":\"b\",\"lang\":\"c\",\"a.b\":\"d\","
+                       "\"a\":{\"b\":\"e\",\"b.c\":\"f\"}}";
     parse(line, (em_record_keys){"content", "lang"}, "b", "c");
     parse(line, (em_record_keys){"text", NULL}, "a", "");
     parse(line, (em_record_keys){"text", ""}, "a", "");
@@ -117,7 +119,8 @@ static void check_mutations(const char *name, const em_buffer *line) {
         char *exact = malloc(n ? n : 1);        /* so that AddressSanitizer sees the true end */
         memcpy(exact, work, n);
         const char *difference = oracle_compare(exact, n, &pile);
-        if (difference) fail_msg("%s, seed %llu: %s: %.*s", name, (unsigned long long)before, difference, (int)n, exact);
+        if (difference)
+            fail_msg("%s, seed %llu: %s: %.*s", name, (unsigned long long)before, difference, (int)n, exact);
         free(exact);
     }
 }

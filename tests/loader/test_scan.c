@@ -62,7 +62,8 @@ static void code_points(void **state) {
             size_t at = x % 33, n = at + encode(x, length, data + at);
             bool good = x >= least[length] && x <= 0x10ffff && (x < 0xd800 || x > 0xdfff);
             for (size_t i = 0; i < count; i++)
-                if (scans[i]->utf8(data, n) != (good ? n : at)) fail_msg("%s: %x in %d bytes at %zu", scans[i]->name, x, length, at);
+                if (scans[i]->utf8(data, n) != (good ? n : at))
+                    fail_msg("%s: %x in %d bytes at %zu", scans[i]->name, x, length, at);
         }
 }
 
@@ -74,8 +75,8 @@ static void random_text(void **state) {
         uint32_t kinds = 1 + draw(4);
         while (n < wanted) {
             int length = 1 + (int)draw(kinds);
-            uint32_t x = length == 1 ? 0x20 + draw(0x60) : length == 2 ? 0x80 + draw(0x780) : length == 3 ? 0xe000 + draw(0x2000) : 0x10000 + draw(0x100000);
-            n += encode(x, length, data + n);
+            static const uint32_t first[] = {0, 0x20, 0x80, 0xe000, 0x10000}, many[] = {0, 0x60, 0x780, 0x2000, 0x100000};
+            n += encode(first[length] + draw(many[length]), length, data + n);
         }
         for (uint32_t changes = draw(3); n && changes--;) data[draw((uint32_t)n)] = (char)draw(256);
         compare(data, n - (n ? draw((uint32_t)(n < 4 ? n : 4)) : 0));

@@ -24,7 +24,8 @@ static bool read_all(const char *path, int window_log, size_t n, em_buffer *out)
     char *piece = malloc(n);
     ptrdiff_t got = -1;
     em_buffer_clear(out);
-    while (s && (got = em_source_read(s, piece, n, &err)) > 0) assert_true(em_buffer_append(out, piece, (size_t)got, NULL));
+    while (s && (got = em_source_read(s, piece, n, &err)) > 0)
+        assert_true(em_buffer_append(out, piece, (size_t)got, NULL));
     em_error_line(&err, line, sizeof line);
     assert_true((got < 0) == (err.status != EM_OK));
     if (s && got == 0) assert_int_equal(em_source_read(s, piece, n, &err), 0);
@@ -104,7 +105,8 @@ static void check_truncation(const em_buffer *packed, size_t first, size_t magic
         bool good = read_all(path, 0, 1000, &got);
         assert_int_equal(good, n == first);
         bool in_magic = n > first && n < first + magic;
-        if (!good && !strstr(line, in_magic ? "followed by bytes that are none" : "truncated")) fail_msg("cut at %zu of %s: %s", n, format, line);
+        if (!good && !strstr(line, in_magic ? "followed by bytes that are none" : "truncated"))
+            fail_msg("cut at %zu of %s: %s", n, format, line);
         if (n >= first) assert_memory_equal(got.data, "first", 5);
     }
     em_buffer_free(&got);
@@ -138,9 +140,11 @@ static void trailing_bytes_are_an_error(void **state) {
     assert_int_equal(zst.length, 18);
     assert_true(em_buffer_append(&zst, "\n", 1, NULL) && em_buffer_append(&gz, "\0\0", 2, NULL));
     assert_fails(make_file("a.zst", zst.data, zst.length), 0,
-                 "a.zst, byte 5: the last Zstandard frame is followed by bytes that are none: the file is damaged (compressed byte 18)");
+                 "a.zst, byte 5: the last Zstandard frame is followed by bytes that are none: the file is damaged "
+                 "(compressed byte 18)");
     assert_fails(make_file("a.gz", gz.data, gz.length), 0,
-                 "a.gz, byte 5: the last gzip member is followed by bytes that are none: the file is damaged (compressed byte 25)");
+                 "a.gz, byte 5: the last gzip member is followed by bytes that are none: the file is damaged "
+                 "(compressed byte 25)");
     em_buffer_free(&zst);
     em_buffer_free(&gz);
 }
@@ -174,15 +178,16 @@ static void windows_are_bounded(void **state) {
     em_buffer_clear(&b);
     add_zstd(&b, "first", 5);
     add_zstd_window(&b, 20, 1, "longer");
-    assert_fails(make_file("a.zst", b.data, b.length), 30, "a.zst, byte 5: the Zstandard frame at compressed byte 18 needs a "
-                 "window of 1207959552 bytes: allow it with --zstd-window 31");
+    assert_fails(make_file("a.zst", b.data, b.length), 30, "a.zst, byte 5: the Zstandard frame at compressed byte 18 "
+                 "needs a window of 1207959552 bytes: allow it with --zstd-window 31");
     em_buffer_clear(&b);
     add_zstd_window(&b, 31, 7, "");
-    assert_fails(make_file("a.zst", b.data, b.length), 31, "a.zst, byte 0: the Zstandard frame at compressed byte 0 needs a window "
-                 "of 4123168604160 bytes; 2 GiB is the most: compress it again without --long");
-    static const char single[] = "\x28\xb5\x2f\xfd\xe0\0\0\0\0\1\0\0\0\1\0\0";     /* one segment of 2^32 bytes */
-    assert_fails(make_file("a.zst", single, sizeof single), 31, "a.zst, byte 0: the Zstandard frame at compressed byte 0 needs a "
-                 "window of 4294967296 bytes; 2 GiB is the most: compress it again without --long");
+    assert_fails(make_file("a.zst", b.data, b.length), 31, "a.zst, byte 0: the Zstandard frame at compressed byte 0 "
+                 "needs a window of 4123168604160 bytes; 2 GiB is the most: compress it again without --long");
+    /* one segment of 2^32 bytes */
+    static const char single[] = "\x28\xb5\x2f\xfd\xe0\0\0\0\0\1\0\0\0\1\0\0";
+    assert_fails(make_file("a.zst", single, sizeof single), 31, "a.zst, byte 0: the Zstandard frame at compressed byte "
+                 "0 needs a window of 4294967296 bytes; 2 GiB is the most: compress it again without --long");
     em_buffer_free(&b);
     em_buffer_free(&got);
 }
