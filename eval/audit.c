@@ -52,6 +52,10 @@ static em_row *made_up_row(int32_t t, em_pack_mode pack, em_error *err) {
     return r;
 }
 
+static bool several_documents(const em_row *r) {
+    return r->n_segments > 1 && r->segments[1].start < r->tokens;
+}
+
 /* The first row that holds more than one document, else the first. */
 static bool read_row(audit *a, em_error *err) {
     const em_dataset *d = &a->setup.datasets[0];
@@ -65,7 +69,7 @@ static bool read_row(audit *a, em_error *err) {
         int got = em_packer_next(packer, &row, err);
         good = got >= 0;
         if (got <= 0) break;
-        several = row->n_segments > 1 && row->segments[1].start < row->tokens;
+        several = several_documents(row);
         if (!a->row || several) {
             em_row_free(a->row);
             a->row = row;
@@ -310,8 +314,8 @@ static void picture(const audit *a, question *q, em_buffer *out) {
     bool differ;
     int32_t window = common_window(a, &differ);
     for (int32_t i = 0; i < q->reading.inputs; i++) em_mask_clip(i, window, &q->lo[i], &q->hi[i]);
-    if (window) em_buffer_printf(out, "\nWith the layers' own window of %d tokens. ", window);
-    else em_buffer_puts(out, differ ? "\nWithout the layers' own windows, which differ. " : "\n");
+    if (window) em_buffer_printf(out, "\nWith the layers' own window of %d tokens.\n", window);
+    else em_buffer_puts(out, differ ? "\nWithout the layers' own windows, which differ.\n" : "\n");
     em_picture_draw(&(em_picture){.lo = q->lo,
                                   .hi = q->hi,
                                   .inputs = q->reading.inputs,
@@ -325,8 +329,9 @@ static void picture(const audit *a, question *q, em_buffer *out) {
 static bool section(const audit *a, question *q, em_buffer *out, em_error *err) {
     em_buffer_printf(out, "\n## %s, %s labels: %s\n\n", q->mask->name, q->scheme->name,
                      is_clean(a, q) ? "clean" : "LEAK");
-    em_buffer_printf(out, "The mask: %s.\nPosition i is scored on token i%+d: %s.\n\n",
-                     em_mask_words(q->mask->kind), q->scheme->offset, q->scheme->words);
+    em_buffer_printf(out, "The mask: %s.\nPosition i is scored on token i", em_mask_words(q->mask->kind));
+    if (q->scheme->offset) em_buffer_printf(out, "%+d", q->scheme->offset);
+    em_buffer_printf(out, ": %s.\n\n", q->scheme->words);
     if (q->reading.from >= q->reading.to) {
         em_buffer_puts(out, "This row has no position that such labels could score.\n");
         return true;
@@ -349,7 +354,7 @@ static void heading(const audit *a, em_buffer *out) {
         em_buffer_printf(out, "Row %lld of %s, ", (long long)r->index,
                          a->setup.bundled_sample ? "the bundled sample" : a->setup.datasets[0].paths[0]);
     else em_buffer_puts(out, "A made-up row, ");
-    em_buffer_printf(out, "%d tokens: documents of", r->tokens);
+    em_buffer_printf(out, "%d tokens: %s of", r->tokens, several_documents(r) ? "documents" : "one document");
     int shown = 0;
     for (int32_t g = 0; g < r->n_segments && r->segments[g].start < r->tokens; g++) {
         int32_t end = r->segments[g].end < r->tokens ? r->segments[g].end : r->tokens;

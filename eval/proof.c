@@ -119,9 +119,10 @@ static void choose_all(trial *t, const em_row *row) {
             choose(t, i - offset);      /* the one whose label is there */
         }
     }
-    int32_t left = EM_PROOF_CHANGES - t->n_changed;
-    for (int32_t j = 0; j < left; j++)
-        choose(t, t->reading.from + (int32_t)((int64_t)n * (2 * j + 1) / (2 * left)));
+    for (uint32_t j = 1; j <= (uint32_t)n && t->n_changed < EM_PROOF_CHANGES; j++) {
+        uint32_t golden = j * 2654435769u;      /* j times the golden ratio, modulo 1, in 2^-32: evenly spread */
+        choose(t, t->reading.from + (int32_t)((uint64_t)golden * (uint32_t)n >> 32));
+    }
 }
 
 /* Another token of the same row, so that the changed row is still made of the data's own tokens. */
@@ -234,6 +235,8 @@ static void verdict(const trial *t, const em_mask *mask, const char *positions, 
         em_buffer_printf(out,
                          "  - **REFUTED**: position %d moved when token %d changed, which it cannot see\n",
                          s->first_position, s->first_token);
+    else if (s->seeing && !s->seeing_moved)
+        em_buffer_puts(out, "  - nothing proved: no change of a token moved anything at all\n");
     else if (s->blind)
         em_buffer_puts(out, "  - **PROVED**: no logit moved, not by one bit, where the audit says clean\n");
     else

@@ -1,0 +1,11 @@
+# Runs evalmask with the words of ARGS (a file) and compares stdout with EXPECTED (a file).
+file(STRINGS ${ARGS} line)
+separate_arguments(words UNIX_COMMAND "${line}")
+execute_process(COMMAND ${PROGRAM} ${words} OUTPUT_VARIABLE got RESULT_VARIABLE status)
+file(READ ${EXPECTED} want)
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "evalmask ${line}: exit ${status}")
+endif()
+if(NOT got STREQUAL want)
+  message(FATAL_ERROR "evalmask ${line} differs from ${EXPECTED}; it says\n${got}")
+endif()
