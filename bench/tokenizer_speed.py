@@ -1,6 +1,6 @@
 """Tokenizer speed, ours and Hugging Face's, side by side on one thread and the same texts.
 Needs: pip install tokenizers; ninja -C BUILD tokenizer_speed.
-usage: bench/tokenizers.py BUILD/tests/tokenize/tokenizer_speed TEXTS.jsonl tokenizer.json..."""
+usage: bench/tokenizer_speed.py BUILD/tests/tokenize/tokenizer_speed TEXTS.jsonl tokenizer.json..."""
 import json, os, subprocess, sys, time
 os.environ['TOKENIZERS_PARALLELISM'] = 'false'
 os.environ['RAYON_NUM_THREADS'] = '1'
