@@ -6,6 +6,9 @@
 #include <sys/mman.h>
 #define XXH_STATIC_LINKING_ONLY      /* the size of XXH3_state_t */
 #include <xxhash.h>
+#ifdef EM_X86
+#include <cpuid.h>
+#endif
 
 #include "common/size.h"
 #include "kernels/cpu/cpu.h"
@@ -16,11 +19,18 @@ static bool at_least(dnnl_cpu_isa_t isa) {
     return (dnnl_get_effective_cpu_isa() & isa) == isa;
 }
 
+#ifdef EM_X86
+/* FMA and F16C: AVX2 does not promise them, and clang 14 cannot be asked for the latter by name. */
+static bool has_fma_and_f16c(void) {
+    unsigned a, b, c, d, want = bit_FMA | bit_F16C;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & want) == want;
+}
+#endif
+
 const em_cpu_kernels *em_cpu_kernels_best(void) {
 #ifdef EM_X86
     if (at_least(dnnl_cpu_isa_avx512_core)) return &em_cpu_kernels_avx512;
-    if (at_least(dnnl_cpu_isa_avx2) && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
-        return &em_cpu_kernels_avx2;
+    if (at_least(dnnl_cpu_isa_avx2) && has_fma_and_f16c()) return &em_cpu_kernels_avx2;
 #endif
     return &em_cpu_kernels_portable;
 }
