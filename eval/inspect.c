@@ -95,6 +95,8 @@ static void documents_lines(const inspection *x, em_buffer *out) {
     em_buffer_printf(out, "\n- tokens: %lld, EOS and BOS among them\n", (long long)p->tokens);
     special_line(out, "EOS", &x->setup->eos, p->eos_added, p->eos_in_text, p->documents);
     special_line(out, "BOS", &x->setup->bos, p->bos_added, p->bos_in_text, p->documents);
+    if (x->settings->max_tokens && x->packing.tokens == x->settings->max_tokens)
+        em_buffer_puts(out, "- the stream is cut by --max-tokens, perhaps inside a document\n");
     em_buffer_printf(out, "- document length: %lld to %lld tokens, mean %.1f\n", (long long)p->shortest,
                      (long long)p->longest, (double)p->tokens / (double)p->documents);
 }

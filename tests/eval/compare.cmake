@@ -1,7 +1,7 @@
-# Runs evalmask with the words of ARGS (a file) and compares stdout with EXPECTED (a file).
+# Runs evalmask in ROOT with the words of ARGS (a file) and compares stdout with EXPECTED (a file).
 file(STRINGS ${ARGS} line)
 separate_arguments(words UNIX_COMMAND "${line}")
-execute_process(COMMAND ${PROGRAM} ${words} OUTPUT_VARIABLE got RESULT_VARIABLE status)
+execute_process(COMMAND ${PROGRAM} ${words} WORKING_DIRECTORY ${ROOT} OUTPUT_VARIABLE got RESULT_VARIABLE status)
 file(READ ${EXPECTED} want)
 if(NOT status EQUAL 0)
   message(FATAL_ERROR "evalmask ${line}: exit ${status}")

@@ -72,7 +72,8 @@ static void rows_are_read_as_the_design_says(void **unused) {
         const em_label_scheme *s;
         em_reading r = read_row(e, EM_PACK_STREAM, &s);
         if (r.inputs != e->inputs || r.from != e->from || r.to != e->to || r.complete != e->complete)
-            fail_msg("case %zu (%s): %d inputs, [%d, %d), complete %d", i, e->scheme, r.inputs, r.from, r.to, r.complete);
+            fail_msg("case %zu (%s): %d inputs, [%d, %d), complete %d", i, e->scheme, r.inputs, r.from, r.to,
+                     r.complete);
     }
 }
 
@@ -121,7 +122,8 @@ static void schemes_are_what_they_say(void **unused) {
         assert_int_equal(s->offset, want[i].offset);
         if (s->offset >= 0) {
             assert_int_equal(s->library_shifts, want[i].library);
-            assert_int_equal(s->offset, want[i].caller + want[i].library);  /* each shift moves the label by one */
+            assert_int_equal(s->offset,
+                             want[i].caller + want[i].library); /* each shift moves the label by one */
         }
         assert_non_null(strstr(em_labels_list(), want[i].name));
     }
@@ -135,9 +137,11 @@ static void an_unknown_scheme_is_refused_with_the_list(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_read_as_the_design_says), cmocka_unit_test(every_label_lies_in_the_window),
-        cmocka_unit_test(a_document_by_itself_is_complete), cmocka_unit_test(scored_range_bounds_the_predictions),
-        cmocka_unit_test(schemes_are_what_they_say), cmocka_unit_test(an_unknown_scheme_is_refused_with_the_list)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_read_as_the_design_says),
+                                       cmocka_unit_test(every_label_lies_in_the_window),
+                                       cmocka_unit_test(a_document_by_itself_is_complete),
+                                       cmocka_unit_test(scored_range_bounds_the_predictions),
+                                       cmocka_unit_test(schemes_are_what_they_say),
+                                       cmocka_unit_test(an_unknown_scheme_is_refused_with_the_list)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

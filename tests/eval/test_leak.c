@@ -73,7 +73,10 @@ static void check(const int32_t *lo, const int32_t *hi, int32_t n, const int32_t
         assert_true(em_leak_row(lo, hi, n, windows, layers, offset, 0, n, out, &err));
         for (int32_t i = 0; i < n; i++) {
             int32_t k = i + offset;
-            int want = k < 0 || k >= n ? EM_CLEAN : one.at[i][k] ? EM_LEAK_DIRECT : all.at[i][k] ? EM_LEAK_INDIRECT : EM_CLEAN;
+            int want = k < 0 || k >= n ? EM_CLEAN
+                       : one.at[i][k]  ? EM_LEAK_DIRECT
+                       : all.at[i][k]  ? EM_LEAK_INDIRECT
+                                       : EM_CLEAN;
             assert_int_equal(out[i], want);
         }
     }
@@ -110,8 +113,9 @@ static int32_t random_segments(int32_t n, em_segment *s) {
 }
 
 static void every_mask(void **unused) {
-    static const char *const masks[] = {"regular", "doc", "window:3", "doc-window:4", "prefix:5", "full", "doc-full",
-                                        "backward", "doc-backward", "flip0", "flip0:40", "flip0:9"};
+    static const char *const masks[] = {"regular",      "doc",   "window:3", "doc-window:4",
+                                        "prefix:5",     "full",  "doc-full", "backward",
+                                        "doc-backward", "flip0", "flip0:40", "flip0:9"};
     for (size_t m = 0; m < sizeof masks / sizeof *masks; m++)
         for (int round = 0; round < 25; round++) {
             em_error err = EM_ERROR_INIT;
@@ -162,8 +166,9 @@ static void writes_its_range_only(void **unused) {
 /* T = 8192 and 32 layers, alternating windows: a row must not cost what a T x T matrix does. */
 static void long_rows_are_fast(void **unused) {
     enum { T = 8192, L = 32 };
-    static const char *const masks[] = {"regular", "doc", "window:300", "doc-window:300", "prefix:500", "full", "doc-full",
-                                        "backward", "doc-backward", "flip0", "flip0:12000"};
+    static const char *const masks[] = {"regular",      "doc",   "window:300", "doc-window:300",
+                                        "prefix:500",   "full",  "doc-full",   "backward",
+                                        "doc-backward", "flip0", "flip0:12000"};
     static int32_t lo[T], hi[T], windows[L];
     static uint8_t out[T];
     em_segment segments[T / 128];

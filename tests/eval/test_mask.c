@@ -29,14 +29,26 @@ static bool flip0(place q) {
     return q.i < m && q.k < m && q.k <= m - 1 - q.i;
 }
 
-static const struct { const char *name; int32_t parameter; bool (*sees)(place); bool by_document; } table[] = {
-    {"regular", 0, regular, false}, {"doc", 0, doc, true},
-    {"window:1", 1, window, false}, {"window:7", 7, window, false}, {"window:1000", 1000, window, false},
-    {"doc-window:1", 1, doc_window, true}, {"doc-window:5", 5, doc_window, true},
-    {"prefix:1", 1, prefix, false}, {"prefix:6", 6, prefix, false}, {"prefix:1000", 1000, prefix, false},
-    {"full", 0, full, false}, {"doc-full", 0, doc_full, true},
-    {"backward", 0, backward, false}, {"doc-backward", 0, doc_backward, true},
-    {"flip0", 0, flip0, false}, {"flip0:20", 20, flip0, false}, {"flip0:64", 64, flip0, false}, {"flip0:5", 5, flip0, false},
+static const struct { const char *name; int32_t parameter; bool (*sees)(place); bool by_document;
+} table[] = {
+    {"regular", 0, regular, false},
+    {"doc", 0, doc, true},
+    {"window:1", 1, window, false},
+    {"window:7", 7, window, false},
+    {"window:1000", 1000, window, false},
+    {"doc-window:1", 1, doc_window, true},
+    {"doc-window:5", 5, doc_window, true},
+    {"prefix:1", 1, prefix, false},
+    {"prefix:6", 6, prefix, false},
+    {"prefix:1000", 1000, prefix, false},
+    {"full", 0, full, false},
+    {"doc-full", 0, doc_full, true},
+    {"backward", 0, backward, false},
+    {"doc-backward", 0, doc_backward, true},
+    {"flip0", 0, flip0, false},
+    {"flip0:20", 20, flip0, false},
+    {"flip0:64", 64, flip0, false},
+    {"flip0:5", 5, flip0, false},
 };
 
 /* Documents of these lengths, the last one cut at the row's end. */
@@ -130,19 +142,25 @@ static void a_continued_document_starts_at_zero(void **unused) {
 }
 
 static void bad_masks_are_refused(void **unused) {
-    static const struct { const char *text, *says; } bad[] = {
-        {"window", "window:W"}, {"prefix", "prefix:N"}, {"doc-window", "doc-window:W"},
-        {"window:", "at least 1"}, {"window:0", "at least 1"}, {"window:-3", "at least 1"}, {"window:3x", "at least 1"},
-        {"window: 3", "at least 1"}, {"flip0:0", "at least 1"}, {"prefix:99999999999", "at least 1"},
-        {"doc:3", "takes no number"}, {"full:1", "takes no number"},
-        {"causal", "no such mask"}, {"", "no such mask"}, {"Doc", "no such mask"}, {"docs", "no such mask"}, {"do", "no such mask"},
+    static const struct { const char *text, *says;
+    } bad[] = {
+        {"window", "window:W"},         {"prefix", "prefix:N"},
+        {"doc-window", "doc-window:W"}, {"window:", "at least 1"},
+        {"window:0", "at least 1"},     {"window:-3", "at least 1"},
+        {"window:3x", "at least 1"},    {"window: 3", "at least 1"},
+        {"flip0:0", "at least 1"},      {"prefix:99999999999", "at least 1"},
+        {"doc:3", "takes no number"},   {"full:1", "takes no number"},
+        {"causal", "no such mask"},     {"", "no such mask"},
+        {"Doc", "no such mask"},        {"docs", "no such mask"},
+        {"do", "no such mask"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         em_error err = EM_ERROR_INIT;
         em_mask mask;
         assert_false(em_mask_parse(bad[i].text, &mask, &err));
         assert_int_equal(err.status, EM_USAGE);
-        if (!strstr(err.text, bad[i].says)) fail_msg("--mask %s: \"%s\" does not say \"%s\"", bad[i].text, err.text, bad[i].says);
+        if (!strstr(err.text, bad[i].says))
+            fail_msg("--mask %s: \"%s\" does not say \"%s\"", bad[i].text, err.text, bad[i].says);
     }
 }
 

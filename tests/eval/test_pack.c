@@ -80,7 +80,8 @@ static void locate(const int32_t *lengths, int64_t k, int64_t *document, int64_t
 }
 
 /* Everything that must hold of any row, whatever the mode. */
-static void check_row(const em_row *r, const int32_t *lengths, int64_t index, int64_t stream, int32_t tokens, int32_t window) {
+static void check_row(const em_row *r, const int32_t *lengths, int64_t index, int64_t stream, int32_t tokens,
+                      int32_t window) {
     assert_int_equal(r->index, index);
     assert_int_equal(r->stream, stream);
     assert_int_equal(r->tokens, tokens);
@@ -166,8 +167,9 @@ static void the_stream_is_cut_in_mid_document(void **unused) {
 
 static void documents_by_themselves(void **unused) {
     static const int32_t lengths[] = {8, 9, 1, 16, 17, 3};      /* T, T+1, 1, 2T, 2T+1, 3 */
-    static const struct { int32_t stream, tokens, window; } want[] = {
-        {0, 8, 8}, {8, 8, 9}, {16, 1, 1}, {17, 1, 1}, {18, 8, 9}, {26, 8, 8}, {34, 8, 9}, {42, 8, 9}, {50, 1, 1}, {51, 3, 3}};
+    static const struct { int32_t stream, tokens, window;
+    } want[] = {{0, 8, 8},  {8, 8, 9},  {16, 1, 1}, {17, 1, 1}, {18, 8, 9},
+                {26, 8, 8}, {34, 8, 9}, {42, 8, 9}, {50, 1, 1}, {51, 3, 3}};
     fixture f;
     start(&f, lengths, 6, EM_PACK_NONE, 8, 0);
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {

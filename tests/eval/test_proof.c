@@ -45,14 +45,17 @@ void em_network_close(em_network *n) {}
 int64_t em_network_padded(int64_t tokens) { return (tokens + 15) / 16 * 16; }
 int64_t em_network_capacity(const em_network *n) { return capacity; }
 
-static uint64_t mix(uint64_t x, uint64_t y) { return (x ^ (y + 0x9e3779b97f4a7c15u + (x << 6))) * 0xff51afd7ed558ccdu; }
+static uint64_t mix(uint64_t x, uint64_t y) {
+    return (x ^ (y + 0x9e3779b97f4a7c15u + (x << 6))) * 0xff51afd7ed558ccdu;
+}
 
 static void run_row(const em_row_batch *b, int r, uint64_t *x) {
     static const int32_t windows[LAYERS] = {0, WINDOW};
     uint64_t before[T];
     int32_t n = b->length[r];
     const int32_t *ids = b->ids + b->start[r], *lo = b->lo + b->start[r], *hi = b->hi + b->start[r];
-    for (int32_t i = 0; i < n; i++) x[i] = mix(1, (uint64_t)ids[engine == SEES_NEXT_TOKEN && i == 24 ? i + 1 : i]);
+    for (int32_t i = 0; i < n; i++)
+        x[i] = mix(1, (uint64_t)ids[engine == SEES_NEXT_TOKEN && i == 24 ? i + 1 : i]);
     for (int l = 0; l < LAYERS; l++) {
         int32_t w = engine == IGNORES_WINDOW ? 0 : windows[l];
         memcpy(before, x, (size_t)n * sizeof *x);
@@ -62,7 +65,8 @@ static void run_row(const em_row_batch *b, int r, uint64_t *x) {
     }
 }
 
-bool em_network_score(em_network *n, const em_row_batch *b, const em_score_request *q, em_scores *out, em_error *err) {
+bool em_network_score(em_network *n, const em_row_batch *b, const em_score_request *q, em_scores *out,
+                      em_error *err) {
     assert_true(q->digest && q->n_labels == 1);
     for (int r = 0; r < b->n_rows; r++, rows_run++) {
         uint64_t x[T];
@@ -77,13 +81,16 @@ bool em_network_score(em_network *n, const em_row_batch *b, const em_score_reque
 /* ---- the row: three documents, every token another id ---- */
 
 static bool prove(const char *mask, const char *labels, cheat how, em_buffer *out) {
-    static em_segment segments[] = {{.start = 0, .end = 25}, {.start = 25, .end = 31}, {.start = 31, .end = T + 1}};
+    static em_segment segments[] = {
+        {.start = 0, .end = 25}, {.start = 25, .end = 31}, {.start = 31, .end = T + 1}};
     static int32_t ids[T + 1];
     em_error err = EM_ERROR_INIT;
-    struct em_model model = {.spec = {.layers = LAYERS, .vocab = 1000}, .layers = {{.window = 0}, {.window = WINDOW}}};
+    struct em_model model = {.spec = {.layers = LAYERS, .vocab = 1000},
+                             .layers = {{.window = 0}, {.window = WINDOW}}};
     em_setup *setup = calloc(1, sizeof *setup);
     em_settings *settings = calloc(1, sizeof *settings);
-    em_row row = {.tokens = T, .window = T + 1, .scored_to = T, .n_segments = 3, .ids = ids, .segments = segments};
+    em_row row = {
+        .tokens = T, .window = T + 1, .scored_to = T, .n_segments = 3, .ids = ids, .segments = segments};
     bool refuted;
     for (int32_t i = 0; i <= T; i++) ids[i] = 100 + i;
     *setup = (em_setup){.model = &model, .row_tokens = T, .threads = 1};
@@ -92,14 +99,16 @@ static bool prove(const char *mask, const char *labels, cheat how, em_buffer *ou
     assert_true(em_mask_parse(mask, &settings->masks[0], &err));
     engine = how;
     em_buffer_clear(out);
-    assert_true(em_proof_run(&(em_proof){.settings = settings, .setup = setup, .row = &row}, out, &refuted, &err));
+    assert_true(
+        em_proof_run(&(em_proof){.settings = settings, .setup = setup, .row = &row}, out, &refuted, &err));
     free(settings);
     free(setup);
     return !refuted;
 }
 
 static void an_honest_engine_is_proved(void **unused) {
-    static const char *const masks[] = {"regular", "doc", "window:3", "doc-full", "backward", "doc-backward", "flip0"};
+    static const char *const masks[] = {"regular",  "doc",          "window:3", "doc-full",
+                                        "backward", "doc-backward", "flip0"};
     static const char *const labels[] = {"unshifted", "shifted", "raw-shifted", "raw-unshifted", "backward"};
     em_buffer out = {0};
     capacity = 1 << 20;
@@ -137,7 +146,8 @@ static void a_leaking_engine_is_refuted(void **unused) {
     assert_non_null(strstr(out.data, "position 24 moved when token 25 changed"));
     assert_true(prove("backward", "unshifted", SEES_NEXT_TOKEN, &out));     /* there it may look ahead */
     assert_false(prove("flip0", "unshifted", IGNORES_WINDOW, &out));
-    assert_true(prove("window:4", "unshifted", IGNORES_WINDOW, &out));      /* the mask is narrower than that window */
+    assert_true(
+        prove("window:4", "unshifted", IGNORES_WINDOW, &out)); /* the mask is narrower than that window */
     em_buffer_free(&out);
 }
 
