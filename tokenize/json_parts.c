@@ -180,8 +180,6 @@ static bool byte_level_stages(em_json_model *m, const json_t *part, em_error *er
     return new_stage(m, EM_STAGE_BYTE_LEVEL, err) != NULL;
 }
 
-static bool is_number(int32_t c) { return em_char_class_of(c) == EM_CHAR_NUMBER; }
-
 static bool character_stage(em_json_model *m, bool (*is)(int32_t), em_split_behavior behavior, em_error *err) {
     em_stage *s = new_split(m, EM_MATCH_CHARACTERS, behavior, err);
     if (s) s->matcher.is = is;
@@ -218,7 +216,7 @@ static bool add_stage(em_json_model *m, const json_t *part, em_error *err) {
     if (!strcmp(type, "Split")) return split_stage(m, part, err);
     if (!strcmp(type, "Metaspace")) return metaspace_stage(m, part, err);
     if (!strcmp(type, "Digits"))
-        return character_stage(m, is_number, flag(part, "individual_digits", false) ? EM_SPLIT_ISOLATED : EM_SPLIT_CONTIGUOUS, err);
+        return character_stage(m, em_is_numeric, flag(part, "individual_digits", false) ? EM_SPLIT_ISOLATED : EM_SPLIT_CONTIGUOUS, err);
     if (!strcmp(type, "Punctuation"))
         return (json_object_get(part, "behavior") ? read_behavior(part, &behavior, err) : (behavior = EM_SPLIT_ISOLATED, true)) &&
                character_stage(m, em_is_punctuation, behavior, err);

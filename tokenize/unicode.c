@@ -47,8 +47,10 @@ const em_category_range em_category_changes[] = {
 };
 const size_t em_category_changes_count = sizeof em_category_changes / sizeof *em_category_changes;
 
+typedef struct range { int32_t first, last; } range;
+
 /* Combining marks and compatibility characters that are younger than the normalizers' tables. */
-static const struct { int32_t first, last; } unnormalized[] = {
+static const range unnormalized[] = {
     {0x7fd, 0x7fd}, {0x898, 0x89f}, {0x8ca, 0x8d3}, {0x9fe, 0x9fe}, {0xc3c, 0xc3c}, {0xd3b, 0xd3c},
     {0xeba, 0xeba}, {0x1715, 0x1715}, {0x1abf, 0x1ace}, {0x1df6, 0x1dfa}, {0x32ff, 0x32ff},
     {0xa7f2, 0xa7f4}, {0xa82c, 0xa82c}, {0xab69, 0xab69}, {0x10781, 0x10785}, {0x10787, 0x107b0},
@@ -58,6 +60,18 @@ static const struct { int32_t first, last; } unnormalized[] = {
     {0x11a47, 0x11a47}, {0x11a99, 0x11a99}, {0x11d42, 0x11d42}, {0x11d44, 0x11d45}, {0x11d97, 0x11d97},
     {0x11f41, 0x11f42}, {0x16ff0, 0x16ff1}, {0x1e030, 0x1e06d}, {0x1e08f, 0x1e08f}, {0x1e130, 0x1e136},
     {0x1e2ae, 0x1e2ae}, {0x1e2ec, 0x1e2ef}, {0x1e4ec, 0x1e4ef}, {0x1f16c, 0x1f16c}, {0x1fbf0, 0x1fbf9},
+};
+
+/* Punctuation younger than the tables of the Punctuation pre-tokenizer (unicode_categories, Unicode 8). */
+static const range later_punctuation[] = {
+    {0x61d, 0x61d}, {0x9fd, 0x9fd}, {0xa76, 0xa76}, {0xc77, 0xc77}, {0xc84, 0xc84}, {0x1b4e, 0x1b4f},
+    {0x1b7d, 0x1b7f}, {0x2e43, 0x2e4f}, {0x2e52, 0x2e5d}, {0x10d6e, 0x10d6e}, {0x10ead, 0x10ead},
+    {0x10f55, 0x10f59}, {0x10f86, 0x10f89}, {0x113d4, 0x113d5}, {0x113d7, 0x113d8}, {0x1144b, 0x1144f},
+    {0x1145a, 0x1145b}, {0x1145d, 0x1145d}, {0x11660, 0x1166c}, {0x116b9, 0x116b9}, {0x1183b, 0x1183b},
+    {0x11944, 0x11946}, {0x119e2, 0x119e2}, {0x11a3f, 0x11a46}, {0x11a9a, 0x11a9c}, {0x11a9e, 0x11aa2},
+    {0x11b00, 0x11b09}, {0x11be1, 0x11be1}, {0x11c41, 0x11c45}, {0x11c70, 0x11c71}, {0x11ef7, 0x11ef8},
+    {0x11f43, 0x11f4f}, {0x11fff, 0x11fff}, {0x12ff1, 0x12ff2}, {0x16d6d, 0x16d6f}, {0x16e97, 0x16e9a},
+    {0x16fe2, 0x16fe2}, {0x1e5ff, 0x1e5ff}, {0x1e95e, 0x1e95f},
 };
 
 enum { O = EM_CHAR_OTHER, L = EM_CHAR_LETTER, N = EM_CHAR_NUMBER, S = EM_CHAR_SPACE };
@@ -142,18 +156,27 @@ bool em_is_word(int32_t c) {
     return listed || enclosed || c == 0x200c || c == 0x200d;
 }
 
+static bool in_ranges(const range *ranges, size_t n, int32_t c) {
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (ranges[middle].last < c) low = middle + 1;
+        else high = middle;
+    }
+    return low < n && ranges[low].first <= c;
+}
+
 bool em_is_punctuation(int32_t c) {
     if (c < 128) return c > 32 && c < 127 && em_ascii_class[c] == EM_CHAR_OTHER;
     int category = em_category(c);
-    return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+    bool now = category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+    bool then = c == 0x166d || c == 0x111c9;      /* that have left the category since */
+    return then || (now && !in_ranges(later_punctuation, sizeof later_punctuation / sizeof *later_punctuation, c));
 }
 
-bool em_normalizes(int32_t c) {
-    size_t low = 0, high = sizeof unnormalized / sizeof *unnormalized;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (unnormalized[middle].last < c) low = middle + 1;
-        else high = middle;
-    }
-    return low == sizeof unnormalized / sizeof *unnormalized || unnormalized[low].first > c;
+/* Unicode 17: the two blocks of digits that it added. */
+bool em_is_numeric(int32_t c) {
+    return em_char_class_of(c) == EM_CHAR_NUMBER || (c >= 0x11de0 && c <= 0x11de9) || (c >= 0x16ff4 && c <= 0x16ff6);
 }
+
+bool em_normalizes(int32_t c) { return !in_ranges(unnormalized, sizeof unnormalized / sizeof *unnormalized, c); }

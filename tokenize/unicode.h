@@ -52,7 +52,8 @@ static inline em_char_class em_char_class_of(int32_t c) {
 int em_category(int32_t c);           /* utf8proc_category_t */
 bool em_is_space(int32_t c);          /* White_Space */
 bool em_is_word(int32_t c);           /* \w of the Rust crate `regex` (UTS 18) */
-bool em_is_punctuation(int32_t c);    /* ASCII punctuation or category P */
+bool em_is_punctuation(int32_t c);    /* of the Punctuation pre-tokenizer: ASCII's, or category P of Unicode 8 */
+bool em_is_numeric(int32_t c);        /* of the Digits pre-tokenizer: category N as Rust's standard library has it */
 
 /* Whether Hugging Face's normalizers know c: their tables (unicode-normalization-alignments 0.1)
  * are of an older Unicode, and later characters pass through them unchanged. */

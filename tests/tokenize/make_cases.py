@@ -136,7 +136,7 @@ FIXED = ['', ' ', '\n', 'a', 'Hello world', "It's they'LL we'Ve I'M you'ſ x'S",
          '한국어 \u1112\u1161\u11ab\u1100\u116e\u11a8', '你好，世界。北京大学', 'नमस्ते שָׁלוֹם مَرْحَبًا', '😀👍🏽 🇩🇪 👨\u200d👩\u200d👧', 'a\u00a0b\u2003c\u3000d\u200be\u180ef\u0085g\u2028h',
          '▁already▁there ▁ ▁▁', '<s>x</s> <unk> <0x41>', 'a<sep> b <sep>c', '<|endoftext|>x<|im_start|>y<|padding|>', 'x <l> y <r>  z <lr> w<l>x loss LOSS! loss',
          'for (int i = 0; i < 1024; i++) { total += row[i] * 3.14159; }', 'LOSS loss Mask mask <|start|> once', 'nul \x00 inside', 'İstanbul ǅ ẞ Σς',
-         '\ufeffbom', '\U0001e030\U00016ac0\u1c89\U0002ebf0\ua7f2', 'end...', '“quoted” … text.', 'a' * 300, ' ' * 70 + 'x', 'ab ' * 60]
+         '\ufeffbom', '\u061d1\u061d \U00011de0\U0001e030\U00016ac0\u1c89\U0002ebf0\ua7f2', 'end...', '“quoted” … text.', 'a' * 300, ' ' * 70 + 'x', 'ab ' * 60]
 
 
 def random_text(r):
