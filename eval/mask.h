@@ -33,7 +33,7 @@ void em_mask_intervals(const em_mask *m, const em_row *row, int32_t inputs, int3
 static inline void em_mask_clip(int32_t i, int32_t window, int32_t *lo, int32_t *hi) {
     if (window <= 0) return;
     if (*lo < i + 1 - window) *lo = i + 1 - window;
-    if (*hi > i + window) *hi = i + window;
+    if (*hi - window > i) *hi = i + window;
 }
 
 typedef enum em_positions { EM_POSITIONS_AUTO, EM_POSITIONS_CONTINUOUS, EM_POSITIONS_RESET } em_positions;

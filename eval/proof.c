@@ -49,10 +49,8 @@ static bool open_engine(proof *p, em_error *err) {
     if (!(p->windows = em_alloc((size_t)p->layers, sizeof *p->windows, "layer windows", err))) return false;
     for (int32_t l = 0; l < p->layers; l++) p->windows[l] = em_model_layer_spec(setup->model, l)->window;
     if (!(p->backend = em_backend_cpu_open(&backend, err))) return false;
-    em_network_options options = {
-        .memory = s->memory ? s->memory : em_default_memory(), .row_tokens = p->of->row->tokens, .n_labels = 1,
-        .want_tokens = (EM_PROOF_CHANGES + 1) * em_network_padded(p->of->row->tokens)};
-    p->network = em_network_open(setup->model, p->backend, &options, err);
+    int32_t tokens = p->of->row->tokens;
+    p->network = em_setup_network(setup, s, p->backend, tokens, (EM_PROOF_CHANGES + 1) * em_network_padded(tokens), 1, err);
     return p->network != NULL;
 }
 

@@ -22,9 +22,8 @@
 #include "eval/tokens_file.h"
 #include "reports/reports.h"
 
-/* Padded tokens in a super-batch: enough to share a packed layer among many rows, few enough
- * that progress shows. Where layers must be packed anew each time, more rows share the cost. */
-enum { TOKENS_WHEN_KEPT = 16384, TOKENS_WHEN_STREAMED = 65536 };
+/* Padded tokens in a super-batch at most: where layers are packed anew for each, rows share the cost. */
+enum { SUPER_BATCH_TOKENS = 65536 };
 
 typedef struct run {
     const em_settings *settings;
@@ -75,16 +74,12 @@ static void catch_interrupt(void) {
 /* ---- opening ---- */
 
 static bool open_network(run *r, em_error *err) {
-    const em_model_spec *spec = em_model_spec_of(r->setup.model);
     em_backend_options backend = {.threads = r->setup.threads,
                                   .compute = r->settings->dtype == EM_DTYPE_BF16 ? EM_BF16 : EM_F32};
     r->backend = em_backend_cpu_open(&backend, err);
     if (!r->backend) return false;
-    size_t memory = r->settings->memory ? r->settings->memory : em_default_memory();
-    bool kept = (double)spec->parameters * 4 < (double)memory / 2;
-    em_network_options options = {.memory = memory, .row_tokens = r->setup.row_tokens, .n_labels = r->settings->n_labels,
-                                  .want_tokens = kept ? TOKENS_WHEN_KEPT : TOKENS_WHEN_STREAMED};
-    r->network = em_network_open(r->setup.model, r->backend, &options, err);
+    r->network = em_setup_network(&r->setup, r->settings, r->backend, r->setup.row_tokens, SUPER_BATCH_TOKENS,
+                                  r->settings->n_labels, err);
     return r->network != NULL;
 }
 

@@ -113,16 +113,16 @@ static bool describe_special(em_setup *s, em_special *out, int32_t id, const cha
 /* --eos / --bos: an id, a token of the vocabulary, or none. */
 static bool special_option(em_setup *s, const char *option, const char *value, em_special *out, em_error *err) {
     if (!strcmp(value, "none")) return describe_special(s, out, -1, option);
-    int32_t id = em_tokenizer_id(s->tokenizer, value);
     char *end;
-    if (id < 0) {
-        long long number = strtoll(value, &end, 10);
-        if (*value < '0' || *value > '9' || *end)
-            return em_fail(err, EM_USAGE, "%s %s: no such token in the tokenizer; give an id, a token, or none", option, value);
+    errno = 0;
+    long long number = strtoll(value, &end, 10);
+    if (*value >= '0' && *value <= '9' && !*end && !errno) {
         if (number >= em_tokenizer_size(s->tokenizer))
             return em_fail(err, EM_USAGE, "%s %s: the tokenizer's ids end at %d", option, value, em_tokenizer_size(s->tokenizer) - 1);
-        id = (int32_t)number;
+        return describe_special(s, out, (int32_t)number, option);
     }
+    int32_t id = em_tokenizer_id(s->tokenizer, value);
+    if (id < 0) return em_fail(err, EM_USAGE, "%s %s: no such token in the tokenizer; give an id, a token, or none", option, value);
     return describe_special(s, out, id, option);
 }
 
@@ -310,6 +310,21 @@ const char *em_setup_model_name(const em_setup *s, const em_settings *settings) 
     return settings->model.name ? settings->model.name : em_bundle_name(em_model_bundle(s->model));
 }
 
-size_t em_default_memory(void) {
-    return (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
+/* Resident pages of this process, and what the loader may still take: its documents in flight, the
+ * decompressor's window at its usual size, and the waiting rows. */
+static size_t taken_already(void) {
+    enum { LOADER_BYTES = 24 << 20 };
+    unsigned long size, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f && fscanf(f, "%lu %lu", &size, &resident) != 2) resident = 0;
+    if (f) fclose(f);
+    return resident * (size_t)sysconf(_SC_PAGESIZE) + LOADER_BYTES;
+}
+
+em_network *em_setup_network(const em_setup *s, const em_settings *settings, em_backend *backend, int64_t row_tokens,
+                             int64_t want_tokens, int n_labels, em_error *err) {
+    size_t half = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
+    em_network_options o = {.memory = settings->memory ? settings->memory : half, .taken = taken_already(),
+                            .row_tokens = row_tokens, .want_tokens = want_tokens, .n_labels = n_labels};
+    return em_network_open(s->model, backend, &o, err);
 }

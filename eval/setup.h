@@ -6,7 +6,7 @@
 #include "eval/options.h"
 #include "loader/loader.h"
 #include "loader/pack.h"
-#include "model/model.h"
+#include "model/network.h"
 #include "tokenize/tokenizer.h"
 
 #define EM_MAX_AROUND 8
@@ -48,8 +48,10 @@ em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const
 /* "base" for models/base.bin; the settings' NAME where given. */
 const char *em_setup_model_name(const em_setup *s, const em_settings *settings);
 
-/* Without --memory: half of the machine's. */
-size_t em_default_memory(void);
+/* The model's network on a backend, within --memory (default: half of the machine's), of which the
+ * process as it stands and the loader take their part first. Other arguments: see em_network_options. */
+em_network *em_setup_network(const em_setup *s, const em_settings *settings, em_backend *backend, int64_t row_tokens,
+                             int64_t want_tokens, int n_labels, em_error *err);
 
 /* Path of a file that is installed with the program (share/evalmask/NAME), or NULL. */
 const char *em_shared_file(const char *name, char *out, size_t n);

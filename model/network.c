@@ -20,6 +20,8 @@ struct em_network {
 
 /* Tokens for each thread that make a batch worth its passes over the packed weights. */
 #define USEFUL_TOKENS_PER_THREAD (4 * EM_TILE)
+/* And where the weights are kept, more than these gain nothing and only delay progress. */
+#define PLENTY_TOKENS_PER_THREAD (64 * EM_TILE)
 
 int64_t em_network_padded(int64_t tokens) {
     return (tokens + EM_TILE - 1) / EM_TILE * EM_TILE;
@@ -64,7 +66,7 @@ static size_t caller_token_bytes(const em_network_options *o) {
 }
 
 typedef struct memory_plan {
-    size_t fixed;                /* threads' scratch and mapped pages */
+    size_t fixed;                /* what others take, threads' scratch and mapped pages */
     size_t all_weights;          /* every layer and the head, packed */
     size_t one_weight;           /* the largest of them */
     size_t token;
@@ -75,7 +77,7 @@ static memory_plan measure(const em_network *n, const em_network_options *o) {
     em_layer_spec widest = widest_layer(n);
     const em_head_spec *head = em_model_head(n->model);
     size_t head_bytes = ops->head_bytes(n->backend, head);
-    memory_plan p = {.fixed = ops->fixed_bytes(n->backend, &widest, head) + mapped_bytes(n),
+    memory_plan p = {.fixed = o->taken + ops->fixed_bytes(n->backend, &widest, head) + mapped_bytes(n),
                      .all_weights = head_bytes, .one_weight = head_bytes,
                      .token = ops->token_bytes(n->backend, &widest) + caller_token_bytes(o)};
     for (int l = 0; l < n->spec->layers; l++) {
@@ -103,7 +105,9 @@ static bool plan(em_network *n, const em_network_options *o, em_error *err) {
     int64_t useful = (int64_t)n->backend->options.threads * USEFUL_TOKENS_PER_THREAD;
     if (useful < row) useful = row;
     if (useful > want) useful = want;
-    n->capacity = tokens_beside(&p, p.all_weights, o->memory, want);
+    int64_t plenty = (int64_t)n->backend->options.threads * PLENTY_TOKENS_PER_THREAD;
+    if (plenty < row) plenty = row;
+    n->capacity = tokens_beside(&p, p.all_weights, o->memory, want < plenty ? want : plenty);
     n->keep = n->capacity >= useful;
     if (!n->keep) n->capacity = tokens_beside(&p, p.one_weight, o->memory, want);
     if (n->capacity >= row) return true;

@@ -8,7 +8,8 @@
 typedef struct em_network em_network;
 
 typedef struct em_network_options {
-    size_t memory;               /* bytes for packed weights and activations together */
+    size_t memory;               /* bytes that the process may have resident, mapped pages included */
+    size_t taken;                /* of these, what is resident already or will be by others */
     int64_t row_tokens;          /* longest row: the smallest batch that must fit */
     int64_t want_tokens;         /* no more than this many tokens in a batch (padded) */
     int n_labels;                /* label columns that score() will be asked for */
