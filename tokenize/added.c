@@ -41,7 +41,8 @@ static bool grow_edges(em_added *a, em_error *err) {
 
 static bool add_node(em_added *a, em_error *err) {
     if (a->n_nodes >= 1 << 24) return em_fail(err, EM_INPUT, "the added tokens exceed 16 MiB of text");
-    if (!em_grow(&a->ends, &a->ends_capacity, a->n_nodes + 1, sizeof *a->ends, "the added tokens", err)) return false;
+    if (!em_grow(&a->ends, &a->ends_capacity, a->n_nodes + 1, sizeof *a->ends, "the added tokens", err))
+        return false;
     a->ends[a->n_nodes++] = -1;
     return true;
 }
@@ -65,7 +66,8 @@ bool em_added_insert(em_added *a, const char *text, size_t n, const em_added_tok
     for (size_t i = 0; i < n; i++)
         if (!step(a, &node, (unsigned char)text[i], err)) return false;
     if (a->ends[node] >= 0) return true;
-    if (!em_grow(&a->tokens, &a->tokens_capacity, a->n_tokens + 1, sizeof *token, "the added tokens", err)) return false;
+    if (!em_grow(&a->tokens, &a->tokens_capacity, a->n_tokens + 1, sizeof *token, "the added tokens", err))
+        return false;
     a->ends[node] = (int32_t)a->n_tokens;
     a->tokens[a->n_tokens++] = *token;
     a->first[(unsigned char)text[0]] = true;
@@ -86,7 +88,8 @@ static int32_t longest(const em_added *a, const char *s, size_t n, size_t i, siz
 static bool word_beside(const char *s, size_t n, size_t start, size_t end) {
     size_t at;
     unsigned length;
-    return (start && em_is_word(em_utf8_before(s, start, &at))) || (end < n && em_is_word(em_utf8_at(s + end, &length)));
+    return (start && em_is_word(em_utf8_before(s, start, &at))) ||
+           (end < n && em_is_word(em_utf8_at(s + end, &length)));
 }
 
 static void strip(const em_added_token *t, const char *s, size_t n, size_t done, size_t *start, size_t *end) {

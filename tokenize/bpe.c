@@ -92,7 +92,8 @@ static int32_t model_token(const em_bpe *b, const char *s, size_t n) {
 bool em_bpe_finish(em_bpe *b, em_error *err) {
     for (int i = 0; i < 256; i++) {
         char text[8];
-        int n = b->raw_bytes ? (int)em_utf8_put(em_byte_character((uint8_t)i), text) : snprintf(text, sizeof text, "<0x%02X>", i);
+        int n = b->raw_bytes ? (int)em_utf8_put(em_byte_character((uint8_t)i), text)
+                             : snprintf(text, sizeof text, "<0x%02X>", i);
         b->byte_ids[i] = model_token(b, text, (size_t)n);
         if (i < 128) b->ascii_ids[i] = model_token(b, (char[]){(char)i}, 1);
     }
@@ -118,7 +119,8 @@ void em_bpe_scratch_free(em_bpe_scratch *s) {
 
 static bool add_symbol(em_bpe_scratch *s, int32_t id, uint32_t length, em_error *err) {
     if (s->n_symbols == s->symbols_capacity &&
-        !em_grow(&s->symbols, &s->symbols_capacity, s->n_symbols + 1, sizeof *s->symbols, "a word's tokens", err)) return false;
+        !em_grow(&s->symbols, &s->symbols_capacity, s->n_symbols + 1, sizeof *s->symbols, "a word's tokens", err))
+        return false;
     s->symbols[s->n_symbols++] = (em_symbol){.id = id, .length = length};
     return true;
 }
@@ -295,7 +297,8 @@ static bool copy_symbols(em_bpe_scratch *s, em_word *out, em_error *err) {
     return true;
 }
 
-static bool encode_stretch(const em_bpe *b, em_bpe_scratch *s, const char *word, size_t n, em_word *out, em_error *err) {
+static bool encode_stretch(const em_bpe *b, em_bpe_scratch *s, const char *word, size_t n, em_word *out,
+                           em_error *err) {
     if (n > EM_CACHED_WORD) return merge_word(b, s, word, n, err) && copy_symbols(s, out, err);
     uint64_t hash = em_word_hash(word, n);
     if (em_word_cache_get(s->cache, hash, word, n, out)) return true;

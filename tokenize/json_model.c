@@ -74,7 +74,8 @@ static bool encode_words(encoder *e, em_view text) {
     for (size_t i = 0; i < words->n; i++) {
         em_piece w = words->at[i];
         e->word = w.from;
-        if (!em_bpe_encode(&e->m->bpe, &e->s->bpe, text.data + w.from, w.to - w.from, emit_word, e, e->err)) return false;
+        if (!em_bpe_encode(&e->m->bpe, &e->s->bpe, text.data + w.from, w.to - w.from, emit_word, e, e->err))
+            return false;
     }
     return true;
 }

@@ -16,7 +16,8 @@ static bool read_vocab(em_json_model *m, json_t *vocab, em_error *err) {
     json_t *id;
     if (!json_object_size(vocab)) return em_fail(err, EM_INPUT, "model: the vocabulary is empty or no object");
     json_object_keylen_foreach(vocab, token, n, id) {
-        if (!json_is_integer(id)) return em_fail(err, EM_INPUT, "model: the id of token \"%.60s\" is no integer", token);
+        if (!json_is_integer(id))
+            return em_fail(err, EM_INPUT, "model: the id of token \"%.60s\" is no integer", token);
         if (!em_vocab_add(&m->vocab, token, n, json_integer_value(id), EM_TOKEN_MODEL, err)) return false;
     }
     return true;
@@ -159,7 +160,8 @@ static bool added_id(added_reader *a, const json_t *token, const char *text, siz
     return true;
 }
 
-static bool insert_added(added_reader *a, const json_t *token, const char *text, size_t n, int32_t id, em_error *err) {
+static bool insert_added(added_reader *a, const json_t *token, const char *text, size_t n, int32_t id,
+                         em_error *err) {
     em_added_token t = {.id = id, .single_word = json_is_true(json_object_get(token, "single_word")),
                         .lstrip = json_is_true(json_object_get(token, "lstrip")),
                         .rstrip = json_is_true(json_object_get(token, "rstrip"))};
@@ -266,11 +268,14 @@ bool em_open_json(em_tokenizer *t, const char *source, const void *data, size_t 
     t->engine = &json_engine;
     t->model = m;
     json_t *file = json_loadb(data, size, JSON_ALLOW_NUL, &where);
-    if (!file) return em_fail_at(err, EM_INPUT, source, 0, where.position, "broken JSON in line %d: %s", where.line, where.text);
+    if (!file)
+        return em_fail_at(err, EM_INPUT, source, 0, where.position, "broken JSON in line %d: %s", where.line,
+                          where.text);
     bool ok = read_sections(t, m, file, err);
     json_decref(file);
     if (!ok) return false;
     t->size = m->vocab.size;
-    snprintf(t->describe, sizeof t->describe, "%s BPE, %d tokens", m->byte_level ? "byte-level" : "tokenizer.json", t->size);
+    snprintf(t->describe, sizeof t->describe, "%s BPE, %d tokens",
+             m->byte_level ? "byte-level" : "tokenizer.json", t->size);
     return true;
 }

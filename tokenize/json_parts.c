@@ -35,7 +35,8 @@ static bool visit_parts(em_json_model *m, const json_t *part, const char *list_k
     if (strcmp(type_of(part), "Sequence")) return visit(m, part, err);
     const json_t *list = json_object_get(part, list_key), *each;
     size_t i;
-    if (!json_is_array(list) || depth == 8) return em_fail(err, EM_INPUT, "a Sequence without its list \"%s\", or nested too deep", list_key);
+    if (!json_is_array(list) || depth == 8)
+        return em_fail(err, EM_INPUT, "a Sequence without its list \"%s\", or nested too deep", list_key);
     json_array_foreach(list, i, each)
         if (!visit_parts(m, each, list_key, depth + 1, visit, err)) return false;
     return true;
@@ -55,7 +56,8 @@ static bool read_pattern(const json_t *pattern, char **string, size_t *n, em_reg
         *string = copy_string(text, n, err);
         return *string != NULL;
     }
-    if (!json_is_string(expression)) return em_fail(err, EM_INPUT, "its pattern is neither a (non-empty) String nor a Regex");
+    if (!json_is_string(expression))
+        return em_fail(err, EM_INPUT, "its pattern is neither a (non-empty) String nor a Regex");
     *regex = em_regex_new(json_string_value(expression), json_string_length(expression), err);
     return *regex != NULL;
 }
@@ -63,7 +65,8 @@ static bool read_pattern(const json_t *pattern, char **string, size_t *n, em_reg
 /* ---- normalizers ---- */
 
 static em_normalizer *new_normalizer(em_json_model *m, em_normalizer_kind kind, em_error *err) {
-    if (!em_grow(&m->normalizers, &m->normalizers_capacity, m->n_normalizers + 1, sizeof *m->normalizers, "normalizers", err))
+    if (!em_grow(&m->normalizers, &m->normalizers_capacity, m->n_normalizers + 1,
+                 sizeof *m->normalizers, "normalizers", err))
         return NULL;
     em_normalizer *n = &m->normalizers[m->n_normalizers++];
     *n = (em_normalizer){.kind = kind};
@@ -115,13 +118,15 @@ static bool add_normalizer(em_json_model *m, const json_t *part, em_error *err) 
 
 bool em_json_normalizers(em_json_model *m, const json_t *normalizer, em_error *err) {
     em_error inner = EM_ERROR_INIT;
-    return in_section("normalizer", visit_parts(m, normalizer, "normalizers", 0, add_normalizer, &inner), &inner, err);
+    bool ok = visit_parts(m, normalizer, "normalizers", 0, add_normalizer, &inner);
+    return in_section("normalizer", ok, &inner, err);
 }
 
 /* ---- pre-tokenizers ---- */
 
 static em_stage *new_stage(em_json_model *m, em_stage_kind kind, em_error *err) {
-    if (!em_grow(&m->stages, &m->stages_capacity, m->n_stages + 1, sizeof *m->stages, "pre-tokenizers", err)) return NULL;
+    if (!em_grow(&m->stages, &m->stages_capacity, m->n_stages + 1, sizeof *m->stages, "pre-tokenizers", err))
+        return NULL;
     em_stage *s = &m->stages[m->n_stages++];
     *s = (em_stage){.kind = kind};
     return s;
@@ -209,17 +214,24 @@ static bool metaspace_stage(em_json_model *m, const json_t *part, em_error *err)
     return read_prepend(part, s, err);
 }
 
+static bool digits_stage(em_json_model *m, const json_t *part, em_error *err) {
+    bool single = flag(part, "individual_digits", false);
+    return character_stage(m, em_is_numeric, single ? EM_SPLIT_ISOLATED : EM_SPLIT_CONTIGUOUS, err);
+}
+
+static bool punctuation_stage(em_json_model *m, const json_t *part, em_error *err) {
+    em_split_behavior behavior = EM_SPLIT_ISOLATED;
+    if (json_object_get(part, "behavior") && !read_behavior(part, &behavior, err)) return false;
+    return character_stage(m, em_is_punctuation, behavior, err);
+}
+
 static bool add_stage(em_json_model *m, const json_t *part, em_error *err) {
     const char *type = type_of(part);
-    em_split_behavior behavior;
     if (!strcmp(type, "ByteLevel")) return byte_level_stages(m, part, err);
     if (!strcmp(type, "Split")) return split_stage(m, part, err);
     if (!strcmp(type, "Metaspace")) return metaspace_stage(m, part, err);
-    if (!strcmp(type, "Digits"))
-        return character_stage(m, em_is_numeric, flag(part, "individual_digits", false) ? EM_SPLIT_ISOLATED : EM_SPLIT_CONTIGUOUS, err);
-    if (!strcmp(type, "Punctuation"))
-        return (json_object_get(part, "behavior") ? read_behavior(part, &behavior, err) : (behavior = EM_SPLIT_ISOLATED, true)) &&
-               character_stage(m, em_is_punctuation, behavior, err);
+    if (!strcmp(type, "Digits")) return digits_stage(m, part, err);
+    if (!strcmp(type, "Punctuation")) return punctuation_stage(m, part, err);
     if (!strcmp(type, "WhitespaceSplit")) return character_stage(m, em_is_space, EM_SPLIT_REMOVED, err);
     if (!strcmp(type, "Whitespace")) {
         em_stage *s = new_split(m, EM_MATCH_WORDS, EM_SPLIT_REMOVED, err);
@@ -232,7 +244,8 @@ static bool add_stage(em_json_model *m, const json_t *part, em_error *err) {
 
 bool em_json_stages(em_json_model *m, const json_t *pre_tokenizer, em_error *err) {
     em_error inner = EM_ERROR_INIT;
-    return in_section("pre_tokenizer", visit_parts(m, pre_tokenizer, "pretokenizers", 0, add_stage, &inner), &inner, err);
+    bool ok = visit_parts(m, pre_tokenizer, "pretokenizers", 0, add_stage, &inner);
+    return in_section("pre_tokenizer", ok, &inner, err);
 }
 
 /* ---- post-processors: what goes before and after a text ---- */
@@ -242,8 +255,10 @@ static bool add_ids(em_affix *affix, const em_json_model *m, const json_t *ids, 
     const json_t *each;
     json_array_foreach(ids, i, each) {
         json_int_t id = json_is_integer(each) ? json_integer_value(each) : -1;
-        if (!em_vocab_has(&m->vocab, id)) return em_fail(err, EM_INPUT, "a special token's id is not in the vocabulary");
-        if (affix->n == EM_MAX_AFFIX) return em_fail(err, EM_INPUT, "more than %d tokens on one side of a text", EM_MAX_AFFIX);
+        if (!em_vocab_has(&m->vocab, id))
+            return em_fail(err, EM_INPUT, "a special token's id is not in the vocabulary");
+        if (affix->n == EM_MAX_AFFIX)
+            return em_fail(err, EM_INPUT, "more than %d tokens on one side of a text", EM_MAX_AFFIX);
         affix->ids[affix->n++] = (int32_t)id;
     }
     return true;
@@ -254,13 +269,16 @@ static bool read_template(em_tokenizer *t, em_json_model *m, const json_t *part,
     const json_t *single = json_object_get(part, "single"), *tokens = json_object_get(part, "special_tokens"), *piece;
     size_t i;
     int texts = 0;
-    if (t->prefix.n || t->suffix.n) return em_fail(err, EM_INPUT, "two TemplateProcessing components that add tokens are not supported");
+    if (t->prefix.n || t->suffix.n)
+        return em_fail(err, EM_INPUT, "two TemplateProcessing components that add tokens are not supported");
     if (!json_is_array(single)) return em_fail(err, EM_INPUT, "TemplateProcessing: \"single\" is no list");
     json_array_foreach(single, i, piece) {
         const char *name = json_string_value(json_object_get(json_object_get(piece, "SpecialToken"), "id"));
         if (json_object_get(piece, "Sequence")) { texts++; continue; }
         const json_t *ids = name ? json_object_get(json_object_get(tokens, name), "ids") : NULL;
-        if (!json_is_array(ids)) return em_fail(err, EM_INPUT, "TemplateProcessing: token \"%.60s\" is not among its special_tokens", name ? name : "");
+        if (!json_is_array(ids))
+            return em_fail(err, EM_INPUT, "TemplateProcessing: token \"%.60s\" is not among its special_tokens",
+                           name ? name : "");
         if (!add_ids(texts ? &t->suffix : &t->prefix, m, ids, err)) return false;
     }
     return texts == 1 || em_fail(err, EM_INPUT, "TemplateProcessing: \"single\" holds the text %d times, not once", texts);

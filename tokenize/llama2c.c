@@ -76,8 +76,10 @@ static bool read_tokens(llama2c_model *m, const unsigned char *data, size_t size
         size_t n = (size_t)int_at(data + at + 4);
         if (!em_grow(&m->scores, &capacity, (size_t)id + 1, sizeof *m->scores, "a tokenizer", err)) return false;
         memcpy(&m->scores[id], data + at, sizeof *m->scores);
-        if (m->scores[id] != m->scores[id]) return em_fail_at(err, EM_INPUT, NULL, 0, (int64_t)at, "the score of token %d is not a number", id);
-        if (!add_token(m, (const char *)data + at + 8, n, id, err)) return em_error_place(err, NULL, 0, (int64_t)at);
+        if (m->scores[id] != m->scores[id])
+            return em_fail_at(err, EM_INPUT, NULL, 0, (int64_t)at, "the score of token %d is not a number", id);
+        if (!add_token(m, (const char *)data + at + 8, n, id, err))
+            return em_error_place(err, NULL, 0, (int64_t)at);
         at += 8 + n;
     }
     if (m->vocab.size >= FIRST_PIECE) return true;
@@ -87,7 +89,8 @@ static bool read_tokens(llama2c_model *m, const unsigned char *data, size_t size
 /* ---- encoding ---- */
 
 static bool add_symbol(llama2c_scratch *s, int32_t id, size_t length, uint32_t bytes, em_error *err) {
-    if (!em_grow(&s->symbols, &s->symbols_capacity, s->n_symbols + 1, sizeof *s->symbols, "a text's tokens", err)) return false;
+    if (!em_grow(&s->symbols, &s->symbols_capacity, s->n_symbols + 1, sizeof *s->symbols, "a text's tokens", err))
+        return false;
     int32_t at = (int32_t)s->n_symbols;
     if (at) s->symbols[at - 1].next = at;
     s->symbols[s->n_symbols++] = (symbol){id, at - 1, -1, (uint32_t)length, bytes};
@@ -97,7 +100,8 @@ static bool add_symbol(llama2c_scratch *s, int32_t id, size_t length, uint32_t b
 static bool first_symbols(const llama2c_model *m, llama2c_scratch *s, const char *text, size_t n, em_error *err) {
     int32_t space = em_vocab_find(&m->vocab, " ", 1);
     s->n_symbols = 0;
-    if (space < 0) return em_fail(err, EM_INPUT, "the tokenizer has no token for a space, which llama2.c puts before a text");
+    if (space < 0)
+        return em_fail(err, EM_INPUT, "the tokenizer has no token for a space, which llama2.c puts before a text");
     if (!add_symbol(s, space, 1, 0, err)) return false;
     for (size_t i = 0; i < n;) {
         unsigned length = em_utf8_length((unsigned char)text[i]);
@@ -110,7 +114,9 @@ static bool first_symbols(const llama2c_model *m, llama2c_scratch *s, const char
     return true;
 }
 
-static bool before(const candidate *a, const candidate *b) { return a->score != b->score ? a->score > b->score : a->at < b->at; }
+static bool before(const candidate *a, const candidate *b) {
+    return a->score != b->score ? a->score > b->score : a->at < b->at;
+}
 
 /* The token that the two neighbours' strings make together, or -1. run.c takes scores above -1e10. */
 static int32_t merged(const llama2c_model *m, llama2c_scratch *s, int32_t left, int32_t right, em_error *err) {
@@ -171,11 +177,14 @@ static bool encode(const void *model, void *scratch, const char *text, size_t n,
     llama2c_scratch *s = scratch;
     em_error inner = EM_ERROR_INIT;
     bool ok = first_symbols(model, s, text, n, &inner) && merge(model, s, &inner);
-    for (int32_t i = 0; ok && i >= 0; i = s->symbols[i].next) ok = em_tokens_push(out, s->symbols[i].id, s->symbols[i].bytes, &inner);
+    for (int32_t i = 0; ok && i >= 0; i = s->symbols[i].next) ok = em_tokens_push(out, s->symbols[i].id,
+            s->symbols[i].bytes, &inner);
     return ok || em_fail(err, inner.status, "%s", inner.text);
 }
 
-static void *scratch_new(const void *model, em_error *err) { return em_alloc(1, sizeof(llama2c_scratch), "a tokenizer's working memory", err); }
+static void *scratch_new(const void *model, em_error *err) {
+    return em_alloc(1, sizeof(llama2c_scratch), "a tokenizer's working memory", err);
+}
 
 static void scratch_free(void *scratch) {
     llama2c_scratch *s = scratch;

@@ -23,7 +23,8 @@ void em_normalize_scratch_free(em_normalize_scratch *s) {
 /* ---- NFC, NFD, NFKC, NFKD (UAX 15): decompose, order marks, compose ---- */
 
 static bool add_item(em_normalize_scratch *s, int32_t c, uint32_t bytes, bool known, em_error *err) {
-    if (!em_grow(&s->items, &s->items_capacity, s->n_items + 1, sizeof *s->items, "a normalized text", err)) return false;
+    if (!em_grow(&s->items, &s->items_capacity, s->n_items + 1, sizeof *s->items, "a normalized text", err))
+        return false;
     uint8_t combining = known ? (uint8_t)utf8proc_get_property(c)->combining_class : 0;
     s->items[s->n_items] = (em_normal_item){c, bytes, (uint32_t)s->n_items, combining};
     s->n_items++;
@@ -86,8 +87,8 @@ static size_t compose(em_normal_item *items, size_t n) {
 }
 
 /* view[from, to) begins with a starter that nothing before it composes with. */
-static bool normalize_run(const em_normalizer *n, em_normalize_scratch *s, const em_view *view, size_t from, size_t to,
-                          em_text *out, em_error *err) {
+static bool normalize_run(const em_normalizer *n, em_normalize_scratch *s, const em_view *view, size_t from,
+                          size_t to, em_text *out, em_error *err) {
     unsigned length;
     s->n_items = 0;
     for (size_t i = from; i < to; i += length) {
@@ -114,7 +115,8 @@ static size_t ascii_run(const char *s, size_t i, size_t n) {
 
 /* ASCII is the same in all four forms, begins no later than itself and ends every run of marks:
  * only what lies between stretches of it (with the last ASCII character before) needs work. */
-static bool unicode_form(const em_normalizer *n, em_normalize_scratch *s, const em_view *view, em_text *out, em_error *err) {
+static bool unicode_form(const em_normalizer *n, em_normalize_scratch *s, const em_view *view, em_text *out,
+                         em_error *err) {
     size_t i = 0;
     while (i < view->n) {
         size_t end = ascii_run(view->data, i, view->n);
@@ -179,7 +181,8 @@ static int next_match(const em_normalizer *n, em_normalize_scratch *s, const em_
     return 1;
 }
 
-static bool replace(const em_normalizer *n, em_normalize_scratch *s, const em_view *view, em_text *out, em_error *err) {
+static bool replace(const em_normalizer *n, em_normalize_scratch *s, const em_view *view, em_text *out,
+                    em_error *err) {
     size_t done = 0, start, end;
     int found;
     while (done < view->n && (found = next_match(n, s, view, done, &start, &end, err)) != 0) {

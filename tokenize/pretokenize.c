@@ -19,7 +19,9 @@ void em_pretokenize_scratch_free(em_pretokenize_scratch *s) {
     }
 }
 
-static bool printable(int c) { return (c >= 0x21 && c <= 0x7e) || (c >= 0xa1 && c <= 0xac) || (c >= 0xae && c <= 0xff); }
+static bool printable(int c) {
+    return (c >= 0x21 && c <= 0x7e) || (c >= 0xa1 && c <= 0xac) || (c >= 0xae && c <= 0xff);
+}
 
 /* The bytes that are not printable are 00-20, 7f-a0 and ad, numbered in this order from U+0100. */
 int32_t em_byte_character(uint8_t byte) {

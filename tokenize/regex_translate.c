@@ -27,8 +27,12 @@ typedef struct translator {
     bool can_repeat;             /* the last thing was an atom */
 } translator;
 
-static bool refuse(translator *t, const char *what) { return em_fail(t->err, EM_INPUT, "%s is not supported", what); }
-static int peek(const translator *t, size_t i) { return (size_t)(t->end - t->at) > i ? (unsigned char)t->at[i] : -1; }
+static bool refuse(translator *t, const char *what) {
+    return em_fail(t->err, EM_INPUT, "%s is not supported", what);
+}
+static int peek(const translator *t, size_t i) {
+    return (size_t)(t->end - t->at) > i ? (unsigned char)t->at[i] : -1;
+}
 static bool put(translator *t, const char *s) { return em_buffer_append(t->out, s, strlen(s), t->err); }
 static bool starts(const translator *t, const char *s) {
     return (size_t)(t->end - t->at) >= strlen(s) && !memcmp(t->at, s, strlen(s));
@@ -88,7 +92,8 @@ static bool property(translator *t, bool *negative) {
     name[n] = 0;
     if (category_set(name)) return put_category(t, name);
     for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++)
-        if (!strcmp(scripts[i].name, name)) return put(t, "\\p{") && put(t, name) && put(t, "}") && put(t, scripts[i].later);
+        if (!strcmp(scripts[i].name, name))
+            return put(t, "\\p{") && put(t, name) && put(t, "}") && put(t, scripts[i].later);
     return em_fail(t->err, EM_INPUT, "\\p{%s} is not supported (general categories, Han, Hiragana, Katakana, Hangul are)", name);
 }
 
@@ -100,7 +105,8 @@ static bool code_point(translator *t, int letter) {
     if (braces) { t->at++; most = 8; }
     while (n < most && isxdigit(peek(t, 0))) digits[n++] = *t->at++;
     digits[n] = 0;
-    if (!n || (braces && peek(t, 0) != '}') || (letter == 'u' && n != 4)) return refuse(t, "a malformed \\x or \\u");
+    if (!n || (braces && peek(t, 0) != '}') || (letter == 'u' && n != 4))
+        return refuse(t, "a malformed \\x or \\u");
     t->at += braces;
     unsigned c;
     sscanf(digits, "%x", &c);
@@ -193,7 +199,8 @@ static bool check_caseless(translator *t) {
     for (const char *p = t->at; p < t->end; p++) {
         if ((unsigned char)*p >= 128) return refuse(t, "(?i) with letters beyond ASCII");
         for (size_t i = 0; i < sizeof folds / sizeof *folds && t->end - p >= 2; i++)
-            if (tolower(p[0]) == folds[i][0] && tolower(p[1]) == folds[i][1]) return refuse(t, "(?i) with ss, st, ff, fi or fl");
+            if (tolower(p[0]) == folds[i][0] && tolower(p[1]) == folds[i][1])
+                return refuse(t, "(?i) with ss, st, ff, fi or fl");
     }
     return true;
 }

@@ -31,7 +31,9 @@ static bool encode(const void *model, void *scratch, const char *text, size_t n,
 }
 
 /* The library allocates for itself; a thread has nothing of its own. */
-static void *scratch_new(const void *model, em_error *err) { return em_alloc(1, 1, "a tokenizer's working memory", err); }
+static void *scratch_new(const void *model, em_error *err) {
+    return em_alloc(1, 1, "a tokenizer's working memory", err);
+}
 static void scratch_free(void *scratch) { free(scratch); }
 static void close_model(void *model) { em_spm_close(model); }
 static int32_t id_of(const void *model, const char *token) { return em_spm_id(model, token); }

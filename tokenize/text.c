@@ -17,7 +17,8 @@ void em_text_start(em_text *t, uint32_t base) {
 }
 
 static bool reserve(em_text *t, size_t n, em_error *err) {
-    if (n > INT32_MAX - t->n) return em_fail(err, EM_INPUT, "a normalized text is longer than 2 GiB: split the document");
+    if (n > INT32_MAX - t->n)
+        return em_fail(err, EM_INPUT, "a normalized text is longer than 2 GiB: split the document");
     return em_grow(&t->data, &t->data_capacity, t->n + n, 1, "a normalized text", err) &&
            em_grow(&t->end, &t->end_capacity, t->n + n, sizeof *t->end, "a normalized text", err);
 }

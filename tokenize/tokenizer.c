@@ -23,8 +23,9 @@ void em_tokens_free(em_tokens *t) {
 }
 
 bool em_tokens_push(em_tokens *t, int32_t id, uint32_t bytes, em_error *err) {
-    if (t->n == t->ids_capacity && !em_grow(&t->ids, &t->ids_capacity, t->n + 1, sizeof *t->ids, "tokens", err)) return false;
-    if (t->n == t->bytes_capacity && !em_grow(&t->bytes, &t->bytes_capacity, t->n + 1, sizeof *t->bytes, "tokens", err)) return false;
+    bool room = (t->n < t->ids_capacity || em_grow(&t->ids, &t->ids_capacity, t->n + 1, sizeof *t->ids, "tokens", err)) &&
+                (t->n < t->bytes_capacity || em_grow(&t->bytes, &t->bytes_capacity, t->n + 1, sizeof *t->bytes, "tokens", err));
+    if (!room) return false;
     t->ids[t->n] = id;
     t->bytes[t->n++] = bytes;
     return true;
@@ -81,7 +82,8 @@ static bool apply_add(const special_key *k, const json_t *config, em_error *err)
     const json_t *add = json_object_get(config, k->add);
     if (json_is_false(add)) remove_affix(k->affix, *k->id);
     if (!json_is_true(add)) return true;
-    if (*k->id < 0) return em_fail(err, EM_INPUT, "tokenizer_config.json: %s is true, but %s names no token of the vocabulary", k->add, k->key);
+    if (*k->id < 0)
+        return em_fail(err, EM_INPUT, "tokenizer_config.json: %s is true, but %s names no token of the vocabulary", k->add, k->key);
     return affix_has(k->affix, *k->id) || add_affix(k->affix, *k->id, k->front, err);
 }
 
@@ -101,7 +103,8 @@ static bool apply_config(em_tokenizer *t, const void *data, size_t size, em_erro
     if (!json_is_object(config)) {
         bool broken = !config;
         json_decref(config);
-        return em_fail(err, EM_INPUT, "tokenizer_config.json is no JSON object%s%s", broken ? ": " : "", broken ? where.text : "");
+        return em_fail(err, EM_INPUT, "tokenizer_config.json is no JSON object%s%s", broken ? ": " : "",
+                       broken ? where.text : "");
     }
     special_key bos = {"bos_token", "add_bos_token", &t->bos, &t->prefix, true};
     special_key eos = {"eos_token", "add_eos_token", &t->eos, &t->suffix, false};
@@ -161,7 +164,9 @@ int32_t em_tokenizer_size(const em_tokenizer *t) { return t->size; }
 em_truncation em_tokenizer_truncation(const em_tokenizer *t) { return t->truncation; }
 int32_t em_tokenizer_bos(const em_tokenizer *t) { return t->bos; }
 int32_t em_tokenizer_eos(const em_tokenizer *t) { return t->eos; }
-bool em_tokenizer_is_special(const em_tokenizer *t, int32_t id) { return id >= 0 && id < t->size && t->engine->is_special(t->model, id); }
+bool em_tokenizer_is_special(const em_tokenizer *t, int32_t id) {
+    return id >= 0 && id < t->size && t->engine->is_special(t->model, id);
+}
 int32_t em_tokenizer_id(const em_tokenizer *t, const char *token) { return t->engine->id(t->model, token); }
 const char *em_tokenizer_describe(const em_tokenizer *t) { return t->describe; }
 

@@ -43,7 +43,8 @@ static bool grow_slots(em_vocab *v, em_error *err) {
 
 static bool reserve(em_vocab *v, size_t n, int64_t id, em_error *err) {
     size_t before = v->tokens_capacity;
-    if (!em_grow(&v->tokens, &v->tokens_capacity, (size_t)id + 1, sizeof *v->tokens, "the vocabulary", err)) return false;
+    if (!em_grow(&v->tokens, &v->tokens_capacity, (size_t)id + 1, sizeof *v->tokens, "the vocabulary", err))
+        return false;
     memset(v->tokens + before, 0, (v->tokens_capacity - before) * sizeof *v->tokens);
     if (v->text_n > UINT32_MAX - n - 1) return em_fail(err, EM_INPUT, "the vocabulary's strings exceed 4 GiB");
     return em_grow(&v->text, &v->text_capacity, v->text_n + n + 1, 1, "the vocabulary", err);
@@ -54,7 +55,8 @@ static int shown(size_t n) { return n < 60 ? (int)n : 60; }
 
 bool em_vocab_add(em_vocab *v, const char *s, size_t n, int64_t id, uint8_t flags, em_error *err) {
     if (id < 0 || id > EM_MAX_TOKEN_ID)
-        return em_fail(err, EM_INPUT, "token \"%.*s\" has id %" PRId64 "; ids go from 0 to %d", shown(n), s, id, EM_MAX_TOKEN_ID);
+        return em_fail(err, EM_INPUT, "token \"%.*s\" has id %" PRId64 "; ids go from 0 to %d", shown(n), s,
+                       id, EM_MAX_TOKEN_ID);
     if (em_vocab_has(v, id))
         return em_fail(err, EM_INPUT, "tokens \"%.60s\" and \"%.*s\" both have id %" PRId64,
                        em_vocab_text(v, (int32_t)id), shown(n), s, id);

@@ -76,7 +76,8 @@ size_t em_llama3_word(const char *s, size_t n, size_t i, int digits) {
     if (class == EM_CHAR_LETTER) return run(s, n, i + length, EM_CHAR_LETTER);
     if (class == EM_CHAR_NUMBER) return digits_end(s, n, i, digits);
     if (i + length < n) next = class_at(s, i + length, &next_length);
-    if (next == EM_CHAR_LETTER && s[i] != '\r' && s[i] != '\n') return run(s, n, i + length + next_length, EM_CHAR_LETTER);
+    if (next == EM_CHAR_LETTER && s[i] != '\r' && s[i] != '\n')
+        return run(s, n, i + length + next_length, EM_CHAR_LETTER);
     if (class == EM_CHAR_OTHER) return newlines(s, n, run(s, n, i + length, EM_CHAR_OTHER));
     if (s[i] == ' ' && next == EM_CHAR_OTHER) return newlines(s, n, run(s, n, i + 1 + next_length, EM_CHAR_OTHER));
     return space_lines(s, n, i);

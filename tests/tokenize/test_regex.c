@@ -34,7 +34,8 @@ static void compare(const em_regex *r, em_regex_scratch *s, int digits, const ch
         assert_int_equal(em_regex_next(r, s, text, n, i, &start, &end, &err), 1);
         size_t ours = digits ? em_llama3_word(text, n, i, digits) : em_gpt2_word(text, n, i);
         assert_int_equal(start, i);
-        if (ours != end) fail_msg("digits %d, byte %zu of \"%.*s\": %zu, not %zu", digits, i, (int)n, text, ours, end);
+        if (ours != end)
+            fail_msg("digits %d, byte %zu of \"%.*s\": %zu, not %zu", digits, i, (int)n, text, ours, end);
     }
 }
 

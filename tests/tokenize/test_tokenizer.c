@@ -42,11 +42,13 @@ static void check_ids(const char *where, const int32_t *ids, size_t n, const jso
     const json_t *id;
     if (n != json_array_size(expected)) fail_msg("%s: %zu ids, not %zu", where, n, json_array_size(expected));
     json_array_foreach(expected, i, id)
-        if (json_integer_value(id) != ids[i]) fail_msg("%s: id %zu is %d, not %d", where, i, ids[i], (int)json_integer_value(id));
+        if (json_integer_value(id) != ids[i])
+            fail_msg("%s: id %zu is %d, not %d", where, i, ids[i], (int)json_integer_value(id));
 }
 
 /* The text's ids, and bytes that sum to its length; a second time too, from the word cache. */
-static void check_text(const em_tokenizer *t, em_tokenizer_scratch *s, const char *name, const json_t *text, const json_t *expected) {
+static void check_text(const em_tokenizer *t, em_tokenizer_scratch *s, const char *name, const json_t *text,
+                       const json_t *expected) {
     em_error err = EM_ERROR_INIT;
     em_tokens tokens = {0};
     char where[300];
@@ -54,7 +56,8 @@ static void check_text(const em_tokenizer *t, em_tokenizer_scratch *s, const cha
     for (int pass = 0; pass < 2; pass++) {
         size_t sum = 0;
         tokens.n = 0;
-        if (!em_tokenize(t, s, json_string_value(text), json_string_length(text), &tokens, &err)) fail_msg("%s: %s", where, err.text);
+        if (!em_tokenize(t, s, json_string_value(text), json_string_length(text), &tokens, &err))
+            fail_msg("%s: %s", where, err.text);
         check_ids(where, tokens.ids, tokens.n, expected);
         for (size_t i = 0; i < tokens.n; i++) sum += tokens.bytes[i];
         if (tokens.n && sum != json_string_length(text)) fail_msg("%s: the bytes sum to %zu", where, sum);
