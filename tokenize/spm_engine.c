@@ -8,22 +8,35 @@
 #include "tokenize/sentencepiece.h"
 
 typedef struct encoder {
+    const void *model;
     em_tokens *out;
     em_error *err;
     size_t first;
     uint32_t covered;
+    uint32_t byte_pieces;       /* of the character at hand, which SentencePiece gives whole to its last piece */
 } encoder;
+
+/* The character's pieces cover a byte each, unless a normalizer made it of another length. */
+static void share_bytes(encoder *e, uint32_t bytes) {
+    if (bytes != e->byte_pieces) return;
+    for (uint32_t i = 1; i <= bytes; i++) e->out->bytes[e->out->n - i] = 1;
+}
 
 static bool push(void *context, int32_t id, uint32_t end) {
     encoder *e = context;
     uint32_t bytes = end > e->covered ? end - e->covered : 0;
     e->covered += bytes;
-    return em_tokens_push(e->out, id, bytes, e->err);
+    if (!em_tokens_push(e->out, id, bytes, e->err)) return false;
+    e->byte_pieces = em_spm_is_byte(e->model, id) ? e->byte_pieces + 1 : 0;
+    if (bytes == 0 || e->byte_pieces == 0) return true;
+    share_bytes(e, bytes);
+    e->byte_pieces = 0;
+    return true;
 }
 
 static bool encode(const void *model, void *scratch, const char *text, size_t n, em_tokens *out, em_error *err) {
     char why[256];
-    encoder e = {.out = out, .err = err, .first = out->n};
+    encoder e = {.model = model, .out = out, .err = err, .first = out->n};
     if (!em_spm_encode(model, text, n, push, &e, why, sizeof why))
         return why[0] ? em_fail(err, EM_INPUT, "SentencePiece cannot encode the text: %s", why) : false;
     if (out->n > e.first) out->bytes[out->n - 1] += (uint32_t)n - e.covered;    /* what normalization dropped at the end */
