@@ -1,0 +1,41 @@
+"""cmake --install into an empty prefix gives a program that works from there."""
+import os
+import shutil
+import subprocess
+import unittest
+
+import cli
+
+BUILD = os.environ.get("EVALMASK_BUILD", os.path.join(cli.ROOT, "build", "release"))
+
+
+class Install(cli.Case):
+    def test_prefix(self):
+        subprocess.run(["cmake", "--install", BUILD, "--prefix", self.path("prefix")], check=True, stdout=subprocess.DEVNULL)
+        moved = self.path("moved")
+        os.rename(self.path("prefix"), moved)
+        files = {os.path.relpath(os.path.join(d, f), moved) for d, _, names in os.walk(moved) for f in names}
+        self.assertEqual(files, {
+            "bin/evalmask", "share/evalmask/base.bin", "share/evalmask/sample.jsonl.zst", "share/man/man1/evalmask.1",
+            "share/doc/evalmask/README.md", "share/doc/evalmask/data/SOURCES.md"})
+        with open(os.path.join(moved, "share/man/man1/evalmask.1"), encoding="utf-8") as f:
+            self.assertEqual(f.read(), self.run_program("help", "--man").out)
+        self.uses_its_own_sample(moved)
+
+    def uses_its_own_sample(self, prefix):
+        """Another shard in the sample's place is what the installed program reads, wherever it is called from."""
+        shutil.copyfile(cli.MIXED, os.path.join(prefix, "share/evalmask/sample.jsonl.zst"))
+        run = self.run_program("--model", os.path.join(prefix, "share/evalmask/base.bin"), "-T", "128", cwd="/",
+                               binary=os.path.join(prefix, "bin/evalmask"))
+        self.assertIn("23 documents", run.out)
+        self.assertIn("bundled sample", run.out)
+
+    def test_destdir(self):
+        subprocess.run(["cmake", "--install", BUILD, "--prefix", "/usr"], check=True, stdout=subprocess.DEVNULL,
+                       env={**os.environ, "DESTDIR": self.scratch})
+        self.assertTrue(os.access(self.path("usr/bin/evalmask"), os.X_OK))
+        self.assertTrue(os.path.isfile(self.path("usr/share/evalmask/sample.jsonl.zst")))
+
+
+if __name__ == "__main__":
+    unittest.main()

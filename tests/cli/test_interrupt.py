@@ -1,0 +1,67 @@
+"""Ctrl-C: exit code 130, soon, and no file that looks whole but is not."""
+import json
+import os
+import signal
+import subprocess
+import time
+import unittest
+
+import cli
+
+
+class Interrupt(cli.Case):
+    def start(self, *arguments, **more):
+        run = subprocess.Popen([cli.EVALMASK, "--model", cli.MODEL, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True, **more)
+        self.addCleanup(lambda: run.poll() is None and run.kill())
+        return run
+
+    def stop(self, run, number=signal.SIGINT):
+        run.send_signal(number)
+        out, err = run.communicate(timeout=cli.LIMIT)
+        self.assertEqual(run.returncode, 130, err)
+        self.assertNotIn("\n\n", err)
+        return out, err
+
+    def check_what_is_left(self):
+        """What lies under a file's own name is whole, and says that the run is not."""
+        for name in os.listdir(self.scratch):
+            self.assertFalse(name.endswith(".partial"), name)
+        if os.path.exists(self.path("r.json")):
+            with open(self.path("r.json"), encoding="utf-8") as f:
+                got = json.load(f)
+            self.assertIs(got["partial"], True)
+            return got
+        self.assertEqual(os.listdir(self.scratch), [])
+        return None
+
+    def test_in_the_middle(self):
+        data = self.write("repeated.jsonl.zst", open_bytes(cli.SAMPLE) * 40)
+        run = self.start("--data", data, "--mask", "doc,regular,full", "-q", "-o", self.path("r.json"), "--tokens", self.path("t.jsonl.zst"))
+        time.sleep(3)
+        self.stop(run)
+        os.unlink(data)
+        self.check_what_is_left()
+
+    def test_while_it_waits_for_a_pipe(self):
+        run = self.start("--data", "-", "-T", "64", "-q", "-o", self.path("r.json"), stdin=subprocess.PIPE)
+        run.stdin.write("".join(json.dumps(r) + "\n" for r in cli.records()))
+        run.stdin.flush()
+        time.sleep(2)
+        run.send_signal(signal.SIGINT)
+        code = run.wait(60)         # while the pipe stays open
+        run.stdin.close()
+        run.stdout.close()
+        err = run.stderr.read()
+        run.stderr.close()
+        self.assertEqual(code, 130, err)
+        self.check_what_is_left()
+
+
+def open_bytes(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+if __name__ == "__main__":
+    unittest.main()
