@@ -102,3 +102,9 @@ void em_output_abort(em_output *o) {
     if (o->rename) unlink(o->partial);
     output_free(o);
 }
+
+int em_print(const char *text, size_t n, em_error *err) {
+    if (fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0) return 0;
+    em_fail(err, EM_MACHINE, "stdout cannot be written: %s", strerror(errno));
+    return EM_MACHINE;
+}

@@ -16,4 +16,7 @@ bool em_output_write(em_output *o, const void *data, size_t n, em_error *err);
 bool em_output_commit(em_output *o, em_error *err);
 void em_output_abort(em_output *o);      /* removes what was written; o may be NULL */
 
+/* Writes all of it to stdout and flushes: 0, or EM_MACHINE with err (a closed pipe, a full disk). */
+int em_print(const char *text, size_t n, em_error *err);
+
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/buffer.h"
+#include "common/output.h"
 #include "common/size.h"
 #include "eval/commands.h"
 #include "eval/leak.h"

@@ -12,7 +12,4 @@ int em_command_audit(const em_settings *settings, em_error *err);
 int em_command_convert(const em_settings *settings, em_error *err);
 int em_command_tokenize(const em_settings *settings, em_error *err);
 
-/* Writes all of it to stdout and flushes; EM_MACHINE where that fails (a closed pipe, a full disk). */
-int em_print(const char *text, size_t n, em_error *err);
-
 #endif

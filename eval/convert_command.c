@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "common/buffer.h"
+#include "common/output.h"
 #include "eval/commands.h"
 #include "model/model.h"
 

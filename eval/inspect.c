@@ -5,6 +5,7 @@
 #include <utf8proc.h>
 
 #include "common/buffer.h"
+#include "common/output.h"
 #include "common/size.h"
 #include "eval/commands.h"
 #include "eval/packing.h"

@@ -4,12 +4,6 @@
 
 #include "eval/commands.h"
 
-int em_print(const char *text, size_t n, em_error *err) {
-    if (fwrite(text, 1, n, stdout) == n && fflush(stdout) == 0) return 0;
-    em_fail(err, EM_MACHINE, "stdout cannot be written");
-    return err->status;
-}
-
 static int help(const em_settings *s) {
     if (s->help_as_man) em_options_man(stdout);
     else em_options_help(stdout, s->help_for);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/output.h"
 #include "common/size.h"
 #include "eval/commands.h"
 #include "eval/setup.h"
