@@ -2,11 +2,12 @@
 import gzip
 import json
 import os
+import re
 import unittest
 
 import cli
 
-SMALL = ("--data", cli.MIXED, "-T", "128")
+SMALL = ("--data", cli.MIXED, "-T", "128", "--max-tokens", "2100")
 WIDE = ("--mask", "doc,regular,flip0,doc-full", "--labels", "unshifted,shifted,raw-unshifted,backward",
         "--positions", "reset,continuous")
 
@@ -18,11 +19,21 @@ class Invariance(cli.Case):
             with self.subTest(threads=threads):
                 self.assertEqual(first, self.evaluate(*SMALL, *WIDE, "-B", "3", "--threads", threads))
 
+    def least_memory(self, *arguments):
+        """MiB, as the refusal of too little names it."""
+        run = self.run_program("--model", cli.MODEL, *arguments, "--memory", "1M", status=4)
+        return int(re.search(r"give --memory at least (\d+) MiB", run.err)[1])
+
     def test_memory(self):
-        first = self.evaluate(*SMALL, *WIDE, "-B", "3", "--memory", "4G")
-        for memory in ("24M", "40M", "100M"):
-            with self.subTest(memory=memory):
-                self.assertEqual(first, self.evaluate(*SMALL, *WIDE, "-B", "3", "--memory", memory))
+        run = (*SMALL, *WIDE, "-B", "3", "--threads", "2")
+        first, least = self.evaluate(*run, "--memory", "4G"), self.least_memory(*run)
+        for mebibytes in (least + 2, least + 10, least + 60):
+            with self.subTest(mebibytes=mebibytes):
+                self.assertEqual(first, self.evaluate(*run, "--memory", f"{mebibytes}M", "--profile", self.path("p.json")))
+                with open(self.path("p.json"), encoding="utf-8") as f:
+                    peak = json.load(f)["peak_memory_bytes"] >> 20
+                if not cli.SANITIZED:   # whose shadow memory counts too
+                    self.assertLessEqual(peak, mebibytes)
 
     def test_batch_size(self):
         """All but the figures that are about batches."""
@@ -65,14 +76,14 @@ class Invariance(cli.Case):
         with open(cli.MIXED, "rb") as f:
             lines = f.read().splitlines(True)
         half, rest = self.write("1.jsonl", b"".join(lines[:9])), self.write("2.jsonl", b"".join(lines[9:]))
-        self.assertEqual(first, self.evaluate("--data", "-", "-T", "128", input=b"".join(lines)))
-        self.assertEqual(first, self.evaluate("--data", half, "--data", rest, "-T", "128"))
+        self.assertEqual(first, self.evaluate("--data", "-", *SMALL[2:], input=b"".join(lines)))
+        self.assertEqual(first, self.evaluate("--data", half, "--data", rest, *SMALL[2:]))
         os.mkdir(self.path("directory"))
         for name in ("1.jsonl", "2.jsonl"):
             os.rename(self.path(name), self.path("directory/" + name))
-        self.assertEqual(first, self.evaluate("--data", self.path("directory"), "-T", "128"))
+        self.assertEqual(first, self.evaluate("--data", self.path("directory"), *SMALL[2:]))
         packed = self.write("mixed.of-any-name", gzip.compress(b"".join(lines)))
-        self.assertEqual(first, self.evaluate("--data", packed, "-T", "128"))
+        self.assertEqual(first, self.evaluate("--data", packed, *SMALL[2:]))
 
 
 if __name__ == "__main__":
