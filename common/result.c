@@ -46,12 +46,18 @@ double em_slice_loss(const em_slice *s) {
     return s->predictions ? s->nll / (double)s->predictions : NAN;
 }
 
+static void slices_free(em_slice *subsets, int n, em_slice *by_position) {
+    for (int i = 0; i < n; i++) free(subsets[i].name);
+    free(subsets);
+    free(by_position);
+}
+
 void em_results_free(em_results *r) {
-    for (int i = 0; i < r->n_results; i++) {
-        for (int k = 0; k < r->results[i].n_subsets; k++) free(r->results[i].subsets[k].name);
-        free(r->results[i].subsets);
-        free(r->results[i].by_position);
-    }
+    for (int i = 0; i < r->n_results; i++)
+        slices_free(r->results[i].subsets, r->results[i].n_subsets, r->results[i].by_position);
+    for (int i = 0; i < r->n_comparisons; i++)
+        slices_free(r->comparisons[i].subsets, r->comparisons[i].n_subsets, r->comparisons[i].by_position);
+    free(r->comparisons);
     for (int i = 0; i < r->n_notes; i++) free(r->notes[i]);
     for (int i = 0; i < r->n_protocol; i++) free(r->protocol[i].value);
     free(r->notes);

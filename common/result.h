@@ -22,6 +22,8 @@ typedef struct em_slice {
 
 typedef struct em_result {
     char data_set[64];          /* "" where there is one without a name */
+    bool has_alpha;             /* model is "amplified" at alpha */
+    double alpha;
     char model[64], mask[32], labels[24], positions[16];
     char offset_words[64];      /* "the next token" */
     int offset;
@@ -42,6 +44,26 @@ typedef struct em_result {
     char weight_dtype[8], compute_dtype[8], logit_dtype[8];
     em_fingerprints fingerprints;
 } em_result;
+
+enum { EM_KL_QUANTILES = 4 };           /* 50, 90, 99 and 99.9 % */
+
+/* Two sides on the same predictions; differences are after minus before, in nats. */
+typedef struct em_comparison {
+    char data_set[64], before[64], after[64], mask[32], labels[24], positions[16];
+    bool has_alpha;             /* after is the amplified model at alpha */
+    double alpha;
+    int64_t predictions, groups;
+    bool groups_are_rows;
+    double difference, stderr_, low, high;      /* low, high: 95 % bootstrap interval */
+    double documents_to_resolve;                /* that would put 0 at the edge of a 95 % interval */
+    double perplexity_ratio, better, same_top1; /* shares of predictions */
+    double probability_change, probability_change_rms;   /* of the label's probability */
+    bool has_kl;
+    double kl_mean, kl_max, kl_quantiles[EM_KL_QUANTILES];   /* KL(after || before); quantiles: upper edges of bins */
+    em_slice boundary, inside;                  /* nll: sums of differences, here and below */
+    em_slice *subsets, *by_position;            /* owned */
+    int n_subsets, n_by_position;
+} em_comparison;
 
 typedef struct em_data_totals {
     int64_t documents, empty_documents, bad_records, filtered_records;
@@ -76,6 +98,8 @@ typedef struct em_results {
     int n_results;
     em_mean *means;             /* with several data sets */
     int n_means;
+    em_comparison *comparisons;
+    int n_comparisons;
     char **notes;               /* sentences a reader must see */
     int n_notes;
 } em_results;

@@ -1,0 +1,36 @@
+/* Two sides (models, or a model and an alpha) on the same predictions: paired differences with a
+ * standard error and a seeded bootstrap interval over the groups of design §4. Memory is flat. */
+#ifndef EM_EVAL_COMPARE_H
+#define EM_EVAL_COMPARE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/error.h"
+#include "common/result.h"
+
+typedef struct em_comparator em_comparator;
+
+typedef struct em_paired {
+    double before, after;           /* nats */
+    bool same_top1;                 /* both sides' largest logit has the same id */
+    bool has_kl;
+    double kl;                      /* KL(after || before) at this position, nats */
+    bool boundary;
+    int32_t group;                  /* of the label's document, the document and the place in it */
+    int64_t document, place;
+} em_paired;
+
+/* seed: of the bootstrap. Replicate weights are Poisson(1) numbers that depend on (seed, group,
+ * replicate) alone. */
+em_comparator *em_comparator_new(bool groups_are_rows, uint64_t seed, em_error *err);
+void em_comparator_free(em_comparator *c);
+
+/* As em_statistics_add and em_statistics_end_row: predictions left to right, rows in order. */
+bool em_comparator_add(em_comparator *c, const em_paired *p, em_error *err);
+void em_comparator_end_row(em_comparator *c);
+
+/* Closes what is open and fills the figures of out (not its names). */
+bool em_comparator_finish(em_comparator *c, em_comparison *out, const char *(*group_name)(const void *data, int32_t group),
+                          const void *data, em_error *err);
+
+#endif
