@@ -76,20 +76,26 @@ typedef struct em_data_set {
     char first_bad[512];        /* the first skipped record, or "" */
 } em_data_set;
 
-/* Mean over data sets of one mask x labels x positions. */
+/* Mean over data sets of one model, mask, label scheme and kind of positions. */
 typedef struct em_mean {
-    char mask[32], labels[24], positions[16];
+    bool has_alpha;
+    double alpha;
+    char model[64], mask[32], labels[24], positions[16];
     double macro, micro;        /* mean of the losses; mean over all predictions */
 } em_mean;
 
 typedef struct em_key_value { char key[32]; char *value; } em_key_value;
 
-typedef struct em_results {
-    bool partial;               /* interrupted */
-    char model[64];             /* name */
-    char family[32];
+typedef struct em_model_line {
+    char name[64], family[32];
     int64_t parameters;
     int layers, vocab;
+} em_model_line;
+
+typedef struct em_results {
+    bool partial;               /* interrupted */
+    em_model_line models[8];
+    int n_models;
     em_key_value *protocol;     /* what all results share, for results.json and in words */
     int n_protocol;
     em_data_set *data_sets;

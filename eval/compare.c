@@ -21,6 +21,8 @@ struct em_comparator {
     slice all, boundary, inside, positions[POSITION_BUCKETS];
     slice *subsets;
     size_t n_subsets, subset_capacity;
+    int32_t *touched;                           /* subsets of this row */
+    size_t n_touched, touched_capacity;
     int64_t better, same_top1, row_predictions;
     double change, change_squares;              /* of the label's probability */
 
@@ -49,6 +51,7 @@ em_comparator *em_comparator_new(bool groups_are_rows, uint64_t seed, em_error *
 void em_comparator_free(em_comparator *c) {
     if (!c) return;
     free(c->subsets);
+    free(c->touched);
     free(c);
 }
 
@@ -154,6 +157,10 @@ bool em_comparator_add(em_comparator *c, const em_paired *p, em_error *err) {
     slice_add(&c->all, difference);
     slice_add(p->boundary ? &c->boundary : &c->inside, difference);
     slice_add(&c->positions[position_bucket(p->place)], difference);
+    if (!c->subsets[p->group].touched) {
+        if (!em_grow(&c->touched, &c->touched_capacity, c->n_touched + 1, sizeof *c->touched, "subsets", err)) return false;
+        c->touched[c->n_touched++] = p->group;
+    }
     slice_add(&c->subsets[p->group], difference);
     c->better += difference < 0;
     c->same_top1 += p->same_top1;
@@ -171,7 +178,8 @@ void em_comparator_end_row(em_comparator *c) {
     slice_end_row(&c->boundary);
     slice_end_row(&c->inside);
     for (int i = 0; i < POSITION_BUCKETS; i++) slice_end_row(&c->positions[i]);
-    for (size_t i = 0; i < c->n_subsets; i++) slice_end_row(&c->subsets[i]);
+    for (size_t i = 0; i < c->n_touched; i++) slice_end_row(&c->subsets[c->touched[i]]);
+    c->n_touched = 0;
     c->document_sum += c->document_row;
     c->document_row = 0;
 }

@@ -128,6 +128,15 @@ WHOLE(layers, "--layers", layers, 1, 4096)
 WHOLE(window_layers, "--window-layers", window_layers, 1, 1 << 24)
 WHOLE(row, "--row", row, 0, INT64_MAX)
 
+SETTER(compare) {
+    if (s->n_compare == EM_MAX_MODELS - 1) return em_fail(err, EM_USAGE, "--compare: at most %d models", EM_MAX_MODELS - 1);
+    s->compare[s->n_compare++] = named_path(v);
+    return true;
+}
+
+SETTER(alpha) { return em_alphas_parse(v, &s->alphas, err); }
+WHOLE(seed, "--seed", seed, 0, INT64_MAX)
+
 SETTER(data) {
     if (s->n_data == EM_MAX_LIST) return too_many("--data", err);
     s->data[s->n_data++] = named_path(v);
@@ -180,6 +189,10 @@ static const struct { const char *title; option options[20]; } groups[] = {
     {"The model", {
         {"model", 'm', "[NAME=]PATH", DATA_COMMANDS, set_model,
          "a Hugging Face directory, a .bin made by convert, a llama2.c file, or ORG/NAME in the local Hugging Face cache"},
+        {"compare", 'c', "[NAME=]PATH", EM_RUN, set_compare,
+         "a further model over the same tokens, with paired differences to the others; may be given again"},
+        {"alpha", 0, "LIST", EM_RUN, set_alpha,
+         "with one --compare: losses of the logits (1+a)*after - a*before, such as --alpha=-2:2:0.5,3"},
         {"tokenizer", 0, "PATH", DATA_COMMANDS | EM_TOKENIZE | EM_CONVERT, set_tokenizer,
          "tokenizer.json, tokenizer.model, tok512.bin, or a model that holds one (default: the model's own)"},
         {"eos", 0, "ID|TOKEN|none", DATA_COMMANDS, set_eos,
@@ -216,6 +229,7 @@ static const struct { const char *title; option options[20]; } groups[] = {
          "count predictions of another document's token, or not (default keep)"},
         {"tail", 0, "pad|drop", EM_RUN | EM_INSPECT, set_tail, "score the last, incomplete batch, or drop it (default pad)"},
         {"pack", 0, "stream|none", DATA_COMMANDS, set_pack, "rows across documents, or each document by itself (default stream)"},
+        {"seed", 0, "N", EM_RUN, set_seed, "of the bootstrap intervals (default 0)"},
         {0}}},
     {"The engine", {
         {"dtype", 0, "auto|f32|bf16", EM_RUN | EM_AUDIT, set_dtype, "inputs of matrix products (default auto: f32 on a CPU)"},
@@ -247,6 +261,7 @@ static const struct {
      "  evalmask --model base.bin --labels unshifted,shifted   # the double shift\n"
      "  evalmask --model pythia/ --data pile.jsonl.zst -T 2048 --max-docs 500 \\\n"
      "           -o results.json\n"
+     "  evalmask --model base.bin --compare tuned.bin --alpha=-2:2:0.5,3\n"
      "  zstdcat big.jsonl.zst | evalmask --model base.bin --data - --subset Wikipedia\n"},
     {"inspect", EM_INSPECT, "evalmask inspect [--model PATH | --tokenizer PATH] [options]", "how the data is packed: rows, EOS, positions, a picture of the mask",
      "  evalmask inspect --model base.bin --data val.jsonl.zst\n"
@@ -384,6 +399,8 @@ static bool check_arguments(const em_settings *s, em_error *err) {
                        s->arguments[0], s->arguments[0], s->arguments[0]);
     if (s->command == EM_RUN && !s->model.path)
         return em_fail(err, EM_USAGE, "which model? Give --model PATH; evalmask --help shows examples");
+    if (s->alphas.n && s->n_compare != 1)
+        return em_fail(err, EM_USAGE, "--alpha wants one --compare PATH: alphas lie on the line through two models");
     if (s->command == EM_INSPECT && !s->model.path && !s->tokenizer)
         return em_fail(err, EM_USAGE, "inspect wants --model PATH or --tokenizer PATH");
     return true;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "common/error.h"
+#include "eval/alphas.h"
 #include "eval/labels.h"
 #include "eval/mask.h"
 
@@ -23,6 +24,7 @@ typedef enum em_command {
 typedef struct em_named_path { const char *name, *path; } em_named_path;   /* NAME=PATH; name NULL: none given */
 
 #define EM_MAX_LIST 64
+#define EM_MAX_MODELS 8
 
 typedef enum em_tail { EM_TAIL_PAD, EM_TAIL_DROP } em_tail;
 typedef enum em_boundary { EM_BOUNDARY_KEEP, EM_BOUNDARY_DROP } em_boundary;
@@ -35,6 +37,10 @@ typedef struct em_settings {
     bool help_as_man;
 
     em_named_path model;
+    em_named_path compare[EM_MAX_MODELS - 1];   /* further models, over the same tokens */
+    int n_compare;
+    em_alphas alphas;                       /* amplified: (1 + a) * after - a * before */
+    int64_t seed;                           /* of bootstrap intervals */
     const char *tokenizer, *eos, *bos;      /* NULL: by the model */
 
     em_named_path data[EM_MAX_LIST];

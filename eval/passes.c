@@ -8,6 +8,8 @@
 struct em_passes {
     const em_settings *settings;
     int combinations;               /* masks x schemes x positions */
+    int n_models;
+    bool pairs;                     /* the first model is scored together with each of the others */
 
     em_fed_row **rows;
     int *pass_of;                   /* [rows, combinations]: index of the pass, -1: none */
@@ -17,16 +19,22 @@ struct em_passes {
     int32_t *length;
     size_t n_passes, start_capacity, length_capacity;
 
-    int32_t *ids, *positions, *lo, *hi, *labels, *argmax;   /* [tokens] (labels: [tokens, schemes]) */
-    double *nll;                                            /* [tokens, schemes] */
-    size_t n_tokens, ids_capacity, positions_capacity, lo_capacity, hi_capacity, labels_capacity, argmax_capacity, nll_capacity;
+    int32_t *ids, *positions, *lo, *hi, *labels;            /* [tokens] (labels: [tokens, schemes]) */
+    size_t n_tokens, ids_capacity, positions_capacity, lo_capacity, hi_capacity, labels_capacity;
+    struct { double *nll; int32_t *argmax; double *kl; size_t nll_capacity, argmax_capacity, kl_capacity; } models[EM_MAX_MODELS];
+                                                            /* [tokens, schemes], [tokens], [tokens] */
+    double *alpha_nll;                                      /* [tokens, alphas, schemes] */
+    int32_t *alpha_argmax;                                  /* [tokens, alphas] */
+    size_t alpha_nll_capacity, alpha_argmax_capacity;
     int64_t padded;
 };
 
-em_passes *em_passes_new(const em_settings *settings, em_error *err) {
+em_passes *em_passes_new(const em_settings *settings, int n_models, bool kl, em_error *err) {
     em_passes *p = em_alloc(1, sizeof *p, "forward passes", err);
     if (!p) return NULL;
     p->settings = settings;
+    p->n_models = n_models;
+    p->pairs = kl && n_models > 1;
     p->combinations = settings->n_masks * settings->n_labels * settings->n_positions;
     return p;
 }
@@ -49,8 +57,13 @@ void em_passes_free(em_passes *p) {
     free(p->lo);
     free(p->hi);
     free(p->labels);
-    free(p->argmax);
-    free(p->nll);
+    for (int i = 0; i < p->n_models; i++) {
+        free(p->models[i].nll);
+        free(p->models[i].argmax);
+        free(p->models[i].kl);
+    }
+    free(p->alpha_nll);
+    free(p->alpha_argmax);
     free(p);
 }
 
@@ -62,18 +75,27 @@ static int combination(const em_passes *p, int mask, int scheme, int positions) 
     return (mask * p->settings->n_labels + scheme) * p->settings->n_positions + positions;
 }
 
+static const char what[] = "forward passes";
+
+static bool reserve_scores(em_passes *p, size_t n, em_error *err) {
+    size_t columns = n * (size_t)p->settings->n_labels, alphas = (size_t)p->settings->alphas.n;
+    for (int i = 0; i < p->n_models; i++)
+        if (!em_grow(&p->models[i].nll, &p->models[i].nll_capacity, columns, sizeof(double), what, err) ||
+            !em_grow(&p->models[i].argmax, &p->models[i].argmax_capacity, n, sizeof(int32_t), what, err) ||
+            (p->pairs && i > 0 && !em_grow(&p->models[i].kl, &p->models[i].kl_capacity, n, sizeof(double), what, err))) return false;
+    return em_grow(&p->alpha_nll, &p->alpha_nll_capacity, columns * alphas, sizeof *p->alpha_nll, what, err) &&
+           em_grow(&p->alpha_argmax, &p->alpha_argmax_capacity, n * alphas, sizeof *p->alpha_argmax, what, err);
+}
+
 static bool reserve_tokens(em_passes *p, size_t more, em_error *err) {
-    static const char what[] = "forward passes";
     size_t n = p->n_tokens + more, columns = n * (size_t)p->settings->n_labels;
     return em_grow(&p->ids, &p->ids_capacity, n, sizeof *p->ids, what, err) &&
            em_grow(&p->positions, &p->positions_capacity, n, sizeof *p->positions, what, err) &&
            em_grow(&p->lo, &p->lo_capacity, n, sizeof *p->lo, what, err) &&
            em_grow(&p->hi, &p->hi_capacity, n, sizeof *p->hi, what, err) &&
-           em_grow(&p->argmax, &p->argmax_capacity, n, sizeof *p->argmax, what, err) &&
            em_grow(&p->labels, &p->labels_capacity, columns, sizeof *p->labels, what, err) &&
-           em_grow(&p->nll, &p->nll_capacity, columns, sizeof *p->nll, what, err) &&
            em_grow(&p->start, &p->start_capacity, p->n_passes + 1, sizeof *p->start, what, err) &&
-           em_grow(&p->length, &p->length_capacity, p->n_passes + 1, sizeof *p->length, what, err);
+           em_grow(&p->length, &p->length_capacity, p->n_passes + 1, sizeof *p->length, what, err) && reserve_scores(p, n, err);
 }
 
 /* The pass whose intervals and positions were just written behind the last one: an earlier one
@@ -133,17 +155,37 @@ bool em_passes_add(em_passes *p, em_fed_row *f, em_error *err) {
     return true;
 }
 
-static bool run_batch(em_passes *p, em_network *network, size_t first, size_t n, em_error *err) {
-    size_t columns = (size_t)p->settings->n_labels;
-    em_row_batch batch = {.n_rows = (int)n, .start = p->start + first, .length = p->length + first, .ids = p->ids,
-                          .positions = p->positions, .lo = p->lo, .hi = p->hi};
-    em_score_request request = {.n_labels = (int)columns, .labels = p->labels};
-    em_scores scores = {.nll = p->nll, .argmax = p->argmax};
-    return em_network_score(network, &batch, &request, &scores, err);
+static em_scores scores_of(const em_passes *p, int model) {
+    return (em_scores){.nll = p->models[model].nll, .argmax = p->models[model].argmax};
 }
 
-bool em_passes_run(em_passes *p, em_network *network, em_error *err) {
-    int64_t capacity = em_network_capacity(network);
+/* The first model with each of the others; alphas belong to the one pair that there then is. */
+static bool run_pairs(em_passes *p, em_network *const *networks, const em_row_batch *batch, const em_score_request *labels, em_error *err) {
+    em_pair_request request = {.labels = *labels, .n_alphas = p->settings->alphas.n, .alphas = p->settings->alphas.values};
+    for (int i = 1; i < p->n_models; i++) {
+        em_pair_scores scores = {.before = scores_of(p, 0), .after = scores_of(p, i), .alpha_nll = p->alpha_nll,
+                                 .alpha_argmax = p->alpha_argmax, .kl = p->models[i].kl};
+        if (!em_network_score_pair(networks[0], networks[i], batch, &request, &scores, err)) return false;
+    }
+    return true;
+}
+
+static bool run_batch(em_passes *p, em_network *const *networks, size_t first, size_t n, em_error *err) {
+    em_row_batch batch = {.n_rows = (int)n, .start = p->start + first, .length = p->length + first, .ids = p->ids,
+                          .positions = p->positions, .lo = p->lo, .hi = p->hi};
+    em_score_request request = {.n_labels = p->settings->n_labels, .labels = p->labels};
+    if (p->pairs) return run_pairs(p, networks, &batch, &request, err);
+    for (int i = 0; i < p->n_models; i++) {
+        em_scores scores = scores_of(p, i);
+        if (!em_network_score(networks[i], &batch, &request, &scores, err)) return false;
+    }
+    return true;
+}
+
+bool em_passes_run(em_passes *p, em_network *const *networks, em_error *err) {
+    int64_t capacity = em_network_capacity(networks[0]);
+    for (int i = 1; i < p->n_models; i++)
+        if (em_network_capacity(networks[i]) < capacity) capacity = em_network_capacity(networks[i]);
     for (size_t first = 0, n; first < p->n_passes; first += n) {
         int64_t tokens = em_network_padded(p->length[first]);
         for (n = 1; first + n < p->n_passes; n++) {
@@ -151,15 +193,29 @@ bool em_passes_run(em_passes *p, em_network *network, em_error *err) {
             if (tokens + more > capacity) break;
             tokens += more;
         }
-        if (!run_batch(p, network, first, n, err)) return false;
+        if (!run_batch(p, networks, first, n, err)) return false;
     }
     return true;
 }
 
+static int pass_of(const em_passes *p, int row, int mask, int scheme, int positions) {
+    return p->pass_of[(size_t)row * (size_t)p->combinations + (size_t)combination(p, mask, scheme, positions)];
+}
+
 em_pass_view em_passes_view(const em_passes *p, int row, int mask, int scheme, int positions) {
-    int pass = p->pass_of[(size_t)row * (size_t)p->combinations + (size_t)combination(p, mask, scheme, positions)];
+    int pass = pass_of(p, row, mask, scheme, positions);
     if (pass < 0) return (em_pass_view){0};
-    size_t at = (size_t)p->start[pass], columns = (size_t)p->settings->n_labels;
-    return (em_pass_view){.inputs = p->length[pass], .lo = p->lo + at, .hi = p->hi + at, .positions = p->positions + at,
-                          .nll = p->nll + at * columns + (size_t)scheme, .argmax = p->argmax + at, .stride = (int)columns};
+    size_t at = (size_t)p->start[pass];
+    return (em_pass_view){.inputs = p->length[pass], .lo = p->lo + at, .hi = p->hi + at, .positions = p->positions + at};
+}
+
+em_side_view em_passes_side(const em_passes *p, int row, int mask, int scheme, int positions, int side) {
+    size_t at = (size_t)p->start[pass_of(p, row, mask, scheme, positions)], labels = (size_t)p->settings->n_labels;
+    if (side < p->n_models)
+        return (em_side_view){.nll = p->models[side].nll + at * labels + (size_t)scheme, .argmax = p->models[side].argmax + at,
+                              .kl = p->pairs && side > 0 ? p->models[side].kl + at : NULL,
+                              .stride = (int)labels, .argmax_stride = 1};
+    size_t alphas = (size_t)p->settings->alphas.n, a = (size_t)(side - p->n_models);
+    return (em_side_view){.nll = p->alpha_nll + (at * alphas + a) * labels + (size_t)scheme, .argmax = p->alpha_argmax + at * alphas + a,
+                          .stride = (int)(alphas * labels), .argmax_stride = (int)alphas};
 }

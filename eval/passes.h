@@ -8,7 +8,8 @@
 
 typedef struct em_passes em_passes;
 
-em_passes *em_passes_new(const em_settings *settings, em_error *err);
+/* n_models: with two or more, the first is paired with each of the others. */
+em_passes *em_passes_new(const em_settings *settings, int n_models, bool kl, em_error *err);
 void em_passes_free(em_passes *p);
 
 /* Takes the row over (also on failure). */
@@ -18,18 +19,25 @@ int em_passes_rows(const em_passes *p);
 const em_fed_row *em_passes_row(const em_passes *p, int row);
 void em_passes_clear(em_passes *p);                 /* frees the rows */
 
-/* Runs all passes through the network, in as many batches as its capacity asks for. */
-bool em_passes_run(em_passes *p, em_network *network, em_error *err);
+/* Runs all passes through the networks, in as many batches as their capacities ask for. */
+bool em_passes_run(em_passes *p, em_network *const *networks, em_error *err);
 
 /* One row under one mask, scheme and positions (indices into the settings' lists). */
 typedef struct em_pass_view {
-    int32_t inputs;
+    int32_t inputs;                         /* 0: the scheme has no such row, or it is dropped */
     const int32_t *lo, *hi, *positions;     /* [inputs] */
-    const double *nll;                      /* position i's is nll[i * stride] */
-    const int32_t *argmax;                  /* [inputs] */
-    int stride;
 } em_pass_view;
 
 em_pass_view em_passes_view(const em_passes *p, int row, int mask, int scheme, int positions);
+
+/* A side's scores on that row. Sides 0 … n_models - 1 are the models, then come the alphas. */
+typedef struct em_side_view {
+    const double *nll;                      /* position i's is nll[i * stride] */
+    const int32_t *argmax;                  /* position i's is argmax[i * argmax_stride] */
+    const double *kl;                       /* [inputs]: KL(side || first model); NULL: not there */
+    int stride, argmax_stride;
+} em_side_view;
+
+em_side_view em_passes_side(const em_passes *p, int row, int mask, int scheme, int positions, int side);
 
 #endif

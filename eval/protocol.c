@@ -62,9 +62,16 @@ static void fingerprint(em_result *out, const em_settings *s, const em_label_sch
     em_buffer_free(&b);
 }
 
-void em_protocol_result(em_result *out, const em_settings *settings, const em_setup *setup, const em_backend *backend,
+static void weight_dtypes(em_result *out, const em_setup *setup, int side) {
+    if (side >= setup->n_models) side = 1;      /* an alpha's are those of the model that was amplified */
+    snprintf(out->weight_dtype, sizeof out->weight_dtype, "%s", em_dtype_name(em_model_spec_of(setup->models[side])->weight_dtype));
+}
+
+void em_protocol_result(em_result *out, const em_settings *settings, const em_setup *setup, const em_backend *backend, int side,
                         const em_mask *mask, const em_label_scheme *labels, em_positions resolved) {
-    snprintf(out->model, sizeof out->model, "%s", em_setup_model_name(setup, settings));
+    out->has_alpha = side >= setup->n_models;
+    if (out->has_alpha) out->alpha = settings->alphas.values[side - setup->n_models];
+    snprintf(out->model, sizeof out->model, "%s", out->has_alpha ? "amplified" : setup->names[side]);
     snprintf(out->mask, sizeof out->mask, "%s", mask->name);
     snprintf(out->labels, sizeof out->labels, "%s", labels->name);
     snprintf(out->positions, sizeof out->positions, "%s", positions_name(resolved));
@@ -72,14 +79,43 @@ void em_protocol_result(em_result *out, const em_settings *settings, const em_se
     out->offset = labels->offset;
     out->seq_len = setup->row_tokens;
     out->batch = settings->batch;
-    snprintf(out->weight_dtype, sizeof out->weight_dtype, "%s", em_dtype_name(em_model_spec_of(setup->model)->weight_dtype));
+    weight_dtypes(out, setup, side);
     snprintf(out->compute_dtype, sizeof out->compute_dtype, "%s", em_dtype_name(backend->options.compute));
     snprintf(out->logit_dtype, sizeof out->logit_dtype, "f32");
     fingerprint(out, settings, labels);
 }
 
+void em_protocol_comparison(em_comparison *out, const em_result *before, const em_result *after) {
+    memcpy(out->data_set, after->data_set, sizeof out->data_set);
+    memcpy(out->before, before->model, sizeof out->before);
+    memcpy(out->after, after->model, sizeof out->after);
+    memcpy(out->mask, after->mask, sizeof out->mask);
+    memcpy(out->labels, after->labels, sizeof out->labels);
+    memcpy(out->positions, after->positions, sizeof out->positions);
+    out->has_alpha = after->has_alpha;
+    out->alpha = after->alpha;
+}
+
+void em_protocol_fingerprints(em_result *results, int combinations, int sides, const em_setup *setup) {
+    char both[64];
+    for (int i = 0; i < combinations * sides; i++) {
+        int side = i % sides;
+        em_fingerprints *f = &results[i].fingerprints;
+        if (side < setup->n_models) {
+            snprintf(f->model, sizeof f->model, "%s", em_model_fingerprint(setup->models[side]));
+            continue;
+        }
+        int n = snprintf(both, sizeof both, "%s %s", em_model_fingerprint(setup->models[0]), em_model_fingerprint(setup->models[1]));
+        em_hash_hex(XXH3_128bits(both, (size_t)n), f->model);
+    }
+}
+
 static void result_notes(em_results *r, const em_result *x) {
-    double uniform = log((double)r->vocab);
+    if (x->has_alpha) return;
+    int vocab = r->models[0].vocab;
+    for (int i = 0; i < r->n_models; i++)
+        if (!strcmp(r->models[i].name, x->model)) vocab = r->models[i].vocab;
+    double uniform = log((double)vocab);
     if (x->leak)
         em_results_note(r, "LEAK: under %s with %s labels %lld of %lld scored positions can see their own label "
                         "(%lld directly, %lld through several layers); that loss is no measure of prediction.",
@@ -87,7 +123,7 @@ static void result_notes(em_results *r, const em_result *x) {
                         (long long)x->predictions, (long long)x->direct.predictions, (long long)x->indirect.predictions);
     if (fabs(x->loss - uniform) < 0.1 * uniform)
         em_results_note(r, "%s / %s: the loss %.4f is near ln V = %.4f, that of a uniform guess over %d tokens.",
-                        x->mask, x->labels, x->loss, uniform, r->vocab);
+                        x->mask, x->labels, x->loss, uniform, vocab);
 }
 
 void em_protocol_notes(em_results *r, const em_settings *settings, const em_setup *setup) {

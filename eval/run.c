@@ -11,6 +11,7 @@
 #include "common/output.h"
 #include "common/size.h"
 #include "eval/commands.h"
+#include "eval/compare.h"
 #include "eval/feed.h"
 #include "eval/leak.h"
 #include "eval/passes.h"
@@ -25,17 +26,23 @@
 /* Padded tokens in a super-batch at most: where layers are packed anew for each, rows share the cost. */
 enum { SUPER_BATCH_TOKENS = 65536 };
 
+/* Two sides whose difference is of interest. A side is a model, or an alpha behind the models. */
+typedef struct pair { int before, after; } pair;
+
 typedef struct run {
     const em_settings *settings;
     em_setup setup;
     em_backend *backend;
-    em_network *network;
+    em_network *networks[EM_MAX_MODELS];
     em_passes *passes;
     em_results results;
-    int combinations;           /* results a data set */
-    int32_t *windows;           /* [layers]: each layer's own window */
-    uint8_t *leaks;             /* [T]: scratch */
-    size_t leaks_capacity;
+    int n_models, sides;        /* sides: models and alphas */
+    int combinations;           /* masks x label schemes x positions */
+    pair pairs[EM_MAX_MODELS * EM_MAX_MODELS / 2 + EM_MAX_ALPHAS];
+    int n_pairs;
+    int32_t *windows[EM_MAX_MODELS];    /* [layers]: each layer's own window */
+    uint8_t *leaks[EM_MAX_MODELS];      /* [T]: scratch */
+    size_t leaks_capacity[EM_MAX_MODELS];
     em_output *tokens, *documents;      /* --tokens, the sidecar; NULL: not asked for */
     char documents_path[4200];
     em_buffer line;
@@ -49,10 +56,12 @@ typedef struct stream {
     em_loader *loader;
     em_packer *packer;
     em_feed *feed;
-    em_statistics **statistics;         /* [combinations] */
+    em_statistics **statistics;         /* [combinations, sides] */
+    em_comparator **comparators;        /* [combinations, pairs] */
     int64_t *batch;                     /* [combinations]: the batch that is open; -1: none */
     em_sidecar *sidecar;
-    em_result *results;                 /* [combinations], inside run.results */
+    em_result *results;                 /* [combinations, sides], inside run.results */
+    em_comparison *comparisons;         /* [combinations, pairs], likewise */
 } stream;
 
 /* ---- Ctrl-C ---- */
@@ -73,21 +82,63 @@ static void catch_interrupt(void) {
 
 /* ---- opening ---- */
 
-static bool open_network(run *r, em_error *err) {
+static bool open_networks(run *r, em_error *err) {
     em_backend_options backend = {.threads = r->setup.threads,
                                   .compute = r->settings->dtype == EM_DTYPE_BF16 ? EM_BF16 : EM_F32};
     r->backend = em_backend_cpu_open(&backend, err);
     if (!r->backend) return false;
-    r->network = em_setup_network(&r->setup, r->settings, r->backend, r->setup.row_tokens, SUPER_BATCH_TOKENS,
-                                  r->settings->n_labels, err);
-    return r->network != NULL;
+    for (int i = 0; i < r->n_models; i++) {
+        r->networks[i] = em_setup_network(&r->setup, r->settings, i, r->backend, r->setup.row_tokens, SUPER_BATCH_TOKENS,
+                                          r->settings->n_labels, err);
+        if (!r->networks[i]) return false;
+    }
+    return true;
 }
 
-static bool model_windows(run *r, em_error *err) {
-    int layers = em_model_spec_of(r->setup.model)->layers;
-    r->windows = em_alloc((size_t)layers, sizeof *r->windows, "layer windows", err);
-    for (int i = 0; r->windows && i < layers; i++) r->windows[i] = em_model_layer_spec(r->setup.model, i)->window;
-    return r->windows != NULL;
+static bool model_windows(run *r, int i, em_error *err) {
+    int layers = em_model_spec_of(r->setup.models[i])->layers;
+    r->windows[i] = em_alloc((size_t)layers, sizeof *r->windows[i], "layer windows", err);
+    for (int l = 0; r->windows[i] && l < layers; l++) r->windows[i][l] = em_model_layer_spec(r->setup.models[i], l)->window;
+    return r->windows[i] != NULL;
+}
+
+/* All pairs of models, and every alpha against the first model. */
+static void list_pairs(run *r) {
+    for (int a = 0; a < r->n_models; a++)
+        for (int b = a + 1; b < r->n_models; b++) r->pairs[r->n_pairs++] = (pair){a, b};
+    for (int side = r->n_models; side < r->sides; side++) r->pairs[r->n_pairs++] = (pair){0, side};
+}
+
+static bool same_vocabulary(const run *r) {
+    for (int i = 1; i < r->n_models; i++)
+        if (em_model_spec_of(r->setup.models[i])->vocab != em_model_spec_of(r->setup.model)->vocab) return false;
+    return true;
+}
+
+static void describe_models(run *r) {
+    r->results.n_models = r->n_models;
+    for (int i = 0; i < r->n_models; i++) {
+        const em_model_spec *spec = em_model_spec_of(r->setup.models[i]);
+        em_model_line *line = &r->results.models[i];
+        snprintf(line->name, sizeof line->name, "%s", r->setup.names[i]);
+        snprintf(line->family, sizeof line->family, "%s", spec->family);
+        line->parameters = spec->parameters;
+        line->layers = spec->layers;
+        line->vocab = spec->vocab;
+    }
+}
+
+static bool reserve_results(run *r, em_error *err) {
+    em_results *x = &r->results;
+    size_t sets = (size_t)r->setup.n_datasets, all = sets * (size_t)r->combinations;
+    x->results = em_alloc(all * (size_t)r->sides, sizeof *x->results, "results", err);
+    x->comparisons = em_alloc(all * (size_t)r->n_pairs, sizeof *x->comparisons, "results", err);
+    x->data_sets = em_alloc(sets, sizeof *x->data_sets, "results", err);
+    if (!x->results || !x->comparisons || !x->data_sets) return false;
+    x->n_results = (int)all * r->sides;
+    x->n_comparisons = (int)all * r->n_pairs;
+    x->n_data_sets = (int)sets;
+    return true;
 }
 
 /* NAME.documents.jsonl.zst beside the first NAME.json among the outputs. */
@@ -109,21 +160,15 @@ static bool open_run(run *r, const em_settings *settings, em_error *err) {
     r->settings = settings;
     r->seconds_started = em_seconds();
     if (!em_setup_open(&r->setup, settings, err) || !open_outputs(r, err)) return false;
-    const em_model_spec *spec = em_model_spec_of(r->setup.model);
-    if (!open_network(r, err) || !model_windows(r, err)) return false;
-    if (!(r->passes = em_passes_new(settings, err))) return false;
+    r->n_models = r->setup.n_models;
+    r->sides = r->n_models + settings->alphas.n;
     r->combinations = settings->n_masks * settings->n_labels * settings->n_positions;
-    size_t n = (size_t)(r->combinations * r->setup.n_datasets);
-    r->results.results = em_alloc(n, sizeof *r->results.results, "results", err);
-    r->results.data_sets = em_alloc((size_t)r->setup.n_datasets, sizeof *r->results.data_sets, "results", err);
-    if (!r->results.results || !r->results.data_sets) return false;
-    r->results.n_results = (int)n;
-    r->results.n_data_sets = r->setup.n_datasets;
-    snprintf(r->results.model, sizeof r->results.model, "%s", em_setup_model_name(&r->setup, settings));
-    snprintf(r->results.family, sizeof r->results.family, "%s", spec->family);
-    r->results.parameters = spec->parameters;
-    r->results.layers = spec->layers;
-    r->results.vocab = spec->vocab;
+    list_pairs(r);
+    if (!open_networks(r, err)) return false;
+    for (int i = 0; i < r->n_models; i++)
+        if (!model_windows(r, i, err)) return false;
+    if (!(r->passes = em_passes_new(settings, r->n_models, same_vocabulary(r), err)) || !reserve_results(r, err)) return false;
+    describe_models(r);
     em_protocol_shared(&r->results, settings, &r->setup, r->backend);
     r->progress = em_progress_start(settings->quiet);
     r->seconds_opened = em_seconds();
@@ -134,54 +179,76 @@ static void close_run(run *r) {
     em_output_abort(r->tokens);
     em_output_abort(r->documents);
     em_passes_free(r->passes);
-    em_network_close(r->network);
+    for (int i = 0; i < r->n_models; i++) em_network_close(r->networks[i]);
     if (r->backend) r->backend->ops->close(r->backend);
     em_setup_close(&r->setup);
     em_results_free(&r->results);
     em_buffer_free(&r->line);
-    free(r->windows);
-    free(r->leaks);
+    for (int i = 0; i < r->n_models; i++) {
+        free(r->windows[i]);
+        free(r->leaks[i]);
+    }
 }
 
 /* ---- one data set ---- */
 
-/* Index of mask m, scheme l, positions q among a data set's results. */
-static int combination(const em_settings *s, int m, int l, int q) {
-    return (m * s->n_labels + l) * s->n_positions + q;
+typedef struct choice { int mask, labels, positions; } choice;
+
+static choice choice_of(const em_settings *s, int c) {
+    return (choice){c / (s->n_labels * s->n_positions), c / s->n_positions % s->n_labels, c % s->n_positions};
+}
+
+/* One combination's statistics and comparators, one a side and one a pair. */
+static bool open_combination(run *r, stream *s, int c, em_error *err) {
+    const em_settings *o = r->settings;
+    choice k = choice_of(o, c);
+    const em_mask *mask = &o->masks[k.mask];
+    em_positions positions = em_positions_resolve(o->positions[k.positions], mask);
+    bool by_document = em_mask_by_document(mask) || o->pack == EM_PACK_NONE;
+    s->batch[c] = -1;
+    for (int side = 0; side < r->sides; side++) {
+        int i = c * r->sides + side;
+        if (!(s->statistics[i] = em_statistics_new(!by_document, err))) return false;
+        em_protocol_result(&s->results[i], o, &r->setup, r->backend, side, mask, o->labels[k.labels], positions);
+    }
+    for (int p = 0; p < r->n_pairs; p++) {
+        int i = c * r->n_pairs + p;
+        if (!(s->comparators[i] = em_comparator_new(!by_document, (uint64_t)o->seed, err))) return false;
+        em_protocol_comparison(&s->comparisons[i], &s->results[c * r->sides + r->pairs[p].before],
+                               &s->results[c * r->sides + r->pairs[p].after]);
+    }
+    return true;
 }
 
 static bool open_statistics(run *r, stream *s, em_error *err) {
-    const em_settings *o = r->settings;
-    s->statistics = em_alloc((size_t)r->combinations, sizeof *s->statistics, "statistics", err);
-    s->batch = em_alloc((size_t)r->combinations, sizeof *s->batch, "statistics", err);
-    if (!s->statistics || !s->batch) return false;
-    for (int m = 0; m < o->n_masks; m++)
-        for (int l = 0; l < o->n_labels; l++)
-            for (int q = 0; q < o->n_positions; q++) {
-                int c = combination(o, m, l, q);
-                bool by_document = em_mask_by_document(&o->masks[m]) || o->pack == EM_PACK_NONE;
-                s->batch[c] = -1;
-                if (!(s->statistics[c] = em_statistics_new(!by_document, err))) return false;
-                em_protocol_result(&s->results[c], o, &r->setup, r->backend, &o->masks[m], o->labels[l],
-                                   em_positions_resolve(o->positions[q], &o->masks[m]));
-            }
+    size_t n = (size_t)r->combinations;
+    s->statistics = em_alloc(n * (size_t)r->sides, sizeof *s->statistics, "statistics", err);
+    s->comparators = em_alloc(n * (size_t)r->n_pairs, sizeof *s->comparators, "statistics", err);
+    s->batch = em_alloc(n, sizeof *s->batch, "statistics", err);
+    if (!s->statistics || !s->comparators || !s->batch) return false;
+    for (int c = 0; c < r->combinations; c++)
+        if (!open_combination(r, s, c, err)) return false;
     return true;
 }
 
 static bool open_stream(run *r, stream *s, int data_set, em_error *err) {
     const em_dataset *d = &r->setup.datasets[data_set];
     em_pack_options pack = {.mode = r->settings->pack, .row_tokens = r->setup.row_tokens, .max_tokens = r->settings->max_tokens};
-    s->results = r->results.results + data_set * r->combinations;
-    for (int i = 0; i < r->combinations; i++) snprintf(s->results[i].data_set, sizeof s->results[i].data_set, "%s", d->name);
+    int n = r->combinations * r->sides;
+    s->results = r->results.results + data_set * n;
+    s->comparisons = r->results.comparisons + data_set * r->combinations * r->n_pairs;
+    for (int i = 0; i < n; i++) snprintf(s->results[i].data_set, sizeof s->results[i].data_set, "%s", d->name);
     return open_statistics(r, s, err) && (s->loader = em_setup_loader(&r->setup, r->settings, d, err)) &&
            (s->packer = em_packer_open(s->loader, &pack, err)) &&
            (s->feed = em_feed_open(s->packer, r->settings, r->setup.row_tokens, err)) &&
-           (!r->documents || (s->sidecar = em_sidecar_new(r->documents, d->name, r->combinations, err)));
+           (!r->documents || (s->sidecar = em_sidecar_new(r->documents, d->name, n, err)));
 }
 
 static void close_stream(run *r, stream *s) {
-    for (int i = 0; s->statistics && i < r->combinations; i++) em_statistics_free(s->statistics[i]);
+    for (int i = 0; s->statistics && i < r->combinations * r->sides; i++) em_statistics_free(s->statistics[i]);
+    for (int i = 0; s->comparators && i < r->combinations * r->n_pairs; i++) em_comparator_free(s->comparators[i]);
     free(s->statistics);
+    free(s->comparators);
     free(s->batch);
     em_sidecar_free(s->sidecar);
     em_feed_close(s->feed);
@@ -189,72 +256,122 @@ static void close_stream(run *r, stream *s) {
     em_loader_close(s->loader);
 }
 
-/* Which positions of the row can see their label, for from <= i < to of r->leaks. */
+/* Which positions of the row can see their label in each model: r->leaks[model][from, to). */
 static bool find_leaks(run *r, const em_pass_view *v, const em_reading *reading, int offset, em_error *err) {
-    return em_grow(&r->leaks, &r->leaks_capacity, (size_t)v->inputs, 1, "leaks", err) &&
-           em_leak_row(v->lo, v->hi, v->inputs, r->windows, em_model_spec_of(r->setup.model)->layers, offset,
-                       reading->from, reading->to, r->leaks, err);
+    for (int i = 0; i < r->n_models; i++)
+        if (!em_grow(&r->leaks[i], &r->leaks_capacity[i], (size_t)v->inputs, 1, "leaks", err) ||
+            !em_leak_row(v->lo, v->hi, v->inputs, r->windows[i], em_model_spec_of(r->setup.models[i])->layers, offset,
+                         reading->from, reading->to, r->leaks[i], err)) return false;
+    return true;
 }
 
-static bool add_predictions(run *r, em_statistics *to, const em_fed_row *f, int l, const em_pass_view *v, em_error *err) {
+/* An alpha's logits see what either model sees; direct counts as more than indirect. */
+static em_leak side_leak(const run *r, int side, int32_t i) {
+    if (side < r->n_models) return (em_leak)r->leaks[side][i];
+    uint8_t a = r->leaks[0][i], b = r->leaks[1][i];
+    return a == EM_LEAK_DIRECT || b == EM_LEAK_DIRECT ? EM_LEAK_DIRECT : a || b ? EM_LEAK_INDIRECT : EM_CLEAN;
+}
+
+/* What position i of a row contributes on every side. */
+typedef struct spot {
+    int32_t i, label;           /* position and the label's place in the window */
+    int32_t id;                 /* the label */
+    bool boundary;
+    const em_segment *segment;  /* the label's */
+} spot;
+
+static bool add_sides(run *r, stream *s, int c, const em_row *row, const spot *at, const em_side_view *sides, em_error *err) {
+    for (int side = 0; side < r->sides; side++) {
+        const em_side_view *v = &sides[side];
+        em_prediction p = {.nll = v->nll[(size_t)at->i * (size_t)v->stride], .label = at->id,
+                           .correct = v->argmax[(size_t)at->i * (size_t)v->argmax_stride] == at->id, .boundary = at->boundary,
+                           .added = row->kind[at->label] == EM_TOKEN_ADDED, .leak = side_leak(r, side, at->i),
+                           .bytes = row->bytes[at->label], .group = at->segment->group, .document = at->segment->document,
+                           .place = at->segment->place + (at->label - at->segment->start), .stream = row->stream + at->label};
+        if (!em_statistics_add(s->statistics[c * r->sides + side], &p, err)) return false;
+    }
+    return true;
+}
+
+static bool add_pairs(run *r, stream *s, int c, const spot *at, const em_side_view *sides, em_error *err) {
+    for (int k = 0; k < r->n_pairs; k++) {
+        const em_side_view *a = &sides[r->pairs[k].before], *b = &sides[r->pairs[k].after];
+        bool kl = r->pairs[k].before == 0 && b->kl;
+        em_paired p = {.before = a->nll[(size_t)at->i * (size_t)a->stride], .after = b->nll[(size_t)at->i * (size_t)b->stride],
+                       .same_top1 = a->argmax[(size_t)at->i * (size_t)a->argmax_stride] == b->argmax[(size_t)at->i * (size_t)b->argmax_stride],
+                       .has_kl = kl, .kl = kl ? b->kl[at->i] : 0, .boundary = at->boundary, .group = at->segment->group,
+                       .document = at->segment->document, .place = at->segment->place + (at->label - at->segment->start)};
+        if (!em_comparator_add(s->comparators[c * r->n_pairs + k], &p, err)) return false;
+    }
+    return true;
+}
+
+static bool add_predictions(run *r, stream *s, int c, const em_fed_row *f, int l, const em_side_view *sides, em_error *err) {
     const em_reading *reading = &f->reading[l];
     const em_row *row = f->row;
     int offset = r->settings->labels[l]->offset;
-    if (!find_leaks(r, v, reading, offset, err)) return false;
     int32_t own = em_row_segment(row, reading->from), other = em_row_segment(row, reading->from + offset);
     for (int32_t i = reading->from; i < reading->to; i++) {
         int32_t label = i + offset;
         while (row->segments[own].end <= i) own++;
         while (row->segments[other].end <= label) other++;
-        bool boundary = own != other;
-        if (boundary && r->settings->boundary == EM_BOUNDARY_DROP) continue;
-        const em_segment *g = &row->segments[other];
-        em_prediction p = {.nll = v->nll[(size_t)i * (size_t)v->stride], .label = row->ids[label],
-                           .correct = v->argmax[i] == row->ids[label], .boundary = boundary,
-                           .added = row->kind[label] == EM_TOKEN_ADDED, .leak = (em_leak)r->leaks[i], .bytes = row->bytes[label],
-                           .group = g->group, .document = g->document, .place = g->place + (label - g->start),
-                           .stream = row->stream + label};
-        if (!em_statistics_add(to, &p, err)) return false;
+        spot at = {i, label, row->ids[label], own != other, &row->segments[other]};
+        if (at.boundary && r->settings->boundary == EM_BOUNDARY_DROP) continue;
+        if (!add_sides(r, s, c, row, &at, sides, err) || !add_pairs(r, s, c, &at, sides, err)) return false;
     }
     return true;
 }
 
-static bool count_result(run *r, stream *s, int row, int m, int l, int q, em_error *err) {
+static bool add_row(run *r, stream *s, int row, int c, choice k, em_error *err) {
     const em_fed_row *f = em_passes_row(r->passes, row);
-    int c = combination(r->settings, m, l, q);
-    if (f->reading[l].inputs < 1) return true;
-    if (f->dropped[l]) {
-        s->results[c].dropped_rows++;
-        s->results[c].dropped_tokens += f->row->tokens;
-        return true;
+    em_pass_view v = em_passes_view(r->passes, row, k.mask, k.labels, k.positions);
+    em_side_view sides[EM_MAX_MODELS + EM_MAX_ALPHAS];
+    if (!v.inputs) return true;
+    for (int i = 0; i < r->sides; i++) sides[i] = em_passes_side(r->passes, row, k.mask, k.labels, k.positions, i);
+    return find_leaks(r, &v, &f->reading[k.labels], r->settings->labels[k.labels]->offset, err) &&
+           add_predictions(r, s, c, f, k.labels, sides, err);
+}
+
+static void end_batch(run *r, stream *s, int c, int64_t batch) {
+    for (int side = 0; s->batch[c] >= 0 && s->batch[c] != batch && side < r->sides; side++)
+        em_statistics_end_batch(s->statistics[c * r->sides + side]);
+    s->batch[c] = batch;
+}
+
+static bool count_combination(run *r, stream *s, int row, int c, em_error *err) {
+    const em_fed_row *f = em_passes_row(r->passes, row);
+    choice k = choice_of(r->settings, c);
+    if (f->reading[k.labels].inputs < 1) return true;
+    for (int side = 0; f->dropped[k.labels] && side < r->sides; side++) {
+        s->results[c * r->sides + side].dropped_rows++;
+        s->results[c * r->sides + side].dropped_tokens += f->row->tokens;
     }
-    if (s->batch[c] >= 0 && s->batch[c] != f->batch[l]) em_statistics_end_batch(s->statistics[c]);
-    s->batch[c] = f->batch[l];
-    em_pass_view v = em_passes_view(r->passes, row, m, l, q);
-    if (v.inputs && !add_predictions(r, s->statistics[c], f, l, &v, err)) return false;
-    return em_statistics_end_row(s->statistics[c], err);
+    if (f->dropped[k.labels]) return true;
+    end_batch(r, s, c, f->batch[k.labels]);
+    if (!add_row(r, s, row, c, k, err)) return false;
+    for (int side = 0; side < r->sides; side++)
+        if (!em_statistics_end_row(s->statistics[c * r->sides + side], err)) return false;
+    for (int p = 0; p < r->n_pairs; p++) em_comparator_end_row(s->comparators[c * r->n_pairs + p]);
+    return true;
 }
 
 static bool count_row(run *r, stream *s, int row, em_error *err) {
-    const em_settings *o = r->settings;
     const em_row *w = em_passes_row(r->passes, row)->row;
     for (int i = 0; s->sidecar && i < w->n_segments; i++) {
         const em_segment *g = &w->segments[i];
         if (!em_sidecar_document(s->sidecar, g->document, em_loader_group_name(s->loader, g->group), g->document_bytes, err))
             return false;
     }
-    for (int m = 0; m < o->n_masks; m++)
-        for (int l = 0; l < o->n_labels; l++)
-            for (int q = 0; q < o->n_positions; q++)
-                if (!count_result(r, s, row, m, l, q, err)) return false;
+    for (int c = 0; c < r->combinations; c++)
+        if (!count_combination(r, s, row, c, err)) return false;
     r->tokens_done += w->tokens;
-    const char *name = em_setup_model_name(&r->setup, o), *data_set = s->results->data_set;
-    return !r->tokens || em_tokens_write_row(r->tokens, &r->line, o, name, data_set, r->passes, row, err);
+    em_tokens_source source = {r->settings, r->setup.names, r->n_models, s->results->data_set, r->passes};
+    return !r->tokens || em_tokens_write_row(r->tokens, &r->line, &source, row, err);
 }
 
 /* Hands documents that no later row can add to on to the sidecar. */
 static bool settle_documents(run *r, stream *s, int64_t before, em_error *err) {
-    for (int c = 0; c < r->combinations; c++) {
+    for (int c = 0; c < r->combinations * r->sides; c++) {
         size_t n;
         const em_document_sum *sums = em_statistics_documents(s->statistics[c], before, &n, err);
         if (!sums) return false;
@@ -268,7 +385,7 @@ static bool score_super_batch(run *r, stream *s, em_error *err) {
     int rows = em_passes_rows(r->passes);
     if (rows == 0) return true;
     r->passes_tokens += em_passes_padded(r->passes);
-    if (!em_passes_run(r->passes, r->network, err)) return false;
+    if (!em_passes_run(r->passes, r->networks, err)) return false;
     for (int i = 0; i < rows; i++)
         if (!count_row(r, s, i, err)) return false;
     const em_row *last = em_passes_row(r->passes, rows - 1)->row;
@@ -282,7 +399,7 @@ static bool score_super_batch(run *r, stream *s, em_error *err) {
 }
 
 static bool score_all(run *r, stream *s, em_error *err) {
-    int64_t enough = em_network_capacity(r->network);
+    int64_t enough = em_network_capacity(r->networks[0]);
     while (!interrupted) {
         em_fed_row *f;
         int got = em_feed_next(s->feed, &f, err);
@@ -305,11 +422,11 @@ static bool finish_stream(run *r, stream *s, int data_set, em_error *err) {
     em_loader_counts_get(s->loader, &counts);
     snprintf(d->name, sizeof d->name, "%s", r->setup.datasets[data_set].name);
     snprintf(d->first_bad, sizeof d->first_bad, "%s", counts.first_bad);
-    for (int c = 0; c < r->combinations; c++) {
-        em_result *x = &s->results[c];
-        if (!em_statistics_finish(s->statistics[c], x, group_name, s->loader, err)) return false;
-        snprintf(x->fingerprints.model, sizeof x->fingerprints.model, "%s", em_model_fingerprint(r->setup.model));
-    }
+    for (int i = 0; i < r->combinations * r->sides; i++)
+        if (!em_statistics_finish(s->statistics[i], &s->results[i], group_name, s->loader, err)) return false;
+    for (int i = 0; i < r->combinations * r->n_pairs; i++)
+        if (!em_comparator_finish(s->comparators[i], &s->comparisons[i], group_name, s->loader, err)) return false;
+    em_protocol_fingerprints(s->results, r->combinations, r->sides, &r->setup);
     d->totals = (em_data_totals){
         .documents = em_packer_documents(s->packer), .empty_documents = counts.empty, .bad_records = counts.bad,
         .filtered_records = counts.filtered, .tokens = em_packer_tokens(s->packer), .bytes = counts.bytes,
@@ -334,7 +451,7 @@ static bool score_data_set(run *r, int data_set, em_error *err) {
 /* ---- together ---- */
 
 static bool average_data_sets(run *r, em_error *err) {
-    int sets = r->results.n_data_sets, n = r->combinations;
+    int sets = r->results.n_data_sets, n = r->combinations * r->sides;
     if (sets < 2) return true;
     r->results.means = em_alloc((size_t)n, sizeof *r->results.means, "means", err);
     if (!r->results.means) return false;
@@ -344,6 +461,9 @@ static bool average_data_sets(run *r, em_error *err) {
         double losses = 0, nll = 0, predictions = 0;
         for (int d = 0; d < sets; d++) {
             const em_result *x = &r->results.results[d * n + c];
+            mean->has_alpha = x->has_alpha;
+            mean->alpha = x->alpha;
+            memcpy(mean->model, x->model, sizeof mean->model);
             memcpy(mean->mask, x->mask, sizeof mean->mask);
             memcpy(mean->labels, x->labels, sizeof mean->labels);
             memcpy(mean->positions, x->positions, sizeof mean->positions);

@@ -194,33 +194,92 @@ static bool open_tokenizer(em_setup *s, const em_settings *settings, em_error *e
     return good;
 }
 
-static bool check_vocabulary(const em_setup *s, em_error *err) {
+static bool check_vocabulary(const em_setup *s, int i, em_error *err) {
     int32_t ids = em_tokenizer_size(s->tokenizer);
-    int vocab = em_model_spec_of(s->model)->vocab;
+    int vocab = em_model_spec_of(s->models[i])->vocab;
     if (ids <= vocab) return true;
     return em_fail_at(err, EM_INPUT, s->tokenizer_source, 0, -1,
-                      "the tokenizer has ids up to %d, the model's embedding only %d rows: they do not belong together "
-                      "(--tokenizer PATH gives another)", ids - 1, vocab);
+                      "the tokenizer has ids up to %d, the embedding of %s only %d rows: they do not belong together "
+                      "(--tokenizer PATH gives another)", ids - 1, s->names[i], vocab);
+}
+
+/* The first id that the two tokenizers do not use for the same text, or -1. */
+static int32_t first_difference(const em_tokenizer *a, const em_tokenizer *b) {
+    int32_t n = em_tokenizer_size(a) < em_tokenizer_size(b) ? em_tokenizer_size(a) : em_tokenizer_size(b);
+    for (int32_t id = 0; id < n; id++) {
+        char x[256], y[256];
+        size_t length = em_tokenizer_text(a, id, x, sizeof x);
+        if (em_tokenizer_text(b, id, y, sizeof y) != length || memcmp(x, y, length)) return id;
+    }
+    return -1;
+}
+
+/* The tokens come from the first model's tokenizer; a further model's own must mean the same by them. */
+static bool check_tokenizer(const em_setup *s, int i, em_error *err) {
+    const char *name;
+    const void *data, *config;
+    size_t size, config_size;
+    if (!em_model_tokenizer(s->models[i], &name, &data, &size, &config, &config_size)) return true;
+    em_tokenizer *own = em_tokenizer_open(name, data, size, config, config_size, err);
+    if (!own) return em_error_place(err, s->names[i], 0, -1);
+    int32_t id = first_difference(s->tokenizer, own);
+    char x[64] = "", y[64] = "";
+    if (id >= 0) {
+        em_tokenizer_text(s->tokenizer, id, x, sizeof x);
+        em_tokenizer_text(own, id, y, sizeof y);
+        em_fail(err, EM_INPUT, "id %d is \"%s\" to the tokenizer of %s and \"%s\" to that of %s: the models cannot be compared on "
+                "the same tokens (--tokenizer PATH says which tokenizer both mean)", id, x, s->names[0], y, s->names[i]);
+    }
+    em_tokenizer_close(own);
+    return id < 0;
+}
+
+static bool check_models(const em_setup *s, const em_settings *settings, em_error *err) {
+    for (int i = 0; i < s->n_models; i++) {
+        if (!check_vocabulary(s, i, err)) return false;
+        if (i > 0 && !settings->tokenizer && !check_tokenizer(s, i, err)) return false;
+        int vocab = em_model_spec_of(s->models[i])->vocab, first = em_model_spec_of(s->model)->vocab;
+        if (settings->alphas.n && vocab != first)
+            return em_fail(err, EM_INPUT, "--alpha: %s has a vocabulary of %d, %s of %d, so their logits cannot be combined; leave "
+                           "out --alpha to compare their losses, each over its own vocabulary", s->names[0], first, s->names[i], vocab);
+    }
+    return true;
 }
 
 /* ---- rows ---- */
 
+/* The model whose limit of positions is the lowest; NULL: none has one. */
+static const em_model_spec *tightest(const em_setup *s) {
+    const em_model_spec *least = NULL;
+    for (int i = 0; i < s->n_models; i++) {
+        const em_model_spec *spec = em_model_spec_of(s->models[i]);
+        if (spec->max_positions > 0 && (!least || spec->max_positions < least->max_positions)) least = spec;
+    }
+    return least;
+}
+
+static bool check_learned_positions(const em_setup *s, em_error *err) {
+    for (int i = 0; i < s->n_models; i++) {
+        const em_model_spec *spec = em_model_spec_of(s->models[i]);
+        if (spec->learned_positions && s->row_tokens > spec->max_positions)
+            return em_fail(err, EM_INPUT, "-T %d: %s has learned positions for %lld tokens only; say -T %lld or less", s->row_tokens,
+                           s->n_models > 1 ? s->names[i] : "the model", (long long)spec->max_positions, (long long)spec->max_positions);
+    }
+    return true;
+}
+
 static bool resolve_row_tokens(em_setup *s, const em_settings *settings, em_error *err) {
-    const em_model_spec *spec = s->model ? em_model_spec_of(s->model) : NULL;
-    int64_t limit = spec ? spec->max_positions : 0;
+    const em_model_spec *spec = tightest(s);
     s->row_tokens = settings->row_tokens ? settings->row_tokens : 1024;
-    if (limit <= 0 || s->row_tokens <= limit) return true;
+    if (!spec || s->row_tokens <= spec->max_positions) return true;
     if (!settings->row_tokens) {
-        s->row_tokens = (int32_t)limit;
+        s->row_tokens = (int32_t)spec->max_positions;
         snprintf(s->row_tokens_note, sizeof s->row_tokens_note, "T = %d, the model's limit, instead of 1024", s->row_tokens);
         return true;
     }
-    if (spec->learned_positions)
-        return em_fail(err, EM_INPUT, "-T %d: the model has learned positions for %lld tokens only; say -T %lld or less",
-                       s->row_tokens, (long long)limit, (long long)limit);
     snprintf(s->row_tokens_note, sizeof s->row_tokens_note, "T = %d is beyond the %lld positions that the model's config names",
-             s->row_tokens, (long long)limit);
-    return true;
+             s->row_tokens, (long long)spec->max_positions);
+    return check_learned_positions(s, err);
 }
 
 /* ---- data sets ---- */
@@ -274,12 +333,42 @@ static bool resolve_data(em_setup *s, const em_settings *settings, em_error *err
 
 /* ---- together ---- */
 
+static bool add_model(em_setup *s, const em_named_path *p, em_error *err) {
+    em_model *m = em_model_open(p->path, err);
+    if (!m) return false;
+    const char *name = p->name ? p->name : em_bundle_name(em_model_bundle(m));
+    snprintf(s->names[s->n_models], sizeof s->names[0], "%s", name);
+    s->models[s->n_models++] = m;
+    return true;
+}
+
+static bool name_models(em_setup *s, em_error *err) {
+    if (s->n_models == 2) {
+        strcpy(s->names[0], "before");
+        strcpy(s->names[1], "after");
+    }
+    for (int i = 0; i < s->n_models; i++)
+        for (int k = 0; k < i; k++)
+            if (!strcmp(s->names[i], s->names[k]))
+                return em_fail(err, EM_USAGE, "two models are named %s; say --compare NAME=PATH", s->names[i]);
+    return true;
+}
+
+static bool open_models(em_setup *s, const em_settings *settings, em_error *err) {
+    if (!settings->model.path) return true;
+    if (!add_model(s, &settings->model, err)) return false;
+    for (int i = 0; i < settings->n_compare; i++)
+        if (!add_model(s, &settings->compare[i], err)) return false;
+    s->model = s->models[0];
+    return name_models(s, err);
+}
+
 bool em_setup_open(em_setup *s, const em_settings *settings, em_error *err) {
     *s = (em_setup){0};
     s->threads = settings->threads ? settings->threads : omp_get_num_procs();
-    if (settings->model.path && !(s->model = em_model_open(settings->model.path, err))) goto fail;
+    if (!open_models(s, settings, err)) goto fail;
     if (!open_tokenizer(s, settings, err)) goto fail;
-    if (s->model && !check_vocabulary(s, err)) goto fail;
+    if (!check_models(s, settings, err)) goto fail;
     if (!resolve_row_tokens(s, settings, err)) goto fail;
     if (settings->command != EM_TOKENIZE && !resolve_data(s, settings, err)) goto fail;
     return true;
@@ -290,7 +379,7 @@ fail:
 
 void em_setup_close(em_setup *s) {
     em_tokenizer_close(s->tokenizer);
-    em_model_close(s->model);
+    for (int i = 0; i < s->n_models; i++) em_model_close(s->models[i]);
     *s = (em_setup){0};
 }
 
@@ -306,10 +395,6 @@ em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const
     return em_loader_open(&o, err);
 }
 
-const char *em_setup_model_name(const em_setup *s, const em_settings *settings) {
-    return settings->model.name ? settings->model.name : em_bundle_name(em_model_bundle(s->model));
-}
-
 /* Resident pages of this process, and what the loader may still take: its documents in flight, the
  * decompressor's window at its usual size, and the waiting rows. */
 static size_t taken_already(void) {
@@ -321,10 +406,12 @@ static size_t taken_already(void) {
     return resident * (size_t)sysconf(_SC_PAGESIZE) + LOADER_BYTES;
 }
 
-em_network *em_setup_network(const em_setup *s, const em_settings *settings, em_backend *backend, int64_t row_tokens,
+em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend, int64_t row_tokens,
                              int64_t want_tokens, int n_labels, em_error *err) {
     size_t half = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
-    em_network_options o = {.memory = settings->memory ? settings->memory : half, .taken = taken_already(),
-                            .row_tokens = row_tokens, .want_tokens = want_tokens, .n_labels = n_labels};
-    return em_network_open(s->model, backend, &o, err);
+    size_t memory = settings->memory ? settings->memory : half, taken = taken_already(), share = 0;
+    if (memory > taken) share = (memory - taken) / (size_t)s->n_models * (size_t)(s->n_models - 1);
+    em_network_options o = {.memory = memory, .taken = taken + share, .row_tokens = row_tokens, .want_tokens = want_tokens,
+                            .n_labels = n_labels};
+    return em_network_open(s->models[i], backend, &o, err);
 }

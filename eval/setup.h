@@ -25,7 +25,10 @@ typedef struct em_dataset {         /* one row of the table */
 } em_dataset;
 
 typedef struct em_setup {
-    em_model *model;                /* NULL where the command works without one */
+    em_model *model;                /* models[0]; NULL where the command works without one */
+    em_model *models[EM_MAX_MODELS];    /* --model, then every --compare */
+    char names[EM_MAX_MODELS][64];  /* as in results: "before" and "after" where there are two */
+    int n_models;
     em_tokenizer *tokenizer;
     char tokenizer_source[4300];     /* which file, for reports */
     em_special eos, bos;
@@ -45,12 +48,10 @@ void em_setup_close(em_setup *s);
 
 em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const em_dataset *d, em_error *err);
 
-/* "base" for models/base.bin; the settings' NAME where given. */
-const char *em_setup_model_name(const em_setup *s, const em_settings *settings);
-
-/* The model's network on a backend, within --memory (default: half of the machine's), of which the
- * process as it stands and the loader take their part first. Other arguments: see em_network_options. */
-em_network *em_setup_network(const em_setup *s, const em_settings *settings, em_backend *backend, int64_t row_tokens,
+/* Model i's network on a backend, within its share of --memory (default: half of the machine's), of which
+ * the process as it stands and the loader take their part first; the models share the rest evenly.
+ * Other arguments: see em_network_options. */
+em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend, int64_t row_tokens,
                              int64_t want_tokens, int n_labels, em_error *err);
 
 /* Path of a file that is installed with the program (share/evalmask/NAME), or NULL. */

@@ -6,8 +6,7 @@
 
 typedef struct context {
     const em_settings *settings;
-    const char *model, *data_set;
-    const em_passes *passes;
+    const em_tokens_source *source;
     const em_fed_row *fed;
     int row;
 } context;
@@ -20,15 +19,29 @@ static bool scores(const context *c, int l, int32_t i) {
     return c->settings->boundary == EM_BOUNDARY_KEEP || em_row_segment(c->fed->row, i) == em_row_segment(c->fed->row, label);
 }
 
-static void put_key(em_buffer *b, const context *c, int m, int l, int q) {
+static void put_key(em_buffer *b, const context *c, int side, int m, int l, int q) {
     const em_settings *s = c->settings;
+    int alpha = side - c->source->n_models;
     em_buffer key = {0};
-    em_buffer_printf(&key, "%s|%s", c->model, s->masks[m].name);
+    em_buffer_printf(&key, "%s|%s", alpha < 0 ? c->source->names[side] : "amplified", s->masks[m].name);
     if (s->n_positions > 1)
         em_buffer_puts(&key, em_positions_resolve(s->positions[q], &s->masks[m]) == EM_POSITIONS_RESET ? "@reset" : "@continuous");
-    em_buffer_printf(&key, "|%s||", s->labels[l]->name);
+    em_buffer_printf(&key, "|%s|", s->labels[l]->name);
+    if (alpha >= 0) em_buffer_double(&key, s->alphas.values[alpha]);
+    em_buffer_puts(&key, "|");
     em_buffer_json(b, key.data, key.length);
     em_buffer_free(&key);
+}
+
+static void put_sides(em_buffer *b, const context *c, int m, int l, int q, int32_t i, bool *comma) {
+    for (int side = 0; side < c->source->n_models + c->settings->alphas.n; side++) {
+        em_side_view v = em_passes_side(c->source->passes, c->row, m, l, q, side);
+        if (*comma) em_buffer_puts(b, ",");
+        *comma = true;
+        put_key(b, c, side, m, l, q);
+        em_buffer_puts(b, ":");
+        em_buffer_double(b, v.nll[(size_t)i * (size_t)v.stride]);
+    }
 }
 
 static void put_values(em_buffer *b, const context *c, int first, int32_t i) {
@@ -37,14 +50,7 @@ static void put_values(em_buffer *b, const context *c, int first, int32_t i) {
     for (int l = first; l < s->n_labels; l++) {
         if (s->labels[l]->offset != s->labels[first]->offset || !scores(c, l, i)) continue;
         for (int m = 0; m < s->n_masks; m++)
-            for (int q = 0; q < s->n_positions; q++) {
-                em_pass_view v = em_passes_view(c->passes, c->row, m, l, q);
-                if (comma) em_buffer_puts(b, ",");
-                comma = true;
-                put_key(b, c, m, l, q);
-                em_buffer_puts(b, ":");
-                em_buffer_double(b, v.nll[(size_t)i * (size_t)v.stride]);
-            }
+            for (int q = 0; q < s->n_positions; q++) put_sides(b, c, m, l, q, i, &comma);
     }
 }
 
@@ -52,9 +58,9 @@ static void put_line(em_buffer *b, const context *c, int l, int32_t i) {
     const em_row *row = c->fed->row;
     int32_t label = i + c->settings->labels[l]->offset;
     em_buffer_puts(b, "{");
-    if (*c->data_set) {
+    if (*c->source->data_set) {
         em_buffer_puts(b, "\"data_set\":");
-        em_buffer_json(b, c->data_set, strlen(c->data_set));
+        em_buffer_json(b, c->source->data_set, strlen(c->source->data_set));
         em_buffer_puts(b, ",");
     }
     em_buffer_printf(b, "\"row\":%lld,\"pos\":%d,\"doc\":%lld,\"token\":%d,\"label\":%d,\"nll\":{", (long long)row->index, i,
@@ -70,12 +76,11 @@ static bool leads(const context *c, int l, int32_t i) {
     return scores(c, l, i);
 }
 
-bool em_tokens_write_row(em_output *out, em_buffer *line, const em_settings *settings, const char *model,
-                         const char *data_set, const em_passes *passes, int row, em_error *err) {
-    context c = {settings, model, data_set, passes, em_passes_row(passes, row), row};
+bool em_tokens_write_row(em_output *out, em_buffer *line, const em_tokens_source *source, int row, em_error *err) {
+    context c = {source->settings, source, em_passes_row(source->passes, row), row};
     em_buffer_clear(line);
     for (int32_t i = 0; i < c.fed->row->tokens; i++)
-        for (int l = 0; l < settings->n_labels; l++)
+        for (int l = 0; l < c.settings->n_labels; l++)
             if (leads(&c, l, i)) put_line(line, &c, l, i);
     return em_output_write(out, line->data ? line->data : "", line->length, err);
 }

@@ -9,8 +9,15 @@
 #include "common/output.h"
 #include "eval/passes.h"
 
-/* Writes the lines of one row. data_set "" : none is named. Buffers may be reused: line is scratch. */
-bool em_tokens_write_row(em_output *out, em_buffer *line, const em_settings *settings, const char *model,
-                         const char *data_set, const em_passes *passes, int row, em_error *err);
+typedef struct em_tokens_source {
+    const em_settings *settings;
+    const char (*names)[64];    /* [n_models] */
+    int n_models;
+    const char *data_set;       /* "": none is named */
+    const em_passes *passes;
+} em_tokens_source;
+
+/* Writes the lines of one row; line is scratch. */
+bool em_tokens_write_row(em_output *out, em_buffer *line, const em_tokens_source *source, int row, em_error *err);
 
 #endif

@@ -104,8 +104,9 @@ static void put_result(em_buffer *b, const em_result *x) {
     put_string(b, "mask", x->mask);
     em_buffer_puts(b, ", ");
     put_string(b, "labels", x->labels);
-    em_buffer_printf(b, ", \"offset\": %d, \"alpha\": null, \"depth\": null, \"seq_len\": %d, \"batch\": %d,\n      ",
-                     x->offset, x->seq_len, x->batch);
+    em_buffer_printf(b, ", \"offset\": %d, ", x->offset);
+    put_number(b, "alpha", x->has_alpha ? x->alpha : 0.0 / 0.0);
+    em_buffer_printf(b, ", \"depth\": null, \"seq_len\": %d, \"batch\": %d,\n      ", x->seq_len, x->batch);
     put_string(b, "positions", x->positions);
     em_buffer_puts(b, ", ");
     put_figures(b, x);
@@ -118,6 +119,103 @@ static void put_result(em_buffer *b, const em_result *x) {
     em_buffer_puts(b, ",\n      ");
     put_positions(b, x);
     em_buffer_puts(b, "}");
+}
+
+/* Sums of differences over a slice, as a mean. */
+static void put_difference(em_buffer *b, const em_slice *s) {
+    put_integer(b, "predictions", s->predictions);
+    em_buffer_puts(b, ", ");
+    put_number(b, "difference", em_slice_loss(s));
+}
+
+static void put_difference_slices(em_buffer *b, const em_comparison *x) {
+    em_buffer_puts(b, "\"subsets\": [");
+    for (int i = 0; i < x->n_subsets; i++) {
+        em_buffer_puts(b, i ? ",\n        {" : "\n        {");
+        put_string(b, "subset", x->subsets[i].name);
+        em_buffer_puts(b, ", ");
+        put_integer(b, "documents", x->subsets[i].documents);
+        em_buffer_puts(b, ", ");
+        put_difference(b, &x->subsets[i]);
+        em_buffer_puts(b, "}");
+    }
+    em_buffer_puts(b, "],\n      \"by_position\": [");
+    for (int i = 0; i < x->n_by_position; i++) {
+        em_buffer_printf(b, "%s{\"from\": %" PRId64 ", \"to\": %" PRId64 ", ", i ? ",\n        " : "\n        ",
+                         x->by_position[i].from, x->by_position[i].to);
+        put_difference(b, &x->by_position[i]);
+        em_buffer_puts(b, "}");
+    }
+    em_buffer_puts(b, "],\n      \"boundary\": {");
+    put_difference(b, &x->boundary);
+    em_buffer_puts(b, "}, \"inside\": {");
+    put_difference(b, &x->inside);
+    em_buffer_puts(b, "}");
+}
+
+static void put_kl(em_buffer *b, const em_comparison *x) {
+    static const char *const names[EM_KL_QUANTILES] = {"p50", "p90", "p99", "p99.9"};
+    if (!x->has_kl) {
+        em_buffer_puts(b, "\"kl\": null");
+        return;
+    }
+    em_buffer_puts(b, "\"kl\": {");
+    put_number(b, "mean", x->kl_mean);
+    for (int i = 0; i < EM_KL_QUANTILES; i++) {
+        em_buffer_puts(b, ", ");
+        put_number(b, names[i], x->kl_quantiles[i]);
+    }
+    em_buffer_puts(b, ", ");
+    put_number(b, "max", x->kl_max);
+    em_buffer_puts(b, "}");
+}
+
+static void put_comparison_names(em_buffer *b, const em_comparison *x) {
+    const struct { const char *key, *value; } names[] = {{"data_set", x->data_set}, {"before", x->before}, {"after", x->after},
+                                                         {"mask", x->mask}, {"labels", x->labels}, {"positions", x->positions}};
+    for (size_t i = *x->data_set ? 0 : 1; i < sizeof names / sizeof *names; i++) {
+        put_string(b, names[i].key, names[i].value);
+        em_buffer_puts(b, ", ");
+    }
+    put_number(b, "alpha", x->has_alpha ? x->alpha : 0.0 / 0.0);
+    em_buffer_puts(b, ",\n      ");
+}
+
+static void put_comparison(em_buffer *b, const em_comparison *x) {
+    const struct { const char *key; double value; } figures[] = {
+        {"difference", x->difference}, {"stderr", x->stderr_}, {"low", x->low}, {"high", x->high},
+        {"documents_to_resolve", x->documents_to_resolve}, {"perplexity_ratio", x->perplexity_ratio}, {"better", x->better},
+        {"same_top1", x->same_top1}, {"probability_change", x->probability_change},
+        {"probability_change_rms", x->probability_change_rms}};
+    em_buffer_puts(b, "\n    {");
+    put_comparison_names(b, x);
+    put_integer(b, "predictions", x->predictions);
+    em_buffer_puts(b, ", ");
+    put_integer(b, "groups", x->groups);
+    em_buffer_puts(b, ", ");
+    put_string(b, "grouped_by", x->groups_are_rows ? "row" : "document");
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        em_buffer_puts(b, i % 3 ? ", " : ",\n      ");
+        put_number(b, figures[i].key, figures[i].value);
+    }
+    em_buffer_puts(b, ",\n      ");
+    put_kl(b, x);
+    em_buffer_puts(b, ",\n      ");
+    put_difference_slices(b, x);
+    em_buffer_puts(b, "}");
+}
+
+static void put_models(em_buffer *b, const em_results *r) {
+    em_buffer_puts(b, "  \"models\": [");
+    for (int i = 0; i < r->n_models; i++) {
+        const em_model_line *m = &r->models[i];
+        em_buffer_puts(b, i ? ",\n    {" : "\n    {");
+        put_string(b, "name", m->name);
+        em_buffer_puts(b, ", ");
+        put_string(b, "family", m->family);
+        em_buffer_printf(b, ", \"parameters\": %" PRId64 ", \"layers\": %d, \"vocab\": %d}", m->parameters, m->layers, m->vocab);
+    }
+    em_buffer_puts(b, "],\n");
 }
 
 static void put_totals(em_buffer *b, const em_data_totals *t) {
@@ -153,8 +251,11 @@ static void put_data(em_buffer *b, const em_results *r) {
     em_buffer_puts(b, "],\n  \"means\": [");
     for (int i = 0; i < r->n_means; i++) {
         const em_mean *m = &r->means[i];
-        em_buffer_printf(b, "%s{\"mask\": \"%s\", \"labels\": \"%s\", \"positions\": \"%s\", ", i ? ",\n    " : "\n    ", m->mask,
-                         m->labels, m->positions);
+        em_buffer_puts(b, i ? ",\n    {" : "\n    {");
+        put_string(b, "model", m->model);
+        em_buffer_puts(b, ", ");
+        put_number(b, "alpha", m->has_alpha ? m->alpha : 0.0 / 0.0);
+        em_buffer_printf(b, ", \"mask\": \"%s\", \"labels\": \"%s\", \"positions\": \"%s\", ", m->mask, m->labels, m->positions);
         put_number(b, "loss_macro", m->macro);
         em_buffer_puts(b, ", ");
         put_number(b, "loss_micro", m->micro);
@@ -166,12 +267,8 @@ static void put_data(em_buffer *b, const em_results *r) {
 void em_report_json(const em_results *r, em_buffer *b) {
     em_buffer_printf(b, "{\n  \"evalmask\": \"%s\",\n", EM_VERSION);
     if (r->partial) em_buffer_puts(b, "  \"partial\": true,\n");
-    em_buffer_puts(b, "  \"model\": {");
-    put_string(b, "name", r->model);
-    em_buffer_puts(b, ", ");
-    put_string(b, "family", r->family);
-    em_buffer_printf(b, ", \"parameters\": %" PRId64 ", \"layers\": %d, \"vocab\": %d},\n  \"protocol\": {", r->parameters,
-                     r->layers, r->vocab);
+    put_models(b, r);
+    em_buffer_puts(b, "  \"protocol\": {");
     for (int i = 0; i < r->n_protocol; i++) {
         em_buffer_puts(b, i ? ",\n    " : "\n    ");
         put_string(b, r->protocol[i].key, r->protocol[i].value);
@@ -182,6 +279,11 @@ void em_report_json(const em_results *r, em_buffer *b) {
     for (int i = 0; i < r->n_results; i++) {
         if (i) em_buffer_puts(b, ",");
         put_result(b, &r->results[i]);
+    }
+    if (r->n_comparisons) em_buffer_puts(b, "],\n  \"comparisons\": [");
+    for (int i = 0; i < r->n_comparisons; i++) {
+        if (i) em_buffer_puts(b, ",");
+        put_comparison(b, &r->comparisons[i]);
     }
     em_buffer_puts(b, "],\n  \"notes\": [");
     for (int i = 0; i < r->n_notes; i++) {

@@ -96,17 +96,19 @@ static void table_print(table *t, em_buffer *out) {
     em_buffer_free(&t->cells);
 }
 
+static bool is(const char *a, const char *b) { return !strcmp(a, b); }
+
 /* ---- what to show ---- */
 
-typedef struct shown { bool data_sets, labels, positions; int keys; } shown;
+typedef struct shown { bool data_sets, models, labels, positions; int keys; } shown;
 
 static shown what_differs(const em_results *r) {
-    shown s = {.data_sets = r->n_data_sets > 1, .keys = 1};
+    shown s = {.data_sets = r->n_data_sets > 1, .models = r->n_models > 1, .keys = 1};
     for (int i = 1; i < r->n_results; i++) {
         s.labels |= strcmp(r->results[i].labels, r->results[0].labels) != 0;
         s.positions |= !strcmp(r->results[i].mask, r->results[0].mask) && strcmp(r->results[i].positions, r->results[0].positions);
     }
-    s.keys += s.data_sets + s.labels + s.positions;
+    s.keys += s.data_sets + s.models + s.labels + s.positions;
     return s;
 }
 
@@ -115,6 +117,7 @@ static table keyed_table(const shown *s, const char *const *columns, int n) {
     const char *heads[MAX_COLUMNS];
     int k = 0;
     if (s->data_sets) heads[k++] = "Data";
+    if (s->models) heads[k++] = "Model";
     heads[k++] = "Mask";
     if (s->labels) heads[k++] = "Labels";
     if (s->positions) heads[k++] = "Positions";
@@ -127,6 +130,7 @@ static void key_cells(table *t, const shown *s, const em_result *x, bool mark) {
     char mask[48];
     snprintf(mask, sizeof mask, "%s%s", x->mask, mark && x->leak ? " LEAK" : "");
     if (s->data_sets) cell(t, x->data_set);
+    if (s->models) cell(t, x->model);
     cell(t, mask);
     if (s->labels) cell(t, x->labels);
     if (s->positions) cell(t, x->positions);
@@ -137,6 +141,7 @@ static void losses(const em_results *r, const shown *s, em_buffer *out) {
     table t = keyed_table(s, columns, 5);
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
+        if (x->has_alpha) continue;
         key_cells(&t, s, x, true);
         number(&t, x->loss, 4);
         number(&t, x->stderr_, 4);
@@ -152,6 +157,7 @@ static void other_figures(const em_results *r, const shown *s, em_buffer *out) {
     table t = keyed_table(s, columns, 5);
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
+        if (x->has_alpha) continue;
         key_cells(&t, s, x, true);
         number(&t, x->perplexity, 3);
         number(&t, x->bits_per_byte, 4);
@@ -165,9 +171,11 @@ static void other_figures(const em_results *r, const shown *s, em_buffer *out) {
 static void means(const em_results *r, em_buffer *out) {
     if (r->n_means == 0) return;
     em_buffer_puts(out, "## Over the data sets\n\n");
-    static const char *const heads[] = {"Mask", "Labels", "Positions", "Macro mean", "Micro mean"};
-    table t = table_new(3, 5, heads);
+    static const char *const heads[] = {"Model", "Mask", "Labels", "Positions", "Macro mean", "Micro mean"};
+    table t = table_new(4, 6, heads);
     for (int i = 0; i < r->n_means; i++) {
+        if (r->means[i].has_alpha) continue;
+        cell(&t, r->means[i].model);
         cell(&t, r->means[i].mask);
         cell(&t, r->means[i].labels);
         cell(&t, r->means[i].positions);
@@ -176,6 +184,133 @@ static void means(const em_results *r, em_buffer *out) {
     }
     table_print(&t, out);
     em_buffer_puts(out, "Macro: mean of the data sets' losses. Micro: mean over all predictions.\n\n");
+}
+
+/* ---- two sides ---- */
+
+static void signed_number(table *t, double x, int decimals) {
+    char text[64] = "-";
+    if (isfinite(x)) snprintf(text, sizeof text, "%+.*f", decimals, x);
+    cell(t, text);
+}
+
+static void interval_cell(table *t, const em_comparison *x) {
+    char text[64] = "-";
+    if (isfinite(x->low)) snprintf(text, sizeof text, "%+.4f %+.4f", x->low, x->high);
+    cell(t, text);
+}
+
+static void comparison_keys(table *t, const shown *s, const em_comparison *x) {
+    if (s->data_sets) cell(t, x->data_set);
+    cell(t, x->mask);
+    if (s->labels) cell(t, x->labels);
+    if (s->positions) cell(t, x->positions);
+}
+
+static table comparison_table(const shown *s, const char *const *columns, int n) {
+    shown plain = *s;
+    plain.keys -= plain.models;
+    plain.models = false;
+    return keyed_table(&plain, columns, n);
+}
+
+static void one_pair(const em_results *r, const shown *s, const em_comparison *pair, em_buffer *out) {
+    static const char *const columns[] = {"Difference", "± SE", "95 % interval", "Resolved by", "Better"};
+    static const char *const more[] = {"Ratio of ppl", "Same top-1", "KL mean", "KL 50 %", "KL 99 %", "KL max"};
+    em_buffer_printf(out, "## %s minus %s\n\n", pair->after, pair->before);
+    table t = comparison_table(s, columns, 5), u = comparison_table(s, more, 6);
+    for (int i = 0; i < r->n_comparisons; i++) {
+        const em_comparison *x = &r->comparisons[i];
+        if (x->has_alpha || !is(x->before, pair->before) || !is(x->after, pair->after)) continue;
+        comparison_keys(&t, s, x);
+        signed_number(&t, x->difference, 4);
+        number(&t, x->stderr_, 4);
+        interval_cell(&t, x);
+        number(&t, x->documents_to_resolve, 0);
+        percent(&t, x->better);
+        comparison_keys(&u, s, x);
+        number(&u, x->perplexity_ratio, 4);
+        percent(&u, x->same_top1);
+        number(&u, x->has_kl ? x->kl_mean : NAN, 4);
+        number(&u, x->has_kl ? x->kl_quantiles[0] : NAN, 4);
+        number(&u, x->has_kl ? x->kl_quantiles[2] : NAN, 3);
+        number(&u, x->has_kl ? x->kl_max : NAN, 3);
+    }
+    table_print(&t, out);
+    table_print(&u, out);
+}
+
+static void comparisons(const em_results *r, const shown *s, em_buffer *out) {
+    bool any = false;
+    for (int i = 0; i < r->n_comparisons; i++) {
+        const em_comparison *x = &r->comparisons[i];
+        bool first = !x->has_alpha;
+        for (int k = 0; k < i && first; k++)
+            first = !is(r->comparisons[k].before, x->before) || !is(r->comparisons[k].after, x->after);
+        if (first) one_pair(r, s, x, out);
+        any |= first;
+    }
+    if (any)
+        em_buffer_puts(out, "Paired by prediction; bootstrap interval over the groups of ± SE. Resolved by: how many\n"
+                            "documents would put 0 at the edge of a 95 % interval. Better: share of predictions.\n\n");
+}
+
+/* ---- the alpha sweep: one row an alpha, one column a combination of the rest ---- */
+
+static bool same_combination(const em_result *a, const em_result *b) {
+    return is(a->data_set, b->data_set) && is(a->mask, b->mask) && is(a->labels, b->labels) && is(a->positions, b->positions);
+}
+
+static const em_comparison *alpha_difference(const em_results *r, const em_result *x) {
+    for (int i = 0; i < r->n_comparisons; i++) {
+        const em_comparison *c = &r->comparisons[i];
+        if (c->has_alpha && c->alpha == x->alpha && is(c->data_set, x->data_set) && is(c->mask, x->mask) &&
+            is(c->labels, x->labels) && is(c->positions, x->positions)) return c;
+    }
+    return NULL;
+}
+
+static const em_result *best_alpha(const em_results *r, const em_result *first) {
+    const em_result *best = first;
+    for (int i = 0; i < r->n_results; i++) {
+        const em_result *x = &r->results[i];
+        if (x->has_alpha && same_combination(x, first) && x->loss < best->loss) best = x;
+    }
+    return best;
+}
+
+static void alpha_sweep(const em_results *r, const em_result *first, em_buffer *out) {
+    static const char *const heads[] = {"Alpha", "Loss", "Batch mean", "Top-1", "Minus before", "95 % interval"};
+    table t = table_new(0, 6, heads);
+    for (int i = 0; i < r->n_results; i++) {
+        const em_result *x = &r->results[i];
+        if (!x->has_alpha || !same_combination(x, first)) continue;
+        const em_comparison *c = alpha_difference(r, x);
+        char text[32];
+        snprintf(text, sizeof text, "%g", x->alpha);
+        cell(&t, text);
+        number(&t, x->loss, 4);
+        number(&t, x->loss_batch_mean, 4);
+        percent(&t, x->top1);
+        signed_number(&t, c ? c->difference : NAN, 4);
+        if (c) interval_cell(&t, c);
+        else cell(&t, "-");
+    }
+    table_print(&t, out);
+    em_buffer_printf(out, "The loss is least at alpha = %g.\n\n", best_alpha(r, first)->alpha);
+}
+
+static void alphas(const em_results *r, const shown *s, em_buffer *out) {
+    for (int i = 0; i < r->n_results; i++) {
+        const em_result *x = &r->results[i];
+        bool first = x->has_alpha;
+        for (int k = 0; k < i && first; k++) first = !r->results[k].has_alpha || !same_combination(&r->results[k], x);
+        if (!first) continue;
+        em_buffer_printf(out, "## (1 + alpha) * after - alpha * before, %s%s%s%s%s%s%s\n\n", s->data_sets ? x->data_set : "",
+                         s->data_sets ? ", " : "", x->mask, s->labels ? ", " : "", s->labels ? x->labels : "",
+                         s->positions ? ", " : "", s->positions ? x->positions : "");
+        alpha_sweep(r, x, out);
+    }
 }
 
 static void leak_parts(const em_results *r, const shown *s, em_buffer *out) {
@@ -188,7 +323,7 @@ static void leak_parts(const em_results *r, const shown *s, em_buffer *out) {
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
         const em_slice *parts[3] = {&x->direct, &x->indirect, &x->clean};
-        if (!x->leak) continue;
+        if (!x->leak || x->has_alpha) continue;
         key_cells(&t, s, x, false);
         for (int k = 0; k < 3; k++) {
             integer(&t, parts[k]->predictions);
@@ -205,7 +340,8 @@ enum { SIDE_BY_SIDE = 6, WIDTH = 80 };
 static void column_head(const em_results *r, int i, char *out, size_t n) {
     const em_result *x = &r->results[i];
     shown s = what_differs(r);
-    snprintf(out, n, "%s%s%s%s%s%s%s", s.data_sets ? x->data_set : "", s.data_sets ? " " : "", x->mask, s.labels ? " " : "",
+    snprintf(out, n, "%s%s%s%s%s%s%s%s%s", s.data_sets ? x->data_set : "", s.data_sets ? " " : "", s.models ? x->model : "",
+             s.models ? " " : "", x->mask, s.labels ? " " : "",
              s.labels ? x->labels : "", s.positions ? " " : "", s.positions ? x->positions : "");
 }
 
@@ -221,13 +357,13 @@ static const em_slice *position_of(const em_result *x, int64_t from) {
     return NULL;
 }
 
-typedef struct strip { int first, n; } strip;       /* results [first, first + n) of one data set, side by side */
+typedef struct strip { const em_result *results[SIDE_BY_SIDE]; int n; } strip;      /* of one data set, side by side */
 
 static table strip_table(const em_results *r, strip s, const char *what, const char *count) {
-    char names[SIDE_BY_SIDE][160];
+    char names[SIDE_BY_SIDE][224];
     const char *heads[SIDE_BY_SIDE + 2] = {what, count};
     for (int i = 0; i < s.n; i++) {
-        column_head(r, s.first + i, names[i], sizeof names[i]);
+        column_head(r, (int)(s.results[i] - r->results), names[i], sizeof names[i]);
         heads[i + 2] = names[i];
     }
     return table_new(1, s.n + 2, heads);
@@ -241,14 +377,14 @@ static size_t subset_width(const em_results *r, int set) {
 }
 
 static void subsets_strip(const em_results *r, strip s, em_buffer *out) {
-    const em_result *lead = &r->results[s.first];
+    const em_result *lead = s.results[0];
     table t = strip_table(r, s, "Subset", "Documents");
     for (int k = 0; k < lead->n_subsets; k++) {
         const char *name = lead->subsets[k].name;
         cell(&t, *name ? name : "(none)");
         integer(&t, lead->subsets[k].documents);
         for (int i = 0; i < s.n; i++) {
-            const em_slice *x = subset_of(&r->results[s.first + i], name);
+            const em_slice *x = subset_of(s.results[i], name);
             number(&t, x ? em_slice_loss(x) : NAN, 4);
         }
     }
@@ -256,7 +392,7 @@ static void subsets_strip(const em_results *r, strip s, em_buffer *out) {
 }
 
 static void positions_strip(const em_results *r, strip s, em_buffer *out) {
-    const em_result *lead = &r->results[s.first];
+    const em_result *lead = s.results[0];
     table t = strip_table(r, s, "In document", "Scored");
     for (int k = 0; k < lead->n_by_position; k++) {
         const em_slice *p = &lead->by_position[k];
@@ -266,25 +402,28 @@ static void positions_strip(const em_results *r, strip s, em_buffer *out) {
         cell(&t, text);
         integer(&t, p->predictions);
         for (int i = 0; i < s.n; i++) {
-            const em_slice *x = position_of(&r->results[s.first + i], p->from);
+            const em_slice *x = position_of(s.results[i], p->from);
             number(&t, x ? em_slice_loss(x) : NAN, 4);
         }
     }
     table_print(&t, out);
 }
 
-/* Prints strips of a data set's results; `used` is the width that the first two columns take. */
+/* Prints strips of a data set's results, without alphas; `used` is the width that the first two columns take. */
 static void each_strip(const em_results *r, int set, int per_set, size_t used, void (*print)(const em_results *, strip, em_buffer *),
                        em_buffer *out) {
-    for (strip s = {set, 0}; s.first < set + per_set; s.first += s.n) {
+    for (int i = set; i < set + per_set;) {
+        strip s = {.n = 0};
         size_t width = used + 1;
-        for (s.n = 0; s.n < SIDE_BY_SIDE && s.first + s.n < set + per_set; s.n++) {
-            char head[160];
-            column_head(r, s.first + s.n, head, sizeof head);
+        for (; i < set + per_set && s.n < SIDE_BY_SIDE; i++) {
+            char head[224];
+            if (r->results[i].has_alpha) continue;
+            column_head(r, i, head, sizeof head);
             width += 3 + (width_of(head) > 6 ? width_of(head) : 6);
             if (s.n > 0 && width > WIDTH) break;
+            s.results[s.n++] = &r->results[i];
         }
-        print(r, s, out);
+        if (s.n) print(r, s, out);
     }
 }
 
@@ -326,6 +465,18 @@ static const char *protocol_value(const em_results *r, const char *key) {
     return "";
 }
 
+static void model_items(const em_results *r, em_buffer *out) {
+    for (int i = 0; i < r->n_models; i++) {
+        const em_model_line *m = &r->models[i];
+        const em_result *x = r->results;
+        while (!is(x->model, m->name)) x++;
+        char text[320];
+        snprintf(text, sizeof text, "Model %s: %s, %.1f M parameters, %d layers, vocabulary of %d, fingerprint %s.", m->name,
+                 m->family, (double)m->parameters / 1e6, m->layers, m->vocab, x->fingerprints.model);
+        item(out, text);
+    }
+}
+
 static void data_items(const em_results *r, em_buffer *out) {
     for (int i = 0; i < r->n_data_sets; i++) {
         const em_data_set *d = &r->data_sets[i];
@@ -336,8 +487,6 @@ static void data_items(const em_results *r, em_buffer *out) {
         item(out, text);
     }
 }
-
-static bool is(const char *a, const char *b) { return !strcmp(a, b); }
 
 /* The result is the first with its labels (or its mask and positions): it speaks for the others. */
 static bool first_of_labels(const em_results *r, int i) {
@@ -403,6 +552,7 @@ static void fingerprints(const em_results *r, const shown *s, em_buffer *out) {
     table t = keyed_table(s, columns, 2);
     for (int i = 0; i < r->n_results; i++) {
         const em_fingerprints *f = &r->results[i].fingerprints;
+        if (r->results[i].has_alpha) continue;
         key_cells(&t, s, &r->results[i], false);
         cell(&t, f->data);
         cell(&t, f->protocol);
@@ -412,19 +562,20 @@ static void fingerprints(const em_results *r, const shown *s, em_buffer *out) {
 
 void em_report_markdown(const em_results *r, em_buffer *out) {
     shown s = what_differs(r);
-    em_buffer_printf(out, "# %s: loss in nats per token%s\n\n", r->model, r->partial ? " (PARTIAL)" : "");
+    em_buffer_puts(out, "# ");
+    for (int i = 0; i < r->n_models; i++) em_buffer_printf(out, "%s%s", i ? ", " : "", r->models[i].name);
+    em_buffer_printf(out, ": loss in nats per token%s\n\n", r->partial ? " (PARTIAL)" : "");
     losses(r, &s, out);
     for (int i = 0; i < r->n_notes; i++) item(out, r->notes[i]);
     if (r->n_notes) em_buffer_puts(out, "\n");
     means(r, out);
+    comparisons(r, &s, out);
+    alphas(r, &s, out);
     other_figures(r, &s, out);
     leak_parts(r, &s, out);
     breakdowns(r, out);
     em_buffer_puts(out, "## Protocol\n\n");
-    char model[320];
-    snprintf(model, sizeof model, "Model: %s, %s, %.1f M parameters, %d layers, vocabulary of %d, fingerprint %s.", r->model,
-             r->family, (double)r->parameters / 1e6, r->layers, r->vocab, r->results[0].fingerprints.model);
-    item(out, model);
+    model_items(r, out);
     data_items(r, out);
     protocol_items(r, out);
     em_buffer_puts(out, "\n");

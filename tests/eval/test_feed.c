@@ -28,6 +28,9 @@ int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
 int64_t em_network_padded(int64_t tokens) { return (tokens + 7) / 8 * 8; }
 int64_t em_network_capacity(const em_network *n) { return 0; }
 bool em_network_score(em_network *n, const em_row_batch *b, const em_score_request *q, em_scores *o, em_error *err) { return false; }
+bool em_network_score_pair(em_network *a, em_network *z, const em_row_batch *b, const em_pair_request *q, em_pair_scores *o, em_error *err) {
+    return false;
+}
 
 static em_settings settings_for(const char *labels, em_tail tail, int batch, em_pack_mode pack) {
     em_error err = EM_ERROR_INIT;
@@ -125,7 +128,7 @@ static void passes_are_shared(void **state) {
     em_settings s = settings_for("unshifted,shifted,raw-shifted", EM_TAIL_PAD, 2, EM_PACK_STREAM);
     em_packer *packer = em_packer_open(&loader, &(em_pack_options){.row_tokens = 8}, &err);
     em_feed *feed = em_feed_open(packer, &s, 8, &err);
-    em_passes *p = em_passes_new(&s, &err);
+    em_passes *p = em_passes_new(&s, 1, false, &err);
     em_fed_row *f;
     assert_int_equal(em_feed_next(feed, &f, &err), 1);
     assert_true(em_passes_add(p, f, &err));

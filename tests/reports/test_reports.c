@@ -41,9 +41,9 @@ static em_result result(const char *set, const char *mask, const char *labels) {
 }
 
 static em_results sample(int sets) {
-    em_results r = {.parameters = 3200000, .layers = 6, .vocab = 4096};
-    strcpy(r.model, "ba\"se");
-    strcpy(r.family, "llama");
+    em_results r = {.n_models = 1, .models = {{.parameters = 3200000, .layers = 6, .vocab = 4096}}};
+    strcpy(r.models[0].name, "ba\"se");
+    strcpy(r.models[0].family, "llama");
     r.results = calloc((size_t)(2 * sets), sizeof *r.results);
     r.data_sets = calloc((size_t)sets, sizeof *r.data_sets);
     for (int i = 0; i < sets; i++) {
@@ -61,6 +61,81 @@ static em_results sample(int sets) {
     em_results_protocol(&r, "eos", "%s", "2 \"</s>\"");
     em_results_note(&r, "LEAK: %d positions", 40);
     return r;
+}
+
+static em_comparison comparison(const char *mask, bool alpha) {
+    em_comparison x = {.has_alpha = alpha, .alpha = alpha ? 0.5 : 0, .predictions = 100, .groups = 5, .difference = alpha ? -0.0625 : 0.125,
+                       .stderr_ = 0.03125, .low = 0.0625, .high = 0.1875, .documents_to_resolve = 1234567, .perplexity_ratio = 1.133,
+                       .better = 0.25, .same_top1 = 0.75, .has_kl = !alpha, .kl_mean = 0.5, .kl_max = 12, .kl_quantiles = {0.25, 1, 3, 8}};
+    strcpy(x.before, "before");
+    strcpy(x.after, alpha ? "amplified" : "after");
+    strcpy(x.mask, mask);
+    strcpy(x.labels, "unshifted");
+    strcpy(x.positions, "continuous");
+    x.subsets = calloc(1, sizeof *x.subsets);
+    x.subsets[x.n_subsets++] = subset("C", 100, 12.5);
+    x.by_position = calloc(1, sizeof *x.by_position);
+    x.by_position[x.n_by_position++] = (em_slice){.from = 0, .to = 1, .predictions = 100, .nll = 12.5};
+    return x;
+}
+
+/* Two models and an alpha, under two masks. */
+static em_results pair_sample(void) {
+    static const char *const masks[] = {"doc", "regular"}, *const names[] = {"before", "after", "amplified"};
+    em_results r = {.n_models = 2};
+    r.results = calloc(6, sizeof *r.results);
+    r.comparisons = calloc(4, sizeof *r.comparisons);
+    r.data_sets = calloc(1, sizeof *r.data_sets);
+    r.n_data_sets = 1;
+    for (int m = 0; m < 2; m++) {
+        for (int k = 0; k < 3; k++) {
+            em_result *x = &r.results[r.n_results++];
+            *x = result("", masks[m], "unshifted");
+            strcpy(x->model, names[k]);
+            x->has_alpha = k == 2;
+            x->alpha = k == 2 ? 0.5 : 0;
+        }
+        r.comparisons[r.n_comparisons++] = comparison(masks[m], false);
+        r.comparisons[r.n_comparisons++] = comparison(masks[m], true);
+    }
+    for (int i = 0; i < 2; i++) {
+        strcpy(r.models[i].name, names[i]);
+        strcpy(r.models[i].family, "llama");
+    }
+    return r;
+}
+
+static size_t columns(const char *line, size_t n);
+
+static void comparisons_and_alphas(void **state) {
+    em_results r = pair_sample();
+    em_buffer b = {0};
+    json_error_t error;
+    em_report_json(&r, &b);
+    json_t *root = json_loadb(b.data, b.length, JSON_REJECT_DUPLICATES, &error);
+    if (!root) fail_msg("line %d: %s", error.line, error.text);
+    json_t *x = json_array_get(json_object_get(root, "results"), 2), *c = json_array_get(json_object_get(root, "comparisons"), 0);
+    assert_string_equal(json_string_value(json_object_get(x, "model")), "amplified");
+    assert_true(json_real_value(json_object_get(x, "alpha")) == 0.5);
+    assert_true(json_is_null(json_object_get(json_array_get(json_object_get(root, "results"), 1), "alpha")));
+    assert_int_equal(json_array_size(json_object_get(root, "comparisons")), 4);
+    assert_true(json_real_value(json_object_get(c, "difference")) == 0.125);
+    assert_true(json_real_value(json_object_get(json_object_get(c, "kl"), "p99")) == 3);
+    json_t *part = json_array_get(json_object_get(c, "subsets"), 0);
+    assert_true(json_real_value(json_object_get(part, "difference")) == 0.125);
+    assert_int_equal(json_array_size(json_object_get(root, "models")), 2);
+    json_decref(root);
+    em_buffer_clear(&b);
+    em_report_markdown(&r, &b);
+    assert_non_null(strstr(b.data, "## after minus before"));
+    assert_non_null(strstr(b.data, "+0.0625 +0.1875"));
+    assert_non_null(strstr(b.data, "The loss is least at alpha = 0.5."));
+    for (const char *line = b.data; *line; line += strcspn(line, "\n") + 1) {
+        size_t n = strcspn(line, "\n");
+        if (columns(line, n) > 80) fail_msg("%zu columns: %.*s", columns(line, n), (int)n, line);
+    }
+    em_buffer_free(&b);
+    em_results_free(&r);
 }
 
 static void json_has_every_field(void **state) {
@@ -150,6 +225,6 @@ static void formats_go_by_the_name(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_has_every_field), cmocka_unit_test(markdown_tables_are_even),
-        cmocka_unit_test(lines_fit_80_columns), cmocka_unit_test(formats_go_by_the_name)};
+        cmocka_unit_test(lines_fit_80_columns), cmocka_unit_test(comparisons_and_alphas), cmocka_unit_test(formats_go_by_the_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,180 @@
+/* Paired differences against their definitions, the bootstrap's interval, KL quantiles, alphas. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "eval/alphas.h"
+#include "eval/compare.h"
+
+enum { ROWS = 40, ROW = 50, N = ROWS * ROW };
+
+static em_paired items[N];
+static uint64_t seed = 7;
+
+static double uniform(void) {
+    seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (double)(seed >> 11) * 0x1p-53;
+}
+
+static void make_items(double shift) {
+    int64_t document = 0, place = 0, length = 20;
+    for (int i = 0; i < N; i++) {
+        double before = 8 * uniform();
+        items[i] = (em_paired){.before = before, .after = before + shift + 0.5 * (uniform() - 0.5), .same_top1 = uniform() < 0.75,
+                               .has_kl = true, .kl = exp(10 * uniform() - 9), .boundary = place == 0,
+                               .group = (int32_t)(document % 2), .document = document, .place = place};
+        if (++place == length) document++, place = 0, length = 1 + (int64_t)(60 * uniform());
+    }
+}
+
+static const char *group_name(const void *data, int32_t g) { return g ? "b" : "a"; }
+
+static em_comparison figures(bool rows, uint64_t bootstrap_seed) {
+    em_error err = EM_ERROR_INIT;
+    em_comparison out = {0};
+    em_comparator *c = em_comparator_new(rows, bootstrap_seed, &err);
+    for (int r = 0; r < ROWS; r++) {
+        for (int i = 0; i < ROW; i++) assert_true(em_comparator_add(c, &items[r * ROW + i], &err));
+        em_comparator_end_row(c);
+    }
+    assert_true(em_comparator_finish(c, &out, group_name, NULL, &err));
+    em_comparator_free(c);
+    return out;
+}
+
+static void free_figures(em_comparison *x) {
+    for (int i = 0; i < x->n_subsets; i++) free(x->subsets[i].name);
+    free(x->subsets);
+    free(x->by_position);
+}
+
+static void close_to(double a, double b) {
+    if (!(fabs(a - b) <= 1e-10 * (1 + fabs(b)))) fail_msg("%.17g is not %.17g", a, b);
+}
+
+static double naive_stderr(bool rows, double mean) {
+    double squares = 0, groups = 0;
+    int64_t last = rows ? ROWS - 1 : items[N - 1].document;
+    for (int64_t g = 0; g <= last; g++) {
+        double sum = 0, n = 0;
+        for (int i = 0; i < N; i++)
+            if ((rows ? i / ROW : items[i].document) == g) sum += items[i].after - items[i].before, n++;
+        squares += (sum - mean * n) * (sum - mean * n);
+        groups++;
+    }
+    return sqrt(groups / (groups - 1) * squares) / N;
+}
+
+static void differences(void **state) {
+    make_items(0.02);
+    for (int rows = 0; rows < 2; rows++) {
+        em_comparison x = figures(rows, 0);
+        double sum = 0, change = 0, squares = 0, better = 0, same = 0, subsets = 0, positions = 0;
+        for (int i = 0; i < N; i++) {
+            double p = exp(-items[i].after) - exp(-items[i].before);
+            sum += items[i].after - items[i].before;
+            change += p;
+            squares += p * p;
+            better += items[i].after < items[i].before;
+            same += items[i].same_top1;
+        }
+        close_to(x.difference, sum / N);
+        close_to(x.stderr_, naive_stderr(rows, sum / N));
+        close_to(x.perplexity_ratio, exp(sum / N));
+        close_to(x.better, better / N);
+        close_to(x.same_top1, same / N);
+        close_to(x.probability_change, change / N);
+        close_to(x.probability_change_rms, sqrt(squares / N));
+        for (int i = 0; i < x.n_subsets; i++) subsets += x.subsets[i].nll;
+        for (int i = 0; i < x.n_by_position; i++) positions += x.by_position[i].nll;
+        close_to(subsets, sum);
+        close_to(positions, sum);
+        close_to(x.boundary.nll + x.inside.nll, sum);
+        double z = 1.959963984540054 * x.stderr_ / x.difference;
+        close_to(x.documents_to_resolve, ceil((double)(items[N - 1].document + 1) * z * z));
+        free_figures(&x);
+    }
+}
+
+/* The interval is near the normal one, follows the seed, and repeats. */
+static void bootstrap(void **state) {
+    make_items(0.02);
+    em_comparison a = figures(false, 0), b = figures(false, 0), c = figures(false, 1);
+    assert_true(a.low == b.low && a.high == b.high);
+    assert_true(a.low != c.low || a.high != c.high);
+    double low = a.difference - 1.96 * a.stderr_, high = a.difference + 1.96 * a.stderr_;
+    assert_true(fabs(a.low - low) < 0.3 * a.stderr_ && fabs(a.high - high) < 0.3 * a.stderr_);
+    assert_true(fabs(c.low - a.low) < 0.3 * a.stderr_);
+    free_figures(&a);
+    free_figures(&b);
+    free_figures(&c);
+}
+
+/* Equal sides: no difference, no width, and no number of documents would resolve it. */
+static void equal_sides(void **state) {
+    make_items(0);
+    for (int i = 0; i < N; i++) items[i].after = items[i].before;
+    em_comparison x = figures(true, 0);
+    assert_true(x.difference == 0 && x.stderr_ == 0 && x.low == 0 && x.high == 0 && x.better == 0);
+    assert_false(isfinite(x.documents_to_resolve));
+    free_figures(&x);
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* A quantile is at most one bin (2^(48/4096) = 0.8 %) above the exact one; the largest is exact. */
+static void kl_quantiles(void **state) {
+    static const double q[EM_KL_QUANTILES] = {0.5, 0.9, 0.99, 0.999};
+    double sorted[N], sum = 0;
+    make_items(0);
+    for (int i = 0; i < N; i++) sum += sorted[i] = items[i].kl;
+    qsort(sorted, N, sizeof *sorted, ascending);
+    em_comparison x = figures(false, 0);
+    close_to(x.kl_mean, sum / N);
+    assert_true(x.kl_max == sorted[N - 1]);
+    for (int i = 0; i < EM_KL_QUANTILES; i++) {
+        double exact = sorted[(int)ceil(q[i] * N) - 1];
+        assert_true(x.kl_quantiles[i] >= exact && x.kl_quantiles[i] <= exact * exp2(48.0 / 4096) * (1 + 1e-12));
+    }
+    free_figures(&x);
+}
+
+static void alphas_parse(void **state) {
+    static const struct { const char *text; int n; double values[16]; } good[] = {
+        {"-2:2:0.5,3", 10, {-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3}},
+        {"0:1:0.1", 11, {0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1}},
+        {"1,1.0,+1,-0,0", 2, {1, 0}},
+        {"2:-1:-1", 4, {2, 1, 0, -1}},
+        {"0.5:0.5:1", 1, {0.5}},
+        {"0:1:0.3", 4, {0, 0.3, 0.6, 0.9}},
+        {".5", 1, {0.5}},
+    };
+    static const char *const bad[] = {"", "1,", "a", "1e3", "1:2", "1:2:0", "1:2:-1", "1:2:3:4", "0:1:0.001", "1.0000000001", "99999999999", "--1", "-"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        em_error err = EM_ERROR_INIT;
+        em_alphas a = {0};
+        if (!em_alphas_parse(good[i].text, &a, &err)) fail_msg("%s: %s", good[i].text, err.text);
+        assert_int_equal(a.n, good[i].n);
+        assert_memory_equal(a.values, good[i].values, (size_t)a.n * sizeof *a.values);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        em_error err = EM_ERROR_INIT;
+        em_alphas a = {0};
+        if (em_alphas_parse(bad[i], &a, &err)) fail_msg("%s was accepted", bad[i]);
+        assert_int_equal(err.status, EM_USAGE);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(differences), cmocka_unit_test(bootstrap), cmocka_unit_test(equal_sides),
+                                       cmocka_unit_test(kl_quantiles), cmocka_unit_test(alphas_parse)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
