@@ -34,7 +34,8 @@ class Commands(cli.Case):
         self.run_program("convert", self.path("model"), self.path("base.bin"))
         with open(cli.MODEL, "rb") as a, open(self.path("base.bin"), "rb") as b:
             self.assertEqual(a.read(), b.read())
-        self.run_program("--model", "base=" + self.path("model"), "--data", cli.MIXED, "-T", "128", "-o", self.path("r.json"))
+        self.run_program("--model", "base=" + self.path("model"), "--data", cli.MIXED, "-T", "128",
+                         "-o", self.path("r.json"))
         with open(self.path("r.json"), "rb") as f:
             self.assertEqual(f.read(), self.evaluate("--data", cli.MIXED, "-T", "128"))
 
@@ -56,7 +57,8 @@ class Commands(cli.Case):
                          self.run_program("tokenize", "--tokenizer", cli.MODEL, cli.MIXED).out)
 
     def test_inspect_agrees_with_a_run(self):
-        out = self.run_program("inspect", "--model", cli.MODEL, "--data", cli.MIXED, "-T", "128", "-B", "3", "--mask", "doc,regular").out
+        out = self.run_program("inspect", "--model", cli.MODEL, "--data", cli.MIXED, "-T", "128", "-B", "3",
+                               "--mask", "doc,regular").out
         for words in ("documents: 23, 1 of them without text", "tokens: 4692", "23 for 23 documents", "rows: 37 of T = 128",
                       "| unshifted     |     37 |      13 |        4655 |       22 |", "█", "░"):
             self.assertIn(words, out)
@@ -67,8 +69,8 @@ class Commands(cli.Case):
         self.assertRegex(out, r"flip0 +\| unshifted +\| +2 \| +1023 \| +512 \| +511 \| +0 \|")
 
     def test_audit_proves_it_on_the_model(self):
-        out = self.run_program("audit", "--mask", "doc,flip0,backward", "--labels", "unshifted,backward", "--model", cli.MODEL,
-                               "--data", cli.MIXED, "-T", "64").out
+        out = self.run_program("audit", "--mask", "doc,flip0,backward", "--labels", "unshifted,backward", "-T", "64",
+                               "--model", cli.MODEL, "--data", cli.MIXED).out
         self.assertIn("flip0", out)
 
 

@@ -79,7 +79,8 @@ class Outputs(cli.Case):
                               ("audit", "--mask", "doc", "-T", "16"), ("tokenize", "--tokenizer", cli.MODEL, cli.MIXED),
                               ("inspect", "--model", cli.MODEL, *SMALL[:4])):
                 with self.subTest(arguments):
-                    run = subprocess.run([cli.EVALMASK, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=cli.LIMIT)
+                    run = subprocess.run([cli.EVALMASK, *arguments], stdout=full, stderr=subprocess.PIPE, text=True,
+                                         timeout=cli.LIMIT)
                     self.assertEqual(run.returncode, 4, run.stderr)
                     self.assert_one_line(run.stderr)
 
@@ -97,7 +98,8 @@ class Outputs(cli.Case):
         def limit():
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
         # Python ignores SIGXFSZ, and restore_signals=False lets the program inherit that: write() fails with EFBIG
-        return self.run_program("--model", cli.MODEL, *SMALL, "-q", *arguments, status=4, preexec_fn=limit, restore_signals=False)
+        return self.run_program("--model", cli.MODEL, *SMALL, "-q", *arguments, status=4, preexec_fn=limit,
+                                restore_signals=False)
 
     def test_full_disk_leaves_nothing_behind(self):
         for arguments in (("-o", self.path("r.json")), ("-o", self.path("r.json"), "-o", self.path("r.md")),
@@ -113,7 +115,8 @@ class Outputs(cli.Case):
         self.write("r.json", "earlier")
         self.write("r.documents.jsonl.zst", "earlier")
         before = sorted(os.listdir(self.scratch))
-        self.run_program("--model", cli.MODEL, "--data", bad, "-o", self.path("r.json"), "--tokens", self.path("t.jsonl"), status=3)
+        self.run_program("--model", cli.MODEL, "--data", bad, "-o", self.path("r.json"), "--tokens", self.path("t.jsonl"),
+                         status=3)
         self.assertEqual(sorted(os.listdir(self.scratch)), before)
         for name in ("r.json", "r.documents.jsonl.zst"):
             with open(self.path(name), encoding="utf-8") as f:
