@@ -1,6 +1,7 @@
 """convert, tokenize, inspect and audit from the outside."""
 import json
 import os
+import re
 import unittest
 
 import cli
@@ -71,7 +72,17 @@ class Commands(cli.Case):
     def test_audit_proves_it_on_the_model(self):
         out = self.run_program("audit", "--mask", "doc,flip0,backward", "--labels", "unshifted,backward", "-T", "64",
                                "--model", cli.MODEL, "--data", cli.MIXED).out
-        self.assertIn("flip0", out)
+        parts = {m[1]: m[2] for m in re.finditer(r"- \*\*(.*?)\*\*: (.*?)(?=\n- \*\*|\Z)", out, re.S)}
+        self.assertEqual(len(parts), 6)
+        for name in ("doc, unshifted labels, reset positions", "backward, backward labels, continuous positions"):
+            self.assertRegex(parts[name], r"clean: 0 of [1-9]\d* moved")
+            self.assertRegex(parts[name], r"cannot see the changed token: 0 of [1-9]\d* moved")
+            self.assertIn("**PROVED**", parts[name])
+        seen = re.findall(r"sees it (directly|indirectly): (\d+) of (\d+) moved",
+                          parts["flip0, unshifted labels, continuous positions"])
+        self.assertEqual([way for way, _, _ in seen], ["directly", "indirectly"])
+        for _, moved, scored in seen:
+            self.assertEqual(moved, scored)
 
 
 if __name__ == "__main__":
