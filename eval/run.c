@@ -333,6 +333,16 @@ static bool score_data_set(run *r, int data_set, em_error *err) {
 
 /* ---- together ---- */
 
+/* The results are of the data sets that an interrupted run came to. */
+static bool score_data_sets(run *r, em_error *err) {
+    int done = 0;
+    for (; done < r->setup.n_datasets && !interrupted; done++)
+        if (!score_data_set(r, done, err)) return false;
+    r->results.n_data_sets = done;
+    r->results.n_results = done * r->combinations;
+    return done > 0 || em_fail(err, EM_INTERRUPTED, "interrupted before the first row");
+}
+
 static bool average_data_sets(run *r, em_error *err) {
     int sets = r->results.n_data_sets, n = r->combinations;
     if (sets < 2) return true;
@@ -348,7 +358,7 @@ static bool average_data_sets(run *r, em_error *err) {
             memcpy(mean->labels, x->labels, sizeof mean->labels);
             memcpy(mean->positions, x->positions, sizeof mean->positions);
             losses += x->loss;
-            nll += x->loss * (double)x->predictions;
+            if (x->predictions) nll += x->loss * (double)x->predictions;
             predictions += (double)x->predictions;
         }
         mean->macro = losses / sets;
@@ -400,7 +410,7 @@ int em_command_run(const em_settings *settings, em_error *err) {
     bool good = open_run(&r, settings, err);
     if (good && r.setup.bundled_sample && !settings->quiet) fputs("no --data: using the bundled sample\n", stderr);
     if (good && *r.setup.row_tokens_note && !settings->quiet) fprintf(stderr, "%s\n", r.setup.row_tokens_note);
-    for (int d = 0; good && d < r.setup.n_datasets && !interrupted; d++) good = score_data_set(&r, d, err);
+    good = good && score_data_sets(&r, err);
     em_progress_end(&r.progress);
     if (good) {
         r.results.partial = interrupted;

@@ -53,6 +53,18 @@ class Interrupt(cli.Case):
         os.unlink(data)
         self.check_what_is_left()
 
+    def test_before_the_last_data_set(self):
+        """A data set that the run never came to has no row in the tables, and no part in a mean."""
+        data = self.write("repeated.jsonl.zst", open_bytes(cli.SAMPLE) * 40)
+        run = self.start("--data", "long=" + data, "--data", "never=" + cli.MIXED, "-q")
+        time.sleep(3)
+        out, _ = self.stop(run)
+        self.assertIn("PARTIAL", out)
+        self.assertIn("Data long:", out)
+        self.assertNotIn("never", out)
+        self.assertNotIn("| 0.0000 |", out)
+        self.assertNotIn("Macro", out)
+
     def test_while_it_waits_for_a_pipe(self):
         run = self.start("--data", "-", "-T", "64", "-q", "-o", self.path("r.json"), stdin=subprocess.PIPE)
         run.stdin.write("".join(json.dumps(r) + "\n" for r in cli.records()))
