@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/buffer.h"
@@ -90,11 +91,34 @@ static bool model_windows(run *r, em_error *err) {
     return r->windows != NULL;
 }
 
+/* A file that is written at the end must be one that can be: said now, not after hours. */
+static bool try_output(const char *path, em_error *err) {
+    struct stat s;
+    if (stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode)) return true;    /* a pipe is opened once */
+    em_output *out = em_output_open(path, err);
+    em_output_abort(out);
+    return out != NULL;
+}
+
+static bool written_once(const run *r, em_error *err) {
+    const em_settings *s = r->settings;
+    const char *paths[EM_MAX_LIST + 3] = {s->tokens_file, s->profile_file, r->documents ? r->documents_path : NULL};
+    memcpy(paths + 3, s->outputs, (size_t)s->n_outputs * sizeof *paths);
+    for (int i = 0; i < s->n_outputs + 3; i++)
+        for (int k = 0; k < i; k++)
+            if (paths[i] && paths[k] && !strcmp(paths[i], paths[k]))
+                return em_fail(err, EM_USAGE, "%s: two outputs would be written to this file", paths[i]);
+    return true;
+}
+
 /* NAME.documents.jsonl.zst beside the first NAME.json among the outputs. */
 static bool open_outputs(run *r, em_error *err) {
     const em_settings *s = r->settings;
     for (int i = 0; i < s->n_outputs; i++)
         if (!em_report_format_of(s->outputs[i], err)) return false;
+    for (int i = 0; i < s->n_outputs; i++)
+        if (!try_output(s->outputs[i], err)) return false;
+    if (s->profile_file && !try_output(s->profile_file, err)) return false;
     if (s->tokens_file && !(r->tokens = em_output_open(s->tokens_file, err))) return false;
     for (int i = 0; i < s->n_outputs && !r->documents; i++) {
         size_t n = strlen(s->outputs[i]);
@@ -102,7 +126,7 @@ static bool open_outputs(run *r, em_error *err) {
         snprintf(r->documents_path, sizeof r->documents_path, "%.*s.documents.jsonl.zst", (int)(n - 5), s->outputs[i]);
         if (!(r->documents = em_output_open(r->documents_path, err))) return false;
     }
-    return true;
+    return written_once(r, err);
 }
 
 static bool open_run(run *r, const em_settings *settings, em_error *err) {

@@ -110,6 +110,16 @@ class Outputs(cli.Case):
                 self.assertIn("cannot be written", run.err)
                 self.assertEqual(os.listdir(self.scratch), [])
 
+    def test_what_cannot_be_written_is_said_before_the_work(self):
+        for option, name in (("-o", "none/r.md"), ("-o", "none/r.json"), ("--profile", "none/p.json"), ("--profile", "")):
+            with self.subTest(f"{option} {name}"):
+                run = self.run_program("--model", cli.MODEL, *SMALL, option, self.path(name), status=4)
+                self.assertEqual(run.out, "")
+                self.assert_one_line(run.err)
+        run = self.run_program("--model", cli.MODEL, *SMALL, "-o", self.path("r.json"), "--tokens", self.path("r.json"), status=2)
+        self.assertIn("two outputs", run.err)
+        self.assertEqual(os.listdir(self.scratch), [])
+
     def test_bad_data_leaves_earlier_results_alone(self):
         bad = self.write("bad.jsonl", "".join(json.dumps(r) + "\n" for r in [*cli.records(), {"text": 3}]))
         self.write("r.json", "earlier")
