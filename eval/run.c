@@ -133,6 +133,7 @@ static bool open_run(run *r, const em_settings *settings, em_error *err) {
     r->settings = settings;
     r->seconds_started = em_seconds();
     if (!em_setup_open(&r->setup, settings, err) || !open_outputs(r, err)) return false;
+    r->setup.stop = &interrupted;
     const em_model_spec *spec = em_model_spec_of(r->setup.model);
     if (!open_network(r, err) || !model_windows(r, err)) return false;
     if (!(r->passes = em_passes_new(settings, err))) return false;
@@ -310,6 +311,7 @@ static bool score_all(run *r, stream *s, em_error *err) {
     while (!interrupted) {
         em_fed_row *f;
         int got = em_feed_next(s->feed, &f, err);
+        if (got < 0 && err->status == EM_INTERRUPTED) em_error_init(err), got = 0;     /* what is there still counts */
         if (got < 0) return false;
         if (got == 0) break;
         if (!em_passes_add(r->passes, f, err)) return false;
