@@ -89,7 +89,7 @@ static void special_line(em_buffer *out, const char *name, const em_special *s, 
 static void documents_lines(const inspection *x, em_buffer *out) {
     const em_loader_counts *c = &x->counts;
     const em_packing *p = &x->packing;
-    em_buffer_printf(out, "- documents: %lld", (long long)p->documents);
+    em_buffer_printf(out, "- documents: %lld", (long long)c->documents);
     if (c->empty) em_buffer_printf(out, ", %lld of them without text", (long long)c->empty);
     if (c->filtered) em_buffer_printf(out, "; %lld of other subsets left out", (long long)c->filtered);
     if (c->bad) em_buffer_printf(out, "; %lld broken records skipped", (long long)c->bad);

@@ -1,13 +1,21 @@
 /* evalmask: the loss of a language model on data, and exactly what was measured. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "eval/commands.h"
 
-static int help(const em_settings *s) {
+static int flushed(em_error *err) {
+    if (!fflush(stdout) && !ferror(stdout)) return EM_OK;
+    em_fail(err, EM_MACHINE, "stdout cannot be written: %s", strerror(errno));
+    return EM_MACHINE;
+}
+
+static int help(const em_settings *s, em_error *err) {
     if (s->help_as_man) em_options_man(stdout);
     else em_options_help(stdout, s->help_for);
-    return fflush(stdout) ? EM_MACHINE : EM_OK;
+    return flushed(err);
 }
 
 static int dispatch(const em_settings *s, em_error *err) {
@@ -17,8 +25,8 @@ static int dispatch(const em_settings *s, em_error *err) {
     case EM_AUDIT: return em_command_audit(s, err);
     case EM_CONVERT: return em_command_convert(s, err);
     case EM_TOKENIZE: return em_command_tokenize(s, err);
-    case EM_HELP: return help(s);
-    case EM_VERSION_COMMAND: return puts("evalmask " EM_VERSION) < 0 || fflush(stdout) ? EM_MACHINE : EM_OK;
+    case EM_HELP: return help(s, err);
+    case EM_VERSION_COMMAND: return puts("evalmask " EM_VERSION), flushed(err);
     }
     return EM_USAGE;
 }

@@ -7,15 +7,21 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "common/result.h"
+
 /* ---- values ---- */
 
+enum { NAME_BYTES = sizeof ((em_result *)0)->data_set - 1 };     /* a cut name could be another's */
+
 /* NAME=PATH, unless the whole of it is a file's name. */
-static em_named_path named_path(char *text) {
+static bool named_path(const char *option, char *text, em_named_path *out, em_error *err) {
     char *equals = strchr(text, '=');
-    if (!equals || equals == text || memchr(text, '/', (size_t)(equals - text)) || access(text, F_OK) == 0)
-        return (em_named_path){NULL, text};
+    *out = (em_named_path){NULL, text};
+    if (!equals || equals == text || memchr(text, '/', (size_t)(equals - text)) || access(text, F_OK) == 0) return true;
     *equals = 0;
-    return (em_named_path){text, equals + 1};
+    *out = (em_named_path){text, equals + 1};
+    return strlen(text) <= NAME_BYTES ||
+           em_fail(err, EM_USAGE, "%s %s=: a name has at most %d bytes", option, text, NAME_BYTES);
 }
 
 static bool whole_number(const char *option, const char *text, int64_t least, int64_t most, int64_t *out, em_error *err) {
@@ -103,7 +109,7 @@ static bool add_positions(em_settings *s, char *text, em_error *err) {
 #define WHOLE(name, option, field, least, most) \
     SETTER(name) { int64_t n; if (!whole_number(option, v, least, most, &n, err)) return false; s->field = n; return true; }
 
-SETTER(model) { return s->model = named_path(v), true; }
+SETTER(model) { return named_path("--model", v, &s->model, err); }
 SETTER(tokenizer) { return s->tokenizer = v, true; }
 SETTER(eos) { return s->eos = v, true; }
 SETTER(bos) { return s->bos = v, true; }
@@ -139,8 +145,7 @@ WHOLE(seed, "--seed", seed, 0, INT64_MAX)
 
 SETTER(data) {
     if (s->n_data == EM_MAX_LIST) return too_many("--data", err);
-    s->data[s->n_data++] = named_path(v);
-    return true;
+    return named_path("--data", v, &s->data[s->n_data++], err);
 }
 
 SETTER(subset) {
@@ -389,6 +394,17 @@ static void set_defaults(em_settings *s) {
     if (!s->batch) s->batch = 8;
 }
 
+/* Positions that are the same under a mask would be one result twice. */
+static bool check_positions(const em_settings *s, em_error *err) {
+    for (int m = 0; m < s->n_masks; m++)
+        for (int q = 0; q < s->n_positions; q++)
+            for (int p = 0; p < q; p++)
+                if (em_positions_resolve(s->positions[p], &s->masks[m]) == em_positions_resolve(s->positions[q], &s->masks[m]))
+                    return em_fail(err, EM_USAGE, "--positions: under %s, auto is what another one of the list says; "
+                                   "leave one of the two out", s->masks[m].name);
+    return true;
+}
+
 static bool check_arguments(const em_settings *s, em_error *err) {
     if (s->command == EM_CONVERT && s->n_arguments != 2)
         return em_fail(err, EM_USAGE, "convert wants two paths: evalmask convert DIR OUT.bin");
@@ -434,7 +450,7 @@ bool em_options_parse(int argc, char **argv, em_settings *s, em_error *err) {
         }
     }
     set_defaults(s);
-    return check_arguments(s, err);
+    return check_arguments(s, err) && check_positions(s, err);
 }
 
 /* ---- help ---- */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/buffer.h"
@@ -141,11 +142,34 @@ static bool reserve_results(run *r, em_error *err) {
     return true;
 }
 
+/* A file that is written at the end must be one that can be: said now, not after hours. */
+static bool try_output(const char *path, em_error *err) {
+    struct stat s;
+    if (stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode)) return true;    /* a pipe is opened once */
+    em_output *out = em_output_open(path, err);
+    em_output_abort(out);
+    return out != NULL;
+}
+
+static bool written_once(const run *r, em_error *err) {
+    const em_settings *s = r->settings;
+    const char *paths[EM_MAX_LIST + 3] = {s->tokens_file, s->profile_file, r->documents ? r->documents_path : NULL};
+    memcpy(paths + 3, s->outputs, (size_t)s->n_outputs * sizeof *paths);
+    for (int i = 0; i < s->n_outputs + 3; i++)
+        for (int k = 0; k < i; k++)
+            if (paths[i] && paths[k] && !strcmp(paths[i], paths[k]))
+                return em_fail(err, EM_USAGE, "%s: two outputs would be written to this file", paths[i]);
+    return true;
+}
+
 /* NAME.documents.jsonl.zst beside the first NAME.json among the outputs. */
 static bool open_outputs(run *r, em_error *err) {
     const em_settings *s = r->settings;
     for (int i = 0; i < s->n_outputs; i++)
         if (!em_report_format_of(s->outputs[i], err)) return false;
+    for (int i = 0; i < s->n_outputs; i++)
+        if (!try_output(s->outputs[i], err)) return false;
+    if (s->profile_file && !try_output(s->profile_file, err)) return false;
     if (s->tokens_file && !(r->tokens = em_output_open(s->tokens_file, err))) return false;
     for (int i = 0; i < s->n_outputs && !r->documents; i++) {
         size_t n = strlen(s->outputs[i]);
@@ -153,13 +177,14 @@ static bool open_outputs(run *r, em_error *err) {
         snprintf(r->documents_path, sizeof r->documents_path, "%.*s.documents.jsonl.zst", (int)(n - 5), s->outputs[i]);
         if (!(r->documents = em_output_open(r->documents_path, err))) return false;
     }
-    return true;
+    return written_once(r, err);
 }
 
 static bool open_run(run *r, const em_settings *settings, em_error *err) {
     r->settings = settings;
     r->seconds_started = em_seconds();
     if (!em_setup_open(&r->setup, settings, err) || !open_outputs(r, err)) return false;
+    r->setup.stop = &interrupted;
     r->n_models = r->setup.n_models;
     r->sides = r->n_models + settings->alphas.n;
     r->combinations = settings->n_masks * settings->n_labels * settings->n_positions;
@@ -403,6 +428,7 @@ static bool score_all(run *r, stream *s, em_error *err) {
     while (!interrupted) {
         em_fed_row *f;
         int got = em_feed_next(s->feed, &f, err);
+        if (got < 0 && err->status == EM_INTERRUPTED) em_error_init(err), got = 0;     /* what is there still counts */
         if (got < 0) return false;
         if (got == 0) break;
         if (!em_passes_add(r->passes, f, err)) return false;
@@ -450,6 +476,17 @@ static bool score_data_set(run *r, int data_set, em_error *err) {
 
 /* ---- together ---- */
 
+/* The results are of the data sets that an interrupted run came to. */
+static bool score_data_sets(run *r, em_error *err) {
+    int done = 0;
+    for (; done < r->setup.n_datasets && !interrupted; done++)
+        if (!score_data_set(r, done, err)) return false;
+    r->results.n_data_sets = done;
+    r->results.n_results = done * r->combinations * r->sides;
+    r->results.n_comparisons = done * r->combinations * r->n_pairs;
+    return done > 0 || em_fail(err, EM_INTERRUPTED, "interrupted before the first row");
+}
+
 static bool average_data_sets(run *r, em_error *err) {
     int sets = r->results.n_data_sets, n = r->combinations * r->sides;
     if (sets < 2) return true;
@@ -468,7 +505,7 @@ static bool average_data_sets(run *r, em_error *err) {
             memcpy(mean->labels, x->labels, sizeof mean->labels);
             memcpy(mean->positions, x->positions, sizeof mean->positions);
             losses += x->loss;
-            nll += x->loss * (double)x->predictions;
+            if (x->predictions) nll += x->loss * (double)x->predictions;
             predictions += (double)x->predictions;
         }
         mean->macro = losses / sets;
@@ -520,7 +557,7 @@ int em_command_run(const em_settings *settings, em_error *err) {
     bool good = open_run(&r, settings, err);
     if (good && r.setup.bundled_sample && !settings->quiet) fputs("no --data: using the bundled sample\n", stderr);
     if (good && *r.setup.row_tokens_note && !settings->quiet) fprintf(stderr, "%s\n", r.setup.row_tokens_note);
-    for (int d = 0; good && d < r.setup.n_datasets && !interrupted; d++) good = score_data_set(&r, d, err);
+    good = good && score_data_sets(&r, err);
     em_progress_end(&r.progress);
     if (good) {
         r.results.partial = interrupted;

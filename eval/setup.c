@@ -390,7 +390,7 @@ em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const
         .subsets = settings->subsets, .n_subsets = settings->n_subsets,
         .max_docs = settings->max_docs, .skip_bad_records = settings->skip_bad_records,
         .source = {.max_window_log = settings->zstd_window},
-        .workers = s->threads, .tokenizer = s->tokenizer,
+        .workers = s->threads, .tokenizer = s->tokenizer, .stop = s->stop,
         .before = s->before, .n_before = s->n_before, .after = s->after, .n_after = s->n_after};
     return em_loader_open(&o, err);
 }

@@ -40,6 +40,7 @@ typedef struct em_setup {
     int n_datasets;
     bool bundled_sample;            /* no --data was given */
     int threads;
+    const volatile sig_atomic_t *stop;  /* for its loaders: see em_loader_options; set by the caller, or NULL */
 } em_setup;
 
 /* Opens model (if settings name one) and tokenizer and resolves everything above. */

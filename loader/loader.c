@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/size.h"
 #include "loader/groups.h"
@@ -284,13 +285,25 @@ static void release(em_loader *l) {
     l->holding = false;
 }
 
-/* Waits for the next slot in order; NULL at the end. */
+static bool stopped(const em_loader *l) { return l->options.stop && *l->options.stop; }
+
+/* A tenth of a second at most: a signal handler cannot wake a condition. */
+static void wait_a_little(em_loader *l) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 100000000;
+    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+    pthread_cond_timedwait(&l->done, &l->lock, &until);
+}
+
+/* Waits for the next slot in order; NULL at the end, or when the caller was told to stop. */
 static slot *wait_for_slot(em_loader *l) {
     slot *s = slot_of(l, l->delivered);
     pthread_mutex_lock(&l->lock);
-    while (!s->done && !(l->ended && l->delivered == l->produced)) pthread_cond_wait(&l->done, &l->lock);
-    bool done = s->done;
+    while (!s->done && !(l->ended && l->delivered == l->produced) && !stopped(l)) wait_a_little(l);
+    bool done = s->done, ended = l->ended && l->delivered == l->produced;
     pthread_mutex_unlock(&l->lock);
+    if (!done && !ended) em_fail(&l->failed, EM_INTERRUPTED, "interrupted while waiting for data");
     return done ? s : NULL;
 }
 
@@ -322,6 +335,7 @@ int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
     if (l->failed.status != EM_OK) return give_error(l, err);
     if (l->holding) release(l);
     slot *s = wait_for_slot(l);
+    if (l->failed.status != EM_OK) return give_error(l, err);
     if (!s) {
         set_progress(l, l->end_bad, l->end_filtered, l->end_position);
         l->failed = l->end_error;

@@ -4,6 +4,7 @@
 #ifndef EM_LOADER_LOADER_H
 #define EM_LOADER_LOADER_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "common/error.h"
@@ -29,6 +30,9 @@ typedef struct em_loader_options {
     /* What goes round every text's own tokens (BOS before, EOS after; decided by the caller). */
     const int32_t *before, *after;
     int n_before, n_after;
+    /* Where set: once *stop is not 0, an em_loader_next that waits for data fails with EM_INTERRUPTED. A
+     * signal handler may set it. */
+    const volatile sig_atomic_t *stop;
 } em_loader_options;
 
 typedef enum em_token_kind { EM_TOKEN_TEXT = 0, EM_TOKEN_ADDED = 1 } em_token_kind;

@@ -92,7 +92,10 @@ static bool append_document(em_packer *p, const em_document *d, em_error *err) {
         n = (size_t)room;
         p->ended = true;
     }
-    if (n == 0) return true;
+    if (n == 0) {               /* a document all the same; one that the cut leaves nothing of is none */
+        p->documents += d->tokens.n == 0;
+        return true;
+    }
     if (p->begin > 0) compact(p);
     if (!reserve(p, n, err)) return false;
     memcpy(p->ids + p->end, d->tokens.ids, n * sizeof *p->ids);

@@ -1,6 +1,7 @@
 #include "loader/reader.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,6 +172,14 @@ static int next_line(em_reader *r, const char **line, size_t *n, int64_t *offset
     return r->line.length > 0;
 }
 
+/* With the file's name alone: this goes into results, which hold no path. */
+static void note_first_bad(em_reader *r) {
+    em_error e = r->error;
+    const char *slash = strrchr(r->error.source, '/');
+    if (slash) snprintf(e.source, sizeof e.source, "%s", slash + 1);
+    em_error_line(&e, r->first_bad, sizeof r->first_bad);
+}
+
 /* The record's own error becomes the reader's, or is counted where broken records are skipped. */
 static bool record_failed(em_reader *r, int64_t start, em_error *err) {
     em_error *e = &r->error;
@@ -178,7 +187,7 @@ static bool record_failed(em_reader *r, int64_t start, em_error *err) {
     em_error_place(e, path_name(r), r->records, -1);
     bool skip = r->options.skip_bad_records && e->status == EM_INPUT;
     if (!skip && err && err->status == EM_OK) *err = *e;
-    if (skip && r->bad++ == 0) em_error_line(e, r->first_bad, sizeof r->first_bad);
+    if (skip && r->bad++ == 0) note_first_bad(r);
     em_error_init(e);
     return skip;
 }

@@ -35,7 +35,7 @@ em_reader *em_reader_open(const em_reader_options *options, em_error *err);
 /* 1: *out and *place are the next record; 0: the end; -1: err, and the reader is at its end. */
 int em_reader_next(em_reader *r, em_record *out, em_place *place, em_error *err);
 int64_t em_reader_bad(const em_reader *r);              /* broken records skipped so far */
-const char *em_reader_first_bad(const em_reader *r);    /* the first of them as an error line, or "" */
+const char *em_reader_first_bad(const em_reader *r);    /* the first of them as an error line without folders, or "" */
 int64_t em_reader_position(const em_reader *r);         /* compressed bytes read, of all files */
 int64_t em_reader_size(const em_reader *r);             /* -1: unknown */
 /* From any thread while r is open: a read that waits for data, and any later one, fails with EM_INTERRUPTED. */

@@ -120,10 +120,11 @@ static void fill_spec(em_model *m) {
     s->tied = c->tied;
     s->bos = c->bos;
     for (int64_t i = 0; i < em_bundle_tensors(m->bundle); i++) {
+        if (m->part_of[i] == EM_PART_UNUSED) continue;      /* of a shape that nothing has checked */
         const em_tensor *t = em_bundle_tensor_at(m->bundle, i);
         int64_t n = 1;
         for (int d = 0; d < t->n_dims; d++) n *= t->shape[d];
-        if (m->part_of[i] != EM_PART_UNUSED) s->parameters += n;
+        s->parameters += n;
     }
 }
 

@@ -345,10 +345,14 @@ static void column_head(const em_results *r, int i, char *out, size_t n) {
              s.labels ? x->labels : "", s.positions ? " " : "", s.positions ? x->positions : "");
 }
 
-static const em_slice *subset_of(const em_result *x, const char *name) {
-    for (int i = 0; i < x->n_subsets; i++)
-        if (!strcmp(x->subsets[i].name, name)) return &x->subsets[i];
-    return NULL;
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const em_slice *)a)->name, ((const em_slice *)b)->name);
+}
+
+/* Binary search: there may be tens of thousands. */
+static const em_slice *subset_of(const em_result *x, char *name) {
+    em_slice key = {.name = name};
+    return x->n_subsets ? bsearch(&key, x->subsets, (size_t)x->n_subsets, sizeof key, by_name) : NULL;
 }
 
 static const em_slice *position_of(const em_result *x, int64_t from) {
@@ -380,7 +384,7 @@ static void subsets_strip(const em_results *r, strip s, em_buffer *out) {
     const em_result *lead = s.results[0];
     table t = strip_table(r, s, "Subset", "Documents");
     for (int k = 0; k < lead->n_subsets; k++) {
-        const char *name = lead->subsets[k].name;
+        char *name = lead->subsets[k].name;
         cell(&t, *name ? name : "(none)");
         integer(&t, lead->subsets[k].documents);
         for (int i = 0; i < s.n; i++) {

@@ -1,6 +1,7 @@
 """convert, tokenize, inspect and audit from the outside."""
 import json
 import os
+import re
 import unittest
 
 import cli
@@ -34,7 +35,8 @@ class Commands(cli.Case):
         self.run_program("convert", self.path("model"), self.path("base.bin"))
         with open(cli.MODEL, "rb") as a, open(self.path("base.bin"), "rb") as b:
             self.assertEqual(a.read(), b.read())
-        self.run_program("--model", "base=" + self.path("model"), "--data", cli.MIXED, "-T", "128", "-o", self.path("r.json"))
+        self.run_program("--model", "base=" + self.path("model"), "--data", cli.MIXED, "-T", "128",
+                         "-o", self.path("r.json"))
         with open(self.path("r.json"), "rb") as f:
             self.assertEqual(f.read(), self.evaluate("--data", cli.MIXED, "-T", "128"))
 
@@ -56,7 +58,8 @@ class Commands(cli.Case):
                          self.run_program("tokenize", "--tokenizer", cli.MODEL, cli.MIXED).out)
 
     def test_inspect_agrees_with_a_run(self):
-        out = self.run_program("inspect", "--model", cli.MODEL, "--data", cli.MIXED, "-T", "128", "-B", "3", "--mask", "doc,regular").out
+        out = self.run_program("inspect", "--model", cli.MODEL, "--data", cli.MIXED, "-T", "128", "-B", "3",
+                               "--mask", "doc,regular").out
         for words in ("documents: 23, 1 of them without text", "tokens: 4692", "23 for 23 documents", "rows: 37 of T = 128",
                       "| unshifted     |     37 |      13 |        4655 |       22 |", "█", "░"):
             self.assertIn(words, out)
@@ -67,9 +70,19 @@ class Commands(cli.Case):
         self.assertRegex(out, r"flip0 +\| unshifted +\| +2 \| +1023 \| +512 \| +511 \| +0 \|")
 
     def test_audit_proves_it_on_the_model(self):
-        out = self.run_program("audit", "--mask", "doc,flip0,backward", "--labels", "unshifted,backward", "--model", cli.MODEL,
-                               "--data", cli.MIXED, "-T", "64").out
-        self.assertIn("flip0", out)
+        out = self.run_program("audit", "--mask", "doc,flip0,backward", "--labels", "unshifted,backward", "-T", "64",
+                               "--model", cli.MODEL, "--data", cli.MIXED).out
+        parts = {m[1]: m[2] for m in re.finditer(r"- \*\*(.*?)\*\*: (.*?)(?=\n- \*\*|\Z)", out, re.S)}
+        self.assertEqual(len(parts), 6)
+        for name in ("doc, unshifted labels, reset positions", "backward, backward labels, continuous positions"):
+            self.assertRegex(parts[name], r"clean: 0 of [1-9]\d* moved")
+            self.assertRegex(parts[name], r"cannot see the changed token: 0 of [1-9]\d* moved")
+            self.assertIn("**PROVED**", parts[name])
+        seen = re.findall(r"sees it (directly|indirectly): (\d+) of (\d+) moved",
+                          parts["flip0, unshifted labels, continuous positions"])
+        self.assertEqual([way for way, _, _ in seen], ["directly", "indirectly"])
+        for _, moved, scored in seen:
+            self.assertEqual(moved, scored)
 
 
 if __name__ == "__main__":

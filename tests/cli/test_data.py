@@ -20,7 +20,8 @@ class Data(cli.Case):
 
     def test_named_data_sets_are_rows_with_means(self):
         parts = {"a": cli.records()[:9], "b": cli.records()[9:]}
-        data = [x for name, items in parts.items() for x in ("--data", f"{name}={self.write(name + '.jsonl', jsonl(items))}")]
+        data = [x for name, items in parts.items()
+                for x in ("--data", f"{name}={self.write(name + '.jsonl', jsonl(items))}")]
         got = self.results(*data, "-T", "128", "--mask", "doc,regular")
         self.assertEqual([(r["data_set"], r["mask"]) for r in got["results"]],
                          [(name, mask) for name in "ab" for mask in ("doc", "regular")])
@@ -89,7 +90,8 @@ class Data(cli.Case):
 
     def test_skipped_records_are_counted_and_shown(self):
         path = self.write("bad.jsonl", jsonl(cli.records()[:2]) + '{"text": 3}\n' + jsonl(cli.records()[2:]))
-        run = self.run_program("--model", cli.MODEL, "--data", path, "-T", "128", "--skip-bad-records", "-o", self.path("r.json"))
+        run = self.run_program("--model", cli.MODEL, "--data", path, "-T", "128", "--skip-bad-records",
+                               "-o", self.path("r.json"))
         with open(self.path("r.json"), encoding="utf-8") as f:
             got = json.load(f)
         self.assertEqual((got["data"]["documents"], got["data"]["bad_records"]), (23, 1))

@@ -13,8 +13,17 @@ class Interrupt(cli.Case):
     def start(self, *arguments, **more):
         run = subprocess.Popen([cli.EVALMASK, "--model", cli.MODEL, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                text=True, **more)
-        self.addCleanup(lambda: run.poll() is None and run.kill())
+        self.addCleanup(self.end, run)
         return run
+
+    @staticmethod
+    def end(run):
+        if run.poll() is None:
+            run.kill()
+        if run.stdin:
+            run.stdin.close()
+            run.stdin = None
+        run.communicate()
 
     def stop(self, run, number=signal.SIGINT):
         run.send_signal(number)
@@ -37,11 +46,24 @@ class Interrupt(cli.Case):
 
     def test_in_the_middle(self):
         data = self.write("repeated.jsonl.zst", open_bytes(cli.SAMPLE) * 40)
-        run = self.start("--data", data, "--mask", "doc,regular,full", "-q", "-o", self.path("r.json"), "--tokens", self.path("t.jsonl.zst"))
+        run = self.start("--data", data, "--mask", "doc,regular,full", "-q", "-o", self.path("r.json"), "--tokens",
+                         self.path("t.jsonl.zst"))
         time.sleep(3)
         self.stop(run)
         os.unlink(data)
         self.check_what_is_left()
+
+    def test_before_the_last_data_set(self):
+        """A data set that the run never came to has no row in the tables, and no part in a mean."""
+        data = self.write("repeated.jsonl.zst", open_bytes(cli.SAMPLE) * 40)
+        run = self.start("--data", "long=" + data, "--data", "never=" + cli.MIXED, "-q")
+        time.sleep(3)
+        out, _ = self.stop(run)
+        self.assertIn("PARTIAL", out)
+        self.assertIn("Data long:", out)
+        self.assertNotIn("never", out)
+        self.assertNotIn("| 0.0000 |", out)
+        self.assertNotIn("Macro", out)
 
     def test_while_it_waits_for_a_pipe(self):
         run = self.start("--data", "-", "-T", "64", "-q", "-o", self.path("r.json"), stdin=subprocess.PIPE)
@@ -49,12 +71,7 @@ class Interrupt(cli.Case):
         run.stdin.flush()
         time.sleep(2)
         run.send_signal(signal.SIGINT)
-        code = run.wait(60)         # while the pipe stays open
-        run.stdin.close()
-        run.stdout.close()
-        err = run.stderr.read()
-        run.stderr.close()
-        self.assertEqual(code, 130, err)
+        self.assertEqual(run.wait(60), 130)     # while the pipe stays open
         self.check_what_is_left()
 
 

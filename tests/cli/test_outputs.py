@@ -79,7 +79,8 @@ class Outputs(cli.Case):
                               ("audit", "--mask", "doc", "-T", "16"), ("tokenize", "--tokenizer", cli.MODEL, cli.MIXED),
                               ("inspect", "--model", cli.MODEL, *SMALL[:4])):
                 with self.subTest(arguments):
-                    run = subprocess.run([cli.EVALMASK, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=cli.LIMIT)
+                    run = subprocess.run([cli.EVALMASK, *arguments], stdout=full, stderr=subprocess.PIPE, text=True,
+                                         timeout=cli.LIMIT)
                     self.assertEqual(run.returncode, 4, run.stderr)
                     self.assert_one_line(run.stderr)
 
@@ -97,7 +98,8 @@ class Outputs(cli.Case):
         def limit():
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
         # Python ignores SIGXFSZ, and restore_signals=False lets the program inherit that: write() fails with EFBIG
-        return self.run_program("--model", cli.MODEL, *SMALL, "-q", *arguments, status=4, preexec_fn=limit, restore_signals=False)
+        return self.run_program("--model", cli.MODEL, *SMALL, "-q", *arguments, status=4, preexec_fn=limit,
+                                restore_signals=False)
 
     def test_full_disk_leaves_nothing_behind(self):
         for arguments in (("-o", self.path("r.json")), ("-o", self.path("r.json"), "-o", self.path("r.md")),
@@ -108,12 +110,23 @@ class Outputs(cli.Case):
                 self.assertIn("cannot be written", run.err)
                 self.assertEqual(os.listdir(self.scratch), [])
 
+    def test_what_cannot_be_written_is_said_before_the_work(self):
+        for option, name in (("-o", "none/r.md"), ("-o", "none/r.json"), ("--profile", "none/p.json"), ("--profile", "")):
+            with self.subTest(f"{option} {name}"):
+                run = self.run_program("--model", cli.MODEL, *SMALL, option, self.path(name), status=4)
+                self.assertEqual(run.out, "")
+                self.assert_one_line(run.err)
+        run = self.run_program("--model", cli.MODEL, *SMALL, "-o", self.path("r.json"), "--tokens", self.path("r.json"), status=2)
+        self.assertIn("two outputs", run.err)
+        self.assertEqual(os.listdir(self.scratch), [])
+
     def test_bad_data_leaves_earlier_results_alone(self):
         bad = self.write("bad.jsonl", "".join(json.dumps(r) + "\n" for r in [*cli.records(), {"text": 3}]))
         self.write("r.json", "earlier")
         self.write("r.documents.jsonl.zst", "earlier")
         before = sorted(os.listdir(self.scratch))
-        self.run_program("--model", cli.MODEL, "--data", bad, "-o", self.path("r.json"), "--tokens", self.path("t.jsonl"), status=3)
+        self.run_program("--model", cli.MODEL, "--data", bad, "-o", self.path("r.json"), "--tokens", self.path("t.jsonl"),
+                         status=3)
         self.assertEqual(sorted(os.listdir(self.scratch)), before)
         for name in ("r.json", "r.documents.jsonl.zst"):
             with open(self.path(name), encoding="utf-8") as f:

@@ -41,10 +41,10 @@ static void lists_names_and_forms(void **state) {
     em_settings s;
     em_error err;
     assert_true(parse("--model=base=a.bin --mask doc,window:16,doc --labels shifted -T512 -B 3 --data w=x.jsonl --data y=z "
-                      "--positions reset,auto --memory 1.5G -o a.json -o b.md -", &s, &err) == false);
+                      "--positions reset,continuous --memory 1.5G -o a.json -o b.md -", &s, &err) == false);
     assert_non_null(strstr(err.text, "what is this?"));
     assert_true(parse("--model=base=a.bin --mask doc,window:16,doc --labels shifted,raw-shifted -T512 -B 3 --data w=x.jsonl "
-                      "--data y=z --positions reset,auto --memory 1.5G -o a.json -o b.md", &s, &err));
+                      "--data y=z --positions reset,continuous --memory 1.5G -o a.json -o b.md", &s, &err));
     assert_string_equal(s.model.name, "base");
     assert_string_equal(s.model.path, "a.bin");
     assert_int_equal(s.n_masks, 2);
@@ -66,7 +66,10 @@ static void a_path_with_an_equals_sign(void **state) {
     assert_true(parse("--model /a=b/c.bin", &s, &err));
     assert_null(s.model.name);
     assert_string_equal(s.model.path, "/a=b/c.bin");
+    assert_true(parse("--model m --mask regular --positions auto,reset", &s, &err));
 }
+
+#define NAME_OF_64 "a234567890123456789012345678901234567890123456789012345678901234"
 
 static void refusals(void **state) {
     static const struct { const char *line, *says; } cases[] = {
@@ -86,6 +89,10 @@ static void refusals(void **state) {
         {"--model m --memory 4Q", "--memory 4Q: give a size"},
         {"--model m --dtype f16", "no f16 arithmetic"},
         {"--model m --dtype int8", "there are auto, f32, bf16"},
+        {"--model m --positions reset,auto", "under doc, auto is"},
+        {"--model m --mask doc,regular --positions auto,continuous", "under regular, auto is"},
+        {"--model m --data " NAME_OF_64 "=x", "at most 63 bytes"},
+        {"--model " NAME_OF_64 "=x", "at most 63 bytes"},
         {"--model m --tail chop", "there are pad, drop"},
         {"--model m --quiet=yes", "takes no value"},
         {"--model m --no-special", "does not belong to evalmask"},

@@ -59,7 +59,7 @@ static em_buffer transcript(const em_loader_options *options) {
         assert_int_equal(em_loader_next(l, &d, &err), 0);
         em_buffer_printf(&out, "%lld documents, %lld empty, %lld bad, %lld filtered, %lld bytes, %lld tokens%s%s\n",
                          (long long)c.documents, (long long)c.empty, (long long)c.bad, (long long)c.filtered,
-                         (long long)c.bytes, (long long)c.tokens, *c.first_bad ? "; " : "", tail(c.first_bad));
+                         (long long)c.bytes, (long long)c.tokens, *c.first_bad ? "; " : "", c.first_bad);        /* results hold no path */
     }
     em_loader_close(l);
     return out;

@@ -156,6 +156,50 @@ static void changed_configs(void **state) {
     rmdir(folder);
 }
 
+/* ---- a tensor that nothing uses ---- */
+
+/* The checkpoint's model.safetensors with one more entry in its header, of no bytes. */
+static void write_with_entry(const char *checkpoint, const char *name, const char *shape, const char *path) {
+    char from[1024], entry[256];
+    uint64_t length;
+    em_error err = EM_ERROR_INIT;
+    em_mapping m;
+    snprintf(from, sizeof from, DATA "/checkpoints/%s/model.safetensors", checkpoint);
+    assert_true(em_mapping_open(&m, from, &err));
+    memcpy(&length, m.data, 8);
+    size_t begin = 8 + (size_t)length, bytes = m.size - begin;
+    json_t *root = json_loadb((const char *)m.data + 8, (size_t)length, 0, NULL);
+    snprintf(entry, sizeof entry, "{\"dtype\": \"F32\", \"shape\": %s, \"data_offsets\": [%zu, %zu]}", shape, bytes, bytes);
+    assert_int_equal(json_object_set_new(root, name, json_loads(entry, 0, NULL)), 0);
+    char *header = json_dumps(root, 0);
+    length = strlen(header);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_true(fwrite(&length, 8, 1, f) == 1 && fputs(header, f) >= 0);
+    assert_int_equal(fwrite((const char *)m.data + begin, 1, bytes, f), bytes);
+    fclose(f);
+    free(header);
+    json_decref(root);
+    em_mapping_close(&m);
+}
+
+/* Its shape is not checked against anything, so nothing may be computed from it: 2^62 * 3 overflows. */
+static void unused_tensor_of_any_shape(void **state) {
+    char folder[] = "/tmp/evalmask-unused-XXXXXX", path[256], config[256];
+    em_error err = EM_ERROR_INIT;
+    assert_non_null(mkdtemp(folder));
+    snprintf(config, sizeof config, "%s/config.json", folder);
+    assert_int_equal(symlink(DATA "/checkpoints/llama/config.json", config), 0);
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    write_with_entry("llama", "model.layers.0.self_attn.rotary_emb.inv_freq", "[4611686018427387904, 3, 0]", path);
+    em_model *with = em_model_open(folder, &err), *without = em_model_open(DATA "/checkpoints/llama", &err);
+    if (!with || !without) fail_msg("%s", err.text);
+    assert_int_equal(em_model_spec_of(with)->parameters, em_model_spec_of(without)->parameters);
+    em_model_close(with);
+    em_model_close(without);
+    unlink(path), unlink(config), rmdir(folder);
+}
+
 /* ---- formats and indexes ---- */
 
 typedef struct file_case { const char *name, *text; size_t size; const char *expected; } file_case;
@@ -219,6 +263,6 @@ static void broken_indexes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(safetensors_inputs), cmocka_unit_test(config_inputs), cmocka_unit_test(llama2c_inputs),
-        cmocka_unit_test(changed_configs), cmocka_unit_test(other_formats), cmocka_unit_test(broken_indexes)};
+        cmocka_unit_test(changed_configs), cmocka_unit_test(unused_tensor_of_any_shape), cmocka_unit_test(other_formats), cmocka_unit_test(broken_indexes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -317,7 +317,8 @@ def result_of(network, rows, mask, scheme, positions, o):
     if o.parts:
         out["subsets"], out["by_position"] = by_subset(ps), by_position(ps)
     if o.nll_row is not None:
-        out["nll"] = [[p.row, p.position, p.label.document, p.token.id, p.label.id, p.nll] for p in ps if p.row == o.nll_row]
+        out["nll"] = [[p.row, p.position, p.label.document, p.token.id, p.label.id, p.nll]
+                      for p in ps if p.row == o.nll_row]
     return out
 
 
@@ -331,7 +332,8 @@ def options(arguments, extra):
     a.add_argument("--positions", default="auto")
     a.add_argument("-T", type=int, default=1024)
     a.add_argument("-B", type=int, default=8)
-    for name, default in (("window", "next"), ("boundary", "keep"), ("tail", "pad"), ("pack", "stream"), ("bos", "auto"), ("eos", "auto")):
+    for name, default in (("window", "next"), ("boundary", "keep"), ("tail", "pad"), ("pack", "stream"), ("bos", "auto"),
+                          ("eos", "auto")):
         a.add_argument("--" + name, default=default)
     a.add_argument("--max-docs", type=int, default=0)
     a.add_argument("--max-tokens", type=int, default=0)

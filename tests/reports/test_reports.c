@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include <jansson.h>
@@ -209,6 +210,30 @@ static void lines_fit_80_columns(void **state) {
     em_results_free(&r);
 }
 
+/* As many subsets as a loader gives: looked up one by one in a list they took half a minute. */
+static void many_subsets(void **state) {
+    enum { MANY = 65536 };
+    em_results r = sample(1);
+    em_buffer b = {0};
+    for (int i = 0; i < r.n_results; i++) {
+        em_result *x = &r.results[i];
+        for (int k = 0; k < x->n_subsets; k++) free(x->subsets[k].name);
+        x->subsets = realloc(x->subsets, MANY * sizeof *x->subsets);
+        for (x->n_subsets = 0; x->n_subsets < MANY; x->n_subsets++) {
+            char name[16];
+            snprintf(name, sizeof name, "s%05d", x->n_subsets);
+            x->subsets[x->n_subsets] = subset(name, 10, 10.0 * (x->n_subsets % 7));
+        }
+    }
+    clock_t begin = clock();
+    em_report_markdown(&r, &b);
+    double seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
+    assert_non_null(strstr(b.data, "| s65535 |         2 | 1.0000 | 1.0000 |"));
+    if (seconds > 5) fail_msg("%.1f seconds", seconds);
+    em_buffer_free(&b);
+    em_results_free(&r);
+}
+
 static void formats_go_by_the_name(void **state) {
     em_error err = EM_ERROR_INIT;
     em_results r = sample(1);
@@ -225,6 +250,7 @@ static void formats_go_by_the_name(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_has_every_field), cmocka_unit_test(markdown_tables_are_even),
-        cmocka_unit_test(lines_fit_80_columns), cmocka_unit_test(comparisons_and_alphas), cmocka_unit_test(formats_go_by_the_name)};
+        cmocka_unit_test(lines_fit_80_columns), cmocka_unit_test(comparisons_and_alphas), cmocka_unit_test(many_subsets),
+        cmocka_unit_test(formats_go_by_the_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
