@@ -251,8 +251,8 @@ static void comparisons(const em_results *r, const shown *s, em_buffer *out) {
         any |= first;
     }
     if (any)
-        em_buffer_puts(out, "Paired by prediction; bootstrap interval over the groups of ± SE. Resolved by: how many\n"
-                            "documents would put 0 at the edge of a 95 % interval. Better: share of predictions.\n\n");
+        em_buffer_puts(out, "Paired by prediction; a bootstrap interval over the groups of ± SE. Resolved by:\n"
+                            "how many documents would put 0 at the edge of a 95 % interval. Better: share of\npredictions.\n\n");
 }
 
 /* ---- the alpha sweep: one row an alpha, one column a combination of the rest ---- */
