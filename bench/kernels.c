@@ -2,7 +2,8 @@
  * 2048-cube by oneDNN on all threads, in the same process). Random weights in the shape of a
  * 135 M Llama unless told otherwise:
  *   bench_kernels [--bf16] [--threads N] [--tokens T] [--rows R] [--hidden H]
- *                 [--heads N] [--kv-heads N] [--head-dim N] [--ffn N] [--vocab N] */
+ *                 [--heads N] [--kv-heads N] [--head-dim N] [--ffn N] [--vocab N] [--alphas N]
+ * --alphas: also two heads as a pair with so many alphas, beside the two scored alone. */
 #include <dnnl.h>
 #include <omp.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 #define REPEATS 5
 
 typedef struct bench {
-    int threads, tokens, rows, hidden, heads, kv_heads, head_dim, ffn, vocab;
+    int threads, tokens, rows, hidden, heads, kv_heads, head_dim, ffn, vocab, alphas;
     em_dtype compute;
 } bench;
 
@@ -178,6 +179,49 @@ static void report(const bench *o, const em_stage_times *t, double tokens, doubl
            tokens / seconds);
 }
 
+/* ---- two heads ---- */
+
+typedef struct two_heads {
+    em_head *heads[2];
+    em_activations *x;           /* both read the same */
+    em_pair_request request;
+    em_pair_scores scores;
+} two_heads;
+
+static double time_head(em_backend *b, two_heads *p, bool pair) {
+    double best = 1e9;
+    for (int i = 0; i < REPEATS; i++) {
+        b->times.head = 0;
+        if (pair) b->ops->score_pair(b, p->heads[0], p->heads[1], &p->request, p->x, p->x, &p->scores);
+        else b->ops->score(b, p->heads[0], &p->request.labels, p->x, &p->scores.before),
+             b->ops->score(b, p->heads[1], &p->request.labels, p->x, &p->scores.after);
+        if (b->times.head < best) best = b->times.head;
+    }
+    return best;
+}
+
+static void report_pair(const bench *o, em_backend *b, const em_head_spec *spec, const batch *rows, em_activations *x,
+                        const em_scores *scores) {
+    em_error err = EM_ERROR_INIT;
+    em_head_spec other = *spec;
+    size_t n = (size_t)rows->tokens, alphas = (size_t)o->alphas;
+    double *list = malloc(alphas * sizeof *list);
+    if (!list) stop("out of memory");
+    for (int i = 0; i < o->alphas; i++) list[i] = -1.75 + 0.5 * i;     /* never -1 or 0, which cost nothing */
+    other.output = random_weight(o->vocab, o->hidden, 0.9f, 0);
+    two_heads p = {.heads = {b->ops->head_load(b, spec, &err), b->ops->head_load(b, &other, &err)}, .x = x,
+                   .request = {.labels = {.n_labels = 1, .labels = rows->labels}, .alphas = list},
+                   .scores = {*scores, *scores, malloc(n * alphas * sizeof(double)), malloc(n * alphas * sizeof(int32_t)),
+                              malloc(n * sizeof(double))}};
+    if (!p.heads[0] || !p.heads[1]) stop(err.text);
+    if (!p.scores.alpha_nll || !p.scores.alpha_argmax || !p.scores.kl) stop("out of memory");
+    double alone = time_head(b, &p, false), none = time_head(b, &p, true);
+    p.request.n_alphas = o->alphas;
+    double all = time_head(b, &p, true);
+    printf("two heads: alone %.2f ms; as a pair with KL %.2f ms (x %.2f); with %d alphas %.2f ms (x %.2f)\n", alone * 1e3,
+           none * 1e3, none / alone, o->alphas, all * 1e3, all / alone);
+}
+
 static void run(const bench *o) {
     em_error err = EM_ERROR_INIT;
     double peak = ceiling(o);
@@ -197,6 +241,7 @@ static void run(const bench *o) {
     for (int i = 1; i < REPEATS; i++) best = fewer(best, run_once(b, &spec, &w, &e, &head, &rows, a, &scores));
     printf("%s, %d threads, %s; GEMM ceiling %.1f GFLOP/s\n", b->isa, o->threads, em_dtype_name(o->compute), peak);
     report(o, &best, (double)rows.tokens, peak, 30);
+    if (o->alphas) report_pair(o, b, &head, &rows, a, &scores);
     b->ops->activations_free(b, a);
     b->ops->close(b);
 }
@@ -205,7 +250,7 @@ static int *field(bench *o, const char *name) {
     const struct { const char *name; int *value; } fields[] = {
         {"--threads", &o->threads}, {"--tokens", &o->tokens}, {"--rows", &o->rows}, {"--hidden", &o->hidden},
         {"--heads", &o->heads}, {"--kv-heads", &o->kv_heads}, {"--head-dim", &o->head_dim}, {"--ffn", &o->ffn},
-        {"--vocab", &o->vocab}};
+        {"--vocab", &o->vocab}, {"--alphas", &o->alphas}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (!strcmp(name, fields[i].name)) return fields[i].value;
     return NULL;

@@ -120,6 +120,25 @@ typedef struct em_scores {       /* arrays of the caller's; entries without a la
     uint64_t *digest;            /* [n_tokens] or NULL: XXH3-64 of the position's logits, f32, id order */
 } em_scores;
 
+/* Two models over the same tokens. An alpha's logits are (1 + alpha) * after - alpha * before, in
+ * double and then rounded to f32: -1 is the before model and 0 the after model, bit for bit. */
+#define EM_PAIR_MAX_ALPHAS 128
+
+typedef struct em_pair_request {
+    em_score_request labels;     /* digest: of both models, not of alphas */
+    int n_alphas;                /* at most EM_PAIR_MAX_ALPHAS; each has the same bits alone or in a list */
+    const double *alphas;
+    bool general;                /* for tests: -1 and 0, too, by sums of their own instead of the models' */
+} em_pair_request;
+
+typedef struct em_pair_scores {  /* arrays of the caller's; entries without a label are left alone */
+    em_scores before, after;     /* what score() gives for each, the same bits */
+    double *alpha_nll;           /* [n_tokens, n_alphas, n_labels], nats; not finite where an alpha's logits overflow */
+    int32_t *alpha_argmax;       /* [n_tokens, n_alphas] */
+    double *kl;                  /* [n_tokens]: KL(after || before), nats, where any label >= 0; rounding
+                                    (some 1e-7) may leave it below 0 */
+} em_pair_scores;
+
 /* ---- the backend ---- */
 
 typedef struct em_backend em_backend;
@@ -146,7 +165,7 @@ struct em_backend {
 
 typedef struct em_backend_ops {
     /* Bytes that packed weights take, and activations per (padded) token of a batch, and the
-     * constant part (per-thread tiles): what --memory divides. */
+     * constant part (per-thread tiles, those of score_pair included): what --memory divides. */
     size_t (*layer_bytes)(const em_backend *b, const em_layer_spec *spec);
     size_t (*head_bytes)(const em_backend *b, const em_head_spec *spec);
     size_t (*token_bytes)(const em_backend *b, const em_layer_spec *widest);
@@ -173,6 +192,10 @@ typedef struct em_backend_ops {
     void (*attention_output)(em_backend *b, const em_layer *l, em_activations *a);   /* x += norm(project(attention)) */
     void (*feed_forward)(em_backend *b, const em_layer *l, em_activations *a);       /* x += norm(mlp(norm x)) */
     void (*score)(em_backend *b, const em_head *h, const em_score_request *request, em_activations *a, em_scores *out);
+    /* Both heads have the same vocabulary size (hidden sizes may differ), both activations the same
+     * batch. All alphas and the KL are taken from the two tiles of logits while they are in cache. */
+    void (*score_pair)(em_backend *b, const em_head *before, const em_head *after, const em_pair_request *request,
+                       em_activations *x_before, em_activations *x_after, em_pair_scores *out);
 
     void (*close)(em_backend *b);
 } em_backend_ops;

@@ -59,10 +59,12 @@ static size_t mapped_bytes(const em_network *n) {
     return 2 * part;
 }
 
-/* What a token takes in the caller's arrays: ids, positions, intervals, argmax, digest, and its
- * labels with their losses. */
+/* What a token takes in the caller's arrays: ids, positions, intervals, argmax, digest or KL, its
+ * labels with their losses, and each alpha's argmax and losses. */
 static size_t caller_token_bytes(const em_network_options *o) {
-    return 5 * sizeof(int32_t) + sizeof(uint64_t) + (size_t)o->n_labels * (sizeof(int32_t) + sizeof(double));
+    size_t labels = (size_t)o->n_labels;
+    return 5 * sizeof(int32_t) + sizeof(uint64_t) + labels * (sizeof(int32_t) + sizeof(double)) +
+           (size_t)o->n_alphas * (sizeof(int32_t) + labels * sizeof(double));
 }
 
 typedef struct memory_plan {
@@ -179,7 +181,7 @@ static em_head *head(em_network *n, em_error *err) {
 
 /* x += attention(x), then x += ffn(x); or, in parallel, both of the same x: there the
  * feed-forward comes first, because attention has read x already when its inputs were made. */
-static void forward(em_backend *b, const em_layer_spec *spec, const em_layer *l, em_activations *x) {
+static void layer_forward(em_backend *b, const em_layer_spec *spec, const em_layer *l, em_activations *x) {
     b->ops->attention_inputs(b, l, x);
     b->ops->attention(b, l, x);
     if (spec->parallel_residual) {
@@ -218,18 +220,36 @@ static bool check_finite(const em_row_batch *batch, const em_score_request *r, c
     return true;
 }
 
-bool em_network_score(em_network *n, const em_row_batch *batch, const em_score_request *request, em_scores *out,
-                      em_error *err) {
-    em_backend *b = n->backend;
+static bool forward(em_network *n, const em_row_batch *batch, em_error *err) {
     if (!embed(n, batch, err)) return false;
     for (int l = 0; l < n->spec->layers; l++) {
         const em_layer *packed = layer(n, l, err);
         if (!packed) return false;
-        forward(b, em_model_layer_spec(n->model, l), packed, n->activations);
+        layer_forward(n->backend, em_model_layer_spec(n->model, l), packed, n->activations);
         let_go(n, l);
     }
-    if (!head(n, err)) return false;
-    b->ops->score(b, n->head, request, n->activations, out);
+    return true;
+}
+
+bool em_network_score(em_network *n, const em_row_batch *batch, const em_score_request *request, em_scores *out,
+                      em_error *err) {
+    if (!forward(n, batch, err) || !head(n, err)) return false;
+    n->backend->ops->score(n->backend, n->head, request, n->activations, out);
     let_head_go(n);
     return check_finite(batch, request, out, err);
+}
+
+bool em_network_score_pair(em_network *before, em_network *after, const em_row_batch *batch,
+                           const em_pair_request *request, em_pair_scores *out, em_error *err) {
+    em_backend *b = before->backend;
+    int vocab[] = {em_model_head(before->model)->vocab, em_model_head(after->model)->vocab};
+    if (vocab[0] != vocab[1])
+        return em_fail(err, EM_USAGE, "a pair needs vocabularies of one size: these have %d and %d tokens", vocab[0], vocab[1]);
+    if (request->n_alphas > EM_PAIR_MAX_ALPHAS)
+        return em_fail(err, EM_USAGE, "%d alphas: a pair takes at most %d", request->n_alphas, EM_PAIR_MAX_ALPHAS);
+    if (!forward(before, batch, err) || !forward(after, batch, err) || !head(before, err) || !head(after, err)) return false;
+    b->ops->score_pair(b, before->head, after->head, request, before->activations, after->activations, out);
+    let_head_go(before);
+    let_head_go(after);
+    return check_finite(batch, &request->labels, &out->before, err) && check_finite(batch, &request->labels, &out->after, err);
 }

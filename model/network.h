@@ -13,6 +13,7 @@ typedef struct em_network_options {
     int64_t row_tokens;          /* longest row: the smallest batch that must fit */
     int64_t want_tokens;         /* no more than this many tokens in a batch (padded) */
     int n_labels;                /* label columns that score() will be asked for */
+    int n_alphas;                /* and alphas that score_pair() will be asked for */
 } em_network_options;
 
 /* Errors: EM_MACHINE where memory cannot hold one row and one layer, naming what would be enough. */
@@ -23,6 +24,11 @@ int64_t em_network_padded(int64_t tokens);
 /* Runs the batch through all layers and scores it. Reports a NaN or infinite loss as EM_INPUT. */
 bool em_network_score(em_network *n, const em_row_batch *batch, const em_score_request *request,
                       em_scores *out, em_error *err);
+/* Two networks of one backend over the same batch, which must fit both capacities: each through its
+ * own layers, then both heads together. Errors: as above, of either model (an alpha's loss is left
+ * as it is); EM_USAGE where the vocabularies differ in size. */
+bool em_network_score_pair(em_network *before, em_network *after, const em_row_batch *batch,
+                           const em_pair_request *request, em_pair_scores *out, em_error *err);
 void em_network_close(em_network *n);
 
 #endif

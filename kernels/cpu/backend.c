@@ -112,8 +112,10 @@ static size_t fixed_bytes(const em_backend *b, const em_layer_spec *s, const em_
     if (heads > widest) widest = heads;
     size_t tile = hidden + widest + ffn + heads + 2 * kv + hidden + EM_SLICE + (size_t)s->rope.dim +
                   (size_t)(s->heads / s->kv_heads) * (size_t)(em_value_width(s->head_dim) + 2);
+    size_t pair = (size_t)head->hidden + EM_SLICE;
+    size_t states = 2 * sizeof(XXH3_state_t) + EM_PAIR_MAX_ALPHAS * sizeof(em_token_sum);
     size_t slices = 2 * EM_SLICE * widest;
-    return (size_t)b->options.threads * ((tile * EM_TILE + slices) * sizeof(float) + EM_TILE * sizeof(XXH3_state_t));
+    return (size_t)b->options.threads * (((tile + pair) * EM_TILE + slices) * sizeof(float) + EM_TILE * states);
 }
 
 /* ---- activations ---- */
@@ -180,6 +182,7 @@ static const em_backend_ops cpu_ops = {
     .attention_output = em_cpu_attention_output,
     .feed_forward = em_cpu_feed_forward,
     .score = em_cpu_score,
+    .score_pair = em_cpu_score_pair,
     .close = cpu_close,
 };
 
@@ -199,7 +202,7 @@ em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err
     snprintf(cpu->base.isa, sizeof cpu->base.isa, "%s%s", isa_name(), options->portable ? "+portable" : "");
     cpu->threads = em_alloc((size_t)options->threads, sizeof *cpu->threads, "the CPU backend", err);
     if (cpu->threads && em_gemms_open(&cpu->gemms, product_of(options), options->threads, err) &&
-        em_cpu_reserve(cpu, EM_SCRATCH_DIGEST, EM_TILE * sizeof(XXH3_state_t), err))
+        em_cpu_reserve(cpu, EM_SCRATCH_DIGEST, 2 * EM_TILE * sizeof(XXH3_state_t), err))
         return &cpu->base;
     cpu_close(&cpu->base);
     return NULL;

@@ -22,7 +22,10 @@ typedef enum em_scratch {
     EM_SCRATCH_ROPE,         /* cosines and sines: [2, EM_TILE, pairs] */
     EM_SCRATCH_ATTENTION,    /* running max, sum and output of a kv head's queries */
     EM_SCRATCH_DNNL,         /* bytes: oneDNN's scratchpad */
-    EM_SCRATCH_DIGEST,       /* [EM_TILE] states of XXH3 */
+    EM_SCRATCH_DIGEST,       /* [2, EM_TILE] states of XXH3, for a pair's two models */
+    EM_SCRATCH_PAIR_INPUT,   /* a pair's before: its input to the head, as the products take it, */
+    EM_SCRATCH_PAIR_SLICE,   /* and its product [EM_TILE, EM_SLICE] */
+    EM_SCRATCH_ALPHAS,       /* [EM_PAIR_MAX_ALPHAS, EM_TILE] of em_token_sum */
     EM_SCRATCH_COUNT
 } em_scratch;
 
@@ -84,11 +87,14 @@ static inline int em_matrix_width(const em_matrix *m, int s) {
 /* The product of a tile with slice s: [EM_TILE, em_matrix_width(m, s)], in the thread's scratch
  * until the next product. a: see em_product_input. */
 float *em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a);
+/* The same, into y. */
+void em_matrix_run_to(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *y);
 /* With all slices: y = product, y: [EM_TILE, out]; or y += product. */
 void em_matrix_run_all(em_cpu *cpu, int thread, const em_matrix *m, const void *a, float *y);
 void em_matrix_add_all(em_cpu *cpu, int thread, const em_matrix *m, const void *a, float *y);
 /* x: [EM_TILE, n] as the products take it; x itself may be rounded. */
 const void *em_product_input(em_cpu *cpu, int thread, float *x, int n);
+size_t em_product_input_bytes(const em_cpu *cpu, int n);
 
 /* A vector of n floats plus add; *out NULL where w is absent. */
 bool em_vector_load(em_cpu *cpu, const em_weight *w, float add, float **out, em_error *err);
@@ -140,6 +146,13 @@ static inline int em_value_width(int head_dim) {
     return (head_dim + EM_VALUE_ALIGN - 1) / EM_VALUE_ALIGN * EM_VALUE_ALIGN;
 }
 
+/* A token's logits so far. */
+typedef struct em_token_sum {
+    double sum;                  /* of exp(logit - max) */
+    float max;
+    int32_t argmax;
+} em_token_sum;
+
 /* ---- stages: see em_backend_ops ---- */
 
 /* x += norm(input W + bias) on one tile. input: [EM_TILE, in], used up; x: [EM_TILE, out]. */
@@ -151,6 +164,8 @@ void em_cpu_attention(em_backend *b, const em_layer *l, em_activations *a);
 void em_cpu_attention_output(em_backend *b, const em_layer *l, em_activations *a);
 void em_cpu_feed_forward(em_backend *b, const em_layer *l, em_activations *a);
 void em_cpu_score(em_backend *b, const em_head *h, const em_score_request *request, em_activations *a, em_scores *out);
+void em_cpu_score_pair(em_backend *b, const em_head *before, const em_head *after, const em_pair_request *request,
+                       em_activations *x_before, em_activations *x_after, em_pair_scores *out);
 em_layer *em_cpu_layer_load(em_backend *b, const em_layer_spec *spec, const em_layer_weights *w, em_error *err);
 void em_cpu_layer_free(em_backend *b, em_layer *l);
 em_head *em_cpu_head_load(em_backend *b, const em_head_spec *spec, em_error *err);

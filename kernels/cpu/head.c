@@ -1,25 +1,22 @@
 /* The head and the loss: a tile's logits exist one slice of the vocabulary at a time, and leave
- * behind a running maximum and a sum of exponentials per token. */
+ * behind a running maximum and a sum of exponentials per token. Two models that run as a pair have
+ * their slices at the same time, and every alpha its own maximum and sum. */
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
+#include <string.h>
 #define XXH_STATIC_LINKING_ONLY      /* the size of XXH3_state_t */
 #include <xxhash.h>
 
 #include "kernels/cpu/cpu.h"
 
-/* A token's logits so far. */
-typedef struct token_state {
-    double sum;                  /* of exp(logit - max) */
-    float max;
-    int32_t argmax;
-} token_state;
+/* ---- labels ---- */
 
-typedef struct tile_state {
-    token_state tokens[EM_TILE];
-    bool scored[EM_TILE];
-    XXH3_state_t *digest[EM_TILE];       /* NULL: not asked for */
-} tile_state;
+typedef struct labelled_tile {
+    em_tile tile;
+    const em_score_request *request;
+    bool scored[EM_TILE];        /* has any label */
+} labelled_tile;
 
 static bool any_label(const em_score_request *r, int64_t token) {
     for (int j = 0; j < r->n_labels; j++)
@@ -27,18 +24,42 @@ static bool any_label(const em_score_request *r, int64_t token) {
     return false;
 }
 
-/* false: the tile has no label at all. A label that no slice claims would leave NaN. */
-static bool tile_start(tile_state *state, const em_tile *tile, const em_score_request *r, em_scores *out) {
+/* false: the tile has no label at all. */
+static bool find_labels(labelled_tile *t, const em_tile *tile, const em_score_request *r) {
     bool any = false;
-    for (int i = 0; i < tile->count; i++) {
-        int64_t token = tile->token + i;
-        state->tokens[i] = (token_state){.sum = 0, .max = -INFINITY, .argmax = 0};
-        any |= state->scored[i] = any_label(r, token);
-        for (int j = 0; j < r->n_labels; j++)
-            if (r->labels[token * r->n_labels + j] >= 0) out->nll[token * r->n_labels + j] = NAN;
-        if (state->digest[i]) XXH3_64bits_reset(state->digest[i]);
-    }
+    t->tile = *tile;
+    t->request = r;
+    for (int i = 0; i < tile->count; i++) any |= t->scored[i] = any_label(r, tile->token + i);
     return any;
+}
+
+static const int32_t *labels_of(const labelled_tile *t, int i) {
+    return t->request->labels + (t->tile.token + i) * t->request->n_labels;
+}
+
+/* ---- log-sums of a tile, of one model or one alpha ---- */
+
+/* The batch's token t has its figures at nll + t * nll_step and argmax + t * argmax_step. Until
+ * sums_finish, nll holds the label's logit. */
+typedef struct tile_sums {
+    em_token_sum *tokens;        /* [EM_TILE] */
+    double *nll;
+    int32_t *argmax;
+    int nll_step, argmax_step;
+} tile_sums;
+
+static double *nll_of(const tile_sums *sums, const labelled_tile *t, int i) {
+    return sums->nll + (t->tile.token + i) * sums->nll_step;
+}
+
+/* A label that no slice claims would leave NaN. */
+static void sums_start(const tile_sums *sums, const labelled_tile *t) {
+    for (int i = 0; i < t->tile.count; i++) {
+        const int32_t *labels = labels_of(t, i);
+        sums->tokens[i] = (em_token_sum){.sum = 0, .max = -INFINITY, .argmax = 0};
+        for (int j = 0; j < t->request->n_labels; j++)
+            if (labels[j] >= 0) nll_of(sums, t, i)[j] = NAN;
+    }
 }
 
 static int32_t first_equal(const float *x, int n, float value) {
@@ -48,7 +69,7 @@ static int32_t first_equal(const float *x, int n, float value) {
 }
 
 /* logits: [n] of the ids from first on */
-static void token_add(const em_cpu *cpu, token_state *t, const float *logits, int first, int n) {
+static void token_add(const em_cpu *cpu, em_token_sum *t, const float *logits, int first, int n) {
     float max;
     double sum;
     cpu->kernels->soft_sum(logits, n, &max, &sum);
@@ -61,55 +82,86 @@ static void token_add(const em_cpu *cpu, token_state *t, const float *logits, in
     }
 }
 
-/* Until tile_finish, nll holds the label's logit. */
-static void keep_label_logits(const em_score_request *r, int64_t token, const float *logits, int first, int n, double *nll) {
-    for (int j = 0; j < r->n_labels; j++) {
-        int32_t label = r->labels[token * r->n_labels + j];
-        if (label >= first && label < first + n) nll[token * r->n_labels + j] = logits[label - first];
+static void keep_label_logits(const tile_sums *sums, const labelled_tile *t, int i, const float *logits, int first, int n) {
+    const int32_t *labels = labels_of(t, i);
+    for (int j = 0; j < t->request->n_labels; j++)
+        if (labels[j] >= first && labels[j] < first + n) nll_of(sums, t, i)[j] = logits[labels[j] - first];
+}
+
+static double log_sum(const em_token_sum *t) {
+    return log(t->sum) + t->max;
+}
+
+static void sums_finish(const tile_sums *sums, const labelled_tile *t) {
+    for (int i = 0; i < t->tile.count; i++) {
+        if (!t->scored[i]) continue;
+        const int32_t *labels = labels_of(t, i);
+        double *nll = nll_of(sums, t, i), total = log_sum(&sums->tokens[i]);
+        for (int j = 0; j < t->request->n_labels; j++)
+            if (labels[j] >= 0) nll[j] = total - nll[j];
+        sums->argmax[(t->tile.token + i) * sums->argmax_step] = sums->tokens[i].argmax;
     }
 }
 
-/* logits: [EM_TILE, n] of slice s */
-static void tile_add(const em_cpu *cpu, const em_head *h, tile_state *state, const em_tile *tile,
-                     const em_score_request *r, int s, float *logits, em_scores *out) {
-    int first = s * h->output.width, n = em_matrix_width(&h->output, s);
-    for (int i = 0; i < tile->count; i++) {
-        float *z = logits + (int64_t)i * n;
-        if (!state->scored[i]) continue;
-        if (h->spec.softcap > 0) cpu->kernels->soft_cap(z, n, h->spec.softcap);
-        if (state->digest[i]) XXH3_64bits_update(state->digest[i], z, (size_t)n * sizeof *z);
-        token_add(cpu, &state->tokens[i], z, first, n);
-        keep_label_logits(r, tile->token + i, z, first, n, out->nll);
+/* ---- a model ---- */
+
+typedef struct side {
+    const em_head *head;
+    const em_activations *x;
+    XXH3_state_t *digests;       /* [EM_TILE] or NULL: not asked for */
+    uint64_t *digest;            /* where they go */
+    const void *input;           /* the tile's normed tokens, as the products take them */
+    em_token_sum tokens[EM_TILE];
+    tile_sums sums;              /* over tokens */
+} side;
+
+/* digests: the side's part of the thread's scratch */
+static void side_open(side *m, const em_head *h, const em_activations *x, const em_score_request *r, XXH3_state_t *digests,
+                      const em_scores *out) {
+    m->head = h;
+    m->x = x;
+    m->digests = r->digest && out->digest ? digests : NULL;
+    m->digest = out->digest;
+    m->sums = (tile_sums){m->tokens, out->nll, out->argmax, .nll_step = r->n_labels, .argmax_step = 1};
+}
+
+static void side_start(em_cpu *cpu, int thread, side *m, const labelled_tile *t, int64_t tile) {
+    int hidden = m->head->spec.hidden;
+    sums_start(&m->sums, t);
+    for (int i = 0; m->digests && i < t->tile.count; i++) XXH3_64bits_reset(&m->digests[i]);
+    m->input = em_normed_input(cpu, thread, &m->head->norm, m->x->x + tile * EM_TILE * hidden, hidden);
+}
+
+/* logits: [n] of the ids from first on; capped here */
+static void side_add(const em_cpu *cpu, side *m, const labelled_tile *t, int i, float *logits, int first, int n) {
+    if (m->head->spec.softcap > 0) cpu->kernels->soft_cap(logits, n, m->head->spec.softcap);
+    if (m->digests) XXH3_64bits_update(&m->digests[i], logits, (size_t)n * sizeof *logits);
+    token_add(cpu, &m->tokens[i], logits, first, n);
+    keep_label_logits(&m->sums, t, i, logits, first, n);
+}
+
+static void side_finish(side *m, const labelled_tile *t) {
+    sums_finish(&m->sums, t);
+    for (int i = 0; m->digests && i < t->tile.count; i++)
+        if (t->scored[i]) m->digest[t->tile.token + i] = XXH3_64bits_digest(&m->digests[i]);
+}
+
+static void score_tile(em_cpu *cpu, int thread, side *m, const em_score_request *r, int64_t tile) {
+    labelled_tile t;
+    if (!find_labels(&t, &m->x->tiles[tile], r)) return;
+    const em_matrix *output = &m->head->output;
+    side_start(cpu, thread, m, &t, tile);
+    for (int s = 0; s < output->slices; s++) {
+        int first = s * output->width, n = em_matrix_width(output, s);
+        float *logits = em_matrix_run(cpu, thread, output, s, m->input);
+        for (int i = 0; i < t.tile.count; i++)
+            if (t.scored[i]) side_add(cpu, m, &t, i, logits + (int64_t)i * n, first, n);
     }
+    side_finish(m, &t);
 }
 
-static void tile_finish(const tile_state *state, const em_tile *tile, const em_score_request *r, em_scores *out) {
-    for (int i = 0; i < tile->count; i++) {
-        int64_t token = tile->token + i;
-        if (!state->scored[i]) continue;
-        double log_sum = log(state->tokens[i].sum) + state->tokens[i].max;
-        for (int j = 0; j < r->n_labels; j++) {
-            double *nll = &out->nll[token * r->n_labels + j];
-            if (r->labels[token * r->n_labels + j] >= 0) *nll = log_sum - *nll;
-        }
-        out->argmax[token] = state->tokens[i].argmax;
-        if (state->digest[i]) out->digest[token] = XXH3_64bits_digest(state->digest[i]);
-    }
-}
-
-static void score_tile(em_cpu *cpu, int thread, const em_head *h, const em_score_request *r, const em_activations *a,
-                       int64_t t, tile_state *state, em_scores *out) {
-    const em_tile *tile = &a->tiles[t];
-    if (!tile_start(state, tile, r, out)) return;
-    const void *x = em_normed_input(cpu, thread, &h->norm, a->x + t * EM_TILE * h->spec.hidden, h->spec.hidden);
-    for (int s = 0; s < h->output.slices; s++)
-        tile_add(cpu, h, state, tile, r, s, em_matrix_run(cpu, thread, &h->output, s, x), out);
-    tile_finish(state, tile, r, out);
-}
-
-/* Hash states for a tile, over memory of the thread's scratch. */
-static void point_digests(tile_state *state, XXH3_state_t *states) {
-    for (int i = 0; i < EM_TILE; i++) state->digest[i] = states ? &states[i] : NULL;
+static XXH3_state_t *digests_of(const em_cpu *cpu, int thread) {
+    return cpu->threads[thread].scratch[EM_SCRATCH_DIGEST];
 }
 
 void em_cpu_score(em_backend *b, const em_head *h, const em_score_request *request, em_activations *a, em_scores *out) {
@@ -118,10 +170,130 @@ void em_cpu_score(em_backend *b, const em_head *h, const em_score_request *reque
 #pragma omp parallel num_threads(b->options.threads)
     {
         int thread = em_cpu_enter();
-        tile_state state;
-        point_digests(&state, request->digest && out->digest ? cpu->threads[thread].scratch[EM_SCRATCH_DIGEST] : NULL);
+        side m;
+        side_open(&m, h, a, request, digests_of(cpu, thread), out);
 #pragma omp for schedule(dynamic, 1)
-        for (int64_t t = 0; t < a->n_tiles; t++) score_tile(cpu, thread, h, request, a, t, &state, out);
+        for (int64_t t = 0; t < a->n_tiles; t++) score_tile(cpu, thread, &m, request, t);
+    }
+    b->times.head += omp_get_wtime() - begin;
+}
+
+/* ---- two models ---- */
+
+typedef struct pair {
+    const em_pair_request *request;
+    em_pair_scores *out;
+    side before, after;
+    em_token_sum *alphas;        /* [n_alphas, EM_TILE] */
+    double gap[EM_TILE];         /* sum of exp(z - max) * (z - before's logit) over the after model's z, its max so far */
+} pair;
+
+static void pair_open(em_cpu *cpu, int thread, pair *p, const em_head *before, const em_head *after, const em_pair_request *r,
+                      const em_activations *x_before, const em_activations *x_after, em_pair_scores *out) {
+    XXH3_state_t *digests = digests_of(cpu, thread);
+    p->request = r;
+    p->out = out;
+    p->alphas = cpu->threads[thread].scratch[EM_SCRATCH_ALPHAS];
+    side_open(&p->before, before, x_before, &r->labels, digests, &out->before);
+    side_open(&p->after, after, x_after, &r->labels, digests + EM_TILE, &out->after);
+}
+
+/* The model whose sums are the alpha's, or NULL. */
+static side *model_at(pair *p, double alpha) {
+    if (p->request->general) return NULL;
+    return alpha == -1 ? &p->before : alpha == 0 ? &p->after : NULL;
+}
+
+static tile_sums alpha_sums(pair *p, int k) {
+    int alphas = p->request->n_alphas, labels = p->request->labels.n_labels;
+    side *model = model_at(p, p->request->alphas[k]);
+    return (tile_sums){.tokens = model ? model->tokens : p->alphas + (ptrdiff_t)k * EM_TILE,
+                       .nll = p->out->alpha_nll + (ptrdiff_t)k * labels, .nll_step = alphas * labels,
+                       .argmax = p->out->alpha_argmax + k, .argmax_step = alphas};
+}
+
+static void pair_start(em_cpu *cpu, int thread, pair *p, const labelled_tile *t, int64_t tile) {
+    void *input = em_cpu_scratch(cpu, thread, EM_SCRATCH_PAIR_INPUT);
+    side_start(cpu, thread, &p->before, t, tile);
+    memcpy(input, p->before.input, em_product_input_bytes(cpu, p->before.head->spec.hidden));
+    p->before.input = input;
+    side_start(cpu, thread, &p->after, t, tile);
+    for (int k = 0; k < p->request->n_alphas; k++) {
+        tile_sums sums = alpha_sums(p, k);
+        sums_start(&sums, t);
+    }
+    for (int i = 0; i < t->tile.count; i++) p->gap[i] = 0;
+}
+
+/* before, after: [n] logits of the ids from first on, capped */
+static void alpha_add(const em_cpu *cpu, pair *p, int k, const labelled_tile *t, int i, const float *before, const float *after,
+                      int first, int n) {
+    _Alignas(64) float mixed[EM_SLICE];
+    const side *model = model_at(p, p->request->alphas[k]);
+    tile_sums sums = alpha_sums(p, k);
+    const float *z = !model ? mixed : model == &p->before ? before : after;
+    if (!model) {
+        cpu->kernels->mix(mixed, after, before, p->request->alphas[k], n);
+        token_add(cpu, &sums.tokens[i], mixed, first, n);
+    }
+    keep_label_logits(&sums, t, i, z, first, n);
+}
+
+static void pair_add(const em_cpu *cpu, pair *p, const labelled_tile *t, int i, float *before, float *after, int first, int n) {
+    em_token_sum *sum = &p->after.tokens[i];
+    float max = sum->max;
+    side_add(cpu, &p->before, t, i, before, first, n);
+    side_add(cpu, &p->after, t, i, after, first, n);
+    p->gap[i] = p->gap[i] * exp((double)max - (double)sum->max) + cpu->kernels->soft_gap(after, before, sum->max, n);
+    for (int k = 0; k < p->request->n_alphas; k++) alpha_add(cpu, p, k, t, i, before, after, first, n);
+}
+
+/* sum p (log p - log q) with log p = z_after - log_sum_after, log q alike. Less than the rounding of
+ * doubles below 0 is 0. */
+static double divergence(const pair *p, int i) {
+    const em_token_sum *after = &p->after.tokens[i];
+    double kl = p->gap[i] / after->sum - (log_sum(after) - log_sum(&p->before.tokens[i]));
+    return kl < 0 && kl > -1e-12 ? 0 : kl;
+}
+
+static void pair_finish(pair *p, const labelled_tile *t) {
+    side_finish(&p->before, t);
+    side_finish(&p->after, t);
+    for (int k = 0; k < p->request->n_alphas; k++) {
+        tile_sums sums = alpha_sums(p, k);
+        sums_finish(&sums, t);
+    }
+    for (int i = 0; i < t->tile.count; i++)
+        if (t->scored[i]) p->out->kl[t->tile.token + i] = divergence(p, i);
+}
+
+static void pair_tile(em_cpu *cpu, int thread, pair *p, int64_t tile) {
+    labelled_tile t;
+    if (!find_labels(&t, &p->after.x->tiles[tile], &p->request->labels)) return;
+    const em_matrix *output = &p->after.head->output;      /* cut into the same slices as the before model's */
+    float *before = em_cpu_scratch(cpu, thread, EM_SCRATCH_PAIR_SLICE);
+    pair_start(cpu, thread, p, &t, tile);
+    for (int s = 0; s < output->slices; s++) {
+        int first = s * output->width, n = em_matrix_width(output, s);
+        em_matrix_run_to(cpu, thread, &p->before.head->output, s, p->before.input, before);
+        float *after = em_matrix_run(cpu, thread, output, s, p->after.input);
+        for (int i = 0; i < t.tile.count; i++)
+            if (t.scored[i]) pair_add(cpu, p, &t, i, before + (int64_t)i * n, after + (int64_t)i * n, first, n);
+    }
+    pair_finish(p, &t);
+}
+
+void em_cpu_score_pair(em_backend *b, const em_head *before, const em_head *after, const em_pair_request *request,
+                       em_activations *x_before, em_activations *x_after, em_pair_scores *out) {
+    em_cpu *cpu = em_cpu_of(b);
+    double begin = omp_get_wtime();
+#pragma omp parallel num_threads(b->options.threads)
+    {
+        int thread = em_cpu_enter();
+        pair p;
+        pair_open(cpu, thread, &p, before, after, request, x_before, x_after, out);
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t t = 0; t < x_after->n_tiles; t++) pair_tile(cpu, thread, &p, t);
     }
     b->times.head += omp_get_wtime() - begin;
 }

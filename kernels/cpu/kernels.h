@@ -49,6 +49,10 @@ typedef struct em_cpu_kernels {
     void (*attend)(const em_attend *a);
     /* max of x and the sum of exp(x - max); x: [n], n >= 1 */
     void (*soft_sum)(const float *x, int n, float *max, double *sum);
+    /* z = (1 + alpha) * after - alpha * before, in double; z: [n], apart from both */
+    void (*mix)(float *z, const float *after, const float *before, double alpha, int n);
+    /* the sum of exp(x - max) * (x - y); x, y: [n], x <= max */
+    double (*soft_gap)(const float *x, const float *y, float max, int n);
     void (*round_bf16)(float *x, int64_t n);                           /* to the nearest bf16, ties to even */
     void (*to_bf16)(uint16_t *y, const float *x, int64_t n);
     /* x need not be aligned: it may lie anywhere in a mapped file */

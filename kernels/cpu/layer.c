@@ -89,12 +89,20 @@ void em_cpu_layer_free(em_backend *b, em_layer *l) {
     free(l);
 }
 
+/* The pair's parts are for a head that is the before of a pair; until then their pages are not touched. */
+static bool reserve_for_head(em_cpu *cpu, const em_head *h, em_error *err) {
+    return em_cpu_reserve(cpu, EM_SCRATCH_INPUT, tile_floats(h->spec.hidden), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_PAIR_INPUT, em_product_input_bytes(cpu, h->spec.hidden), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_PAIR_SLICE, tile_floats(h->output.width), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_ALPHAS, EM_PAIR_MAX_ALPHAS * EM_TILE * sizeof(em_token_sum), err);
+}
+
 static bool load_head(em_cpu *cpu, em_head *h, em_error *err) {
     const em_head_spec *s = &h->spec;
     em_matrix_source output = {.parts = {&s->output}, .biases = {&s->output_bias}, .n_parts = 1};
     return load_norm(cpu, &h->norm, s->norm, s->norm_eps, s->norm_plus_one, &s->final_norm, &s->final_norm_bias, err) &&
            em_matrix_load(cpu, &h->output, &output, err) &&
-           em_cpu_reserve(cpu, EM_SCRATCH_INPUT, tile_floats(s->hidden), err);
+           reserve_for_head(cpu, h, err);
 }
 
 em_head *em_cpu_head_load(em_backend *b, const em_head_spec *spec, em_error *err) {

@@ -268,12 +268,17 @@ size_t em_matrix_bytes(const em_cpu *cpu, int64_t in, int64_t out) {
 
 /* ---- products ---- */
 
-float *em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a) {
+void em_matrix_run_to(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *y) {
     em_gemm *gemm = gemm_of(m, s);
-    float *wide = em_cpu_scratch(cpu, thread, EM_SCRATCH_WIDE), *y = em_cpu_scratch(cpu, thread, EM_SCRATCH_SLICE);
+    float *wide = em_cpu_scratch(cpu, thread, EM_SCRATCH_WIDE);
     if (!m->weights[s]) cpu->kernels->from_bf16(wide, packed_slice(m, s), (int64_t)(gemm->packed_bytes / sizeof *wide));
     em_gemm_run(&cpu->gemms, gemm, thread, a, m->weights[s], wide, m->biases[s], y,
                 em_cpu_scratch(cpu, thread, EM_SCRATCH_DNNL));
+}
+
+float *em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a) {
+    float *y = em_cpu_scratch(cpu, thread, EM_SCRATCH_SLICE);
+    em_matrix_run_to(cpu, thread, m, s, a, y);
     return y;
 }
 
@@ -303,6 +308,10 @@ const void *em_product_input(em_cpu *cpu, int thread, float *x, int n) {
     case EM_PRODUCT_BF16_WIDENED: cpu->kernels->round_bf16(x, size); break;
     }
     return x;
+}
+
+size_t em_product_input_bytes(const em_cpu *cpu, int n) {
+    return (size_t)EM_TILE * (size_t)n * (cpu->gemms.product == EM_PRODUCT_BF16 ? sizeof(uint16_t) : sizeof(float));
 }
 
 void em_norm_apply(const em_cpu *cpu, const em_norm *norm, float *y, const float *x) {

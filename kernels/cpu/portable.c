@@ -104,6 +104,16 @@ static void soft_sum(const float *x, int n, float *max, double *sum) {
     for (int i = 0; i < n; i++) *sum += expf(x[i] - *max);
 }
 
+static void mix(float *z, const float *after, const float *before, double alpha, int n) {
+    for (int i = 0; i < n; i++) z[i] = (float)((1 + alpha) * (double)after[i] - alpha * (double)before[i]);
+}
+
+static double soft_gap(const float *x, const float *y, float max, int n) {
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += (double)expf(x[i] - max) * ((double)x[i] - (double)y[i]);
+    return sum;
+}
+
 static void round_bf16(float *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) x[i] = em_bf16_to_f32(em_f32_to_bf16(x[i]));
 }
@@ -144,6 +154,8 @@ const em_cpu_kernels em_cpu_kernels_portable = {
     .soft_cap = soft_cap,
     .attend = attend,
     .soft_sum = soft_sum,
+    .mix = mix,
+    .soft_gap = soft_gap,
     .round_bf16 = round_bf16,
     .to_bf16 = to_bf16,
     .from_bf16 = from_bf16,

@@ -310,6 +310,22 @@ static void soft_sum(const float *x, int n, float *max, double *total) {
     *total = v_sum(v_add(s[0], s[1]));
 }
 
+static void mix(float *restrict z, const float *after, const float *before, double alpha, int n) {
+    double more = 1 + alpha;
+    for (int i = 0; i < n; i++) z[i] = (float)(more * (double)after[i] - alpha * (double)before[i]);
+}
+
+static inline vf gap(vf x, vf y, vf max, vf acc) { return v_fma(v_exp(v_sub(x, max)), v_sub(x, y), acc); }
+
+static double soft_gap(const float *x, const float *y, float max, int n) {
+    vf m = v_set(max), none = v_set(0), s[2] = {none, none};
+    int i = 0;
+    for (; i + 2 * VW <= n; i += 2 * VW)
+        for (int c = 0; c < 2; c++) s[c] = gap(v_load(x + i + c * VW), v_load(y + i + c * VW), m, s[c]);
+    for (; i < n; i += VW) s[0] = gap(v_load_n(x + i, n - i, m), v_load_n(y + i, n - i, m), m, s[0]);
+    return v_sum(v_add(s[0], s[1]));
+}
+
 /* ---- number formats ---- */
 
 static inline uint32_t bits(float x) {
@@ -372,6 +388,8 @@ const em_cpu_kernels EM_KERNELS = {
     .soft_cap = soft_cap,
     .attend = attend,
     .soft_sum = soft_sum,
+    .mix = mix,
+    .soft_gap = soft_gap,
     .round_bf16 = round_bf16,
     .to_bf16 = to_bf16,
     .from_bf16 = from_bf16,
