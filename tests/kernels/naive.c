@@ -310,21 +310,27 @@ static void layer_forward(const em_layer_spec *s, const em_layer_weights *w, con
     free(attention);
 }
 
-static void score_token(const em_head_spec *h, const double *x, int32_t label, double *nll, int32_t *argmax) {
-    double y[1024], logits[NETWORK_VOCAB], sum = 0;
+static void token_logits(const em_head_spec *h, const double *x, double *logits) {
+    double y[1024];
     norm(h->norm, h->norm_eps, h->norm_plus_one, &h->final_norm, NULL, x, y);
     product(&h->output, &h->output_bias, y, logits);
-    *argmax = 0;
-    for (int v = 0; v < h->vocab; v++) {
+    for (int v = 0; v < h->vocab; v++)
         if (h->softcap > 0) logits[v] = (double)h->softcap * tanh(logits[v] / (double)h->softcap);
+}
+
+static void score_token(const em_head_spec *h, const double *x, int32_t label, double *nll, int32_t *argmax) {
+    double logits[NETWORK_VOCAB], sum = 0;
+    token_logits(h, x, logits);
+    *argmax = 0;
+    for (int v = 0; v < h->vocab; v++)
         if (logits[v] > logits[*argmax]) *argmax = v;
-    }
     for (int v = 0; v < h->vocab; v++) sum += exp(logits[v] - logits[*argmax]);
     *nll = log(sum) + logits[*argmax] - logits[label];
 }
 
-void naive_score(const network *n, int length, const int32_t *ids, const int32_t *positions, const int32_t *lo,
-                 const int32_t *hi, const int32_t *labels, double *nll, int32_t *argmax) {
+/* The row after all layers: [length, hidden]; the caller frees it. */
+static double *forward(const network *n, int length, const int32_t *ids, const int32_t *positions, const int32_t *lo,
+                       const int32_t *hi) {
     int hidden = n->shape.layer.hidden;
     double *x = calloc((size_t)(length * hidden), sizeof *x);
     row r = {length, positions, lo, hi};
@@ -334,7 +340,20 @@ void naive_score(const network *n, int length, const int32_t *ids, const int32_t
             if (n->embedding.positions.data) x[t * hidden + i] += value(&n->embedding.positions, positions[t], i);
         }
     for (int l = 0; l < NETWORK_LAYERS; l++) layer_forward(network_layer(n, l), &n->layers[l], &r, x);
+    return x;
+}
+
+void naive_score(const network *n, int length, const int32_t *ids, const int32_t *positions, const int32_t *lo,
+                 const int32_t *hi, const int32_t *labels, double *nll, int32_t *argmax) {
+    double *x = forward(n, length, ids, positions, lo, hi);
     for (int t = 0; t < length; t++)
-        if (labels[t] >= 0) score_token(&n->head, x + t * hidden, labels[t], &nll[t], &argmax[t]);
+        if (labels[t] >= 0) score_token(&n->head, x + t * n->head.hidden, labels[t], &nll[t], &argmax[t]);
+    free(x);
+}
+
+void naive_logits(const network *n, int length, const int32_t *ids, const int32_t *positions, const int32_t *lo,
+                  const int32_t *hi, double *logits) {
+    double *x = forward(n, length, ids, positions, lo, hi);
+    for (int t = 0; t < length; t++) token_logits(&n->head, x + t * n->head.hidden, logits + t * NETWORK_VOCAB);
     free(x);
 }

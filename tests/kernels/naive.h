@@ -43,6 +43,10 @@ const em_layer_spec *network_layer(const network *n, int layer);     /* the seco
 void naive_score(const network *n, int length, const int32_t *ids, const int32_t *positions, const int32_t *lo,
                  const int32_t *hi, const int32_t *labels, double *nll, int32_t *argmax);
 
+/* The row's logits: [length, NETWORK_VOCAB]. */
+void naive_logits(const network *n, int length, const int32_t *ids, const int32_t *positions, const int32_t *lo,
+                  const int32_t *hi, double *logits);
+
 /* Counter-based random numbers in [-1, 1). */
 float network_random(uint64_t *state);
 

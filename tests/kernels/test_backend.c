@@ -11,110 +11,15 @@
 #include <cmocka.h>
 #include <dirent.h>
 
-#include "tests/kernels/naive.h"
+#include "tests/kernels/rows.h"
 
-#define MAX_TOKENS 2048
-#define MAX_ROWS 16
-
-/* ---- rows and scores ---- */
-
-typedef struct rows {
-    int n;
-    int64_t start[MAX_ROWS], tokens;
-    int32_t length[MAX_ROWS];
-    int32_t ids[MAX_TOKENS], positions[MAX_TOKENS], lo[MAX_TOKENS], hi[MAX_TOKENS], labels[MAX_TOKENS];
-} rows;
+/* ---- scores ---- */
 
 typedef struct scores {
     double nll[MAX_TOKENS];
     int32_t argmax[MAX_TOKENS];
     uint64_t digest[MAX_TOKENS];
 } scores;
-
-/* What a row's tokens see. MIXED has an interval of every kind: causal, ahead, both ways, none. */
-typedef enum mask { CAUSAL, DOCUMENTS, MIXED } mask;
-
-#define DOCUMENT 53      /* tokens of each document */
-
-static void see(rows *r, int64_t t, int i, int length, mask m) {
-    int begin = i / DOCUMENT * DOCUMENT, end = begin + DOCUMENT < length ? begin + DOCUMENT : length;
-    static const char kinds[] = "cadbenc";
-    r->lo[t] = m == CAUSAL ? 0 : begin;
-    r->hi[t] = i + 1;
-    if (m != MIXED) return;
-    switch (kinds[i % 7]) {
-    case 'c': r->lo[t] = 0; break;
-    case 'a': r->lo[t] = i, r->hi[t] = length; break;
-    case 'd': break;
-    case 'b': r->lo[t] = 0, r->hi[t] = length; break;
-    case 'e': r->hi[t] = end; break;
-    case 'n': r->lo[t] = r->hi[t] = i; break;
-    }
-}
-
-/* Rows hold what (seed, length, mask) say, wherever they stand. */
-static void add_row(rows *r, int seed, int length, mask m) {
-    uint64_t random = (uint64_t)seed;
-    assert_true(r->n < MAX_ROWS && r->tokens + length <= MAX_TOKENS);
-    r->start[r->n] = r->tokens;
-    r->length[r->n++] = length;
-    for (int i = 0; i < length; i++) {
-        int64_t t = r->tokens++;
-        r->ids[t] = (int32_t)((network_random(&random) + 1) / 2 * NETWORK_VOCAB);
-        r->positions[t] = m == DOCUMENTS ? i % DOCUMENT : i;
-        r->labels[t] = i % 11 == 5 ? -1 : (int32_t)((network_random(&random) + 1) / 2 * NETWORK_VOCAB);
-        see(r, t, i, length, m);
-    }
-}
-
-static em_row_batch batch_of(const rows *r) {
-    return (em_row_batch){.n_rows = r->n, .start = r->start, .length = r->length, .ids = r->ids,
-                          .positions = r->positions, .lo = r->lo, .hi = r->hi};
-}
-
-static int64_t padded(const rows *r) {
-    int64_t n = 0;
-    for (int i = 0; i < r->n; i++) n += (r->length[i] + EM_TILE - 1) / EM_TILE * EM_TILE;
-    return n;
-}
-
-static void check(const em_error *err) {
-    if (err->status != EM_OK) fail_msg("%s", err->text);
-}
-
-static void run_layer(em_backend *b, const em_layer *l, em_activations *a, bool parallel) {
-    b->ops->attention_inputs(b, l, a);
-    b->ops->attention(b, l, a);
-    if (parallel) b->ops->feed_forward(b, l, a);
-    b->ops->attention_output(b, l, a);
-    if (!parallel) b->ops->feed_forward(b, l, a);
-}
-
-/* labels: [tokens, n_labels] */
-static void score_labels(const network *n, em_backend_options options, const rows *r, int n_labels, const int32_t *labels,
-                         em_scores *out) {
-    em_error err = EM_ERROR_INIT;
-    em_backend *b = em_backend_cpu_open(&options, &err);
-    check(&err);
-    em_activations *a = b->ops->activations_new(b, network_layer(n, 0), padded(r), r->n, &err);
-    check(&err);
-    em_row_batch batch = batch_of(r);
-    b->ops->embed(b, &n->embedding, &batch, a, &err);
-    check(&err);
-    for (int i = 0; i < NETWORK_LAYERS; i++) {
-        em_layer *l = b->ops->layer_load(b, network_layer(n, i), &n->layers[i], &err);
-        check(&err);
-        run_layer(b, l, a, n->shape.layer.parallel_residual);
-        b->ops->layer_free(b, l);
-    }
-    em_head *h = b->ops->head_load(b, &n->head, &err);
-    check(&err);
-    em_score_request request = {.n_labels = n_labels, .labels = labels, .digest = out->digest != NULL};
-    b->ops->score(b, h, &request, a, out);
-    b->ops->head_free(b, h);
-    b->ops->activations_free(b, a);
-    b->ops->close(b);
-}
 
 static scores *score(const network *n, em_backend_options options, const rows *r) {
     scores *s = calloc(1, sizeof *s);

@@ -207,6 +207,125 @@ static void test_parts_pass_in_order(void **state) {
     free(rows);
 }
 
+/* ---- pairs ---- */
+
+#define ALPHAS 3
+static const double alphas[] = {-1, 0, 0.5};
+
+typedef struct pair {
+    em_model *models[2];
+    em_network *networks[2];
+    batch *batches[2];           /* the models' own scores */
+    double alpha_nll[ROWS * ROW * ALPHAS], kl[ROWS * ROW];
+    int32_t alpha_argmax[ROWS * ROW * ALPHAS];
+} pair;
+
+static pair *pair_new(em_backend *b, const em_network_options *before, const em_network_options *after) {
+    em_error err = EM_ERROR_INIT;
+    const em_network_options *o[] = {before, after};
+    pair *p = calloc(1, sizeof *p);
+    for (int i = 0; i < 2; i++) {
+        p->models[i] = model_new(&network_shapes[i]);
+        p->networks[i] = em_network_open(p->models[i], b, o[i], &err);
+        assert_non_null(p->networks[i]);
+        p->batches[i] = batch_new();
+    }
+    return p;
+}
+
+static void pair_free(pair *p) {
+    for (int i = 0; i < 2; i++) {
+        em_network_close(p->networks[i]);
+        model_free(p->models[i]);
+        free(p->batches[i]);
+    }
+    free(p);
+}
+
+static bool score_pair(pair *p, const double *values, int n_alphas, int n_rows, em_error *err) {
+    batch *x = p->batches[0], *y = p->batches[1];
+    em_row_batch rows = {.n_rows = n_rows, .start = x->start, .length = x->length, .ids = x->ids,
+                         .positions = x->positions, .lo = x->lo, .hi = x->hi};
+    em_pair_request request = {.labels = {.n_labels = 1, .labels = x->labels}, .n_alphas = n_alphas, .alphas = values};
+    em_pair_scores out = {{x->nll, x->argmax, NULL}, {y->nll, y->argmax, NULL}, p->alpha_nll, p->alpha_argmax, p->kl};
+    return em_network_score_pair(p->networks[0], p->networks[1], &rows, &request, &out, err);
+}
+
+static void same_as_alone(const pair *p) {
+    em_error err = EM_ERROR_INIT;
+    for (int i = 0; i < 2; i++) {
+        batch *alone = batch_new();
+        assert_true(score_rows(p->networks[i], alone, 0, ROWS, &err));
+        assert_memory_equal(alone->nll, p->batches[i]->nll, sizeof alone->nll);
+        assert_memory_equal(alone->argmax, p->batches[i]->argmax, sizeof alone->argmax);
+        for (int t = 0; t < ROWS * ROW; t++)
+            assert_memory_equal(&p->alpha_nll[t * ALPHAS + i], &alone->nll[t], sizeof *alone->nll);
+        free(alone);
+    }
+    for (int t = 0; t < ROWS * ROW; t++) assert_true(p->kl[t] > 0 && isfinite(p->alpha_nll[t * ALPHAS + 2]));
+}
+
+/* With weights kept, or packed for each batch. */
+static void test_pair(void **state) {
+    em_error err = EM_ERROR_INIT;
+    em_backend *b = backend(2);
+    em_network_options much = options((size_t)1 << 30), little[2];
+    pair *kept = pair_new(b, &much, &much);
+    for (int i = 0; i < 2; i++) {
+        little[i] = options(least_memory(kept->models[i], b));
+    }
+    assert_true(score_pair(kept, alphas, ALPHAS, ROWS, &err));
+    same_as_alone(kept);
+    pair *packed = pair_new(b, &little[0], &little[1]);
+    assert_true(score_pair(packed, alphas, ALPHAS, 1, &err));
+    assert_memory_equal(packed->kl, kept->kl, ROW * sizeof *kept->kl);
+    assert_memory_equal(packed->alpha_nll, kept->alpha_nll, ROW * ALPHAS * sizeof *kept->alpha_nll);
+    pair_free(packed);
+    pair_free(kept);
+    b->ops->close(b);
+}
+
+static void expect_error(const em_error *err, em_status status, const char *text) {
+    if (err->status != status || !strstr(err->text, text)) fail_msg("got %d: %s; expected: %s", err->status, err->text, text);
+}
+
+static void test_pair_refused(void **state) {
+    static double many[EM_PAIR_MAX_ALPHAS + 1];
+    em_error vocab = EM_ERROR_INIT, number = EM_ERROR_INIT, size = EM_ERROR_INIT;
+    em_backend *b = backend(1);
+    em_network_options o = options((size_t)1 << 30), small = o;
+    small.want_tokens = 256;
+    pair *p = pair_new(b, &o, &small);
+    assert_false(score_pair(p, many, EM_PAIR_MAX_ALPHAS + 1, 1, &number));
+    expect_error(&number, EM_USAGE, "129 alphas: a pair takes at most 128");
+    assert_false(score_pair(p, alphas, ALPHAS, 2, &size));
+    expect_error(&size, EM_MACHINE, "more than 256 padded tokens");
+    p->models[1]->network->head.vocab--;
+    assert_false(score_pair(p, alphas, ALPHAS, 1, &vocab));
+    expect_error(&vocab, EM_USAGE, "these have 1100 and 1099 tokens");
+    pair_free(p);
+    b->ops->close(b);
+}
+
+/* The memory that alphas take at the caller's is part of the plan. */
+static void test_alphas_take_memory(void **state) {
+    em_error err = EM_ERROR_INIT;
+    em_model *m = model_new(&network_shapes[0]);
+    em_backend *b = backend(1);
+    em_network_options none = options(least_memory(m, b) + ((size_t)1 << 19)), some = none;
+    some.n_alphas = 100;
+    em_network *x = em_network_open(m, b, &none, &err), *y = em_network_open(m, b, &some, &err);
+    assert_non_null(x);
+    assert_non_null(y);
+    assert_true(em_network_capacity(x) > em_network_capacity(y));
+    em_network_close(x);
+    em_network_close(y);
+    b->ops->close(b);
+    model_free(m);
+}
+
+/* ---- what must be refused ---- */
+
 static void test_too_little_memory(void **state) {
     em_error err = EM_ERROR_INIT;
     em_model *m = model_new(&network_shapes[0]);
@@ -236,15 +355,39 @@ static void test_batch_too_large(void **state) {
 }
 
 /* Finite weights whose product is not: the loss says so instead of being NaN. */
+static void make_overflow(em_model *m) {
+    static float huge[530 * 200];
+    em_weight *up = &m->network->layers[1].up;
+    int64_t out = up->out, in = up->in;
+    assert_true(out * in <= 530 * 200);
+    for (int i = 0; i < 530 * 200; i++) huge[i] = i % 2 ? 3e38f : 2e38f;
+    *up = (em_weight){.data = huge, .dtype = EM_F32, .out = out, .in = in, .out_stride = in, .in_stride = 1, .block = out,
+                      .name = "up"};
+}
+
+/* In either model of a pair; but an alpha may have no loss. */
+static void test_pair_overflow(void **state) {
+    static const double far[] = {1e300};
+    em_backend *b = backend(1);
+    em_network_options o = options((size_t)1 << 30);
+    for (int i = 0; i < 3; i++) {
+        em_error err = EM_ERROR_INIT;
+        pair *p = pair_new(b, &o, &o);
+        if (i < 2) make_overflow(p->models[i]);
+        bool ok = score_pair(p, far, 1, ROWS, &err);
+        assert_int_equal(ok, i == 2);
+        if (ok) assert_false(isfinite(p->alpha_nll[0]));
+        else expect_error(&err, EM_INPUT, "position 0 of row 0 of the batch is not finite");
+        pair_free(p);
+    }
+    b->ops->close(b);
+}
+
 static void test_overflow(void **state) {
-    static float huge[200 * 96];
     em_error err = EM_ERROR_INIT;
     em_model *m = model_new(&network_shapes[0]);
     em_backend *b = backend(1);
-    for (int i = 0; i < 200 * 96; i++) huge[i] = i % 2 ? 3e38f : 2e38f;
-    em_weight *up = &m->network->layers[1].up;
-    *up = (em_weight){.data = huge, .dtype = EM_F32, .out = 200, .in = 96, .out_stride = 96, .in_stride = 1, .block = 200,
-                      .name = "up"};
+    make_overflow(m);
     em_network_options o = options((size_t)1 << 30);
     em_network *n = em_network_open(m, b, &o, &err);
     batch *rows = batch_new();
@@ -263,6 +406,10 @@ int main(void) {
         cmocka_unit_test(test_against_naive),
         cmocka_unit_test(test_memory_changes_no_bit),
         cmocka_unit_test(test_parts_pass_in_order),
+        cmocka_unit_test(test_pair),
+        cmocka_unit_test(test_pair_refused),
+        cmocka_unit_test(test_pair_overflow),
+        cmocka_unit_test(test_alphas_take_memory),
         cmocka_unit_test(test_too_little_memory),
         cmocka_unit_test(test_batch_too_large),
         cmocka_unit_test(test_overflow),

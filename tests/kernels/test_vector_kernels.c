@@ -209,6 +209,42 @@ static void test_soft_sum(void **state) {
     }
 }
 
+static void test_mix(void **state) {
+    static const double alphas[] = {-2, -1, -0.3, 0, 0.1, 1.75, 30};
+    FOR_TABLES(k) for (int s = 0; s < N_SIZES; s++) for (size_t a = 0; a < sizeof alphas / sizeof *alphas; a++) {
+        int n = sizes[s];
+        fill(x, n, -60, 60);
+        fill(w, n, -60, 60);
+        guard();
+        k->mix(y, x, w, alphas[a], n);
+        guarded(k, n);
+        for (int i = 0; i < n; i++) {
+            close_to(k, "mix", y[i], (1 + alphas[a]) * x[i] - alphas[a] * w[i], 1e-7, 1e-13);
+            if (alphas[a] == -1) assert_true(y[i] == w[i]);
+            if (alphas[a] == 0) assert_true(y[i] == x[i]);
+        }
+    }
+}
+
+static void test_soft_gap(void **state) {
+    FOR_TABLES(k) for (int s = 0; s < N_SIZES; s++) {
+        int n = sizes[s];
+        double expected = 0, size = 0;
+        fill(x, n, -120, -3);
+        fill(w, n, -40, 40);
+        for (int i = 0; i < 64; i++) x[n + i] = w[n + i] = NAN;      /* what lies behind must not matter */
+        for (int i = 0; i < n; i++) {
+            double term = exp((double)x[i] + 3) * ((double)x[i] - w[i]);
+            expected += term;
+            size += fabs(term);
+        }
+        close_to(k, "soft_gap", k->soft_gap(x, w, -3, n), expected, 0, 1e-6 * size + 1e-30);
+        assert_true(k->soft_gap(x, x, -3, n) == 0);
+        x[n / 2] = NAN;
+        assert_true(isnan(k->soft_gap(x, w, -3, n)));
+    }
+}
+
 /* ---- attention ---- */
 
 typedef struct attention {
@@ -399,7 +435,8 @@ int main(void) {
         cmocka_unit_test(test_norms),        cmocka_unit_test(test_rope_table),
         cmocka_unit_test(test_rope),         cmocka_unit_test(test_activations),
         cmocka_unit_test(test_soft_cap),     cmocka_unit_test(test_scale_and_add),
-        cmocka_unit_test(test_soft_sum),     cmocka_unit_test(test_attend),
+        cmocka_unit_test(test_soft_sum),     cmocka_unit_test(test_mix),
+        cmocka_unit_test(test_soft_gap),     cmocka_unit_test(test_attend),
         cmocka_unit_test(test_attend_large_scores), cmocka_unit_test(test_attend_neighbours),
         cmocka_unit_test(test_halves),       cmocka_unit_test(test_rounding),
         cmocka_unit_test(test_all_finite),

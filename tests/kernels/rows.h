@@ -1,0 +1,35 @@
+/* Batches of rows for the backend's tests, and the way of a random network over them. */
+#ifndef EM_TESTS_KERNELS_ROWS_H
+#define EM_TESTS_KERNELS_ROWS_H
+
+#include "tests/kernels/naive.h"
+
+#define MAX_TOKENS 2048
+#define MAX_ROWS 16
+
+typedef struct rows {
+    int n;
+    int64_t start[MAX_ROWS], tokens;
+    int32_t length[MAX_ROWS];
+    int32_t ids[MAX_TOKENS], positions[MAX_TOKENS], lo[MAX_TOKENS], hi[MAX_TOKENS], labels[MAX_TOKENS];
+} rows;
+
+/* What a row's tokens see. MIXED has an interval of every kind: causal, ahead, both ways, none. */
+typedef enum mask { CAUSAL, DOCUMENTS, MIXED } mask;
+
+#define DOCUMENT 53      /* tokens of each document */
+
+/* Rows hold what (seed, length, mask) say, wherever they stand. */
+void add_row(rows *r, int seed, int length, mask m);
+em_row_batch batch_of(const rows *r);
+
+/* Fails the test. */
+void check(const em_error *err);
+
+/* The batch after all layers; the caller frees it. */
+em_activations *forward_rows(em_backend *b, const network *n, const rows *r, const em_row_batch *batch);
+/* labels: [tokens, n_labels] */
+void score_labels(const network *n, em_backend_options options, const rows *r, int n_labels, const int32_t *labels,
+                  em_scores *out);
+
+#endif
