@@ -136,8 +136,7 @@ WHOLE(row, "--row", row, 0, INT64_MAX)
 
 SETTER(compare) {
     if (s->n_compare == EM_MAX_MODELS - 1) return em_fail(err, EM_USAGE, "--compare: at most %d models", EM_MAX_MODELS - 1);
-    s->compare[s->n_compare++] = named_path(v);
-    return true;
+    return named_path("--compare", v, &s->compare[s->n_compare++], err);
 }
 
 SETTER(alpha) { return em_alphas_parse(v, &s->alphas, err); }
