@@ -432,7 +432,8 @@ int em_command_audit(const em_settings *settings, em_error *err) {
     good = good && geometry(&a, &out, err);
     if (good && a.setup.model)
         good = em_proof_run(&(em_proof){.settings = settings, .setup = &a.setup, .row = a.row}, &out,
-                            &refuted, err);
+                            &refuted, err) ||
+               em_setup_blame_model(&a.setup, err);
     good = good && em_print(out.data, out.length, err) == 0;
     em_buffer_free(&out);
     em_row_free(a.row);

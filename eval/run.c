@@ -293,7 +293,7 @@ static bool score_super_batch(run *r, stream *s, em_error *err) {
     int rows = em_passes_rows(r->passes);
     if (rows == 0) return true;
     r->passes_tokens += em_passes_padded(r->passes);
-    if (!em_passes_run(r->passes, r->network, err)) return false;
+    if (!em_passes_run(r->passes, r->network, err)) return em_setup_blame_model(&r->setup, err);
     for (int i = 0; i < rows; i++)
         if (!count_row(r, s, i, err)) return false;
     const em_row *last = em_passes_row(r->passes, rows - 1)->row;

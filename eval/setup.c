@@ -310,6 +310,11 @@ const char *em_setup_model_name(const em_setup *s, const em_settings *settings) 
     return settings->model.name ? settings->model.name : em_bundle_name(em_model_bundle(s->model));
 }
 
+bool em_setup_blame_model(const em_setup *s, em_error *err) {
+    if (err->status == EM_INPUT) em_error_place(err, em_bundle_path(em_model_bundle(s->model)), 0, -1);
+    return false;
+}
+
 /* Resident pages of this process, and what the loader may still take: its documents in flight, the
  * decompressor's window at its usual size, and the waiting rows. */
 static size_t taken_already(void) {

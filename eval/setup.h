@@ -54,6 +54,9 @@ const char *em_setup_model_name(const em_setup *s, const em_settings *settings);
 em_network *em_setup_network(const em_setup *s, const em_settings *settings, em_backend *backend, int64_t row_tokens,
                              int64_t want_tokens, int n_labels, em_error *err);
 
+/* Adds the model's path to bad input that the engine found in it, which knows tensors only. Returns false. */
+bool em_setup_blame_model(const em_setup *s, em_error *err);
+
 /* Path of a file that is installed with the program (share/evalmask/NAME), or NULL. */
 const char *em_shared_file(const char *name, char *out, size_t n);
 
