@@ -70,12 +70,22 @@ static bool leads(const context *c, int l, int32_t i) {
     return scores(c, l, i);
 }
 
+enum { FLUSH_BYTES = 1 << 20 };
+
+static bool flush(em_output *out, em_buffer *line, em_error *err) {
+    bool good = line->length == 0 || em_output_write(out, line->data, line->length, err);
+    em_buffer_clear(line);
+    return good;
+}
+
 bool em_tokens_write_row(em_output *out, em_buffer *line, const em_settings *settings, const char *model,
                          const char *data_set, const em_passes *passes, int row, em_error *err) {
     context c = {settings, model, data_set, passes, em_passes_row(passes, row), row};
     em_buffer_clear(line);
-    for (int32_t i = 0; i < c.fed->row->tokens; i++)
+    for (int32_t i = 0; i < c.fed->row->tokens; i++) {
         for (int l = 0; l < settings->n_labels; l++)
             if (leads(&c, l, i)) put_line(line, &c, l, i);
-    return em_output_write(out, line->data ? line->data : "", line->length, err);
+        if (line->length >= FLUSH_BYTES && !flush(out, line, err)) return false;
+    }
+    return flush(out, line, err);
 }

@@ -11,6 +11,7 @@ struct em_network {
     const em_model_spec *spec;
     int64_t capacity;            /* padded tokens of a batch */
     bool keep;                   /* packed weights stay between batches */
+    const volatile sig_atomic_t *stop;
     em_layer **layers;           /* [spec->layers], NULL where not packed now */
     em_head *head;
     em_activations *activations;
@@ -122,6 +123,7 @@ em_network *em_network_open(em_model *m, em_backend *b, const em_network_options
     n->model = m;
     n->backend = b;
     n->spec = em_model_spec_of(m);
+    n->stop = options->stop;
     n->layers = em_alloc((size_t)n->spec->layers, sizeof *n->layers, "the network", err);
     em_layer_spec widest = widest_layer(n);
     if (n->layers && plan(n, options, err) &&
@@ -223,6 +225,7 @@ bool em_network_score(em_network *n, const em_row_batch *batch, const em_score_r
     em_backend *b = n->backend;
     if (!embed(n, batch, err)) return false;
     for (int l = 0; l < n->spec->layers; l++) {
+        if (n->stop && *n->stop) return em_fail(err, EM_INTERRUPTED, "interrupted before layer %d", l);
         const em_layer *packed = layer(n, l, err);
         if (!packed) return false;
         forward(b, em_model_layer_spec(n->model, l), packed, n->activations);

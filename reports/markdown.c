@@ -396,7 +396,7 @@ static void put_counts(em_buffer *b, const em_results *r, int64_t (*count)(const
 static void mask_item(const em_results *r, int i, em_buffer *out) {
     em_buffer text = {0};
     const em_result *x = &r->results[i];
-    em_buffer_printf(&text, "Mask %s: positions %s; ± SE over %" PRId64 " %s", x->mask,
+    em_buffer_printf(&text, "Mask %s: %s; positions %s; ± SE over %" PRId64 " %s", x->mask, x->mask_words,
                      is(x->positions, "reset") ? "restart at every document" : "run on through the row", x->groups,
                      x->groups_are_rows ? "rows" : "documents");
     for (int d = 0; d < r->n_data_sets && r->n_data_sets > 1; d++) {
@@ -445,8 +445,8 @@ static void protocol_items(const em_results *r, em_buffer *out) {
         mask_item(r, i, out);
     }
     boundary_item(r, out);
-    snprintf(text, sizeof text, "Arithmetic: %s weights, %s products, %s logits, sums in f64, on %s.", x->weight_dtype,
-             x->compute_dtype, x->logit_dtype, protocol_value(r, "device"));
+    snprintf(text, sizeof text, "Arithmetic: %s weights, %s products (--dtype %s), %s logits, sums in f64, on %s.", x->weight_dtype,
+             x->compute_dtype, protocol_value(r, "dtype"), x->logit_dtype, protocol_value(r, "device"));
     item(out, text);
 }
 

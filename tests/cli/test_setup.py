@@ -86,6 +86,15 @@ class Setup(cli.Case):
         self.assertEqual(none["protocol"]["eos"], "none, by --eos")
         self.assertEqual(none["data"]["tokens"], 6 * 30)
 
+    def test_the_config_beside_a_tokenizer_file_counts(self):
+        self.model(LLAMA, eos_token_id=26)
+        self.assertTrue(any("the id is the model's own" in note for note in
+                            self.run_model("--tokenizer", self.path("model/tokenizer.json"))["notes"]))
+        self.write("model/tokenizer_config.json", json.dumps({"eos_token": "<start>"}))
+        for path in "model", "model/tokenizer.json":
+            run = self.run_model("--tokenizer", self.path(path))
+            self.assertEqual(run["protocol"]["eos"], "27 <start>, by tokenizer_config.json")
+
     def test_where_bos_and_an_eos_of_the_tokenizer_come_from(self):
         self.model(LLAMA, eos_token_id=26)
         self.write("model/tokenizer_config.json", json.dumps({"bos_token": "<start>", "eos_token": "<end>", "add_bos_token": True,
