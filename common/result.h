@@ -26,6 +26,7 @@ typedef struct em_result {
     double alpha;
     char model[64], mask[32], labels[24], positions[16];
     char offset_words[64];      /* "the next token" */
+    char mask_words[112];       /* "causal within the document" */
     int offset;
     int32_t seq_len, batch;
     int64_t rows, batches, documents;       /* that hold predictions (rows: that went through) */

@@ -47,6 +47,7 @@ void em_protocol_shared(em_results *r, const em_settings *settings, const em_set
     if (settings->max_docs) em_results_protocol(r, "max_docs", "%lld", (long long)settings->max_docs);
     if (settings->max_tokens) em_results_protocol(r, "max_tokens", "%lld", (long long)settings->max_tokens);
     if (settings->skip_bad_records) em_results_protocol(r, "skip_bad_records", "yes");
+    em_results_protocol(r, "dtype", "%s", settings->dtype == EM_DTYPE_AUTO ? "auto: f32 on a CPU" : em_dtype_name(backend->options.compute));
     em_results_protocol(r, "device", "%s, %s", backend->name, backend->isa);
 }
 
@@ -76,6 +77,7 @@ void em_protocol_result(em_result *out, const em_settings *settings, const em_se
     snprintf(out->labels, sizeof out->labels, "%s", labels->name);
     snprintf(out->positions, sizeof out->positions, "%s", positions_name(resolved));
     snprintf(out->offset_words, sizeof out->offset_words, "%s", labels->words);
+    snprintf(out->mask_words, sizeof out->mask_words, "%s", em_mask_words(mask->kind));
     out->offset = labels->offset;
     out->seq_len = setup->row_tokens;
     out->batch = settings->batch;

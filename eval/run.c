@@ -162,7 +162,15 @@ static bool written_once(const run *r, em_error *err) {
     return true;
 }
 
-/* NAME.documents.jsonl.zst beside the first NAME.json among the outputs. */
+/* By its name, or a pipe or device, whatever its name. */
+static bool is_jsonl(const char *path) {
+    struct stat s;
+    const char *dot = strstr(path, ".jsonl");
+    while (dot && strstr(dot + 1, ".jsonl")) dot = strstr(dot + 1, ".jsonl");
+    return (dot && (!strcmp(dot, ".jsonl") || !strcmp(dot, ".jsonl.zst"))) || (stat(path, &s) == 0 && !S_ISREG(s.st_mode));
+}
+
+/* NAME.documents.jsonl.zst beside NAME.json. */
 static bool open_outputs(run *r, em_error *err) {
     const em_settings *s = r->settings;
     for (int i = 0; i < s->n_outputs; i++)
@@ -170,10 +178,13 @@ static bool open_outputs(run *r, em_error *err) {
     for (int i = 0; i < s->n_outputs; i++)
         if (!try_output(s->outputs[i], err)) return false;
     if (s->profile_file && !try_output(s->profile_file, err)) return false;
+    if (s->tokens_file && !is_jsonl(s->tokens_file))
+        return em_fail(err, EM_USAGE, "--tokens %s: the name must end in .jsonl or .jsonl.zst", s->tokens_file);
     if (s->tokens_file && !(r->tokens = em_output_open(s->tokens_file, err))) return false;
-    for (int i = 0; i < s->n_outputs && !r->documents; i++) {
+    for (int i = 0; i < s->n_outputs; i++) {
         size_t n = strlen(s->outputs[i]);
         if (n < 6 || strcmp(s->outputs[i] + n - 5, ".json")) continue;
+        if (r->documents) return em_fail(err, EM_USAGE, "-o %s: one .json a run is enough, copy it", s->outputs[i]);
         snprintf(r->documents_path, sizeof r->documents_path, "%.*s.documents.jsonl.zst", (int)(n - 5), s->outputs[i]);
         if (!(r->documents = em_output_open(r->documents_path, err))) return false;
     }
@@ -406,11 +417,19 @@ static bool settle_documents(run *r, stream *s, int64_t before, em_error *err) {
     return !s->sidecar || em_sidecar_flush(s->sidecar, before, err);
 }
 
+/* An interrupted super-batch leaves no trace: the figures are those of the rows before it. */
+static bool pass_failed(run *r, em_error *err) {
+    if (err->status != EM_INTERRUPTED) return false;
+    em_error_init(err);
+    em_passes_clear(r->passes);
+    return true;
+}
+
 static bool score_super_batch(run *r, stream *s, em_error *err) {
     int rows = em_passes_rows(r->passes);
     if (rows == 0) return true;
     r->passes_tokens += em_passes_padded(r->passes);
-    if (!em_passes_run(r->passes, r->networks, err)) return false;
+    if (!em_passes_run(r->passes, r->networks, err)) return pass_failed(r, err);
     for (int i = 0; i < rows; i++)
         if (!count_row(r, s, i, err)) return false;
     const em_row *last = em_passes_row(r->passes, rows - 1)->row;
@@ -428,7 +447,7 @@ static bool score_all(run *r, stream *s, em_error *err) {
     while (!interrupted) {
         em_fed_row *f;
         int got = em_feed_next(s->feed, &f, err);
-        if (got < 0 && err->status == EM_INTERRUPTED) em_error_init(err), got = 0;     /* what is there still counts */
+        if (got < 0 && err->status == EM_INTERRUPTED) em_error_init(err), got = 0;     /* a partial report follows */
         if (got < 0) return false;
         if (got == 0) break;
         if (!em_passes_add(r->passes, f, err)) return false;
@@ -455,15 +474,21 @@ static bool finish_stream(run *r, stream *s, int data_set, em_error *err) {
     em_protocol_fingerprints(s->results, r->combinations, r->sides, &r->setup);
     d->totals = (em_data_totals){
         .documents = em_packer_documents(s->packer), .empty_documents = counts.empty, .bad_records = counts.bad,
-        .filtered_records = counts.filtered, .tokens = em_packer_tokens(s->packer), .bytes = counts.bytes,
+        .filtered_records = counts.filtered, .tokens = em_packer_tokens(s->packer), .bytes = em_packer_bytes(s->packer),
         .rows = em_feed_rows(s->feed), .batches = s->results[0].batches};
     return true;
+}
+
+static int64_t predictions_of(const run *r, const stream *s) {
+    int64_t n = 0;
+    for (int c = 0; c < r->combinations; c++) n += s->results[c].predictions;
+    return n;
 }
 
 static bool score_data_set(run *r, int data_set, em_error *err) {
     stream s = {0};
     bool good = open_stream(r, &s, data_set, err) && score_all(r, &s, err) && finish_stream(r, &s, data_set, err);
-    if (good && s.results[0].predictions == 0 && !interrupted) {
+    if (good && predictions_of(r, &s) == 0 && !interrupted) {
         const em_data_totals *t = &r->results.data_sets[data_set].totals;
         good = em_fail_at(err, EM_INPUT, r->setup.datasets[data_set].paths[0], 0, -1,
                           "no prediction to score: %lld documents, %lld tokens, %lld rows%s", (long long)t->documents,

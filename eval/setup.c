@@ -79,13 +79,21 @@ static bool read_bundle(const char *path, em_setup *s, tokenizer_files *f, em_er
     return em_fail_at(err, EM_INPUT, path, 0, -1, "holds no tokenizer; give one with --tokenizer PATH");
 }
 
+/* tokenizer_config.json in the file's folder counts for it, as it does for the folder itself. */
+static bool read_beside(const char *path, tokenizer_files *f, em_error *err) {
+    const char *slash = strrchr(path, '/');
+    char name[4096];
+    bool found;
+    snprintf(name, sizeof name, "%.*stokenizer_config.json", slash ? (int)(slash - path + 1) : 0, path);
+    return read_file(path, false, &found, &f->model, err) && read_file(name, true, &found, &f->config, err);
+}
+
 static bool read_tokenizer(const char *path, em_setup *s, tokenizer_files *f, em_error *err) {
     struct stat st;
     if (stat(path, &st)) return em_fail_at(err, EM_INPUT, path, 0, -1, "%s", strerror(errno));
     if (!S_ISDIR(st.st_mode) && looks_like_bundle(path, st.st_size)) return read_bundle(path, s, f, err);
-    bool found;
     snprintf(s->tokenizer_source, sizeof s->tokenizer_source, "%s", path);
-    if (!(S_ISDIR(st.st_mode) ? read_directory(path, s, f, err) : read_file(path, false, &found, &f->model, err))) return false;
+    if (!(S_ISDIR(st.st_mode) ? read_directory(path, s, f, err) : read_beside(path, f, err))) return false;
     f->data = f->model.data;
     f->size = f->model.length;
     f->config_data = f->config.data;
@@ -147,6 +155,8 @@ static bool resolve_eos(em_setup *s, const em_settings *settings, const tokenize
         if (spec->eos >= em_tokenizer_size(s->tokenizer))
             return em_fail_at(err, EM_INPUT, spec->eos_origin, 0, -1, "eos_token_id %d is outside the tokenizer's %d ids; say --eos ID, TOKEN or none",
                               spec->eos, em_tokenizer_size(s->tokenizer));
+        if (settings->tokenizer && !*s->eos.note)
+            snprintf(s->eos.note, sizeof s->eos.note, "the id is the model's own, the tokenizer is the one of --tokenizer; --eos says which is meant");
         return describe_special(s, &s->eos, spec->eos, spec->eos_origin);
     }
     if (em_tokenizer_eos(s->tokenizer) >= 0)
@@ -411,7 +421,7 @@ em_network *em_setup_network(const em_setup *s, const em_settings *settings, int
     size_t half = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
     size_t memory = settings->memory ? settings->memory : half, taken = taken_already(), share = 0;
     if (memory > taken) share = (memory - taken) / (size_t)s->n_models * (size_t)(s->n_models - 1);
-    em_network_options o = {.memory = memory, .taken = taken + share, .row_tokens = row_tokens, .want_tokens = want_tokens,
-                            .n_labels = n_labels};
+    em_network_options o = {.source = em_bundle_path(em_model_bundle(s->models[i])), .memory = memory, .taken = taken + share, .row_tokens = row_tokens, .want_tokens = want_tokens,
+                            .n_labels = n_labels, .n_alphas = settings->alphas.n, .stop = s->stop};
     return em_network_open(s->models[i], backend, &o, err);
 }

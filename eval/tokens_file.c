@@ -76,11 +76,21 @@ static bool leads(const context *c, int l, int32_t i) {
     return scores(c, l, i);
 }
 
+enum { FLUSH_BYTES = 1 << 20 };
+
+static bool flush(em_output *out, em_buffer *line, em_error *err) {
+    bool good = line->length == 0 || em_output_write(out, line->data, line->length, err);
+    em_buffer_clear(line);
+    return good;
+}
+
 bool em_tokens_write_row(em_output *out, em_buffer *line, const em_tokens_source *source, int row, em_error *err) {
     context c = {source->settings, source, em_passes_row(source->passes, row), row};
     em_buffer_clear(line);
-    for (int32_t i = 0; i < c.fed->row->tokens; i++)
+    for (int32_t i = 0; i < c.fed->row->tokens; i++) {
         for (int l = 0; l < c.settings->n_labels; l++)
             if (leads(&c, l, i)) put_line(line, &c, l, i);
-    return em_output_write(out, line->data ? line->data : "", line->length, err);
+        if (line->length >= FLUSH_BYTES && !flush(out, line, err)) return false;
+    }
+    return flush(out, line, err);
 }

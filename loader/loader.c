@@ -120,6 +120,7 @@ static void read_records(em_loader *l, int64_t *filtered, em_error *err) {
             em_error_place(err, place.path, place.record, place.byte);
             break;
         }
+        if (record.group.capacity > KEEP_BYTES) em_buffer_free(&record.group);  /* held what a later duplicate replaced */
         if (!publish(l, &record, &place, group, *filtered) || ++accepted == l->options.max_docs) break;
     }
     em_record_free(&record);

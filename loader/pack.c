@@ -17,7 +17,7 @@ struct em_packer {
     size_t ids_capacity, bytes_capacity, kind_capacity;
     em_segment *segments;                               /* cover [begin, end); start and end count from token 0 of the arrays */
     size_t first_segment, n_segments, segment_capacity;
-    int64_t rows, stream, tokens, documents;            /* stream: index of token `begin` */
+    int64_t rows, stream, tokens, bytes_covered, documents;            /* stream: index of token `begin` */
     bool ended;                                         /* no further documents */
 };
 
@@ -57,6 +57,7 @@ void em_packer_close(em_packer *p) {
 }
 
 int64_t em_packer_tokens(const em_packer *p) { return p->tokens; }
+int64_t em_packer_bytes(const em_packer *p) { return p->bytes_covered; }
 int64_t em_packer_documents(const em_packer *p) { return p->documents; }
 
 /* Moves what is pending to the front of the arrays, so that they stay as small as it. */
@@ -100,6 +101,7 @@ static bool append_document(em_packer *p, const em_document *d, em_error *err) {
     if (!reserve(p, n, err)) return false;
     memcpy(p->ids + p->end, d->tokens.ids, n * sizeof *p->ids);
     memcpy(p->bytes + p->end, d->tokens.bytes, n * sizeof *p->bytes);
+    for (size_t i = 0; i < n; i++) p->bytes_covered += d->tokens.bytes[i];
     for (size_t i = 0; i < n; i++) {
         bool added = (int64_t)i < d->n_before || i >= d->tokens.n - (size_t)d->n_after;
         p->kind[p->end + i] = added ? EM_TOKEN_ADDED : EM_TOKEN_TEXT;

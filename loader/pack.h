@@ -53,6 +53,7 @@ em_packer *em_packer_open(em_loader *source, const em_pack_options *options, em_
 /* 1: *out is the next row, the caller's to free; 0: end; -1: err. */
 int em_packer_next(em_packer *p, em_row **out, em_error *err);
 int64_t em_packer_tokens(const em_packer *p);       /* stream tokens handed out in rows so far */
+int64_t em_packer_bytes(const em_packer *p);        /* of text that the stream's tokens cover: less than the documents' where it is cut */
 int64_t em_packer_documents(const em_packer *p);    /* documents that the cut leaves in the stream; one without tokens is one */
 void em_packer_close(em_packer *p);                 /* the loader stays the caller's */
 

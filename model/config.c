@@ -185,6 +185,7 @@ static bool check_rope(const em_config_reader *r, const em_config *c, em_rope_co
     if (!need(r, "rope_theta", out->theta) || out->theta <= 1) return em_config_fail(r, "rope_theta", "is not above 1");
     if (out->type == EM_ROPE_YARN && out->factor == 0 && out->original > 0) out->factor = (double)c->max_positions / out->original;
     if (out->type != EM_ROPE_DEFAULT && !need(r, "factor", out->factor)) return false;
+    if (out->type != EM_ROPE_DEFAULT && out->factor < 0x1p-10) return em_config_fail(r, "factor", "of the rotary embedding is below 1/1024");
     if (out->type == EM_ROPE_LLAMA3 && (!need(r, "low_freq_factor", out->low_freq) || !need(r, "high_freq_factor", out->high_freq))) return false;
     if (out->type == EM_ROPE_LLAMA3 && out->high_freq <= out->low_freq) return em_config_fail(r, "high_freq_factor", "is not above low_freq_factor");
     if (out->type == EM_ROPE_YARN && (!need(r, "beta_fast", out->beta_fast) || !need(r, "beta_slow", out->beta_slow))) return false;

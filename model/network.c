@@ -11,6 +11,8 @@ struct em_network {
     const em_model_spec *spec;
     int64_t capacity;            /* padded tokens of a batch */
     bool keep;                   /* packed weights stay between batches */
+    const volatile sig_atomic_t *stop;
+    const char *source;
     em_layer **layers;           /* [spec->layers], NULL where not packed now */
     em_head *head;
     em_activations *activations;
@@ -124,6 +126,8 @@ em_network *em_network_open(em_model *m, em_backend *b, const em_network_options
     n->model = m;
     n->backend = b;
     n->spec = em_model_spec_of(m);
+    n->stop = options->stop;
+    n->source = options->source;
     n->layers = em_alloc((size_t)n->spec->layers, sizeof *n->layers, "the network", err);
     em_layer_spec widest = widest_layer(n);
     if (n->layers && plan(n, options, err) &&
@@ -223,6 +227,7 @@ static bool check_finite(const em_row_batch *batch, const em_score_request *r, c
 static bool forward(em_network *n, const em_row_batch *batch, em_error *err) {
     if (!embed(n, batch, err)) return false;
     for (int l = 0; l < n->spec->layers; l++) {
+        if (n->stop && *n->stop) return em_fail(err, EM_INTERRUPTED, "interrupted before layer %d", l);
         const em_layer *packed = layer(n, l, err);
         if (!packed) return false;
         layer_forward(n->backend, em_model_layer_spec(n->model, l), packed, n->activations);
@@ -231,12 +236,26 @@ static bool forward(em_network *n, const em_row_batch *batch, em_error *err) {
     return true;
 }
 
+/* What is wrong with the input here is wrong with the checkpoint: it is named. */
+static bool blame(const em_network *n, em_error *err) {
+    if (err && err->status == EM_INPUT) em_error_place(err, n->source, 0, -1);
+    return false;
+}
+
+static bool ready(em_network *n, const em_row_batch *batch, em_error *err) {
+    return (forward(n, batch, err) && head(n, err)) || blame(n, err);
+}
+
+static bool finite(const em_network *n, const em_row_batch *batch, const em_score_request *r, const em_scores *out, em_error *err) {
+    return check_finite(batch, r, out, err) || blame(n, err);
+}
+
 bool em_network_score(em_network *n, const em_row_batch *batch, const em_score_request *request, em_scores *out,
                       em_error *err) {
-    if (!forward(n, batch, err) || !head(n, err)) return false;
+    if (!ready(n, batch, err)) return false;
     n->backend->ops->score(n->backend, n->head, request, n->activations, out);
     let_head_go(n);
-    return check_finite(batch, request, out, err);
+    return finite(n, batch, request, out, err);
 }
 
 bool em_network_score_pair(em_network *before, em_network *after, const em_row_batch *batch,
@@ -247,9 +266,9 @@ bool em_network_score_pair(em_network *before, em_network *after, const em_row_b
         return em_fail(err, EM_USAGE, "a pair needs vocabularies of one size: these have %d and %d tokens", vocab[0], vocab[1]);
     if (request->n_alphas > EM_PAIR_MAX_ALPHAS)
         return em_fail(err, EM_USAGE, "%d alphas: a pair takes at most %d", request->n_alphas, EM_PAIR_MAX_ALPHAS);
-    if (!forward(before, batch, err) || !forward(after, batch, err) || !head(before, err) || !head(after, err)) return false;
+    if (!ready(before, batch, err) || !ready(after, batch, err)) return false;
     b->ops->score_pair(b, before->head, after->head, request, before->activations, after->activations, out);
     let_head_go(before);
     let_head_go(after);
-    return check_finite(batch, &request->labels, &out->before, err) && check_finite(batch, &request->labels, &out->after, err);
+    return finite(before, batch, &request->labels, &out->before, err) && finite(after, batch, &request->labels, &out->after, err);
 }

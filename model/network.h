@@ -3,17 +3,22 @@
 #ifndef EM_MODEL_NETWORK_H
 #define EM_MODEL_NETWORK_H
 
+#include <signal.h>
+
 #include "model/model.h"
 
 typedef struct em_network em_network;
 
 typedef struct em_network_options {
+    const char *source;          /* the checkpoint's path, for errors; outlives the network; NULL: not named */
     size_t memory;               /* bytes that the process may have resident, mapped pages included */
     size_t taken;                /* of these, what is resident already or will be by others */
     int64_t row_tokens;          /* longest row: the smallest batch that must fit */
     int64_t want_tokens;         /* no more than this many tokens in a batch (padded) */
     int n_labels;                /* label columns that score() will be asked for */
     int n_alphas;                /* and alphas that score_pair() will be asked for */
+    /* Where set: once *stop is not 0, em_network_score fails with EM_INTERRUPTED before its next layer. */
+    const volatile sig_atomic_t *stop;
 } em_network_options;
 
 /* Errors: EM_MACHINE where memory cannot hold one row and one layer, naming what would be enough. */

@@ -510,11 +510,66 @@ static void boundary_item(const em_results *r, em_buffer *out) {
     bool keep = is(protocol_value(r, "boundary"), "keep");
     em_buffer_printf(&text, "Boundary predictions (label in another document than the position's own token; In-doc is the loss "
                      "without them): %s", keep ? "counted" : "not counted");
-    for (int i = 0; keep && i < r->n_results / r->n_data_sets; i++)
-        if (first_of_labels(r, i))
-            em_buffer_printf(&text, ", %" PRId64 " of %" PRId64 " (%s)", r->results[i].boundary_predictions, r->results[i].predictions,
-                             r->results[i].labels);
+    int per_set = r->n_results / r->n_data_sets;
+    for (int i = 0; keep && i < r->n_results; i++) {
+        const em_result *x = &r->results[i];
+        if (!first_of_labels(r, i % per_set)) continue;
+        em_buffer_printf(&text, ", %" PRId64 " of %" PRId64 " (%s%s%s)", x->boundary_predictions, x->predictions, x->data_set,
+                         *x->data_set ? ", " : "", x->labels);
+    }
     em_buffer_puts(&text, ".");
+    item(out, text.data);
+    em_buffer_free(&text);
+}
+
+/* A count that can differ by data set and, if asked, by labels: "12 tokens dropped", or "tokens dropped: 12 in code,
+ * 7 in news". The first result of its kind speaks for the others. */
+static void put_counts(em_buffer *b, const em_results *r, int64_t (*count)(const em_result *), bool by_labels, const char *what) {
+    int per_set = r->n_results / r->n_data_sets, n = 0;
+    bool sets = r->n_data_sets > 1, labels = by_labels && what_differs(r).labels;
+    if (!sets && !labels) {
+        em_buffer_printf(b, "%" PRId64 " %s", count(r->results), what);
+        return;
+    }
+    em_buffer_printf(b, "%s:", what);
+    for (int i = 0; i < r->n_results; i++) {
+        const em_result *x = &r->results[i];
+        if (labels ? !first_of_labels(r, i % per_set) : i % per_set != 0) continue;
+        em_buffer_printf(b, "%s %" PRId64, n++ ? "," : "", count(x));
+        if (sets) em_buffer_printf(b, " in %s", x->data_set);
+        if (labels) em_buffer_printf(b, " under %s", x->labels);
+    }
+}
+
+/* Result i, of the first data set, speaks for the mask with its positions. */
+static void mask_item(const em_results *r, int i, em_buffer *out) {
+    em_buffer text = {0};
+    const em_result *x = &r->results[i];
+    em_buffer_printf(&text, "Mask %s: %s; positions %s; ± SE over %" PRId64 " %s", x->mask, x->mask_words,
+                     is(x->positions, "reset") ? "restart at every document" : "run on through the row", x->groups,
+                     x->groups_are_rows ? "rows" : "documents");
+    for (int d = 0; d < r->n_data_sets && r->n_data_sets > 1; d++) {
+        x = &r->results[d * (r->n_results / r->n_data_sets) + i];
+        if (d) em_buffer_printf(&text, ", %" PRId64, x->groups);
+        em_buffer_printf(&text, " in %s", x->data_set);
+    }
+    em_buffer_puts(&text, ".");
+    item(out, text.data);
+    em_buffer_free(&text);
+}
+
+static int64_t dropped_tokens(const em_result *x) { return x->dropped_tokens; }
+
+static void rows_item(const em_results *r, em_buffer *out) {
+    em_buffer text = {0};
+    const em_result *x = &r->results[0];
+    bool pad = is(protocol_value(r, "tail"), "pad");
+    em_buffer_printf(&text, "Rows: T = %d, B = %d, %s; the last, incomplete batch is %s (", x->seq_len, x->batch,
+                     is(protocol_value(r, "pack"), "stream") ? "packed across documents" : "each document by itself",
+                     pad ? "scored as it is" : "dropped");
+    if (pad) em_buffer_puts(&text, "0 tokens dropped");
+    else put_counts(&text, r, dropped_tokens, true, "tokens dropped");
+    em_buffer_puts(&text, ").");
     item(out, text.data);
     em_buffer_free(&text);
 }
@@ -525,11 +580,7 @@ static void protocol_items(const em_results *r, em_buffer *out) {
     snprintf(text, sizeof text, "Tokenizer: %s. BOS: %s. EOS: %s.", protocol_value(r, "tokenizer"), protocol_value(r, "bos"),
              protocol_value(r, "eos"));
     item(out, text);
-    snprintf(text, sizeof text, "Rows: T = %d, B = %d, %s; the last, incomplete batch is %s (%" PRId64 " tokens dropped).",
-             x->seq_len, x->batch,
-             is(protocol_value(r, "pack"), "stream") ? "packed across documents" : "each document by itself",
-             is(protocol_value(r, "tail"), "pad") ? "scored as it is" : "dropped", x->dropped_tokens);
-    item(out, text);
+    rows_item(r, out);
     for (int i = 0; i < r->n_results; i++) {
         x = &r->results[i];
         if (!first_of_labels(r, i)) continue;
@@ -540,14 +591,11 @@ static void protocol_items(const em_results *r, em_buffer *out) {
     for (int i = 0; i < r->n_results; i++) {
         x = &r->results[i];
         if (!first_of_mask(r, i)) continue;
-        snprintf(text, sizeof text, "Mask %s: positions %s; ± SE over %" PRId64 " %s.", x->mask,
-                 is(x->positions, "reset") ? "restart at every document" : "run on through the row", x->groups,
-                 x->groups_are_rows ? "rows" : "documents");
-        item(out, text);
+        mask_item(r, i, out);
     }
     boundary_item(r, out);
-    snprintf(text, sizeof text, "Arithmetic: %s weights, %s products, %s logits, sums in f64, on %s.", x->weight_dtype,
-             x->compute_dtype, x->logit_dtype, protocol_value(r, "device"));
+    snprintf(text, sizeof text, "Arithmetic: %s weights, %s products (--dtype %s), %s logits, sums in f64, on %s.", x->weight_dtype,
+             x->compute_dtype, protocol_value(r, "dtype"), x->logit_dtype, protocol_value(r, "device"));
     item(out, text);
 }
 

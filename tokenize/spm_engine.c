@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/size.h"
+#include "tokenize/charsmap.h"
 #include "tokenize/engine.h"
 #include "tokenize/sentencepiece.h"
 
@@ -62,6 +63,7 @@ static const em_engine spm_engine = {encode, scratch_new, scratch_free, close_mo
 bool em_open_sentencepiece(em_tokenizer *t, const char *source, const void *data, size_t size, em_error *err) {
     char why[256] = "";
     t->engine = &spm_engine;
+    if (!em_charsmap_check(data, size, err)) return false;
     t->model = em_spm_open(data, size, why, sizeof why);
     if (!t->model) return em_fail_at(err, EM_INPUT, source, 0, -1, "SentencePiece cannot read this model: %s", why);
     t->size = em_spm_size(t->model);

@@ -98,6 +98,20 @@ class Data(cli.Case):
         self.assertEqual(got["results"], self.results("--data", cli.MIXED, "-T", "128")["results"])
         self.assertIn("skipped, the first:", run.out)
 
+    def test_a_weight_that_is_nan_is_named_with_its_checkpoint(self):
+        with open(cli.MODEL, "rb") as f:
+            model = bytearray(f.read())
+        size = int.from_bytes(model[:8], "little")
+        name = "model.layers.3.mlp.up_proj.weight"
+        end = 8 + size + json.loads(model[8:8 + size])[name]["data_offsets"][1]
+        model[end - 2:end] = b"\xc0\x7f"
+        path = self.write("nan.bin", bytes(model))
+        for command in ([], ["audit"]):
+            run = self.run_program(*command, "--model", path, "--data", cli.MIXED, "-T", "128", "-q", status=3)
+            self.assertEqual(run.out, "")
+            self.assert_one_line(run.err)
+            self.assertTrue(run.err.startswith(f"evalmask: {path}: tensor {name}: "), run.err)
+
     def test_a_truncated_file_is_no_end_of_data(self):
         with open(cli.SAMPLE, "rb") as f:
             frame = f.read(20000)

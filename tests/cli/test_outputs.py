@@ -116,7 +116,7 @@ class Outputs(cli.Case):
                 run = self.run_program("--model", cli.MODEL, *SMALL, option, self.path(name), status=4)
                 self.assertEqual(run.out, "")
                 self.assert_one_line(run.err)
-        run = self.run_program("--model", cli.MODEL, *SMALL, "-o", self.path("r.json"), "--tokens", self.path("r.json"), status=2)
+        run = self.run_program("--model", cli.MODEL, *SMALL, "-o", self.path("r.json"), "--profile", self.path("r.json"), status=2)
         self.assertIn("two outputs", run.err)
         self.assertEqual(os.listdir(self.scratch), [])
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "kernels/cpu/cpu.h"
 #include "tests/kernels/rows.h"
 
 #define LABELS 2
@@ -451,6 +452,40 @@ static void test_alphas_alone(void **state) {
     free(r);
 }
 
+/* ---- memory ---- */
+
+/* The plan must not promise less scratch than a pair takes. */
+static void check_scratch(couple c, em_dtype compute) {
+    em_error err = EM_ERROR_INIT;
+    em_backend *b = em_backend_cpu_open(&(em_backend_options){.threads = 1, .compute = compute}, &err);
+    const network *side[] = {c.before, c.after};
+    rows *r = some_rows();
+    em_row_batch batch = batch_of(r);
+    size_t plan = 0, taken = 0;
+    for (int i = 0; i < 2; i++) {
+        em_activations *x = forward_rows(b, side[i], r, &batch);
+        em_head *h = b->ops->head_load(b, &side[i]->head, &err);
+        check(&err);
+        b->ops->head_free(b, h);
+        b->ops->activations_free(b, x);
+        size_t one = b->ops->fixed_bytes(b, network_layer(side[i], 0), &side[i]->head), got=0; for (int s=0;s<EM_SCRATCH_COUNT;s++) got += em_cpu_of(b)->threads[0].bytes[s]; print_message("%s got %zu one %zu\n", side[i]->shape.name, got, one); plan += b->ops->fixed_bytes(b, network_layer(side[i], 0), &side[i]->head);      /* each network plans for itself */
+    }
+    for (int s = 0; s < EM_SCRATCH_COUNT; s++) taken += em_cpu_of(b)->threads[0].bytes[s];
+    if (taken > plan) fail_msg("%s and %s: %zu bytes taken, %zu planned", side[0]->shape.name, side[1]->shape.name, taken, plan);
+    b->ops->close(b);
+    free(r);
+}
+
+static void test_scratch(void **state) {
+    for (int i = 0; i < n_network_shapes; i++) {
+        couple c = couple_new(i), same = {c.before, c.before};
+        check_scratch(c, EM_F32);
+        check_scratch(c, EM_BF16);
+        check_scratch(same, EM_F32);
+        couple_free(c);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_models_and_ends), cmocka_unit_test(test_ends_in_general),
@@ -459,6 +494,7 @@ int main(void) {
         cmocka_unit_test(test_unlike_models),   cmocka_unit_test(test_like_models),
         cmocka_unit_test(test_overflowing_alpha), cmocka_unit_test(test_threads),
         cmocka_unit_test(test_batch_and_place), cmocka_unit_test(test_alphas_alone),
+        cmocka_unit_test(test_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

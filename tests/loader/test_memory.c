@@ -27,7 +27,7 @@
 #endif
 
 static int read_everything(const char *path, int64_t documents) {
-    em_loader_options o = {.paths = &path, .n_paths = 1, .keys = {"text", NULL}, .workers = 3};
+    em_loader_options o = {.paths = &path, .n_paths = 1, .keys = {"text", "group"}, .workers = 3};
     em_error err = EM_ERROR_INIT;
     const em_document *d;
     int64_t n = 0;
@@ -82,6 +82,21 @@ static void huge_documents_are_not_queued(void **state) {
     if (!SANITIZED) assert_true(many < few + (32 << 10) && many < 300 << 10);
 }
 
+/* A value of a megabyte that a later one replaces stays in none of the ring's slots. */
+static void replaced_values_are_not_kept(void **state) {
+    const int64_t count = SANITIZED ? 8 : 200;
+    em_buffer line = {0}, shard = {0};
+    em_buffer_puts(&line, "{\"group\":\"");
+    for (int i = 0; i < 1 << 17; i++) em_buffer_puts(&line, "a word. ");
+    em_buffer_puts(&line, "\",\"group\":\"g\",\"text\":\"x\"}\n");
+    for (int64_t i = 0; i < count; i++) add_zstd(&shard, line.data, line.length);
+    long kilobytes = peak(make_file("replaced.zst", shard.data, shard.length), count);
+    em_buffer_free(&line);
+    em_buffer_free(&shard);
+    print_message("peak: %ld kB\n", kilobytes);
+    if (!SANITIZED) assert_true(kilobytes < 64 << 10);
+}
+
 static int set_up(void **state) {
     make_folder();
     return 0;
@@ -96,6 +111,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(peak_does_not_depend_on_the_shard, set_up, tear_down),
         cmocka_unit_test_setup_teardown(huge_documents_are_not_queued, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(replaced_values_are_not_kept, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,6 +198,36 @@ static void markdown_tables_are_even(void **state) {
     }
 }
 
+/* Counts in words speak for the data set and the labels they belong to, not for all by the first one's. */
+static void counts_in_words_name_what_they_count(void **state) {
+    for (int sets = 1; sets <= 2; sets++) {
+        em_results r = sample(sets);
+        strcpy(r.protocol[0].value, "cut");      /* --tail: not "pad" */
+        em_results_protocol(&r, "boundary", "keep");
+        for (int i = 0; i < r.n_results; i++) {
+            r.results[i].dropped_tokens = 10 + i;
+            r.results[i].boundary_predictions = 50 + i;
+            r.results[i].groups = 70 + i;
+            if (i % 2) strcpy(r.results[i].labels, "shifted");
+        }
+        em_buffer b = {0}, flat = {0};
+        em_report_markdown(&r, &b);
+        for (const char *c = b.data; *c; c++)       /* undo the wrapping */
+            if (strncmp(c, "\n  ", 3)) em_buffer_append(&flat, c, 1, NULL);
+            else em_buffer_puts(&flat, " "), c += 2;
+        assert_non_null(strstr(flat.data, sets == 1 ? "(tokens dropped: 10 under unshifted, 11 under shifted)"
+                                                    : "(tokens dropped: 10 in code under unshifted, 11 in code under shifted, "
+                                                      "12 in news under unshifted, 13 in news under shifted)"));
+        assert_non_null(strstr(flat.data, sets == 1 ? "counted, 50 of 100 (unshifted), 51 of 100 (shifted)."
+                                                    : "counted, 50 of 100 (code, unshifted), 51 of 100 (code, shifted), "
+                                                      "52 of 100 (news, unshifted), 53 of 100 (news, shifted)."));
+        assert_non_null(strstr(flat.data, sets == 1 ? "SE over 70 documents." : "SE over 70 documents in code, 72 in news."));
+        em_buffer_free(&b);
+        em_buffer_free(&flat);
+        em_results_free(&r);
+    }
+}
+
 static void lines_fit_80_columns(void **state) {
     em_results r = sample(1);
     em_buffer b = {0};
@@ -250,7 +280,8 @@ static void formats_go_by_the_name(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_has_every_field), cmocka_unit_test(markdown_tables_are_even),
-        cmocka_unit_test(lines_fit_80_columns), cmocka_unit_test(comparisons_and_alphas), cmocka_unit_test(many_subsets),
+        cmocka_unit_test(lines_fit_80_columns), cmocka_unit_test(counts_in_words_name_what_they_count),
+        cmocka_unit_test(comparisons_and_alphas), cmocka_unit_test(many_subsets),
         cmocka_unit_test(formats_go_by_the_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
