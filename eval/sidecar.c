@@ -95,6 +95,7 @@ bool em_sidecar_flush(em_sidecar *s, int64_t before, em_error *err) {
         if (!write_entry(s, done, err)) return false;
         free(s->entries[done++].subset);
     }
+    if (done == 0) return true;
     s->n -= done;
     memmove(s->entries, s->entries + done, s->n * sizeof *s->entries);
     memmove(s->sums, s->sums + done * s->n_results, s->n * s->n_results * sizeof *s->sums);
