@@ -468,7 +468,7 @@ static void check_scratch(couple c, em_dtype compute) {
         check(&err);
         b->ops->head_free(b, h);
         b->ops->activations_free(b, x);
-        size_t one = b->ops->fixed_bytes(b, network_layer(side[i], 0), &side[i]->head), got=0; for (int s=0;s<EM_SCRATCH_COUNT;s++) got += em_cpu_of(b)->threads[0].bytes[s]; print_message("%s got %zu one %zu\n", side[i]->shape.name, got, one); plan += b->ops->fixed_bytes(b, network_layer(side[i], 0), &side[i]->head);      /* each network plans for itself */
+        plan += b->ops->fixed_bytes(b, network_layer(side[i], 0), &side[i]->head);      /* each network plans for itself */
     }
     for (int s = 0; s < EM_SCRATCH_COUNT; s++) taken += em_cpu_of(b)->threads[0].bytes[s];
     if (taken > plan) fail_msg("%s and %s: %zu bytes taken, %zu planned", side[0]->shape.name, side[1]->shape.name, taken, plan);
