@@ -246,7 +246,7 @@ static bool ready(em_network *n, const em_row_batch *batch, em_error *err) {
     return (forward(n, batch, err) && head(n, err)) || blame(n, err);
 }
 
-static bool finite(const em_network *n, const em_row_batch *batch, const em_score_request *r, const em_scores *out, em_error *err) {
+static bool scores_finite(const em_network *n, const em_row_batch *batch, const em_score_request *r, const em_scores *out, em_error *err) {
     return check_finite(batch, r, out, err) || blame(n, err);
 }
 
@@ -255,7 +255,7 @@ bool em_network_score(em_network *n, const em_row_batch *batch, const em_score_r
     if (!ready(n, batch, err)) return false;
     n->backend->ops->score(n->backend, n->head, request, n->activations, out);
     let_head_go(n);
-    return finite(n, batch, request, out, err);
+    return scores_finite(n, batch, request, out, err);
 }
 
 bool em_network_score_pair(em_network *before, em_network *after, const em_row_batch *batch,
@@ -270,5 +270,5 @@ bool em_network_score_pair(em_network *before, em_network *after, const em_row_b
     b->ops->score_pair(b, before->head, after->head, request, before->activations, after->activations, out);
     let_head_go(before);
     let_head_go(after);
-    return finite(before, batch, &request->labels, &out->before, err) && finite(after, batch, &request->labels, &out->after, err);
+    return scores_finite(before, batch, &request->labels, &out->before, err) && scores_finite(after, batch, &request->labels, &out->after, err);
 }

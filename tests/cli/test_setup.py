@@ -52,7 +52,7 @@ class Setup(cli.Case):
 
     def test_a_tokenizer_with_more_ids_than_the_embedding(self):
         model = self.model(LLAMA, names=[f"<{i}>" for i in range(40)], eos_token_id=26)
-        self.assertIn("ids up to 65, the model's embedding only 64 rows", self.refusal("--model", model))
+        self.assertIn("ids up to 65, the embedding of model only 64 rows", self.refusal("--model", model))
 
     def test_ids_outside_the_vocabulary(self):
         model = self.model(LLAMA, eos_token_id=63)
