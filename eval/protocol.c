@@ -118,14 +118,15 @@ static void result_notes(em_results *r, const em_result *x) {
     for (int i = 0; i < r->n_models; i++)
         if (!strcmp(r->models[i].name, x->model)) vocab = r->models[i].vocab;
     double uniform = log((double)vocab);
+    const char *who = r->n_models > 1 ? x->model : "", *of = *who ? ", " : "";
     if (x->leak)
-        em_results_note(r, "LEAK: under %s with %s labels %lld of %lld scored positions can see their own label "
+        em_results_note(r, "LEAK: %s%sunder %s with %s labels %lld of %lld scored positions can see their own label "
                         "(%lld directly, %lld through several layers); that loss is no measure of prediction.",
-                        x->mask, x->labels, (long long)(x->direct.predictions + x->indirect.predictions),
+                        who, of, x->mask, x->labels, (long long)(x->direct.predictions + x->indirect.predictions),
                         (long long)x->predictions, (long long)x->direct.predictions, (long long)x->indirect.predictions);
     if (fabs(x->loss - uniform) < 0.1 * uniform)
-        em_results_note(r, "%s / %s: the loss %.4f is near ln V = %.4f, that of a uniform guess over %d tokens.",
-                        x->mask, x->labels, x->loss, uniform, vocab);
+        em_results_note(r, "%s%s%s / %s: the loss %.4f is near ln V = %.4f, that of a uniform guess over %d tokens.",
+                        who, of, x->mask, x->labels, x->loss, uniform, vocab);
 }
 
 void em_protocol_notes(em_results *r, const em_settings *settings, const em_setup *setup) {
