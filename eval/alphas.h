@@ -5,8 +5,9 @@
 
 #include <stdbool.h>
 #include "common/error.h"
+#include "kernels/backend.h"
 
-#define EM_MAX_ALPHAS 128
+#define EM_MAX_ALPHAS EM_PAIR_MAX_ALPHAS
 
 typedef struct em_alphas {
     double values[EM_MAX_ALPHAS];   /* in the order given, each the double nearest to its decimal */

@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "common/size.h"
+#include "eval/buckets.h"
 
-enum { REPLICATES = 1000, POSITION_BUCKETS = 40, KL_BINS = 4096 };
+enum { REPLICATES = 1000, KL_BINS = 4096 };
 
 /* Differences after minus before: total, and the part of the row that is being added. */
 typedef struct slice {
@@ -18,7 +19,7 @@ typedef struct slice {
 struct em_comparator {
     bool groups_are_rows;
     uint64_t seed;
-    slice all, boundary, inside, positions[POSITION_BUCKETS];
+    slice all, boundary, inside, positions[EM_POSITION_BUCKETS];
     slice *subsets;
     size_t n_subsets, subset_capacity;
     int32_t *touched;                           /* subsets of this row */
@@ -128,12 +129,6 @@ static void close_document(em_comparator *c) {
     c->document_predictions = 0;
 }
 
-static int position_bucket(int64_t place) {
-    int b = 0;
-    for (; place > 0 && b < POSITION_BUCKETS - 1; place >>= 1) b++;
-    return b;
-}
-
 /* Bin b of 4096 spans [2^(-40 + 48 b / 4096), 2^(-40 + 48 (b + 1) / 4096)). */
 static void add_kl(em_comparator *c, double kl) {
     int bin = kl < 0x1p-40 ? 0 : kl >= 256 ? KL_BINS + 1 : 1 + (int)((log2(kl) + 40) * (KL_BINS / 48.0));
@@ -156,7 +151,7 @@ bool em_comparator_add(em_comparator *c, const em_paired *p, em_error *err) {
     c->document_row += difference;
     slice_add(&c->all, difference);
     slice_add(p->boundary ? &c->boundary : &c->inside, difference);
-    slice_add(&c->positions[position_bucket(p->place)], difference);
+    slice_add(&c->positions[em_position_bucket(p->place)], difference);
     if (!c->subsets[p->group].touched) {
         if (!em_grow(&c->touched, &c->touched_capacity, c->n_touched + 1, sizeof *c->touched, "subsets", err)) return false;
         c->touched[c->n_touched++] = p->group;
@@ -177,7 +172,7 @@ void em_comparator_end_row(em_comparator *c) {
     slice_end_row(&c->all);
     slice_end_row(&c->boundary);
     slice_end_row(&c->inside);
-    for (int i = 0; i < POSITION_BUCKETS; i++) slice_end_row(&c->positions[i]);
+    for (int i = 0; i < EM_POSITION_BUCKETS; i++) slice_end_row(&c->positions[i]);
     for (size_t i = 0; i < c->n_touched; i++) slice_end_row(&c->subsets[c->touched[i]]);
     c->n_touched = 0;
     c->document_sum += c->document_row;
@@ -242,7 +237,7 @@ static int by_name(const void *a, const void *b) {
 static bool slices(const em_comparator *c, em_comparison *out, const char *(*group_name)(const void *, int32_t),
                    const void *data, em_error *err) {
     out->subsets = em_alloc(c->n_subsets, sizeof *out->subsets, "subsets", err);
-    out->by_position = em_alloc(POSITION_BUCKETS, sizeof *out->by_position, "positions", err);
+    out->by_position = em_alloc(EM_POSITION_BUCKETS, sizeof *out->by_position, "positions", err);
     if (!out->subsets || !out->by_position) return false;
     for (size_t i = 0; i < c->n_subsets; i++) {
         if (c->subsets[i].predictions == 0) continue;
@@ -252,12 +247,12 @@ static bool slices(const em_comparator *c, em_comparison *out, const char *(*gro
         out->n_subsets++;
     }
     if (out->n_subsets) qsort(out->subsets, (size_t)out->n_subsets, sizeof *out->subsets, by_name);
-    for (int b = 0; b < POSITION_BUCKETS; b++) {
+    for (int b = 0; b < EM_POSITION_BUCKETS; b++) {
         if (c->positions[b].predictions == 0) continue;
         em_slice *to = &out->by_position[out->n_by_position++];
         slice_result(&c->positions[b], to);
-        to->from = b == 0 ? 0 : INT64_C(1) << (b - 1);
-        to->to = b == 0 ? 1 : INT64_C(1) << b;
+        to->from = em_bucket_from(b);
+        to->to = em_bucket_to(b);
     }
     return true;
 }

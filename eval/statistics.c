@@ -7,8 +7,7 @@
 
 #include "common/hash.h"
 #include "common/size.h"
-
-enum { POSITION_BUCKETS = 40 };     /* 0, 1, 2-3, 4-7, … */
+#include "eval/buckets.h"
 
 /* A figure's sum: `row` is the part of the row that is being added. */
 typedef struct sum { double total, row; } sum;
@@ -21,7 +20,7 @@ typedef struct slice {
 
 struct em_statistics {
     bool groups_are_rows;
-    slice all, inside, leak[3], positions[POSITION_BUCKETS];
+    slice all, inside, leak[3], positions[EM_POSITION_BUCKETS];
     slice *subsets;             /* by the loader's group index */
     size_t n_subsets, subset_capacity;
     int32_t *touched;           /* subsets of this row */
@@ -132,12 +131,6 @@ static void slice_end_row(slice *a) {
     a->touched = false;
 }
 
-static int position_bucket(int64_t place) {
-    int b = 0;
-    for (; place > 0 && b < POSITION_BUCKETS - 1; place >>= 1) b++;
-    return b;
-}
-
 static bool subset_add(em_statistics *s, const em_prediction *p, em_error *err) {
     size_t need = (size_t)p->group + 1;
     if (need > s->n_subsets) {
@@ -174,7 +167,7 @@ bool em_statistics_add(em_statistics *s, const em_prediction *p, em_error *err) 
     slice_add(&s->all, p);
     if (!p->boundary) slice_add(&s->inside, p);
     slice_add(&s->leak[p->leak], p);
-    slice_add(&s->positions[position_bucket(p->place)], p);
+    slice_add(&s->positions[em_position_bucket(p->place)], p);
     s->row_predictions++;
     hash_add(s, p);
     return true;
@@ -189,7 +182,7 @@ bool em_statistics_end_row(em_statistics *s, em_error *err) {
     slice_end_row(&s->all);
     slice_end_row(&s->inside);
     for (int i = 0; i < 3; i++) slice_end_row(&s->leak[i]);
-    for (int i = 0; i < POSITION_BUCKETS; i++) slice_end_row(&s->positions[i]);
+    for (int i = 0; i < EM_POSITION_BUCKETS; i++) slice_end_row(&s->positions[i]);
     for (size_t i = 0; i < s->n_touched; i++) slice_end_row(&s->subsets[s->touched[i]]);
     s->n_touched = 0;
     document_row_done(s);
@@ -260,14 +253,14 @@ static bool subsets_result(const em_statistics *s, em_result *out, const char *(
 }
 
 static bool positions_result(const em_statistics *s, em_result *out, em_error *err) {
-    out->by_position = em_alloc(POSITION_BUCKETS, sizeof *out->by_position, "positions", err);
+    out->by_position = em_alloc(EM_POSITION_BUCKETS, sizeof *out->by_position, "positions", err);
     if (!out->by_position) return false;
-    for (int b = 0; b < POSITION_BUCKETS; b++) {
+    for (int b = 0; b < EM_POSITION_BUCKETS; b++) {
         if (s->positions[b].predictions == 0) continue;
         em_slice *to = &out->by_position[out->n_by_position++];
         slice_result(&s->positions[b], to);
-        to->from = b == 0 ? 0 : INT64_C(1) << (b - 1);
-        to->to = b == 0 ? 1 : INT64_C(1) << b;
+        to->from = em_bucket_from(b);
+        to->to = em_bucket_to(b);
     }
     return true;
 }

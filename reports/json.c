@@ -31,26 +31,28 @@ static void put_slice(em_buffer *b, const em_slice *s) {
     put_number(b, "bits_per_byte", s->text_bytes ? s->text_nll / (0.69314718055994530942 * (double)s->text_bytes) : 0.0 / 0.0);
 }
 
-static void put_subsets(em_buffer *b, const em_result *x) {
+typedef void (*put_part)(em_buffer *b, const em_slice *s);
+
+static void put_subsets(em_buffer *b, const em_slice *subsets, int n, put_part put) {
     em_buffer_puts(b, "\"subsets\": [");
-    for (int i = 0; i < x->n_subsets; i++) {
+    for (int i = 0; i < n; i++) {
         em_buffer_puts(b, i ? ",\n        {" : "\n        {");
-        put_string(b, "subset", x->subsets[i].name);
+        put_string(b, "subset", subsets[i].name);
         em_buffer_puts(b, ", ");
-        put_integer(b, "documents", x->subsets[i].documents);
+        put_integer(b, "documents", subsets[i].documents);
         em_buffer_puts(b, ", ");
-        put_slice(b, &x->subsets[i]);
+        put(b, &subsets[i]);
         em_buffer_puts(b, "}");
     }
     em_buffer_puts(b, "]");
 }
 
-static void put_positions(em_buffer *b, const em_result *x) {
+static void put_positions(em_buffer *b, const em_slice *positions, int n, put_part put) {
     em_buffer_puts(b, "\"by_position\": [");
-    for (int i = 0; i < x->n_by_position; i++) {
+    for (int i = 0; i < n; i++) {
         em_buffer_printf(b, "%s{\"from\": %" PRId64 ", \"to\": %" PRId64 ", ", i ? ",\n        " : "\n        ",
-                         x->by_position[i].from, x->by_position[i].to);
-        put_slice(b, &x->by_position[i]);
+                         positions[i].from, positions[i].to);
+        put(b, &positions[i]);
         em_buffer_puts(b, "}");
     }
     em_buffer_puts(b, "]");
@@ -115,9 +117,9 @@ static void put_result(em_buffer *b, const em_result *x) {
                      x->compute_dtype, x->logit_dtype);
     em_buffer_printf(b, "      \"fingerprints\": {\"data\": \"%s\", \"protocol\": \"%s\", \"model\": \"%s\"},\n      ",
                      x->fingerprints.data, x->fingerprints.protocol, x->fingerprints.model);
-    put_subsets(b, x);
+    put_subsets(b, x->subsets, x->n_subsets, put_slice);
     em_buffer_puts(b, ",\n      ");
-    put_positions(b, x);
+    put_positions(b, x->by_position, x->n_by_position, put_slice);
     em_buffer_puts(b, "}");
 }
 
@@ -129,24 +131,10 @@ static void put_difference(em_buffer *b, const em_slice *s) {
 }
 
 static void put_difference_slices(em_buffer *b, const em_comparison *x) {
-    em_buffer_puts(b, "\"subsets\": [");
-    for (int i = 0; i < x->n_subsets; i++) {
-        em_buffer_puts(b, i ? ",\n        {" : "\n        {");
-        put_string(b, "subset", x->subsets[i].name);
-        em_buffer_puts(b, ", ");
-        put_integer(b, "documents", x->subsets[i].documents);
-        em_buffer_puts(b, ", ");
-        put_difference(b, &x->subsets[i]);
-        em_buffer_puts(b, "}");
-    }
-    em_buffer_puts(b, "],\n      \"by_position\": [");
-    for (int i = 0; i < x->n_by_position; i++) {
-        em_buffer_printf(b, "%s{\"from\": %" PRId64 ", \"to\": %" PRId64 ", ", i ? ",\n        " : "\n        ",
-                         x->by_position[i].from, x->by_position[i].to);
-        put_difference(b, &x->by_position[i]);
-        em_buffer_puts(b, "}");
-    }
-    em_buffer_puts(b, "],\n      \"boundary\": {");
+    put_subsets(b, x->subsets, x->n_subsets, put_difference);
+    em_buffer_puts(b, ",\n      ");
+    put_positions(b, x->by_position, x->n_by_position, put_difference);
+    em_buffer_puts(b, ",\n      \"boundary\": {");
     put_difference(b, &x->boundary);
     em_buffer_puts(b, "}, \"inside\": {");
     put_difference(b, &x->inside);
