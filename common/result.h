@@ -20,16 +20,28 @@ typedef struct em_slice {
     int64_t text_bytes;
 } em_slice;
 
+/* The mean difference over some predictions, in nats, with what says how sure it is. */
+typedef struct em_difference {
+    int64_t predictions, groups;
+    double difference, stderr_, low, high;      /* low, high: 95 % bootstrap interval; NaN: null */
+    double documents_to_resolve;                /* that would put 0 at the edge of a 95 % interval */
+} em_difference;
+
+enum { EM_NO_DEPTH = -1 };              /* the whole model, without --depth */
+
 typedef struct em_result {
     char data_set[64];          /* "" where there is one without a name */
     bool has_alpha;             /* model is "amplified" at alpha */
     double alpha;
+    int depth;                  /* layers kept, or EM_NO_DEPTH */
+    char group[64];             /* of repeated trainings that the model is one of, or "" */
     char model[64], mask[32], labels[24], positions[16];
     char offset_words[64];      /* "the next token" */
     char mask_words[112];       /* "causal within the document" */
     int offset;
     int32_t seq_len, batch;
     int64_t rows, batches, documents;       /* that hold predictions (rows: that went through) */
+    int64_t segments;           /* parts of documents in those rows */
     int64_t dropped_rows, dropped_tokens;   /* by --tail drop */
     int64_t predictions, boundary_predictions;  /* counted ones; those dropped by --boundary drop are not among them */
     double loss, loss_batch_mean, loss_doc_mean, loss_no_boundary;   /* NaN where there is nothing to average */
@@ -38,6 +50,8 @@ typedef struct em_result {
     bool groups_are_rows;
     bool leak;
     em_slice clean, direct, indirect;
+    bool has_common;            /* several row lengths: the predictions that are scored at every one */
+    em_slice common;
     em_slice *subsets;          /* owned, by name */
     int n_subsets;
     em_slice *by_position;      /* owned, ascending */
@@ -48,15 +62,24 @@ typedef struct em_result {
 
 enum { EM_KL_QUANTILES = 4 };           /* 50, 90, 99 and 99.9 % */
 
+typedef enum em_comparison_kind {
+    EM_COMPARE_MODELS,          /* two models, or a model and an alpha, under one mask and positions */
+    EM_COMPARE_MASKS            /* one model (or alpha, or depth) under two masks, or two kinds of positions */
+} em_comparison_kind;
+
 /* Two sides on the same predictions; differences are after minus before, in nats. */
 typedef struct em_comparison {
-    char data_set[64], before[64], after[64], mask[32], labels[24], positions[16];
-    bool has_alpha;             /* after is the amplified model at alpha */
+    em_comparison_kind kind;
+    char data_set[64], before[64], after[64];   /* models: the same one twice under EM_COMPARE_MASKS */
+    char mask[32], positions[16];               /* of after, and of both under EM_COMPARE_MODELS */
+    char mask_before[32], positions_before[16];
+    char labels[24];
+    int32_t seq_len;
+    int depth;                  /* of both, or EM_NO_DEPTH */
+    bool has_alpha;             /* after is the amplified model at alpha (under EM_COMPARE_MASKS before is, too) */
     double alpha;
-    int64_t predictions, groups;
     bool groups_are_rows;
-    double difference, stderr_, low, high;      /* low, high: 95 % bootstrap interval */
-    double documents_to_resolve;                /* that would put 0 at the edge of a 95 % interval */
+    em_difference all;
     double perplexity_ratio, better, same_top1; /* shares of predictions */
     double probability_change, probability_change_rms;   /* of the label's probability */
     bool has_kl;
@@ -64,6 +87,18 @@ typedef struct em_comparison {
     em_slice boundary, inside;                  /* nll: sums of differences, here and below */
     em_slice *subsets, *by_position;            /* owned */
     int n_subsets, n_by_position;
+
+    /* EM_COMPARE_MASKS: predictions that the choice can affect (design §2), and the difference on them alone.
+     * None: the masks are identical on this data, and what is left is rounding. */
+    int64_t affected_direct, affected_indirect;
+    em_difference affected;
+
+    /* Several row lengths: on the predictions that are scored at every one. growth: by how much the difference
+     * exceeds that at the shortest row length, on the same predictions; its groups are stretches of the longest. */
+    bool has_common;
+    em_difference common;
+    int64_t common_affected;                    /* EM_COMPARE_MASKS */
+    double growth, growth_low, growth_high;     /* NaN at the shortest */
 } em_comparison;
 
 typedef struct em_data_totals {
@@ -81,21 +116,28 @@ typedef struct em_data_set {
 typedef struct em_mean {
     bool has_alpha;
     double alpha;
+    int depth;
+    int32_t seq_len;
     char model[64], mask[32], labels[24], positions[16];
     double macro, micro;        /* mean of the losses; mean over all predictions */
 } em_mean;
 
 typedef struct em_key_value { char key[32]; char *value; } em_key_value;
 
+#define EM_MAX_MODELS 16
+
 typedef struct em_model_line {
     char name[64], family[32];
+    char group[64];             /* of repeated trainings: --model NAME=a,b,c; or "" */
     int64_t parameters;
     int layers, vocab;
 } em_model_line;
 
 typedef struct em_results {
     bool partial;               /* interrupted */
-    em_model_line models[8];
+    char table[32];             /* the published table that a config asks for (reports/published.c), or "" */
+    char title[160];            /* the config's, or "" */
+    em_model_line models[EM_MAX_MODELS];
     int n_models;
     em_key_value *protocol;     /* what all results share, for results.json and in words */
     int n_protocol;

@@ -6,8 +6,9 @@
 
 #include "common/size.h"
 #include "eval/buckets.h"
+#include "eval/grouped.h"
 
-enum { REPLICATES = 1000, KL_BINS = 4096 };
+enum { KL_BINS = 4096 };
 
 /* Differences after minus before: total, and the part of the row that is being added. */
 typedef struct slice {
@@ -16,34 +17,39 @@ typedef struct slice {
     bool touched;
 } slice;
 
+/* A mean difference over some of the predictions, with its groups. */
+typedef struct mean {
+    int64_t predictions, documents, document_predictions;
+    double total, row;
+    int64_t group_predictions;                  /* of the open group, */
+    double group_sum, group_row;                /* its finished rows and the one that is being added */
+    em_grouped groups;
+    em_bootstrap bootstrap;
+} mean;
+
 struct em_comparator {
-    bool groups_are_rows;
-    uint64_t seed;
-    slice all, boundary, inside, positions[EM_POSITION_BUCKETS];
+    em_comparator_options options;
+    mean all, affected, common;
+    slice boundary, inside, positions[EM_POSITION_BUCKETS];
     slice *subsets;
     size_t n_subsets, subset_capacity;
     int32_t *touched;                           /* subsets of this row */
     size_t n_touched, touched_capacity;
-    int64_t better, same_top1, row_predictions;
+    int64_t better, same_top1, direct, indirect, common_affected;
     double change, change_squares;              /* of the label's probability */
 
     int64_t document, document_predictions;     /* the open one; -1: none */
     int32_t document_group;
-    double document_sum, document_row;
-
-    int64_t groups;
-    double centre, xx, xn, nn;                  /* as in statistics.c */
-    double sums[REPLICATES], counts[REPLICATES];
+    int64_t stretch;                            /* the open group of common predictions */
 
     int64_t kl_bins[KL_BINS + 2], kl_n;         /* under, bins, over */
     double kl_sum, kl_max;
 };
 
-em_comparator *em_comparator_new(bool groups_are_rows, uint64_t seed, em_error *err) {
+em_comparator *em_comparator_new(const em_comparator_options *o, em_error *err) {
     em_comparator *c = em_alloc(1, sizeof *c, "a comparison", err);
     if (!c) return NULL;
-    c->groups_are_rows = groups_are_rows;
-    c->seed = seed;
+    c->options = *o;
     c->document = -1;
     c->kl_max = -INFINITY;
     return c;
@@ -54,43 +60,6 @@ void em_comparator_free(em_comparator *c) {
     free(c->subsets);
     free(c->touched);
     free(c);
-}
-
-/* ---- the bootstrap ---- */
-
-/* splitmix64's finalizer (Steele, Lea, Flood 2014): a counter-based generator. */
-static uint64_t mix(uint64_t x) {
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
-/* Poisson(1) by inversion of a uniform 53-bit number. */
-static int poisson(uint64_t bits) {
-    double u = (double)(bits >> 11) * 0x1p-53, p = exp(-1), cumulated = p;
-    int k = 0;
-    while (u >= cumulated && k < 30) {
-        p /= ++k;
-        cumulated += p;
-    }
-    return k;
-}
-
-static void close_group(em_comparator *c, double sum, int64_t predictions) {
-    if (predictions == 0) return;
-    double n = (double)predictions;
-    if (c->groups == 0) c->centre = sum / n;
-    double x = sum - c->centre * n;
-    c->xx += x * x;
-    c->xn += x * n;
-    c->nn += n * n;
-    uint64_t key = mix(c->seed + 0x9e3779b97f4a7c15u * (uint64_t)(c->groups + 1));
-    for (int r = 0; r < REPLICATES; r++) {
-        int w = poisson(mix(key + 0x9e3779b97f4a7c15u * (uint64_t)(r + 1)));
-        c->sums[r] += w * sum;
-        c->counts[r] += w * n;
-    }
-    c->groups++;
 }
 
 /* ---- adding ---- */
@@ -108,6 +77,33 @@ static void slice_end_row(slice *s) {
     s->touched = false;
 }
 
+static void mean_add(mean *m, double difference) {
+    m->predictions++;
+    m->document_predictions++;
+    m->group_predictions++;
+    m->row += difference;
+    m->group_row += difference;
+}
+
+static void mean_end_row(mean *m) {
+    m->total += m->row;
+    m->group_sum += m->group_row;
+    m->row = m->group_row = 0;
+}
+
+static void mean_close_group(mean *m, uint64_t seed, int64_t group) {
+    double sum = m->group_sum + m->group_row;
+    em_bootstrap_add(&m->bootstrap, seed, group, sum, m->group_predictions);
+    em_grouped_add(&m->groups, sum, m->group_predictions);
+    m->group_sum = m->group_row = 0;
+    m->group_predictions = 0;
+}
+
+static void mean_end_document(mean *m) {
+    m->documents += m->document_predictions > 0;
+    m->document_predictions = 0;
+}
+
 static bool grow_subsets(em_comparator *c, int32_t group, em_error *err) {
     size_t need = (size_t)group + 1;
     if (need <= c->n_subsets) return true;
@@ -117,16 +113,25 @@ static bool grow_subsets(em_comparator *c, int32_t group, em_error *err) {
     return true;
 }
 
+/* Groups of all and of affected predictions are numbered as they come. */
+static void close_groups(em_comparator *c) {
+    mean_close_group(&c->all, c->options.seed, c->all.groups.n);
+    mean_close_group(&c->affected, c->options.seed, c->affected.groups.n);
+}
+
 static void close_document(em_comparator *c) {
-    c->document_sum += c->document_row;
-    c->document_row = 0;
-    if (c->document >= 0 && c->document_predictions) {
-        c->subsets[c->document_group].documents++;
-        c->all.documents++;
-        if (!c->groups_are_rows) close_group(c, c->document_sum, c->document_predictions);
-    }
-    c->document_sum = 0;
+    if (c->document >= 0 && c->document_predictions) c->subsets[c->document_group].documents++;
     c->document_predictions = 0;
+    mean_end_document(&c->all);
+    mean_end_document(&c->affected);
+    mean_end_document(&c->common);
+    if (!c->options.groups_are_rows) close_groups(c);
+}
+
+static void open_stretch(em_comparator *c, int64_t stretch) {
+    if (stretch == c->stretch) return;
+    mean_close_group(&c->common, c->options.seed, c->stretch);
+    c->stretch = stretch;
 }
 
 /* Bin b of 4096 spans [2^(-40 + 48 b / 4096), 2^(-40 + 48 (b + 1) / 4096)). */
@@ -139,6 +144,29 @@ static void add_kl(em_comparator *c, double kl) {
     if (kl > c->kl_max) c->kl_max = kl;
 }
 
+static void add_effect(em_comparator *c, em_effect effect, double difference) {
+    if (effect == EM_UNAFFECTED) return;
+    if (effect == EM_AFFECTED_DIRECTLY) c->direct++;
+    else c->indirect++;
+    mean_add(&c->affected, difference);
+}
+
+static void add_common(em_comparator *c, const em_paired *p, double difference) {
+    if (!p->common) return;
+    open_stretch(c, p->stream / c->options.stretch);
+    c->common_affected += p->effect != EM_UNAFFECTED;
+    mean_add(&c->common, difference);
+}
+
+static bool add_subset(em_comparator *c, int32_t group, double difference, em_error *err) {
+    if (!c->subsets[group].touched) {
+        if (!em_grow(&c->touched, &c->touched_capacity, c->n_touched + 1, sizeof *c->touched, "subsets", err)) return false;
+        c->touched[c->n_touched++] = group;
+    }
+    slice_add(&c->subsets[group], difference);
+    return true;
+}
+
 bool em_comparator_add(em_comparator *c, const em_paired *p, em_error *err) {
     double difference = p->after - p->before, change = exp(-p->after) - exp(-p->before);
     if (!grow_subsets(c, p->group, err)) return false;
@@ -148,63 +176,44 @@ bool em_comparator_add(em_comparator *c, const em_paired *p, em_error *err) {
         c->document_group = p->group;
     }
     c->document_predictions++;
-    c->document_row += difference;
-    slice_add(&c->all, difference);
+    mean_add(&c->all, difference);
+    add_effect(c, p->effect, difference);
+    add_common(c, p, difference);
     slice_add(p->boundary ? &c->boundary : &c->inside, difference);
     slice_add(&c->positions[em_position_bucket(p->place)], difference);
-    if (!c->subsets[p->group].touched) {
-        if (!em_grow(&c->touched, &c->touched_capacity, c->n_touched + 1, sizeof *c->touched, "subsets", err)) return false;
-        c->touched[c->n_touched++] = p->group;
-    }
-    slice_add(&c->subsets[p->group], difference);
     c->better += difference < 0;
     c->same_top1 += p->same_top1;
     c->change += change;
     c->change_squares += change * change;
-    c->row_predictions++;
     if (p->has_kl) add_kl(c, p->kl);
-    return true;
+    return add_subset(c, p->group, difference, err);
 }
 
 void em_comparator_end_row(em_comparator *c) {
-    if (c->groups_are_rows) close_group(c, c->all.row, c->row_predictions);
-    c->row_predictions = 0;
-    slice_end_row(&c->all);
+    if (c->options.groups_are_rows) close_groups(c);
+    mean_end_row(&c->all);
+    mean_end_row(&c->affected);
+    mean_end_row(&c->common);
     slice_end_row(&c->boundary);
     slice_end_row(&c->inside);
     for (int i = 0; i < EM_POSITION_BUCKETS; i++) slice_end_row(&c->positions[i]);
     for (size_t i = 0; i < c->n_touched; i++) slice_end_row(&c->subsets[c->touched[i]]);
     c->n_touched = 0;
-    c->document_sum += c->document_row;
-    c->document_row = 0;
 }
 
 /* ---- figures ---- */
 
 static double ratio(double a, double b) { return b > 0 ? a / b : NAN; }
 
-static double standard_error(const em_comparator *c, double mean) {
-    if (c->groups < 2) return NAN;
-    double d = mean - c->centre, g = (double)c->groups, squares = c->xx - 2 * d * c->xn + d * d * c->nn;
-    return sqrt(g / (g - 1) * (squares > 0 ? squares : 0)) / (double)c->all.predictions;
-}
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Percentile interval, 2.5 to 97.5, of the replicates that hold any prediction. */
-static void interval(const em_comparator *c, em_comparison *out) {
-    double means[REPLICATES];
-    int n = 0;
-    for (int r = 0; r < REPLICATES; r++)
-        if (c->counts[r] > 0) means[n++] = c->sums[r] / c->counts[r];
+static void mean_figures(const mean *m, em_difference *out) {
+    out->predictions = m->predictions;
+    out->groups = m->groups.n;
+    out->difference = ratio(m->total, (double)m->predictions);
+    out->stderr_ = em_grouped_stderr(&m->groups, out->difference, m->predictions);
     out->low = out->high = NAN;
-    if (c->groups < 2 || n < REPLICATES / 2) return;
-    qsort(means, (size_t)n, sizeof *means, ascending);
-    out->low = means[(int)(0.025 * (n - 1) + 0.5)];
-    out->high = means[(int)(0.975 * (n - 1) + 0.5)];
+    if (m->groups.n > 1) em_bootstrap_interval(&m->bootstrap, NULL, &out->low, &out->high);
+    double z = 1.959963984540054 * out->stderr_ / out->difference;      /* the normal 97.5 % point */
+    out->documents_to_resolve = ceil((double)m->documents * z * z);
 }
 
 /* The upper edge of the bin that holds the quantile q. */
@@ -257,24 +266,43 @@ static bool slices(const em_comparator *c, em_comparison *out, const char *(*gro
     return true;
 }
 
-bool em_comparator_finish(em_comparator *c, em_comparison *out, const char *(*group_name)(const void *, int32_t),
-                          const void *data, em_error *err) {
+static void mask_figures(const em_comparator *c, em_comparison *out) {
+    if (c->options.kind != EM_COMPARE_MASKS) return;
+    out->affected_direct = c->direct;
+    out->affected_indirect = c->indirect;
+    mean_figures(&c->affected, &out->affected);
+    out->common_affected = c->common_affected;
+}
+
+static void common_figures(const em_comparator *c, const em_comparator *shortest, em_comparison *out) {
+    out->growth = out->growth_low = out->growth_high = NAN;
+    out->has_common = c->options.stretch > 0;
+    if (!out->has_common) return;
+    mean_figures(&c->common, &out->common);
+    if (!shortest) return;
+    out->growth = out->common.difference - ratio(shortest->common.total, (double)shortest->common.predictions);
+    em_bootstrap_interval(&c->common.bootstrap, &shortest->common.bootstrap, &out->growth_low, &out->growth_high);
+}
+
+static void close_all(em_comparator *c) {
     close_document(c);
     c->document = -1;
+    mean_close_group(&c->common, c->options.seed, c->stretch);
+}
+
+bool em_comparator_finish(em_comparator *c, const em_comparator *shortest, em_comparison *out,
+                          const char *(*group_name)(const void *, int32_t), const void *data, em_error *err) {
+    close_all(c);
     double n = (double)c->all.predictions;
-    out->predictions = c->all.predictions;
-    out->groups = c->groups;
-    out->groups_are_rows = c->groups_are_rows;
-    out->difference = ratio(c->all.total, n);
-    out->stderr_ = standard_error(c, out->difference);
-    interval(c, out);
-    double z = 1.959963984540054 * out->stderr_ / out->difference;      /* the normal 97.5 % point */
-    out->documents_to_resolve = ceil((double)c->all.documents * z * z);
-    out->perplexity_ratio = exp(out->difference);
+    out->groups_are_rows = c->options.groups_are_rows;
+    mean_figures(&c->all, &out->all);
+    out->perplexity_ratio = exp(out->all.difference);
     out->better = ratio((double)c->better, n);
     out->same_top1 = ratio((double)c->same_top1, n);
     out->probability_change = ratio(c->change, n);
     out->probability_change_rms = sqrt(ratio(c->change_squares, n));
+    mask_figures(c, out);
+    common_figures(c, shortest, out);
     kl_figures(c, out);
     slice_result(&c->boundary, &out->boundary);
     slice_result(&c->inside, &out->inside);

@@ -1,4 +1,4 @@
-/* Two sides (models, or a model and an alpha) on the same predictions: paired differences with a
+/* Two sides (models, masks, a model and an alpha) on the same predictions: paired differences with a
  * standard error and a seeded bootstrap interval over the groups of design §4. Memory is flat. */
 #ifndef EM_EVAL_COMPARE_H
 #define EM_EVAL_COMPARE_H
@@ -7,8 +7,16 @@
 #include <stdint.h>
 #include "common/error.h"
 #include "common/result.h"
+#include "eval/affected.h"
 
 typedef struct em_comparator em_comparator;
+
+typedef struct em_comparator_options {
+    em_comparison_kind kind;
+    bool groups_are_rows;
+    uint64_t seed;              /* of the bootstrap */
+    int64_t stretch;            /* several row lengths: tokens in a group of common predictions; 0: one length */
+} em_comparator_options;
 
 typedef struct em_paired {
     double before, after;           /* nats */
@@ -16,21 +24,23 @@ typedef struct em_paired {
     bool has_kl;
     double kl;                      /* KL(after || before) at this position, nats */
     bool boundary;
+    bool common;                    /* scored at every row length */
+    em_effect effect;               /* EM_COMPARE_MASKS */
     int32_t group;                  /* of the label's document, the document and the place in it */
     int64_t document, place;
+    int64_t stream;                 /* stream index of the label */
 } em_paired;
 
-/* seed: of the bootstrap. Replicate weights are Poisson(1) numbers that depend on (seed, group,
- * replicate) alone. */
-em_comparator *em_comparator_new(bool groups_are_rows, uint64_t seed, em_error *err);
+em_comparator *em_comparator_new(const em_comparator_options *o, em_error *err);
 void em_comparator_free(em_comparator *c);
 
 /* As em_statistics_add and em_statistics_end_row: predictions left to right, rows in order. */
 bool em_comparator_add(em_comparator *c, const em_paired *p, em_error *err);
 void em_comparator_end_row(em_comparator *c);
 
-/* Closes what is open and fills the figures of out (not its names). */
-bool em_comparator_finish(em_comparator *c, em_comparison *out, const char *(*group_name)(const void *data, int32_t group),
-                          const void *data, em_error *err);
+/* Closes what is open and fills the figures of out (not its names). shortest: the same comparison at the
+ * shortest row length, finished, or NULL: growth is against it. */
+bool em_comparator_finish(em_comparator *c, const em_comparator *shortest, em_comparison *out,
+                          const char *(*group_name)(const void *data, int32_t group), const void *data, em_error *err);
 
 #endif

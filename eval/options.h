@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "common/error.h"
+#include "common/result.h"
 #include "eval/alphas.h"
 #include "eval/labels.h"
 #include "eval/mask.h"
@@ -24,7 +25,6 @@ typedef enum em_command {
 typedef struct em_named_path { const char *name, *path; } em_named_path;   /* NAME=PATH; name NULL: none given */
 
 #define EM_MAX_LIST 64
-#define EM_MAX_MODELS 8
 
 typedef enum em_tail { EM_TAIL_PAD, EM_TAIL_DROP } em_tail;
 typedef enum em_boundary { EM_BOUNDARY_KEEP, EM_BOUNDARY_DROP } em_boundary;

@@ -79,6 +79,7 @@ void em_protocol_result(em_result *out, const em_settings *settings, const em_se
     snprintf(out->offset_words, sizeof out->offset_words, "%s", labels->words);
     snprintf(out->mask_words, sizeof out->mask_words, "%s", em_mask_words(mask->kind));
     out->offset = labels->offset;
+    out->depth = EM_NO_DEPTH;
     out->seq_len = setup->row_tokens;
     out->batch = settings->batch;
     weight_dtypes(out, setup, side);
@@ -96,6 +97,8 @@ void em_protocol_comparison(em_comparison *out, const em_result *before, const e
     memcpy(out->positions, after->positions, sizeof out->positions);
     out->has_alpha = after->has_alpha;
     out->alpha = after->alpha;
+    out->depth = after->depth;
+    out->seq_len = after->seq_len;
 }
 
 void em_protocol_fingerprints(em_result *results, int combinations, int sides, const em_setup *setup) {

@@ -249,7 +249,7 @@ static bool open_combination(run *r, stream *s, int c, em_error *err) {
     }
     for (int p = 0; p < r->n_pairs; p++) {
         int i = c * r->n_pairs + p;
-        if (!(s->comparators[i] = em_comparator_new(!by_document, (uint64_t)o->seed, err))) return false;
+        if (!(s->comparators[i] = em_comparator_new(&(em_comparator_options){.groups_are_rows = !by_document, .seed = (uint64_t)o->seed}, err))) return false;
         em_protocol_comparison(&s->comparisons[i], &s->results[c * r->sides + r->pairs[p].before],
                                &s->results[c * r->sides + r->pairs[p].after]);
     }
@@ -336,7 +336,8 @@ static bool add_pairs(run *r, stream *s, int c, const spot *at, const em_side_vi
         em_paired p = {.before = a->nll[(size_t)at->i * (size_t)a->stride], .after = b->nll[(size_t)at->i * (size_t)b->stride],
                        .same_top1 = a->argmax[(size_t)at->i * (size_t)a->argmax_stride] == b->argmax[(size_t)at->i * (size_t)b->argmax_stride],
                        .has_kl = kl, .kl = kl ? b->kl[at->i] : 0, .boundary = at->boundary, .group = at->segment->group,
-                       .document = at->segment->document, .place = at->segment->place + (at->label - at->segment->start)};
+                       .document = at->segment->document, .place = at->segment->place + (at->label - at->segment->start),
+                       .stream = 0};
         if (!em_comparator_add(s->comparators[c * r->n_pairs + k], &p, err)) return false;
     }
     return true;
@@ -470,7 +471,7 @@ static bool finish_stream(run *r, stream *s, int data_set, em_error *err) {
     for (int i = 0; i < r->combinations * r->sides; i++)
         if (!em_statistics_finish(s->statistics[i], &s->results[i], group_name, s->loader, err)) return false;
     for (int i = 0; i < r->combinations * r->n_pairs; i++)
-        if (!em_comparator_finish(s->comparators[i], &s->comparisons[i], group_name, s->loader, err)) return false;
+        if (!em_comparator_finish(s->comparators[i], NULL, &s->comparisons[i], group_name, s->loader, err)) return false;
     em_protocol_fingerprints(s->results, r->combinations, r->sides, &r->setup);
     d->totals = (em_data_totals){
         .documents = em_packer_documents(s->packer), .empty_documents = counts.empty, .bad_records = counts.bad,
@@ -525,6 +526,8 @@ static bool average_data_sets(run *r, em_error *err) {
             const em_result *x = &r->results.results[d * n + c];
             mean->has_alpha = x->has_alpha;
             mean->alpha = x->alpha;
+            mean->depth = x->depth;
+            mean->seq_len = x->seq_len;
             memcpy(mean->model, x->model, sizeof mean->model);
             memcpy(mean->mask, x->mask, sizeof mean->mask);
             memcpy(mean->labels, x->labels, sizeof mean->labels);

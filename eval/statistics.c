@@ -8,6 +8,7 @@
 #include "common/hash.h"
 #include "common/size.h"
 #include "eval/buckets.h"
+#include "eval/grouped.h"
 
 /* A figure's sum: `row` is the part of the row that is being added. */
 typedef struct sum { double total, row; } sum;
@@ -20,7 +21,7 @@ typedef struct slice {
 
 struct em_statistics {
     bool groups_are_rows;
-    slice all, inside, leak[3], positions[EM_POSITION_BUCKETS];
+    slice all, inside, common, leak[3], positions[EM_POSITION_BUCKETS];
     slice *subsets;             /* by the loader's group index */
     size_t n_subsets, subset_capacity;
     int32_t *touched;           /* subsets of this row */
@@ -39,9 +40,7 @@ struct em_statistics {
     em_document_sum *over;
     size_t n_over, over_capacity;
 
-    /* stderr: with x = S_g - c N_g for a fixed c near the loss, sums of x², x N and N² */
-    double centre, xx, xn, nn;
-    int64_t groups;
+    em_grouped groups;
 
     XXH3_state_t *data;
 };
@@ -70,18 +69,7 @@ void em_statistics_free(em_statistics *s) {
     free(s);
 }
 
-/* ---- groups and documents ---- */
-
-static void close_group(em_statistics *s, double nll, int64_t predictions) {
-    if (predictions == 0) return;
-    double n = (double)predictions;
-    if (s->groups == 0) s->centre = nll / n;
-    double x = nll - s->centre * n;
-    s->xx += x * x;
-    s->xn += x * n;
-    s->nn += n * n;
-    s->groups++;
-}
+/* ---- documents ---- */
 
 static bool close_document(em_statistics *s, em_error *err) {
     em_document_sum *d = &s->document;
@@ -90,7 +78,7 @@ static bool close_document(em_statistics *s, em_error *err) {
         s->document_means += d->nll / (double)d->predictions;
         s->documents++;
         s->subsets[s->document_group].documents++;
-        if (!s->groups_are_rows) close_group(s, d->nll, d->predictions);
+        if (!s->groups_are_rows) em_grouped_add(&s->groups, d->nll, d->predictions);
     }
     if (!em_grow(&s->over, &s->over_capacity, s->n_over + 1, sizeof *s->over, "documents", err)) return false;
     s->over[s->n_over++] = *d;
@@ -166,6 +154,7 @@ bool em_statistics_add(em_statistics *s, const em_prediction *p, em_error *err) 
     s->document_row += p->nll;
     slice_add(&s->all, p);
     if (!p->boundary) slice_add(&s->inside, p);
+    if (p->common) slice_add(&s->common, p);
     slice_add(&s->leak[p->leak], p);
     slice_add(&s->positions[em_position_bucket(p->place)], p);
     s->row_predictions++;
@@ -177,10 +166,11 @@ bool em_statistics_end_row(em_statistics *s, em_error *err) {
     s->rows++;
     s->batch_nll += s->all.nll.row;
     s->batch_predictions += s->row_predictions;
-    if (s->groups_are_rows) close_group(s, s->all.nll.row, s->row_predictions);
+    if (s->groups_are_rows) em_grouped_add(&s->groups, s->all.nll.row, s->row_predictions);
     s->row_predictions = 0;
     slice_end_row(&s->all);
     slice_end_row(&s->inside);
+    slice_end_row(&s->common);
     for (int i = 0; i < 3; i++) slice_end_row(&s->leak[i]);
     for (int i = 0; i < EM_POSITION_BUCKETS; i++) slice_end_row(&s->positions[i]);
     for (size_t i = 0; i < s->n_touched; i++) slice_end_row(&s->subsets[s->touched[i]]);
@@ -216,13 +206,6 @@ double em_statistics_running_loss(const em_statistics *s) {
 static double ratio(double a, double b) { return b > 0 ? a / b : NAN; }
 
 /* sqrt(G/(G-1) * sum_g (S_g - L N_g)^2) / sum_g N_g */
-static double standard_error(const em_statistics *s, double loss) {
-    if (s->groups < 2) return NAN;
-    double d = loss - s->centre, g = (double)s->groups;
-    double squares = s->xx - 2 * d * s->xn + d * d * s->nn;
-    return sqrt(g / (g - 1) * (squares > 0 ? squares : 0)) / (double)s->all.predictions;
-}
-
 static void slice_result(const slice *a, em_slice *out) {
     out->documents = a->documents;
     out->predictions = a->predictions;
@@ -284,9 +267,10 @@ bool em_statistics_finish(em_statistics *s, em_result *out, const char *(*group_
     out->bits_per_byte = ratio(all->text_nll.total, bits);
     out->bits_per_byte_all = ratio(all->nll.total, bits);
     out->top1 = ratio((double)all->correct, n);
-    out->stderr_ = standard_error(s, out->loss);
-    out->groups = s->groups;
+    out->stderr_ = em_grouped_stderr(&s->groups, out->loss, all->predictions);
+    out->groups = s->groups.n;
     out->groups_are_rows = s->groups_are_rows;
+    slice_result(&s->common, &out->common);
     slice_result(&s->leak[EM_CLEAN], &out->clean);
     slice_result(&s->leak[EM_LEAK_DIRECT], &out->direct);
     slice_result(&s->leak[EM_LEAK_INDIRECT], &out->indirect);

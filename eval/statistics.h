@@ -18,6 +18,7 @@ typedef struct em_prediction {
     bool correct;               /* argmax is the label */
     bool boundary;              /* the label belongs to another document than the position's own token */
     bool added;                 /* the label was put there by packing (BOS, EOS) */
+    bool common;                /* scored at every row length of the run */
     em_leak leak;
     uint32_t bytes;             /* of the input text that the label covers */
     int32_t group;              /* of the label's document, as the label itself: */

@@ -58,6 +58,11 @@ static void put_positions(em_buffer *b, const em_slice *positions, int n, put_pa
     em_buffer_puts(b, "]");
 }
 
+static void put_depth(em_buffer *b, int depth) {
+    if (depth == EM_NO_DEPTH) em_buffer_puts(b, "\"depth\": null");
+    else em_buffer_printf(b, "\"depth\": %d", depth);
+}
+
 static void put_leaks(em_buffer *b, const em_result *x) {
     const em_slice *parts[3] = {&x->direct, &x->indirect, &x->clean};
     static const char *const names[3] = {"direct", "indirect", "clean"};
@@ -79,7 +84,7 @@ static void put_figures(em_buffer *b, const em_result *x) {
         {"bits_per_byte_all", x->bits_per_byte_all}, {"top1", x->top1}, {"stderr", x->stderr_}};
     const struct { const char *key; int64_t value; } counts[] = {
         {"predictions", x->predictions}, {"boundary_predictions", x->boundary_predictions}, {"documents", x->documents},
-        {"rows", x->rows}, {"batches", x->batches}, {"dropped_rows", x->dropped_rows}, {"dropped_tokens", x->dropped_tokens}};
+        {"rows", x->rows}, {"segments", x->segments}, {"batches", x->batches}, {"dropped_rows", x->dropped_rows}, {"dropped_tokens", x->dropped_tokens}};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         put_integer(b, counts[i].key, counts[i].value);
         em_buffer_puts(b, i % 4 == 3 ? ",\n      " : ", ");
@@ -103,16 +108,27 @@ static void put_result(em_buffer *b, const em_result *x) {
     }
     put_string(b, "model", x->model);
     em_buffer_puts(b, ", ");
+    if (*x->group) {
+        put_string(b, "group", x->group);
+        em_buffer_puts(b, ", ");
+    }
     put_string(b, "mask", x->mask);
     em_buffer_puts(b, ", ");
     put_string(b, "labels", x->labels);
     em_buffer_printf(b, ", \"offset\": %d, ", x->offset);
     put_number(b, "alpha", x->has_alpha ? x->alpha : 0.0 / 0.0);
-    em_buffer_printf(b, ", \"depth\": null, \"seq_len\": %d, \"batch\": %d,\n      ", x->seq_len, x->batch);
+    em_buffer_puts(b, ", ");
+    put_depth(b, x->depth);
+    em_buffer_printf(b, ", \"seq_len\": %d, \"batch\": %d,\n      ", x->seq_len, x->batch);
     put_string(b, "positions", x->positions);
     em_buffer_puts(b, ", ");
     put_figures(b, x);
     put_leaks(b, x);
+    if (x->has_common) {
+        em_buffer_puts(b, ",\n      \"common\": {");
+        put_slice(b, &x->common);
+        em_buffer_puts(b, "}");
+    }
     em_buffer_printf(b, ",\n      \"dtype\": {\"weights\": \"%s\", \"compute\": \"%s\", \"logits\": \"%s\"},\n", x->weight_dtype,
                      x->compute_dtype, x->logit_dtype);
     em_buffer_printf(b, "      \"fingerprints\": {\"data\": \"%s\", \"protocol\": \"%s\", \"model\": \"%s\"},\n      ",
@@ -158,28 +174,72 @@ static void put_kl(em_buffer *b, const em_comparison *x) {
     em_buffer_puts(b, "}");
 }
 
+static void put_mean(em_buffer *b, const em_difference *d) {
+    const struct { const char *key; double value; } figures[] = {
+        {"difference", d->difference}, {"stderr", d->stderr_}, {"low", d->low}, {"high", d->high},
+        {"documents_to_resolve", d->documents_to_resolve}};
+    put_integer(b, "predictions", d->predictions);
+    em_buffer_puts(b, ", ");
+    put_integer(b, "groups", d->groups);
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        em_buffer_puts(b, ", ");
+        put_number(b, figures[i].key, figures[i].value);
+    }
+}
+
 static void put_comparison_names(em_buffer *b, const em_comparison *x) {
-    const struct { const char *key, *value; } names[] = {{"data_set", x->data_set}, {"before", x->before}, {"after", x->after},
-                                                         {"mask", x->mask}, {"labels", x->labels}, {"positions", x->positions}};
-    for (size_t i = *x->data_set ? 0 : 1; i < sizeof names / sizeof *names; i++) {
+    bool masks = x->kind == EM_COMPARE_MASKS;
+    const struct { bool shown; const char *key, *value; } names[] = {
+        {true, "kind", masks ? "masks" : "models"}, {*x->data_set, "data_set", x->data_set}, {!masks, "before", x->before},
+        {!masks, "after", x->after}, {masks, "model", x->after}, {masks, "mask_before", x->mask_before},
+        {masks, "positions_before", x->positions_before}, {true, "mask", x->mask}, {true, "positions", x->positions},
+        {true, "labels", x->labels}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!names[i].shown) continue;
         put_string(b, names[i].key, names[i].value);
         em_buffer_puts(b, ", ");
     }
     put_number(b, "alpha", x->has_alpha ? x->alpha : 0.0 / 0.0);
-    em_buffer_puts(b, ",\n      ");
+    em_buffer_puts(b, ", ");
+    put_depth(b, x->depth);
+    em_buffer_printf(b, ", \"seq_len\": %d,\n      ", x->seq_len);
+}
+
+static void put_affected(em_buffer *b, const em_comparison *x) {
+    if (x->kind != EM_COMPARE_MASKS) return;
+    em_buffer_puts(b, "\"affected\": {");
+    put_integer(b, "direct", x->affected_direct);
+    em_buffer_puts(b, ", ");
+    put_integer(b, "indirect", x->affected_indirect);
+    em_buffer_puts(b, ", ");
+    put_mean(b, &x->affected);
+    em_buffer_puts(b, "},\n      ");
+}
+
+static void put_common_difference(em_buffer *b, const em_comparison *x) {
+    if (!x->has_common) return;
+    em_buffer_puts(b, "\"common\": {");
+    put_mean(b, &x->common);
+    em_buffer_puts(b, ", ");
+    if (x->kind == EM_COMPARE_MASKS) {
+        put_integer(b, "affected", x->common_affected);
+        em_buffer_puts(b, ", ");
+    }
+    put_number(b, "growth", x->growth);
+    em_buffer_puts(b, ", ");
+    put_number(b, "growth_low", x->growth_low);
+    em_buffer_puts(b, ", ");
+    put_number(b, "growth_high", x->growth_high);
+    em_buffer_puts(b, "},\n      ");
 }
 
 static void put_comparison(em_buffer *b, const em_comparison *x) {
     const struct { const char *key; double value; } figures[] = {
-        {"difference", x->difference}, {"stderr", x->stderr_}, {"low", x->low}, {"high", x->high},
-        {"documents_to_resolve", x->documents_to_resolve}, {"perplexity_ratio", x->perplexity_ratio}, {"better", x->better},
-        {"same_top1", x->same_top1}, {"probability_change", x->probability_change},
-        {"probability_change_rms", x->probability_change_rms}};
+        {"perplexity_ratio", x->perplexity_ratio}, {"better", x->better}, {"same_top1", x->same_top1},
+        {"probability_change", x->probability_change}, {"probability_change_rms", x->probability_change_rms}};
     em_buffer_puts(b, "\n    {");
     put_comparison_names(b, x);
-    put_integer(b, "predictions", x->predictions);
-    em_buffer_puts(b, ", ");
-    put_integer(b, "groups", x->groups);
+    put_mean(b, &x->all);
     em_buffer_puts(b, ", ");
     put_string(b, "grouped_by", x->groups_are_rows ? "row" : "document");
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
@@ -187,6 +247,8 @@ static void put_comparison(em_buffer *b, const em_comparison *x) {
         put_number(b, figures[i].key, figures[i].value);
     }
     em_buffer_puts(b, ",\n      ");
+    put_affected(b, x);
+    put_common_difference(b, x);
     put_kl(b, x);
     em_buffer_puts(b, ",\n      ");
     put_difference_slices(b, x);
@@ -200,6 +262,10 @@ static void put_models(em_buffer *b, const em_results *r) {
         em_buffer_puts(b, i ? ",\n    {" : "\n    {");
         put_string(b, "name", m->name);
         em_buffer_puts(b, ", ");
+        if (*m->group) {
+            put_string(b, "group", m->group);
+            em_buffer_puts(b, ", ");
+        }
         put_string(b, "family", m->family);
         em_buffer_printf(b, ", \"parameters\": %" PRId64 ", \"layers\": %d, \"vocab\": %d}", m->parameters, m->layers, m->vocab);
     }
@@ -243,6 +309,9 @@ static void put_data(em_buffer *b, const em_results *r) {
         put_string(b, "model", m->model);
         em_buffer_puts(b, ", ");
         put_number(b, "alpha", m->has_alpha ? m->alpha : 0.0 / 0.0);
+        em_buffer_puts(b, ", ");
+        put_depth(b, m->depth);
+        em_buffer_printf(b, ", \"seq_len\": %d", m->seq_len);
         em_buffer_printf(b, ", \"mask\": \"%s\", \"labels\": \"%s\", \"positions\": \"%s\", ", m->mask, m->labels, m->positions);
         put_number(b, "loss_macro", m->macro);
         em_buffer_puts(b, ", ");
@@ -255,6 +324,16 @@ static void put_data(em_buffer *b, const em_results *r) {
 void em_report_json(const em_results *r, em_buffer *b) {
     em_buffer_printf(b, "{\n  \"evalmask\": \"%s\",\n", EM_VERSION);
     if (r->partial) em_buffer_puts(b, "  \"partial\": true,\n");
+    if (*r->title) {
+        em_buffer_puts(b, "  ");
+        put_string(b, "title", r->title);
+        em_buffer_puts(b, ",\n");
+    }
+    if (*r->table) {
+        em_buffer_puts(b, "  ");
+        put_string(b, "table", r->table);
+        em_buffer_puts(b, ",\n");
+    }
     put_models(b, r);
     em_buffer_puts(b, "  \"protocol\": {");
     for (int i = 0; i < r->n_protocol; i++) {

@@ -196,7 +196,7 @@ static void signed_number(table *t, double x, int decimals) {
 
 static void interval_cell(table *t, const em_comparison *x) {
     char text[64] = "-";
-    if (isfinite(x->low)) snprintf(text, sizeof text, "%+.4f %+.4f", x->low, x->high);
+    if (isfinite(x->all.low)) snprintf(text, sizeof text, "%+.4f %+.4f", x->all.low, x->all.high);
     cell(t, text);
 }
 
@@ -221,12 +221,12 @@ static void one_pair(const em_results *r, const shown *s, const em_comparison *p
     table t = comparison_table(s, columns, 5), u = comparison_table(s, more, 6);
     for (int i = 0; i < r->n_comparisons; i++) {
         const em_comparison *x = &r->comparisons[i];
-        if (x->has_alpha || !is(x->before, pair->before) || !is(x->after, pair->after)) continue;
+        if (x->kind != EM_COMPARE_MODELS || x->has_alpha || !is(x->before, pair->before) || !is(x->after, pair->after)) continue;
         comparison_keys(&t, s, x);
-        signed_number(&t, x->difference, 4);
-        number(&t, x->stderr_, 4);
+        signed_number(&t, x->all.difference, 4);
+        number(&t, x->all.stderr_, 4);
         interval_cell(&t, x);
-        number(&t, x->documents_to_resolve, 0);
+        number(&t, x->all.documents_to_resolve, 0);
         percent(&t, x->better);
         comparison_keys(&u, s, x);
         number(&u, x->perplexity_ratio, 4);
@@ -244,7 +244,7 @@ static void comparisons(const em_results *r, const shown *s, em_buffer *out) {
     bool any = false;
     for (int i = 0; i < r->n_comparisons; i++) {
         const em_comparison *x = &r->comparisons[i];
-        bool first = !x->has_alpha;
+        bool first = x->kind == EM_COMPARE_MODELS && !x->has_alpha;
         for (int k = 0; k < i && first; k++)
             first = !is(r->comparisons[k].before, x->before) || !is(r->comparisons[k].after, x->after);
         if (first) one_pair(r, s, x, out);
@@ -264,7 +264,7 @@ static bool same_combination(const em_result *a, const em_result *b) {
 static const em_comparison *alpha_difference(const em_results *r, const em_result *x) {
     for (int i = 0; i < r->n_comparisons; i++) {
         const em_comparison *c = &r->comparisons[i];
-        if (c->has_alpha && c->alpha == x->alpha && is(c->data_set, x->data_set) && is(c->mask, x->mask) &&
+        if (c->kind == EM_COMPARE_MODELS && c->has_alpha && c->alpha == x->alpha && is(c->data_set, x->data_set) && is(c->mask, x->mask) &&
             is(c->labels, x->labels) && is(c->positions, x->positions)) return c;
     }
     return NULL;
@@ -292,7 +292,7 @@ static void alpha_sweep(const em_results *r, const em_result *first, em_buffer *
         number(&t, x->loss, 4);
         number(&t, x->loss_batch_mean, 4);
         percent(&t, x->top1);
-        signed_number(&t, c ? c->difference : NAN, 4);
+        signed_number(&t, c ? c->all.difference : NAN, 4);
         if (c) interval_cell(&t, c);
         else cell(&t, "-");
     }

@@ -37,12 +37,12 @@ static const char *group_name(const void *data, int32_t g) { return g ? "b" : "a
 static em_comparison figures(bool rows, uint64_t bootstrap_seed) {
     em_error err = EM_ERROR_INIT;
     em_comparison out = {0};
-    em_comparator *c = em_comparator_new(rows, bootstrap_seed, &err);
+    em_comparator *c = em_comparator_new(&(em_comparator_options){.groups_are_rows = rows, .seed = bootstrap_seed}, &err);
     for (int r = 0; r < ROWS; r++) {
         for (int i = 0; i < ROW; i++) assert_true(em_comparator_add(c, &items[r * ROW + i], &err));
         em_comparator_end_row(c);
     }
-    assert_true(em_comparator_finish(c, &out, group_name, NULL, &err));
+    assert_true(em_comparator_finish(c, NULL, &out, group_name, NULL, &err));
     em_comparator_free(c);
     return out;
 }
@@ -83,8 +83,8 @@ static void differences(void **state) {
             better += items[i].after < items[i].before;
             same += items[i].same_top1;
         }
-        close_to(x.difference, sum / N);
-        close_to(x.stderr_, naive_stderr(rows, sum / N));
+        close_to(x.all.difference, sum / N);
+        close_to(x.all.stderr_, naive_stderr(rows, sum / N));
         close_to(x.perplexity_ratio, exp(sum / N));
         close_to(x.better, better / N);
         close_to(x.same_top1, same / N);
@@ -95,8 +95,8 @@ static void differences(void **state) {
         close_to(subsets, sum);
         close_to(positions, sum);
         close_to(x.boundary.nll + x.inside.nll, sum);
-        double z = 1.959963984540054 * x.stderr_ / x.difference;
-        close_to(x.documents_to_resolve, ceil((double)(items[N - 1].document + 1) * z * z));
+        double z = 1.959963984540054 * x.all.stderr_ / x.all.difference;
+        close_to(x.all.documents_to_resolve, ceil((double)(items[N - 1].document + 1) * z * z));
         free_figures(&x);
     }
 }
@@ -105,11 +105,11 @@ static void differences(void **state) {
 static void bootstrap(void **state) {
     make_items(0.02);
     em_comparison a = figures(false, 0), b = figures(false, 0), c = figures(false, 1);
-    assert_true(a.low == b.low && a.high == b.high);
-    assert_true(a.low != c.low || a.high != c.high);
-    double low = a.difference - 1.96 * a.stderr_, high = a.difference + 1.96 * a.stderr_;
-    assert_true(fabs(a.low - low) < 0.3 * a.stderr_ && fabs(a.high - high) < 0.3 * a.stderr_);
-    assert_true(fabs(c.low - a.low) < 0.3 * a.stderr_);
+    assert_true(a.all.low == b.all.low && a.all.high == b.all.high);
+    assert_true(a.all.low != c.all.low || a.all.high != c.all.high);
+    double low = a.all.difference - 1.96 * a.all.stderr_, high = a.all.difference + 1.96 * a.all.stderr_;
+    assert_true(fabs(a.all.low - low) < 0.3 * a.all.stderr_ && fabs(a.all.high - high) < 0.3 * a.all.stderr_);
+    assert_true(fabs(c.all.low - a.all.low) < 0.3 * a.all.stderr_);
     free_figures(&a);
     free_figures(&b);
     free_figures(&c);
@@ -120,8 +120,8 @@ static void equal_sides(void **state) {
     make_items(0);
     for (int i = 0; i < N; i++) items[i].after = items[i].before;
     em_comparison x = figures(true, 0);
-    assert_true(x.difference == 0 && x.stderr_ == 0 && x.low == 0 && x.high == 0 && x.better == 0);
-    assert_false(isfinite(x.documents_to_resolve));
+    assert_true(x.all.difference == 0 && x.all.stderr_ == 0 && x.all.low == 0 && x.all.high == 0 && x.better == 0);
+    assert_false(isfinite(x.all.documents_to_resolve));
     free_figures(&x);
 }
 

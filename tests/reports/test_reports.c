@@ -19,7 +19,7 @@ static em_slice subset(const char *name, int64_t n, double nll) {
 }
 
 static em_result result(const char *set, const char *mask, const char *labels) {
-    em_result x = {.offset = 1, .seq_len = 1024, .batch = 3, .rows = 7, .batches = 3, .documents = 5, .predictions = 100,
+    em_result x = {.offset = 1, .depth = EM_NO_DEPTH, .seq_len = 1024, .batch = 3, .rows = 7, .batches = 3, .documents = 5, .predictions = 100,
                    .boundary_predictions = 4, .loss = 4.5, .loss_batch_mean = 4.25, .loss_doc_mean = 1.0 / 3, .loss_no_boundary = NAN,
                    .perplexity = exp(4.5), .bits_per_byte = INFINITY, .bits_per_byte_all = 1.5, .top1 = 0.25, .stderr_ = 0.125, .groups = 5};
     snprintf(x.data_set, sizeof x.data_set, "%s", set);
@@ -65,8 +65,9 @@ static em_results sample(int sets) {
 }
 
 static em_comparison comparison(const char *mask, bool alpha) {
-    em_comparison x = {.has_alpha = alpha, .alpha = alpha ? 0.5 : 0, .predictions = 100, .groups = 5, .difference = alpha ? -0.0625 : 0.125,
-                       .stderr_ = 0.03125, .low = 0.0625, .high = 0.1875, .documents_to_resolve = 1234567, .perplexity_ratio = 1.133,
+    em_comparison x = {.has_alpha = alpha, .alpha = alpha ? 0.5 : 0, .depth = EM_NO_DEPTH,
+                       .all = {.predictions = 100, .groups = 5, .difference = alpha ? -0.0625 : 0.125, .stderr_ = 0.03125,
+                               .low = 0.0625, .high = 0.1875, .documents_to_resolve = 1234567}, .perplexity_ratio = 1.133,
                        .better = 0.25, .same_top1 = 0.75, .has_kl = !alpha, .kl_mean = 0.5, .kl_max = 12, .kl_quantiles = {0.25, 1, 3, 8}};
     strcpy(x.before, "before");
     strcpy(x.after, alpha ? "amplified" : "after");

@@ -1,0 +1,67 @@
+#include "eval/grouped.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+void em_grouped_add(em_grouped *g, double sum, int64_t predictions) {
+    if (predictions == 0) return;
+    double n = (double)predictions;
+    if (g->n == 0) g->centre = sum / n;
+    double x = sum - g->centre * n;
+    g->xx += x * x;
+    g->xn += x * n;
+    g->nn += n * n;
+    g->n++;
+}
+
+double em_grouped_stderr(const em_grouped *g, double mean, int64_t predictions) {
+    if (g->n < 2) return NAN;
+    double d = mean - g->centre, n = (double)g->n, squares = g->xx - 2 * d * g->xn + d * d * g->nn;
+    return sqrt(n / (n - 1) * (squares > 0 ? squares : 0)) / (double)predictions;
+}
+
+/* splitmix64's finalizer (Steele, Lea, Flood 2014): a counter-based generator. */
+static uint64_t mix(uint64_t x) {
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+/* Poisson(1) by inversion of a uniform 53-bit number: cumulated[k] = e^-1 Σ_{i<=k} 1/i!. */
+static int poisson(const double *cumulated, uint64_t bits) {
+    double u = (double)(bits >> 11) * 0x1p-53;
+    int k = 0;
+    while (k < 30 && u >= cumulated[k]) k++;
+    return k;
+}
+
+void em_bootstrap_add(em_bootstrap *b, uint64_t seed, int64_t group, double sum, int64_t predictions) {
+    if (predictions == 0) return;
+    double n = (double)predictions, cumulated[30], p = exp(-1);
+    cumulated[0] = p;
+    for (int k = 1; k < 30; k++) cumulated[k] = cumulated[k - 1] + (p /= k);
+    uint64_t key = mix(seed + 0x9e3779b97f4a7c15u * (uint64_t)(group + 1));
+    for (int r = 0; r < EM_REPLICATES; r++) {
+        int w = poisson(cumulated, mix(key + 0x9e3779b97f4a7c15u * (uint64_t)(r + 1)));
+        b->sums[r] += w * sum;
+        b->counts[r] += w * n;
+    }
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void em_bootstrap_interval(const em_bootstrap *b, const em_bootstrap *less, double *low, double *high) {
+    double means[EM_REPLICATES];
+    int n = 0;
+    for (int r = 0; r < EM_REPLICATES; r++)
+        if (b->counts[r] > 0 && (!less || less->counts[r] > 0))
+            means[n++] = b->sums[r] / b->counts[r] - (less ? less->sums[r] / less->counts[r] : 0);
+    *low = *high = NAN;
+    if (n < EM_REPLICATES / 2) return;
+    qsort(means, (size_t)n, sizeof *means, ascending);
+    *low = means[(int)(0.025 * (n - 1) + 0.5)];
+    *high = means[(int)(0.975 * (n - 1) + 0.5)];
+}

@@ -1,0 +1,33 @@
+/* What says how sure a mean is: the standard error over groups of predictions and a bootstrap interval
+ * (design §4). Groups are documents, rows or stretches of the stream; memory is flat. */
+#ifndef EM_EVAL_GROUPED_H
+#define EM_EVAL_GROUPED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* With x = S_g - c N_g for a fixed c near the mean: sums of x², x N and N². */
+typedef struct em_grouped {
+    int64_t n;
+    double centre, xx, xn, nn;
+} em_grouped;
+
+void em_grouped_add(em_grouped *g, double sum, int64_t predictions);     /* a group without predictions is none */
+/* sqrt(G/(G-1) Σ (S_g - mean N_g)²) / predictions; NaN for G < 2. */
+double em_grouped_stderr(const em_grouped *g, double mean, int64_t predictions);
+
+/* Poisson bootstrap (Hanley and MacGibbon 2006): each group counts Poisson(1) times in a replicate, by a
+ * number that depends on (seed, group, replicate) alone. */
+enum { EM_REPLICATES = 1000 };
+
+typedef struct em_bootstrap {
+    double sums[EM_REPLICATES], counts[EM_REPLICATES];
+} em_bootstrap;
+
+/* group: its number. Bootstraps that share seed and group numbers are paired, replicate by replicate. */
+void em_bootstrap_add(em_bootstrap *b, uint64_t seed, int64_t group, double sum, int64_t predictions);
+/* 95 % percentile interval of the mean, or, with less, of the mean's excess over less's. NaN, NaN where
+ * fewer than half of the replicates hold any prediction. */
+void em_bootstrap_interval(const em_bootstrap *b, const em_bootstrap *less, double *low, double *high);
+
+#endif
