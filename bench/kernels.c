@@ -4,15 +4,13 @@
  *   bench_kernels [--bf16] [--threads N] [--tokens T] [--rows R] [--hidden H]
  *                 [--heads N] [--kv-heads N] [--head-dim N] [--ffn N] [--vocab N] [--alphas N]
  * --alphas: also two heads as a pair with so many alphas, beside the two scored alone. */
-#include <dnnl.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/backend.h"
+#include "kernels/ceiling.h"
 
-#define CUBE 2048
 #define REPEATS 5
 
 typedef struct bench {
@@ -23,59 +21,6 @@ typedef struct bench {
 static void stop(const char *why) {
     fprintf(stderr, "bench_kernels: %s\n", why);
     exit(4);
-}
-
-/* ---- the ceiling ---- */
-
-static dnnl_memory_t cube_memory(dnnl_engine_t engine, const dnnl_memory_desc_t *desc) {
-    dnnl_memory_t m;
-    void *p;
-    if (dnnl_memory_create(&m, desc, engine, DNNL_MEMORY_ALLOCATE) != dnnl_success) stop("out of memory");
-    dnnl_memory_get_data_handle(m, &p);
-    memset(p, 0x3c, dnnl_memory_desc_get_size(desc));      /* 0x3c3c3c3c: small, normal floats */
-    return m;
-}
-
-static double best_time(dnnl_primitive_t p, dnnl_stream_t stream, const dnnl_exec_arg_t *args) {
-    double best = 1e9;
-    for (int i = 0; i < 4 * REPEATS; i++) {
-        double begin = omp_get_wtime();
-        dnnl_primitive_execute(p, stream, 3, args);
-        double taken = omp_get_wtime() - begin;
-        if (taken < best) best = taken;
-    }
-    return best;
-}
-
-/* GFLOP/s of C = A B, all 2048 x 2048, B in oneDNN's own format. */
-static double ceiling(const bench *o) {
-    dnnl_data_type_t type = o->compute == EM_BF16 ? dnnl_bf16 : dnnl_f32;
-    dnnl_dims_t dims = {CUBE, CUBE};
-    dnnl_memory_desc_t a, b, c;
-    dnnl_memory_desc_init_by_tag(&a, 2, dims, type, dnnl_ab);
-    dnnl_memory_desc_init_by_tag(&b, 2, dims, type, dnnl_format_tag_any);
-    dnnl_memory_desc_init_by_tag(&c, 2, dims, dnnl_f32, dnnl_ab);
-    dnnl_engine_t engine;
-    dnnl_stream_t stream;
-    dnnl_matmul_desc_t desc;
-    dnnl_primitive_desc_t pd;
-    dnnl_primitive_t primitive;
-    omp_set_num_threads(o->threads);
-    dnnl_engine_create(&engine, dnnl_cpu, 0);
-    dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
-    dnnl_matmul_desc_init(&desc, &a, &b, NULL, &c);
-    if (dnnl_primitive_desc_create(&pd, &desc, NULL, engine, NULL) != dnnl_success) stop("no GEMM of that type here");
-    dnnl_primitive_create(&primitive, pd);
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, cube_memory(engine, &a)},
-                              {DNNL_ARG_WEIGHTS, cube_memory(engine, dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0))},
-                              {DNNL_ARG_DST, cube_memory(engine, &c)}};
-    double seconds = best_time(primitive, stream, args);
-    for (int i = 0; i < 3; i++) dnnl_memory_destroy(args[i].memory);
-    dnnl_primitive_destroy(primitive);
-    dnnl_primitive_desc_destroy(pd);
-    dnnl_stream_destroy(stream);
-    dnnl_engine_destroy(engine);
-    return 2.0 * CUBE * CUBE * CUBE / seconds * 1e-9;
 }
 
 /* ---- a random layer, head and batch ---- */
@@ -224,9 +169,10 @@ static void report_pair(const bench *o, em_backend *b, const em_head_spec *spec,
 
 static void run(const bench *o) {
     em_error err = EM_ERROR_INIT;
-    double peak = ceiling(o);
-    em_backend *b = em_backend_cpu_open(&(em_backend_options){.threads = o->threads, .compute = o->compute}, &err);
-    if (!b) stop(err.text);
+    em_backend_options options = {.threads = o->threads, .compute = o->compute};
+    double peak = em_cpu_ceiling(&options, &err);
+    em_backend *b = em_backend_cpu_open(&options, &err);
+    if (!b || peak == 0) stop(err.text);
     em_layer_spec spec = layer_spec(o);
     em_layer_weights w = random_layer(o);
     em_embedding e = {.tokens = random_weight(o->vocab, o->hidden, 1, 0), .scale = 1};

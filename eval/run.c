@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "eval/feed.h"
 #include "eval/leak.h"
 #include "eval/passes.h"
+#include "eval/profile.h"
 #include "eval/progress.h"
 #include "eval/protocol.h"
 #include "eval/setup.h"
@@ -50,6 +50,7 @@ typedef struct run {
     em_progress progress;
     double seconds_started, seconds_opened;
     int64_t tokens_done, passes_tokens;
+    em_loader_counts loading;           /* of all data sets: the seconds */
 } run;
 
 /* What belongs to one data set's pass. */
@@ -466,6 +467,9 @@ static bool finish_stream(run *r, stream *s, int data_set, em_error *err) {
     em_data_set *d = &r->results.data_sets[data_set];
     em_loader_counts counts;
     em_loader_counts_get(s->loader, &counts);
+    r->loading.read_seconds += counts.read_seconds;
+    r->loading.tokenize_seconds += counts.tokenize_seconds;
+    r->loading.wait_seconds += counts.wait_seconds;
     snprintf(d->name, sizeof d->name, "%s", r->setup.datasets[data_set].name);
     snprintf(d->first_bad, sizeof d->first_bad, "%s", counts.first_bad);
     for (int i = 0; i < r->combinations * r->sides; i++)
@@ -542,18 +546,22 @@ static bool average_data_sets(run *r, em_error *err) {
     return true;
 }
 
-static bool write_profile(run *r, em_error *err) {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    const em_stage_times *t = &r->backend->times;
-    double now = em_seconds(), scoring = now - r->seconds_opened;
+static em_profile profile_of(const run *r) {
+    double now = em_seconds();
+    em_profile p = {.threads = r->setup.threads, .seconds = now - r->seconds_started,
+                    .open_seconds = r->seconds_opened - r->seconds_started, .read_seconds = r->loading.read_seconds,
+                    .tokenize_seconds = r->loading.tokenize_seconds, .wait_seconds = r->loading.wait_seconds,
+                    .tokens = r->tokens_done, .padded_tokens = r->passes_tokens, .peak_memory_bytes = em_peak_memory(),
+                    .stages = r->backend->times};
+    snprintf(p.isa, sizeof p.isa, "%s", r->backend->isa);
+    for (int i = 0; i < r->n_models; i++) em_flops_add(&p.flops, em_network_flops(r->networks[i]));
+    return p;
+}
+
+static bool write_profile(const run *r, em_error *err) {
     em_buffer b = {0};
-    em_buffer_printf(&b, "{\"threads\": %d, \"isa\": \"%s\", \"seconds\": %.3f, \"open_seconds\": %.3f, \"tokens\": %lld, "
-                     "\"padded_tokens\": %lld, \"tokens_per_second\": %.1f, \"peak_memory_bytes\": %lld,\n \"stages\": "
-                     "{\"pack\": %.3f, \"embed\": %.3f, \"qkv\": %.3f, \"attention\": %.3f, \"output\": %.3f, \"ffn\": %.3f, \"head\": %.3f}}\n",
-                     r->setup.threads, r->backend->isa, now - r->seconds_started, r->seconds_opened - r->seconds_started,
-                     (long long)r->tokens_done, (long long)r->passes_tokens, (double)r->tokens_done / scoring,
-                     (long long)usage.ru_maxrss * 1024, t->pack, t->embed, t->qkv, t->attention, t->output, t->ffn, t->head);
+    em_profile p = profile_of(r);
+    em_profile_print(&p, &b);
     em_output *out = em_output_open(r->settings->profile_file, err);
     bool good = out && em_output_write(out, b.data, b.length, err);
     em_buffer_free(&b);

@@ -50,6 +50,7 @@ struct em_loader {
     size_t bytes_in_flight;
     bool stop;                      /* the caller closes */
     bool ended;                     /* nothing more will be produced */
+    double read_seconds, tokenize_seconds;  /* of the threads' processor time */
     em_error end_error;             /* why, or EM_OK */
     int64_t end_bad, end_filtered, end_position;
     slot slots[SLOTS];
@@ -63,6 +64,15 @@ struct em_loader {
 };
 
 static slot *slot_of(em_loader *l, int64_t sequence) { return &l->slots[sequence % SLOTS]; }
+
+static double clock_seconds(clockid_t clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double thread_seconds(void) { return clock_seconds(CLOCK_THREAD_CPUTIME_ID); }
+static double wall_seconds(void) { return clock_seconds(CLOCK_MONOTONIC); }
 
 /* ---- the reading thread ---- */
 
@@ -83,7 +93,9 @@ static bool has_room(const em_loader *l, size_t cost) {
 static bool publish(em_loader *l, em_record *record, const em_place *place, int32_t group, int64_t filtered) {
     size_t cost = record->text.length;
     int64_t position = em_reader_position(l->reader);
+    double seconds = thread_seconds();
     pthread_mutex_lock(&l->lock);
+    l->read_seconds = seconds;
     while (!l->stop && !has_room(l, cost)) pthread_cond_wait(&l->room, &l->lock);
     bool go_on = !l->stop;
     if (go_on) {
@@ -131,7 +143,9 @@ static void *run_reading(void *argument) {
     em_error err = EM_ERROR_INIT;
     int64_t filtered = 0;
     read_records(l, &filtered, &err);
+    double seconds = thread_seconds();
     pthread_mutex_lock(&l->lock);
+    l->read_seconds = seconds;
     l->ended = true;
     l->end_error = err;
     l->end_bad = em_reader_bad(l->reader);
@@ -173,9 +187,12 @@ static void *run_worker(void *argument) {
         int64_t sequence = l->claimed++;
         slot *s = slot_of(l, sequence);
         pthread_mutex_unlock(&l->lock);
+        double begin = thread_seconds();
         tokenize_slot(l, w->scratch, s);
+        double seconds = thread_seconds() - begin;
         size_t cost = s->tokens.n * (sizeof *s->tokens.ids + sizeof *s->tokens.bytes);
         pthread_mutex_lock(&l->lock);
+        l->tokenize_seconds += seconds;
         s->done = true;
         l->bytes_in_flight += cost - s->cost;
         if (cost < s->cost) pthread_cond_signal(&l->room);
@@ -300,8 +317,10 @@ static void wait_a_little(em_loader *l) {
 /* Waits for the next slot in order; NULL at the end, or when the caller was told to stop. */
 static slot *wait_for_slot(em_loader *l) {
     slot *s = slot_of(l, l->delivered);
+    double begin = wall_seconds();
     pthread_mutex_lock(&l->lock);
     while (!s->done && !(l->ended && l->delivered == l->produced) && !stopped(l)) wait_a_little(l);
+    l->counts.wait_seconds += wall_seconds() - begin;
     bool done = s->done, ended = l->ended && l->delivered == l->produced;
     pthread_mutex_unlock(&l->lock);
     if (!done && !ended) em_fail(&l->failed, EM_INTERRUPTED, "interrupted while waiting for data");
@@ -350,8 +369,12 @@ int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
     return 1;
 }
 
-void em_loader_counts_get(const em_loader *l, em_loader_counts *out) {
+void em_loader_counts_get(em_loader *l, em_loader_counts *out) {
     *out = l->counts;
+    pthread_mutex_lock(&l->lock);
+    out->read_seconds = l->read_seconds;
+    out->tokenize_seconds = l->tokenize_seconds;
+    pthread_mutex_unlock(&l->lock);
     if (out->bad) memcpy(out->first_bad, em_reader_first_bad(l->reader), sizeof out->first_bad);
 }
 

@@ -51,6 +51,8 @@ typedef struct em_loader_counts {
     int64_t bytes, tokens;                     /* of accepted documents handed out so far */
     int64_t position, size;                    /* compressed bytes read, total (-1 unknown): for progress */
     char first_bad[512];                       /* the first skipped record, as an error line */
+    double read_seconds, tokenize_seconds;     /* of processor time, in the threads */
+    double wait_seconds;                       /* that em_loader_next waited for them */
 } em_loader_counts;
 
 /* A path that is missing or unreadable is an error here already, before any document. */
@@ -61,7 +63,7 @@ em_loader *em_loader_open(const em_loader_options *options, em_error *err);
 int em_loader_next(em_loader *l, const em_document **out, em_error *err);
 /* Counts as of the last document handed out, not of what threads have read ahead. By the thread that
  * calls em_loader_next; so are the next two. */
-void em_loader_counts_get(const em_loader *l, em_loader_counts *out);
+void em_loader_counts_get(em_loader *l, em_loader_counts *out);
 const char *em_loader_group_name(const em_loader *l, int32_t group);   /* stays valid while the loader lives */
 int32_t em_loader_groups(const em_loader *l);                          /* groups of the documents handed out */
 void em_loader_close(em_loader *l);   /* stops the threads, also in mid-stream; l may be NULL */

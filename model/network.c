@@ -16,6 +16,7 @@ struct em_network {
     em_layer **layers;           /* [spec->layers], NULL where not packed now */
     em_head *head;
     em_activations *activations;
+    em_flops flops;
 };
 
 /* ---- the memory plan ---- */
@@ -141,6 +142,10 @@ int64_t em_network_capacity(const em_network *n) {
     return n->capacity;
 }
 
+const em_flops *em_network_flops(const em_network *n) {
+    return &n->flops;
+}
+
 void em_network_close(em_network *n) {
     if (!n) return;
     for (int l = 0; n->layers && l < n->spec->layers; l++) n->backend->ops->layer_free(n->backend, n->layers[l]);
@@ -231,6 +236,7 @@ static bool forward(em_network *n, const em_row_batch *batch, em_error *err) {
         const em_layer *packed = layer(n, l, err);
         if (!packed) return false;
         layer_forward(n->backend, em_model_layer_spec(n->model, l), packed, n->activations);
+        em_flops_add_layer(&n->flops, em_model_layer_spec(n->model, l), batch);
         let_go(n, l);
     }
     return true;
@@ -254,6 +260,7 @@ bool em_network_score(em_network *n, const em_row_batch *batch, const em_score_r
                       em_error *err) {
     if (!ready(n, batch, err)) return false;
     n->backend->ops->score(n->backend, n->head, request, n->activations, out);
+    em_flops_add_head(&n->flops, em_model_head(n->model), batch, request);
     let_head_go(n);
     return scores_finite(n, batch, request, out, err);
 }
@@ -268,6 +275,8 @@ bool em_network_score_pair(em_network *before, em_network *after, const em_row_b
         return em_fail(err, EM_USAGE, "%d alphas: a pair takes at most %d", request->n_alphas, EM_PAIR_MAX_ALPHAS);
     if (!ready(before, batch, err) || !ready(after, batch, err)) return false;
     b->ops->score_pair(b, before->head, after->head, request, before->activations, after->activations, out);
+    em_flops_add_head(&before->flops, em_model_head(before->model), batch, &request->labels);
+    em_flops_add_head(&after->flops, em_model_head(after->model), batch, &request->labels);
     let_head_go(before);
     let_head_go(after);
     return scores_finite(before, batch, &request->labels, &out->before, err) && scores_finite(after, batch, &request->labels, &out->after, err);

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 
+#include "model/flops.h"
 #include "model/model.h"
 
 typedef struct em_network em_network;
@@ -34,6 +35,8 @@ bool em_network_score(em_network *n, const em_row_batch *batch, const em_score_r
  * as it is); EM_USAGE where the vocabularies differ in size. */
 bool em_network_score_pair(em_network *before, em_network *after, const em_row_batch *batch,
                            const em_pair_request *request, em_pair_scores *out, em_error *err);
+/* The arithmetic of all passes so far. */
+const em_flops *em_network_flops(const em_network *n);
 void em_network_close(em_network *n);
 
 #endif

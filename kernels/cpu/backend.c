@@ -48,7 +48,7 @@ static const char *isa_name(void) {
 }
 
 /* Without bf16 products in hardware, oneDNN's own are a reference loop: weights are widened instead. */
-static em_product product_of(const em_backend_options *o) {
+em_product em_cpu_product(const em_backend_options *o) {
     if (o->compute == EM_F32) return EM_PRODUCT_F32;
     return at_least(dnnl_cpu_isa_avx512_core_bf16) && !o->portable ? EM_PRODUCT_BF16 : EM_PRODUCT_BF16_WIDENED;
 }
@@ -201,7 +201,7 @@ em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err
     cpu->kernels = options->portable ? &em_cpu_kernels_portable : em_cpu_kernels_best();
     snprintf(cpu->base.isa, sizeof cpu->base.isa, "%s%s", isa_name(), options->portable ? "+portable" : "");
     cpu->threads = em_alloc((size_t)options->threads, sizeof *cpu->threads, "the CPU backend", err);
-    if (cpu->threads && em_gemms_open(&cpu->gemms, product_of(options), options->threads, err) &&
+    if (cpu->threads && em_gemms_open(&cpu->gemms, em_cpu_product(options), options->threads, err) &&
         em_cpu_reserve(cpu, EM_SCRATCH_DIGEST, 2 * EM_TILE * sizeof(XXH3_state_t), err))
         return &cpu->base;
     cpu_close(&cpu->base);

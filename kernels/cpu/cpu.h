@@ -43,6 +43,9 @@ typedef struct em_cpu {
 
 static inline em_cpu *em_cpu_of(em_backend *b) { return (em_cpu *)b; }
 
+/* How a backend with these options multiplies on this machine. */
+em_product em_cpu_product(const em_backend_options *o);
+
 /* 64-byte aligned, not cleared; release with free. */
 void *em_cpu_alloc(size_t bytes, const char *what, em_error *err);
 bool em_cpu_reserve(em_cpu *cpu, em_scratch which, size_t bytes, em_error *err);
