@@ -167,6 +167,18 @@ CHOICE(boundary, "--boundary", boundary, em_boundary, "keep", "drop")
 CHOICE(tail, "--tail", tail, em_tail, "pad", "drop")
 CHOICE(pack, "--pack", pack, em_pack_mode, "stream", "none")
 
+SETTER(shape) { return s->shape = v, true; }
+SETTER(keep_model) { return s->keep_model = v, true; }
+WHOLE(rows, "--rows", rows, 1, 1 << 30)
+WHOLE(repeat, "--repeat", repeat, 1, EM_MAX_LIST)
+
+SETTER(lengths) {
+    int64_t n;
+    if (!strcmp(v, "pile")) return s->length = 0, true;
+    if (!whole_number("--lengths", v, 1, 1 << 24, &n, err)) return false;
+    return s->length = (int32_t)n, true;
+}
+
 SETTER(dtype) {
     int i;
     if (!strcmp(v, "f16"))
@@ -191,13 +203,13 @@ typedef struct option {
 
 static const struct { const char *title; option options[20]; } groups[] = {
     {"The model", {
-        {"model", 'm', "[NAME=]PATH", DATA_COMMANDS, set_model,
+        {"model", 'm', "[NAME=]PATH", DATA_COMMANDS | EM_BENCH, set_model,
          "a Hugging Face directory, a .bin made by convert, a llama2.c file, or ORG/NAME in the local Hugging Face cache"},
-        {"compare", 'c', "[NAME=]PATH", EM_RUN, set_compare,
+        {"compare", 'c', "[NAME=]PATH", EM_RUN | EM_BENCH, set_compare,
          "a further model over the same tokens, with paired differences to the others; may be given again"},
-        {"alpha", 0, "LIST", EM_RUN, set_alpha,
+        {"alpha", 0, "LIST", EM_RUN | EM_BENCH, set_alpha,
          "with one --compare: losses of the logits (1+a)*after - a*before, such as --alpha=-2:2:0.5,3"},
-        {"tokenizer", 0, "PATH", DATA_COMMANDS | EM_TOKENIZE | EM_CONVERT, set_tokenizer,
+        {"tokenizer", 0, "PATH", DATA_COMMANDS | EM_TOKENIZE | EM_CONVERT | EM_BENCH, set_tokenizer,
          "tokenizer.json, tokenizer.model, tok512.bin, or a model that holds one (default: the model's own)"},
         {"eos", 0, "ID|TOKEN|none", DATA_COMMANDS, set_eos,
          "what ends every document (default: eos_token of tokenizer_config.json, else config.json's)"},
@@ -205,7 +217,7 @@ static const struct { const char *title; option options[20]; } groups[] = {
          "what begins every document (default auto: what the tokenizer adds by itself)"},
         {0}}},
     {"The data", {
-        {"data", 'd', "[NAME=]PATH", DATA_COMMANDS, set_data,
+        {"data", 'd', "[NAME=]PATH", DATA_COMMANDS | EM_BENCH, set_data,
          "jsonl, jsonl.zst, jsonl.gz, txt, a directory of them, or - for stdin; several make one stream, each NAME "
          "a stream and a row of the table of its own (default: the bundled sample)"},
         {"max-docs", 0, "N", DATA_COMMANDS, set_max_docs, "read the first N documents (of the subset) only"},
@@ -218,13 +230,13 @@ static const struct { const char *title; option options[20]; } groups[] = {
          "allow zstd windows of 2^N bytes, up to 31 (default 27)"},
         {0}}},
     {"The protocol", {
-        {"mask", 0, "LIST", DATA_COMMANDS, set_mask,
+        {"mask", 0, "LIST", DATA_COMMANDS | EM_BENCH, set_mask,
          "regular, doc, window:W, doc-window:W, prefix:N, full, doc-full, backward, doc-backward, flip0, flip0:M (default doc)"},
-        {"labels", 0, "LIST", DATA_COMMANDS, set_labels,
+        {"labels", 0, "LIST", DATA_COMMANDS | EM_BENCH, set_labels,
          "unshifted (next token, as labels=input_ids in Hugging Face), shifted (the double shift), raw-shifted, "
          "raw-unshifted, backward (default unshifted)"},
-        {"seq-len", 'T', "N", DATA_COMMANDS, set_row_tokens, "tokens in a row (default 1024, or the model's limit)"},
-        {"batch", 'B', "N", EM_RUN | EM_INSPECT, set_batch, "rows in a batch (default 8)"},
+        {"seq-len", 'T', "N", DATA_COMMANDS | EM_BENCH, set_row_tokens, "tokens in a row (default 1024, or the model's limit)"},
+        {"batch", 'B', "N", EM_RUN | EM_INSPECT | EM_BENCH, set_batch, "rows in a batch (default 8)"},
         {"positions", 0, "LIST", DATA_COMMANDS, set_positions,
          "continuous, reset, or auto: reset at each document under the doc masks (default auto)"},
         {"window", 0, "next|inside", DATA_COMMANDS, set_window,
@@ -236,20 +248,29 @@ static const struct { const char *title; option options[20]; } groups[] = {
         {"seed", 0, "N", EM_RUN, set_seed, "of the bootstrap intervals (default 0)"},
         {0}}},
     {"The engine", {
-        {"dtype", 0, "auto|f32|bf16", EM_RUN | EM_AUDIT, set_dtype, "inputs of matrix products (default auto: f32 on a CPU)"},
-        {"threads", 0, "N", DATA_COMMANDS, set_threads, "default: all cores; the figures do not depend on it"},
-        {"memory", 0, "SIZE", EM_RUN | EM_AUDIT, set_memory,
+        {"dtype", 0, "auto|f32|bf16", EM_RUN | EM_AUDIT | EM_BENCH, set_dtype, "inputs of matrix products (default auto: f32 on a CPU)"},
+        {"threads", 0, "N", DATA_COMMANDS | EM_BENCH, set_threads, "default: all cores; the figures do not depend on it"},
+        {"memory", 0, "SIZE", EM_RUN | EM_AUDIT | EM_BENCH, set_memory,
          "resident memory to stay within, such as 4G (default: half of the machine's); the figures do not depend on it"},
         {0}}},
     {"Output", {
-        {"output", 'o', "FILE", EM_RUN, set_output, "also write results: .json or .md by the name; may be given again"},
+        {"output", 'o', "FILE", EM_RUN | EM_BENCH, set_output, "also write results: .json or .md by the name; may be given again"},
         {"tokens", 0, "FILE", EM_RUN, set_tokens, "write one line a prediction: .jsonl or .jsonl.zst"},
         {"profile", 0, "FILE", EM_RUN, set_profile, "write time by stage, rates and peak memory as JSON"},
-        {"quiet", 'q', NULL, EM_RUN | EM_INSPECT | EM_AUDIT, set_quiet, "no progress and no notes on stderr"},
+        {"quiet", 'q', NULL, EM_RUN | EM_INSPECT | EM_AUDIT | EM_BENCH, set_quiet, "no progress and no notes on stderr"},
         {"layers", 0, "N", EM_AUDIT, set_layers, "depth to audit (default: 1, 2 and the model's own)"},
         {"window-layers", 0, "W", EM_AUDIT, set_window_layers, "a sliding window of the model in every layer"},
         {"row", 0, "N", EM_INSPECT, set_row, "the row to draw (default: the first that holds two documents)"},
         {"no-special", 0, NULL, EM_TOKENIZE, set_no_special, "without the tokens that the tokenizer adds by itself"},
+        {0}}},
+    {"The measurement", {
+        {"shape", 0, "NAME", EM_BENCH, set_shape,
+         "random weights in the shape of tiny-llama, smollm-135m, smollm-360m, llama-1b, llama-3b or llama-8b (default "
+         "smollm-135m)"},
+        {"lengths", 0, "pile|N", EM_BENCH, set_lengths, "tokens in a synthetic document: as in the Pile (default), or N in each"},
+        {"rows", 0, "N", EM_BENCH, set_rows, "rows of T tokens in a run (default: some 3 TFLOP, or all of --data)"},
+        {"repeat", 0, "N", EM_BENCH, set_repeat, "runs of which the median is reported (default 5)"},
+        {"keep-model", 0, "FILE", EM_BENCH, set_keep_model, "write the random checkpoint there, or use it if it is there already"},
         {0}}},
 };
 enum { N_GROUPS = sizeof groups / sizeof *groups };
@@ -280,6 +301,11 @@ static const struct {
     {"tokenize", EM_TOKENIZE, "evalmask tokenize --tokenizer PATH [FILE ...]", "records in, one line {\"ids\": [...]} out for each",
      "  evalmask tokenize --tokenizer gpt2/tokenizer.json val.jsonl.zst\n"
      "  evalmask tokenize --tokenizer base.bin --no-special - < val.jsonl\n"},
+    {"bench", EM_BENCH, "evalmask bench [--shape NAME | --model PATH] [options]", "how fast this machine runs it, against its own GEMM ceiling",
+     "  evalmask bench                                # 135M parameters, T = 1024\n"
+     "  evalmask bench --shape llama-1b -T 4096 --mask doc,regular --dtype bf16\n"
+     "  evalmask bench --alpha=-2:2:0.5 --mask doc,regular    # against four runs\n"
+     "  evalmask bench --model base.bin --data val.jsonl.zst\n"},
     {"help", EM_HELP, "evalmask help [COMMAND]", "this text, or a command's", ""},
     {"version", EM_VERSION_COMMAND, "evalmask version", "the version", ""},
 };
@@ -414,6 +440,14 @@ static bool check_arguments(const em_settings *s, em_error *err) {
                        s->arguments[0], s->arguments[0], s->arguments[0]);
     if (s->command == EM_RUN && !s->model.path)
         return em_fail(err, EM_USAGE, "which model? Give --model PATH; evalmask --help shows examples");
+    if (s->command == EM_BENCH && s->n_arguments)
+        return em_fail(err, EM_USAGE, "%s: what is this? A shape is given as --shape, a model as --model", s->arguments[0]);
+    if (s->command == EM_BENCH && s->model.path && (s->shape || s->keep_model))
+        return em_fail(err, EM_USAGE, "--model or a random one (--shape, --keep-model): one of them");
+    if (s->command == EM_BENCH && !s->model.path) {
+        if (s->n_compare) return em_fail(err, EM_USAGE, "--compare wants --model PATH too; --alpha brings a second random model by itself");
+        return true;
+    }
     if (s->alphas.n && s->n_compare != 1)
         return em_fail(err, EM_USAGE, "--alpha wants one --compare PATH: alphas lie on the line through two models");
     if (s->command == EM_INSPECT && !s->model.path && !s->tokenizer)

@@ -19,7 +19,8 @@ typedef enum em_command {
     EM_CONVERT = 1 << 3,
     EM_TOKENIZE = 1 << 4,
     EM_HELP = 1 << 5,
-    EM_VERSION_COMMAND = 1 << 6
+    EM_VERSION_COMMAND = 1 << 6,
+    EM_BENCH = 1 << 7
 } em_command;
 
 typedef struct em_named_path { const char *name, *path; } em_named_path;   /* NAME=PATH; name NULL: none given */
@@ -79,6 +80,11 @@ typedef struct em_settings {
     int32_t window_layers;                  /* audit: --model-window */
     int64_t row;                            /* inspect */
     bool no_special;                        /* tokenize */
+
+    const char *shape, *keep_model;         /* bench */
+    int32_t length;                         /* bench: of synthetic documents, in tokens; 0: as in the Pile */
+    int64_t rows;                           /* bench; 0: by the model's size, or all of the data */
+    int32_t repeat;                         /* bench; 0: 5 */
 
     const char *arguments[EM_MAX_LIST];     /* what is not an option */
     int n_arguments;

@@ -21,7 +21,7 @@ static int64_t *count(const em_profile *p, const field *f) { return (int64_t *)(
 static void print_group(const em_profile *p, const char *name, const field *fields, em_buffer *out) {
     em_buffer_printf(out, ",\n \"%s\": {", name);
     for (const field *f = fields; f->key; f++)
-        em_buffer_printf(out, "%s\"%s\": %.6g", f == fields ? "" : ", ", f->key, *number(p, f));
+        em_buffer_printf(out, "%s\"%s\": %.15g", f == fields ? "" : ", ", f->key, *number(p, f));
     em_buffer_puts(out, "}");
 }
 

@@ -1,0 +1,255 @@
+/* What the runs of a bench say: medians, with the least and the most. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "eval/bench.h"
+
+/* ---- figures of one run ---- */
+
+typedef double figure(const em_bench_job *job, int run);
+
+static double rate(const em_bench_job *j, int i) { return (double)j->runs[i].tokens / j->runs[i].seconds; }
+static double gflops(const em_bench_job *j, int i) { return em_flops_total(&j->runs[i].flops) / j->runs[i].seconds * 1e-9; }
+static double ceiling(const em_bench_job *j, int i) { return j->ceilings[i]; }
+static double share(const em_bench_job *j, int i) { return 100 * gflops(j, i) / j->ceilings[i]; }
+static double peak(const em_bench_job *j, int i) { return (double)j->runs[i].peak_memory_bytes / (1 << 20); }
+static double seconds(const em_bench_job *j, int i) { return j->runs[i].seconds; }
+static double opening(const em_bench_job *j, int i) { return j->runs[i].open_seconds; }
+static double reading(const em_bench_job *j, int i) { return j->runs[i].read_seconds; }
+static double tokenizing(const em_bench_job *j, int i) { return j->runs[i].tokenize_seconds; }
+static double waiting(const em_bench_job *j, int i) { return j->runs[i].wait_seconds; }
+static double packing(const em_bench_job *j, int i) { return j->runs[i].stages.pack; }
+static double embedding(const em_bench_job *j, int i) { return j->runs[i].stages.embed; }
+static double qkv(const em_bench_job *j, int i) { return j->runs[i].stages.qkv; }
+static double attention(const em_bench_job *j, int i) { return j->runs[i].stages.attention; }
+static double output(const em_bench_job *j, int i) { return j->runs[i].stages.output; }
+static double ffn(const em_bench_job *j, int i) { return j->runs[i].stages.ffn; }
+static double head(const em_bench_job *j, int i) { return j->runs[i].stages.head; }
+
+static double rest(const em_bench_job *j, int i) {
+    return seconds(j, i) - opening(j, i) - waiting(j, i) - packing(j, i) - embedding(j, i) - qkv(j, i) - attention(j, i) -
+           output(j, i) - ffn(j, i) - head(j, i);
+}
+
+static double qkv_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.qkv / qkv(j, i) / j->ceilings[i]; }
+static double attention_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.attention / attention(j, i) / j->ceilings[i]; }
+static double output_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.output / output(j, i) / j->ceilings[i]; }
+static double ffn_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.ffn / ffn(j, i) / j->ceilings[i]; }
+static double head_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.head / head(j, i) / j->ceilings[i]; }
+
+/* ---- over all runs ---- */
+
+typedef struct spread { double median, least, most; } spread;
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static spread sorted(double *x, int n) {
+    qsort(x, (size_t)n, sizeof *x, ascending);
+    return (spread){(x[(n - 1) / 2] + x[n / 2]) / 2, x[0], x[n - 1]};
+}
+
+static spread over(const em_bench *b, const em_bench_job *job, figure *f) {
+    double x[EM_MAX_LIST];
+    for (int i = 0; i < b->repeat; i++) x[i] = f(job, i);
+    return sorted(x, b->repeat);
+}
+
+static double median(const em_bench *b, figure *f) { return over(b, b->jobs, f).median; }
+
+/* Seconds of the job asked for over those of its parts run apart, in the same round. */
+static spread together(const em_bench *b) {
+    double x[EM_MAX_LIST];
+    for (int i = 0; i < b->repeat; i++) {
+        double apart = 0;
+        for (int j = 1; j < b->n_jobs; j++) apart += seconds(&b->jobs[j], i);
+        x[i] = seconds(b->jobs, i) / apart;
+    }
+    return sorted(x, b->repeat);
+}
+
+/* ---- Markdown ---- */
+
+static void figure_row(const em_bench *b, const char *name, int digits, const char *unit, figure *f, em_buffer *out) {
+    spread s = over(b, b->jobs, f);
+    em_buffer_printf(out, "| %-28s | %10.*f%s | %10.*f%s | %10.*f%s |\n", name, digits, s.median, unit, digits, s.least, unit,
+                     digits, s.most, unit);
+}
+
+static void figures(const em_bench *b, em_buffer *out) {
+    em_buffer_puts(out, "|                              |     Median |      Least |       Most |\n"
+                        "|------------------------------|-----------:|-----------:|-----------:|\n");
+    figure_row(b, "tokens/s", 1, "", rate, out);
+    figure_row(b, "GFLOP/s", 1, "", gflops, out);
+    figure_row(b, "GEMM ceiling, GFLOP/s", 1, "", ceiling, out);
+    figure_row(b, "share of the ceiling, %", 1, "", share, out);
+    figure_row(b, "seconds, all included", 2, "", seconds, out);
+    figure_row(b, "peak memory, MiB", 0, "", peak, out);
+}
+
+static void stage_row(const em_bench *b, const char *name, figure *f, figure *of_ceiling, em_buffer *out) {
+    double s = median(b, f);
+    em_buffer_printf(out, "| %-28s | %10.3f | %10.1f %% |", name, s, 100 * s / median(b, seconds));
+    if (of_ceiling) em_buffer_printf(out, " %13.1f %% |\n", median(b, of_ceiling));
+    else em_buffer_puts(out, "                 |\n");
+}
+
+static void stages(const em_bench *b, em_buffer *out) {
+    em_buffer_puts(out, "| Stage                        |    Seconds |   Of the run |  Of the ceiling |\n"
+                        "|------------------------------|-----------:|-------------:|----------------:|\n");
+    stage_row(b, "open model and tokenizer", opening, NULL, out);
+    stage_row(b, "wait for documents", waiting, NULL, out);
+    stage_row(b, "pack weights", packing, NULL, out);
+    stage_row(b, "embedding", embedding, NULL, out);
+    stage_row(b, "q, k, v", qkv, qkv_share, out);
+    stage_row(b, "attention", attention, attention_share, out);
+    stage_row(b, "attention output", output, output_share, out);
+    stage_row(b, "feed-forward", ffn, ffn_share, out);
+    stage_row(b, "head and loss", head, head_share, out);
+    stage_row(b, "rows, statistics, the report", rest, NULL, out);
+    stage_row(b, "beside: read, parse", reading, NULL, out);
+    stage_row(b, "beside: tokenize", tokenizing, NULL, out);
+}
+
+/* ---- what was run ---- */
+
+static void add_word(em_buffer *out, int *column, const char *option, const char *value) {
+    int n = (int)(strlen(option) + 1 + strlen(value));
+    if (*column + 1 + n > 78) {
+        em_buffer_puts(out, " \\\n       ");
+        *column = 7;
+    }
+    em_buffer_printf(out, " %s %s", option, value);
+    *column += 1 + n;
+}
+
+static void add_number(em_buffer *out, int *column, const char *option, int64_t value) {
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    add_word(out, column, option, text);
+}
+
+static void add_masks(em_buffer *out, int *column, const em_settings *s) {
+    em_buffer list = {0};
+    for (int i = 0; i < s->n_masks; i++) em_buffer_printf(&list, "%s%s", i ? "," : "", s->masks[i].name);
+    add_word(out, column, "--mask", list.data);
+    em_buffer_free(&list);
+}
+
+static void add_alphas(em_buffer *out, int *column, const em_alphas *a) {
+    em_buffer list = {0};
+    for (int i = 0; i < a->n; i++) {
+        if (i) em_buffer_puts(&list, ",");
+        em_buffer_double(&list, a->values[i]);
+    }
+    if (a->n) add_word(out, column, "--alpha", list.data);
+    em_buffer_free(&list);
+}
+
+/* With every default spelt out: the same measurement on another machine. */
+static void command(const em_bench *b, em_buffer *out) {
+    const em_settings *s = b->settings;
+    int column = 18;
+    em_buffer_puts(out, "    evalmask bench");
+    add_word(out, &column, b->shape ? "--shape" : "--model", b->shape ? b->shape : s->model.path);
+    for (int i = 0; i < s->n_compare && !b->shape; i++) add_word(out, &column, "--compare", s->compare[i].path);
+    for (int i = 0; i < s->n_data && b->length < 0; i++) add_word(out, &column, "--data", s->data[i].path);
+    if (b->length == 0) add_word(out, &column, "--lengths", "pile");
+    if (b->length > 0) add_number(out, &column, "--lengths", b->length);
+    if (b->rows) add_number(out, &column, "--rows", b->rows);
+    add_number(out, &column, "-T", b->setup.row_tokens);
+    add_number(out, &column, "-B", s->batch);
+    add_masks(out, &column, s);
+    add_alphas(out, &column, &s->alphas);
+    add_word(out, &column, "--dtype", s->dtype == EM_DTYPE_BF16 ? "bf16" : "f32");
+    add_number(out, &column, "--threads", b->setup.threads);
+    if (s->memory) add_number(out, &column, "--memory", (int64_t)s->memory);
+    add_number(out, &column, "--repeat", b->repeat);
+    em_buffer_puts(out, "\n\n");
+}
+
+static void describe_model(const em_bench *b, em_buffer *out) {
+    const em_model_spec *m = em_model_spec_of(b->setup.model);
+    em_buffer_printf(out, "- Model: %s; %.1f M parameters,\n  %d layers, hidden %d, heads %d/%d, vocabulary %d.\n", b->model_name,
+                     (double)m->parameters * 1e-6, m->layers, m->hidden, m->heads, m->kv_heads, m->vocab);
+    if (b->settings->n_compare) em_buffer_printf(out, "- %d models over the same tokens, %d alphas.\n", b->settings->n_compare + 1,
+                                                 b->settings->alphas.n);
+}
+
+static void describe_data(const em_bench *b, em_buffer *out) {
+    const em_settings *s = b->settings;
+    em_buffer_printf(out, "- Data: %lld tokens", (long long)b->jobs->runs->tokens);
+    if (b->length < 0) em_buffer_printf(out, " of %s.\n", s->data[0].path);
+    else em_buffer_printf(out, ", %lld synthetic documents, ", (long long)b->documents);
+    if (b->length == 0) em_buffer_puts(out, "lengths as in the Pile.\n");
+    if (b->length > 0) em_buffer_printf(out, "%d tokens each.\n", b->length);
+    em_buffer_printf(out, "- Rows: T = %d, B = %d, mask ", b->setup.row_tokens, s->batch);
+    for (int i = 0; i < s->n_masks; i++) em_buffer_printf(out, "%s%s", i ? ", " : "", s->masks[i].name);
+    em_buffer_puts(out, ".\n");
+}
+
+static void describe_runs(const em_bench *b, em_buffer *out) {
+    const em_profile *p = b->jobs->runs;
+    em_buffer_printf(out, "- Machine: %s, %d threads, products of %s. The ceiling is a\n  2048-cube by oneDNN on all threads, measured beside each run.\n", p->isa,
+                     p->threads, b->settings->dtype == EM_DTYPE_BF16 ? "bf16" : "f32");
+    em_buffer_printf(out, "- Median of %d runs, each a process from its start to its end.\n", b->repeat);
+}
+
+void em_bench_markdown(const em_bench *b, em_buffer *out) {
+    em_buffer_puts(out, "# evalmask bench\n\n");
+    command(b, out);
+    describe_model(b, out);
+    describe_data(b, out);
+    describe_runs(b, out);
+    em_buffer_puts(out, "\n");
+    figures(b, out);
+    em_buffer_puts(out, "\n");
+    stages(b, out);
+    if (b->n_jobs == 1) return;
+    spread s = together(b);
+    em_buffer_printf(out, "\nTogether over apart (%d runs of one model under one mask each, alternated):\n"
+                     "%.3f times the seconds (%.3f to %.3f).\n", b->n_jobs - 1, s.median, s.least, s.most);
+}
+
+/* ---- JSON ---- */
+
+static void json_spread(const char *name, spread s, em_buffer *out) {
+    em_buffer_printf(out, ",\n  \"%s\": {\"median\": %.6g, \"least\": %.6g, \"most\": %.6g}", name, s.median, s.least, s.most);
+}
+
+static void json_job(const em_bench *b, const em_bench_job *job, em_buffer *out) {
+    em_buffer_puts(out, "{\"model\": ");
+    em_buffer_json(out, job->settings.model.path, strlen(job->settings.model.path));
+    em_buffer_puts(out, ", \"masks\": [");
+    for (int i = 0; i < job->settings.n_masks; i++)
+        em_buffer_printf(out, "%s\"%s\"", i ? ", " : "", job->settings.masks[i].name);
+    em_buffer_puts(out, "]");
+    json_spread("tokens_per_second", over(b, job, rate), out);
+    json_spread("gflops", over(b, job, gflops), out);
+    json_spread("ceiling_gflops", over(b, job, ceiling), out);
+    json_spread("share_of_ceiling_percent", over(b, job, share), out);
+    json_spread("seconds", over(b, job, seconds), out);
+    em_buffer_puts(out, ",\n  \"runs\": [");
+    for (int i = 0; i < b->repeat; i++) {
+        if (i) em_buffer_puts(out, ",\n");
+        em_profile_print(&job->runs[i], out);
+    }
+    em_buffer_puts(out, "]}");
+}
+
+void em_bench_json(const em_bench *b, em_buffer *out) {
+    em_buffer_puts(out, "{\"evalmask\": \"" EM_VERSION "\", \"model\": ");
+    em_buffer_json(out, b->model_name, strlen(b->model_name));
+    em_buffer_printf(out, ", \"dtype\": \"%s\", \"seq_len\": %d, \"batch\": %d, \"rows\": %lld, \"documents\": %lld, \"repeat\": %d",
+                     b->settings->dtype == EM_DTYPE_BF16 ? "bf16" : "f32", b->setup.row_tokens, b->settings->batch,
+                     (long long)b->rows, (long long)b->documents, b->repeat);
+    if (b->n_jobs > 1) json_spread("together_over_apart", together(b), out);
+    em_buffer_puts(out, ",\n \"jobs\": [");
+    for (int i = 0; i < b->n_jobs; i++) {
+        if (i) em_buffer_puts(out, ",\n ");
+        json_job(b, &b->jobs[i], out);
+    }
+    em_buffer_puts(out, "]}\n");
+}
