@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""evalmask beside Hugging Face transformers (and llama-perplexity) on the same work, as Markdown.
+
+    python3 bench/peers.py                                         # 135M shape, T = 1024, document mask
+    python3 bench/peers.py -T 8192 --attention sdpa
+    python3 bench/peers.py --dtype bf16 --mask regular
+    python3 bench/peers.py --model models/tiny-llama-base --data val.jsonl.zst --rows 24
+    python3 bench/peers.py --llama-perplexity llama.cpp/build/bin/llama-perplexity --gguf model.gguf --mask regular
+
+Wants PyPI's torch, transformers and safetensors (CPU). The Hugging Face side does what published scripts do: a dense
+additive mask [B, 1, T, T], position ids, logits of all positions over the whole vocabulary, cross-entropy. Both sides see
+the same weights, token ids, masks and positions, and their losses must agree. evalmask is timed as a whole process, from
+start to exit; Hugging Face only inside its loop over batches, with model and tokens loaded. The sides take turns, and the
+figures are medians over the rounds.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import torch
+import torch.nn.functional as F
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SHAPES = {      # as in eval/bench_model.c: vocabulary, hidden, layers, heads, kv heads, head size, inner size
+    "tiny-llama": (4096, 192, 6, 6, 3, 32, 512), "smollm-135m": (49152, 576, 30, 9, 3, 64, 1536),
+    "smollm-360m": (49152, 960, 32, 15, 5, 64, 2560), "llama-1b": (128256, 2048, 16, 32, 8, 64, 8192)}
+
+
+def options():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("--evalmask", default=os.path.join(ROOT, "build/release/evalmask"))
+    p.add_argument("--shape", default="smollm-135m", choices=SHAPES, help="random weights of that shape (default %(default)s)")
+    p.add_argument("--model", help="a Hugging Face directory instead of a shape")
+    p.add_argument("--tokenizer", default=os.path.join(ROOT, "data/base.bin"), help="with --shape (default: the bundled one)")
+    p.add_argument("--data", default=os.path.join(ROOT, "data/sample.jsonl.zst"))
+    p.add_argument("-T", type=int, default=1024)
+    p.add_argument("-B", type=int, default=3)
+    p.add_argument("--mask", default="doc", choices=("doc", "regular"))
+    p.add_argument("--dtype", default="f32", choices=("f32", "bf16"))
+    p.add_argument("--attention", default="sdpa,eager", help="of Hugging Face (default %(default)s)")
+    p.add_argument("--rows", type=int, default=6, help="rows a round for Hugging Face (default %(default)s)")
+    p.add_argument("--our-rows", type=int, help="rows a round for evalmask (default: twice as many)")
+    p.add_argument("--repeat", type=int, default=5)
+    p.add_argument("--threads", type=int, default=os.cpu_count())
+    p.add_argument("--llama-perplexity", metavar="PATH")
+    p.add_argument("--gguf", metavar="FILE", help="the same model for llama-perplexity")
+    o = p.parse_args()
+    o.our_rows = o.our_rows or 2 * o.rows
+    if bool(o.llama_perplexity) != bool(o.gguf):
+        p.error("--llama-perplexity and --gguf go together")
+    return o
+
+
+# ---- the model and the tokens, the same for all ----
+
+def make_model(o, folder):
+    vocab, hidden, layers, heads, kv, head, inner = SHAPES[o.shape]
+    torch.manual_seed(0)
+    config = LlamaConfig(vocab_size=vocab, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
+                         num_key_value_heads=kv, head_dim=head, intermediate_size=inner, tie_word_embeddings=True,
+                         max_position_embeddings=1 << 17, bos_token_id=1, eos_token_id=2)
+    AutoModelForCausalLM.from_config(config).to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+def stream(o, model, tokenizer):
+    """Token ids and document numbers of the first rows, as evalmask packs them: each document's tokens, then EOS."""
+    eos = AutoConfig.from_pretrained(model).eos_token_id
+    eos = eos[0] if isinstance(eos, list) else eos
+    run = subprocess.run([o.evalmask, "tokenize", "--tokenizer", tokenizer, o.data], capture_output=True, check=True)
+    ids, documents = [], []
+    for number, line in enumerate(run.stdout.splitlines()):
+        tokens = json.loads(line)["ids"] + [eos]
+        ids += tokens
+        documents += [number] * len(tokens)
+        if len(ids) >= o.T * max(o.rows, o.our_rows):
+            break
+    rows = min(len(ids) // o.T, max(o.rows, o.our_rows))
+    o.rows, o.our_rows = min(o.rows, rows), min(o.our_rows, rows)
+    shape = lambda x: torch.tensor(x[:rows * o.T]).view(rows, o.T)
+    return shape(ids), shape(documents)
+
+
+# ---- Hugging Face ----
+
+class HuggingFace:
+    def __init__(self, o, model, attention):
+        self.o, self.dtype = o, torch.float32 if o.dtype == "f32" else torch.bfloat16
+        self.model = AutoModelForCausalLM.from_pretrained(model, dtype=self.dtype, attn_implementation=attention).eval()
+
+    def mask_and_positions(self, documents):
+        """[B, 1, T, T], 0 where a query sees a key and the lowest number elsewhere; positions restart at every document."""
+        t = torch.arange(self.o.T)
+        sees = (t[:, None] >= t)[None].expand(len(documents), -1, -1)
+        positions = t.expand(len(documents), -1)
+        if self.o.mask == "doc":
+            sees = sees & (documents[:, :, None] == documents[:, None, :])
+            starts = torch.ones_like(documents, dtype=torch.bool)
+            starts[:, 1:] = documents[:, 1:] != documents[:, :-1]
+            positions = t - torch.where(starts, t, 0).cummax(1).values
+        low = torch.finfo(self.dtype).min
+        return torch.where(sees, 0.0, low).to(self.dtype)[:, None], positions
+
+    @torch.no_grad()
+    def run(self, ids, documents):
+        """Seconds and the mean loss."""
+        begin, total, count = time.perf_counter(), 0.0, 0
+        for row in range(0, self.o.rows, self.o.B):
+            end = min(row + self.o.B, self.o.rows)
+            x, (mask, positions) = ids[row:end], self.mask_and_positions(documents[row:end])
+            logits = self.model(input_ids=x, attention_mask=mask, position_ids=positions, use_cache=False).logits.float()
+            total += F.cross_entropy(logits[:, :-1].reshape(-1, logits.shape[-1]), x[:, 1:].reshape(-1), reduction="sum").item()
+            count += x[:, 1:].numel()
+        return time.perf_counter() - begin, total / count
+
+
+# ---- the programs ----
+
+def evalmask(o, model, tokenizer, rows):
+    """Seconds from start to exit, the mean loss, peak memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, profile = os.path.join(folder, "r.json"), os.path.join(folder, "p.json")
+        begin = time.perf_counter()
+        subprocess.run([o.evalmask, "--model", model, "--tokenizer", tokenizer, "--data", o.data, "-T", str(o.T), "-B", str(o.B),
+                        "--mask", o.mask, "--dtype", o.dtype, "--threads", str(o.threads), "--max-tokens", str(rows * o.T),
+                        "-q", "-o", out, "--profile", profile], check=True, stdout=subprocess.DEVNULL)
+        seconds = time.perf_counter() - begin
+        with open(out) as f, open(profile) as p:
+            return seconds, json.load(f)["results"][0]["loss"], json.load(p)["peak_memory_bytes"]
+
+
+def llama_perplexity(o, text):
+    """Seconds of prompt evaluation per token, as the program prints them."""
+    run = subprocess.run([o.llama_perplexity, "-m", o.gguf, "-f", text, "-c", str(o.T), "-b", str(o.T), "-t", str(o.threads)],
+                         capture_output=True, text=True, check=True)
+    for line in (run.stdout + run.stderr).splitlines():
+        if "prompt eval time" in line and "tokens per second" in line:
+            return 1 / float(line.split("(")[1].split(",")[1].split()[0])
+    sys.exit("llama-perplexity printed no prompt eval time")
+
+
+def plain_text(o, model, tokenizer, folder):
+    """The data's text as one file for llama-perplexity, which packs it by itself."""
+    path = os.path.join(folder, "data.txt")
+    reader = subprocess.run(["zstdcat", o.data] if o.data.endswith(".zst") else ["cat", o.data], capture_output=True, check=True)
+    with open(path, "w", encoding="utf-8") as f:
+        for line in reader.stdout.splitlines():
+            f.write(json.loads(line)["text"] + "\n")
+            if f.tell() > 6 * o.T * o.our_rows:
+                break
+    return path
+
+
+# ---- together ----
+
+def measure(o, model, tokenizer, folder):
+    ids, documents = stream(o, model, tokenizer)
+    sides = [(f"transformers, {a}", HuggingFace(o, model, a)) for a in o.attention.split(",")]
+    rates, losses, peak = {"evalmask": []} | {name: [] for name, _ in sides}, {}, 0
+    if o.gguf:
+        rates["llama-perplexity"], text = [], plain_text(o, model, tokenizer, folder)
+    losses["evalmask"] = evalmask(o, model, tokenizer, o.rows)[1]       # of the rows that all have
+    for _ in range(o.repeat):
+        seconds, _, peak = evalmask(o, model, tokenizer, o.our_rows)
+        rates["evalmask"].append(o.our_rows * o.T / seconds)
+        for name, side in sides:
+            seconds, losses[name] = side.run(ids, documents)
+            rates[name].append(o.rows * o.T / seconds)
+        if o.gguf:
+            rates["llama-perplexity"].append(1 / llama_perplexity(o, text))
+    return rates, losses, peak
+
+
+def main():
+    o = options()
+    torch.set_num_threads(o.threads)
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as folder:
+        model = o.model or make_model(o, os.path.join(folder, "model"))
+        rates, losses, peak = measure(o, model, o.model or o.tokenizer, folder)
+    ours = statistics.median(rates["evalmask"])
+    print(f"{o.model or o.shape}, T = {o.T}, B = {o.B}, mask {o.mask}, {o.dtype}, {o.threads} threads, {o.rows} rows "
+          f"(evalmask: {o.our_rows}), median of {o.repeat} rounds; evalmask's peak memory {peak / 2**20:.0f} MiB.\n")
+    print("| | tokens/s | least | most | evalmask is | loss |\n|---|---:|---:|---:|---:|---:|")
+    for name, r in rates.items():
+        m = statistics.median(r)
+        # A ratio is of neighbours in time: the machine may be busier in one round than in the next.
+        ratio = statistics.median(a / b for a, b in zip(rates["evalmask"], r))
+        print(f"| {name} | {m:.0f} | {min(r):.0f} | {max(r):.0f} | {ratio:.2f} x | "
+              f"{f'{losses[name]:.5f}' if name in losses else ''} |")
+    worst = max(abs(x - losses["evalmask"]) for x in losses.values())
+    if worst > (1e-4 if o.dtype == "f32" else 2e-2):
+        sys.exit(f"the losses differ by {worst:.2g}: this is not the same work")
+
+
+if __name__ == "__main__":
+    main()
