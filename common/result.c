@@ -32,6 +32,19 @@ void em_results_note(em_results *r, const char *format, ...) {
     r->notes[r->n_notes++] = text;
 }
 
+em_gate *em_results_gate(em_results *r, bool passed, const char *name, const char *message_format, ...) {
+    va_list args;
+    va_start(args, message_format);
+    char *message = formatted(message_format, args), *copy = grown(NULL, (int)strlen(name), 1);
+    va_end(args);
+    strcpy(copy, name);
+    r->gates = grown(r->gates, r->n_gates, sizeof *r->gates);
+    em_gate *gate = &r->gates[r->n_gates++];
+    *gate = (em_gate){.name = copy, .passed = passed, .message = message, .baseline = NAN, .current = NAN, .difference = NAN,
+                      .tolerance = NAN};
+    return gate;
+}
+
 void em_results_protocol(em_results *r, const char *key, const char *format, ...) {
     r->protocol = grown(r->protocol, r->n_protocol, sizeof *r->protocol);
     em_key_value *line = &r->protocol[r->n_protocol++];
@@ -60,6 +73,11 @@ void em_results_free(em_results *r) {
     free(r->comparisons);
     for (int i = 0; i < r->n_notes; i++) free(r->notes[i]);
     for (int i = 0; i < r->n_protocol; i++) free(r->protocol[i].value);
+    for (int i = 0; i < r->n_gates; i++) {
+        free(r->gates[i].name);
+        free(r->gates[i].message);
+    }
+    free(r->gates);
     free(r->notes);
     free(r->protocol);
     free(r->data_sets);

@@ -122,6 +122,14 @@ typedef struct em_mean {
     double macro, micro;        /* mean of the losses; mean over all predictions */
 } em_mean;
 
+/* A condition on a result that a run is held to: --baseline, a check of a config. Figures in nats; NaN: none. */
+typedef struct em_gate {
+    char *name;                 /* owned: what is held, such as "base, doc, unshifted" */
+    bool passed;
+    char *message;              /* owned: one sentence */
+    double baseline, current, difference, tolerance;
+} em_gate;
+
 typedef struct em_key_value { char key[32]; char *value; } em_key_value;
 
 #define EM_MAX_MODELS 16
@@ -149,6 +157,8 @@ typedef struct em_results {
     int n_means;
     em_comparison *comparisons;
     int n_comparisons;
+    em_gate *gates;
+    int n_gates;
     char **notes;               /* sentences a reader must see */
     int n_notes;
 } em_results;
@@ -156,6 +166,9 @@ typedef struct em_results {
 void em_results_free(em_results *r);
 /* Adds a sentence / a protocol line; end the program with exit code 4 where memory is out. */
 void em_results_note(em_results *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Adds a gate without figures, for the caller to fill in; likewise. */
+em_gate *em_results_gate(em_results *r, bool passed, const char *name, const char *message_format, ...)
+    __attribute__((format(printf, 4, 5)));
 void em_results_protocol(em_results *r, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 double em_slice_loss(const em_slice *s);     /* NaN where there is no prediction */

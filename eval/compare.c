@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/grouped.h"
 #include "common/size.h"
 #include "eval/buckets.h"
-#include "eval/grouped.h"
 
 enum { KL_BINS = 4096 };
 
@@ -212,8 +212,7 @@ static void mean_figures(const mean *m, em_difference *out) {
     out->stderr_ = em_grouped_stderr(&m->groups, out->difference, m->predictions);
     out->low = out->high = NAN;
     if (m->groups.n > 1) em_bootstrap_interval(&m->bootstrap, NULL, &out->low, &out->high);
-    double z = 1.959963984540054 * out->stderr_ / out->difference;      /* the normal 97.5 % point */
-    out->documents_to_resolve = ceil((double)m->documents * z * z);
+    out->documents_to_resolve = em_documents_to_resolve(m->documents, out->difference, out->stderr_);
 }
 
 /* The upper edge of the bin that holds the quantile q. */

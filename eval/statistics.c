@@ -5,10 +5,10 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "common/grouped.h"
 #include "common/hash.h"
 #include "common/size.h"
 #include "eval/buckets.h"
-#include "eval/grouped.h"
 
 /* A figure's sum: `row` is the part of the row that is being added. */
 typedef struct sum { double total, row; } sum;

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "reports/gates.h"
 #include "reports/reports.h"
 
 static void put_string(em_buffer *b, const char *key, const char *value) {
@@ -352,7 +353,12 @@ void em_report_json(const em_results *r, em_buffer *b) {
         if (i) em_buffer_puts(b, ",");
         put_comparison(b, &r->comparisons[i]);
     }
-    em_buffer_puts(b, "],\n  \"notes\": [");
+    em_buffer_puts(b, "],\n  ");
+    if (r->n_gates) {
+        em_gates_json(r->gates, r->n_gates, b);
+        em_buffer_puts(b, ",\n  ");
+    }
+    em_buffer_puts(b, "\"notes\": [");
     for (int i = 0; i < r->n_notes; i++) {
         em_buffer_puts(b, i ? ",\n    " : "\n    ");
         em_buffer_json(b, r->notes[i], strlen(r->notes[i]));

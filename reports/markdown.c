@@ -5,96 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "reports/gates.h"
 #include "reports/reports.h"
-
-enum { MAX_COLUMNS = 12 };
-
-/* A table is gathered cell by cell and printed with even columns. The first `left` columns are
- * text, flush left; the others are figures, flush right. */
-typedef struct table {
-    em_buffer cells;            /* NUL-terminated, one after another */
-    int columns, left, n;
-    size_t width[MAX_COLUMNS];
-} table;
-
-/* Columns that a terminal shows for UTF-8 text (one a character; enough for names). */
-static size_t width_of(const char *s) {
-    size_t n = 0;
-    for (; *s; s++) n += ((unsigned char)*s & 0xc0) != 0x80;
-    return n;
-}
-
-static void cell(table *t, const char *text) {
-    size_t w = 0;
-    for (const char *s = text; *s; s++) {       /* a pipe or a line end would break the table */
-        char c = *s == '\n' || *s == '\r' ? ' ' : *s;
-        if (c == '|') em_buffer_puts(&t->cells, "\\");
-        em_buffer_append(&t->cells, &c, 1, NULL);
-        w += c == '|';
-    }
-    w += width_of(text);
-    em_buffer_append(&t->cells, "", 1, NULL);
-    size_t *width = &t->width[t->n % t->columns];
-    if (w > *width) *width = w;
-    t->n++;
-}
-
-static void number(table *t, double x, int decimals) {
-    char text[64] = "-";
-    if (isfinite(x)) snprintf(text, sizeof text, "%.*f", decimals, x);
-    if (isfinite(x) && fabs(x) >= 1e6 && decimals) snprintf(text, sizeof text, "%.3e", x);
-    cell(t, text);
-}
-
-static void integer(table *t, int64_t x) {
-    char text[32];
-    snprintf(text, sizeof text, "%" PRId64, x);
-    cell(t, text);
-}
-
-static void percent(table *t, double x) {
-    char text[32] = "-";
-    if (isfinite(x)) snprintf(text, sizeof text, "%.2f%%", 100 * x);
-    cell(t, text);
-}
-
-static table table_new(int left, int columns, const char *const *heads) {
-    table t = {.columns = columns, .left = left};
-    for (int i = 0; i < columns; i++) cell(&t, heads[i]);
-    return t;
-}
-
-static void pad(em_buffer *out, size_t n, char c) {
-    for (; n > 0; n--) em_buffer_append(out, &c, 1, NULL);
-}
-
-static void rule(const table *t, em_buffer *out) {
-    for (int i = 0; i < t->columns; i++) {
-        em_buffer_puts(out, "|");
-        bool right = i >= t->left;
-        pad(out, t->width[i] + 2 - right, '-');
-        if (right) em_buffer_puts(out, ":");
-    }
-    em_buffer_puts(out, "|\n");
-}
-
-static void table_print(table *t, em_buffer *out) {
-    const char *s = t->cells.data;
-    for (int i = 0; i < t->n; i++, s += strlen(s) + 1) {
-        int c = i % t->columns;
-        size_t gap = t->width[c] - width_of(s);
-        em_buffer_puts(out, "| ");
-        if (c >= t->left) pad(out, gap, ' ');
-        em_buffer_puts(out, s);
-        if (c < t->left) pad(out, gap, ' ');
-        em_buffer_puts(out, " ");
-        if (c < t->columns - 1) continue;
-        em_buffer_puts(out, "|\n");
-        if (i == t->columns - 1) rule(t, out);
-    }
-    em_buffer_puts(out, "\n");
-    em_buffer_free(&t->cells);
-}
+#include "reports/table.h"
 
 static bool is(const char *a, const char *b) { return !strcmp(a, b); }
 
@@ -113,8 +26,8 @@ static shown what_differs(const em_results *r) {
 }
 
 /* Head of a table: the keys that differ among results, then these columns. */
-static table keyed_table(const shown *s, const char *const *columns, int n) {
-    const char *heads[MAX_COLUMNS];
+static em_table keyed_table(const shown *s, const char *const *columns, int n) {
+    const char *heads[EM_MAX_COLUMNS];
     int k = 0;
     if (s->data_sets) heads[k++] = "Data";
     if (s->models) heads[k++] = "Model";
@@ -122,92 +35,86 @@ static table keyed_table(const shown *s, const char *const *columns, int n) {
     if (s->labels) heads[k++] = "Labels";
     if (s->positions) heads[k++] = "Positions";
     for (int i = 0; i < n; i++) heads[k++] = columns[i];
-    return table_new(s->keys, k, heads);
+    return em_table_new(s->keys, k, heads);
 }
 
 /* mark: whether LEAK stands behind a mask that leaks */
-static void key_cells(table *t, const shown *s, const em_result *x, bool mark) {
+static void key_cells(em_table *t, const shown *s, const em_result *x, bool mark) {
     char mask[48];
     snprintf(mask, sizeof mask, "%s%s", x->mask, mark && x->leak ? " LEAK" : "");
-    if (s->data_sets) cell(t, x->data_set);
-    if (s->models) cell(t, x->model);
-    cell(t, mask);
-    if (s->labels) cell(t, x->labels);
-    if (s->positions) cell(t, x->positions);
+    if (s->data_sets) em_text_cell(t, x->data_set);
+    if (s->models) em_text_cell(t, x->model);
+    em_text_cell(t, mask);
+    if (s->labels) em_text_cell(t, x->labels);
+    if (s->positions) em_text_cell(t, x->positions);
 }
 
 static void losses(const em_results *r, const shown *s, em_buffer *out) {
     static const char *const columns[] = {"Loss", "± SE", "Batch mean", "Doc mean", "In-doc"};
-    table t = keyed_table(s, columns, 5);
+    em_table t = keyed_table(s, columns, 5);
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
         if (x->has_alpha) continue;
         key_cells(&t, s, x, true);
-        number(&t, x->loss, 4);
-        number(&t, x->stderr_, 4);
-        number(&t, x->loss_batch_mean, 4);
-        number(&t, x->loss_doc_mean, 4);
-        number(&t, x->loss_no_boundary, 4);
+        em_number_cell(&t, x->loss, 4);
+        em_number_cell(&t, x->stderr_, 4);
+        em_number_cell(&t, x->loss_batch_mean, 4);
+        em_number_cell(&t, x->loss_doc_mean, 4);
+        em_number_cell(&t, x->loss_no_boundary, 4);
     }
-    table_print(&t, out);
+    em_table_print(&t, out);
 }
 
 static void other_figures(const em_results *r, const shown *s, em_buffer *out) {
     static const char *const columns[] = {"Perplexity", "Bits/byte", "with EOS", "Top-1", "Scored"};
-    table t = keyed_table(s, columns, 5);
+    em_table t = keyed_table(s, columns, 5);
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
         if (x->has_alpha) continue;
         key_cells(&t, s, x, true);
-        number(&t, x->perplexity, 3);
-        number(&t, x->bits_per_byte, 4);
-        number(&t, x->bits_per_byte_all, 4);
-        percent(&t, x->top1);
-        integer(&t, x->predictions);
+        em_number_cell(&t, x->perplexity, 3);
+        em_number_cell(&t, x->bits_per_byte, 4);
+        em_number_cell(&t, x->bits_per_byte_all, 4);
+        em_percent_cell(&t, x->top1);
+        em_integer_cell(&t, x->predictions);
     }
-    table_print(&t, out);
+    em_table_print(&t, out);
 }
 
 static void means(const em_results *r, em_buffer *out) {
     if (r->n_means == 0) return;
     em_buffer_puts(out, "## Over the data sets\n\n");
     static const char *const heads[] = {"Model", "Mask", "Labels", "Positions", "Macro mean", "Micro mean"};
-    table t = table_new(4, 6, heads);
+    em_table t = em_table_new(4, 6, heads);
     for (int i = 0; i < r->n_means; i++) {
         if (r->means[i].has_alpha) continue;
-        cell(&t, r->means[i].model);
-        cell(&t, r->means[i].mask);
-        cell(&t, r->means[i].labels);
-        cell(&t, r->means[i].positions);
-        number(&t, r->means[i].macro, 4);
-        number(&t, r->means[i].micro, 4);
+        em_text_cell(&t, r->means[i].model);
+        em_text_cell(&t, r->means[i].mask);
+        em_text_cell(&t, r->means[i].labels);
+        em_text_cell(&t, r->means[i].positions);
+        em_number_cell(&t, r->means[i].macro, 4);
+        em_number_cell(&t, r->means[i].micro, 4);
     }
-    table_print(&t, out);
+    em_table_print(&t, out);
     em_buffer_puts(out, "Macro: mean of the data sets' losses. Micro: mean over all predictions.\n\n");
 }
 
 /* ---- two sides ---- */
 
-static void signed_number(table *t, double x, int decimals) {
-    char text[64] = "-";
-    if (isfinite(x)) snprintf(text, sizeof text, "%+.*f", decimals, x);
-    cell(t, text);
-}
-
-static void interval_cell(table *t, const em_comparison *x) {
+static void interval_cell(em_table *t, const em_comparison *x) {
     char text[64] = "-";
     if (isfinite(x->all.low)) snprintf(text, sizeof text, "%+.4f %+.4f", x->all.low, x->all.high);
-    cell(t, text);
+    em_text_cell(t, text);
 }
 
-static void comparison_keys(table *t, const shown *s, const em_comparison *x) {
-    if (s->data_sets) cell(t, x->data_set);
-    cell(t, x->mask);
-    if (s->labels) cell(t, x->labels);
-    if (s->positions) cell(t, x->positions);
+static void comparison_keys(em_table *t, const shown *s, const em_comparison *x) {
+    if (s->data_sets) em_text_cell(t, x->data_set);
+    em_text_cell(t, x->mask);
+    if (s->labels) em_text_cell(t, x->labels);
+    if (s->positions) em_text_cell(t, x->positions);
 }
 
-static table comparison_table(const shown *s, const char *const *columns, int n) {
+static em_table comparison_table(const shown *s, const char *const *columns, int n) {
     shown plain = *s;
     plain.keys -= plain.models;
     plain.models = false;
@@ -218,26 +125,26 @@ static void one_pair(const em_results *r, const shown *s, const em_comparison *p
     static const char *const columns[] = {"Difference", "± SE", "95 % interval", "Resolved by", "Better"};
     static const char *const more[] = {"Ratio of ppl", "Same top-1", "KL mean", "KL 50 %", "KL 99 %", "KL max"};
     em_buffer_printf(out, "## %s minus %s\n\n", pair->after, pair->before);
-    table t = comparison_table(s, columns, 5), u = comparison_table(s, more, 6);
+    em_table t = comparison_table(s, columns, 5), u = comparison_table(s, more, 6);
     for (int i = 0; i < r->n_comparisons; i++) {
         const em_comparison *x = &r->comparisons[i];
         if (x->kind != EM_COMPARE_MODELS || x->has_alpha || !is(x->before, pair->before) || !is(x->after, pair->after)) continue;
         comparison_keys(&t, s, x);
-        signed_number(&t, x->all.difference, 4);
-        number(&t, x->all.stderr_, 4);
+        em_signed_cell(&t, x->all.difference, 4);
+        em_number_cell(&t, x->all.stderr_, 4);
         interval_cell(&t, x);
-        number(&t, x->all.documents_to_resolve, 0);
-        percent(&t, x->better);
+        em_number_cell(&t, x->all.documents_to_resolve, 0);
+        em_percent_cell(&t, x->better);
         comparison_keys(&u, s, x);
-        number(&u, x->perplexity_ratio, 4);
-        percent(&u, x->same_top1);
-        number(&u, x->has_kl ? x->kl_mean : NAN, 4);
-        number(&u, x->has_kl ? x->kl_quantiles[0] : NAN, 4);
-        number(&u, x->has_kl ? x->kl_quantiles[2] : NAN, 3);
-        number(&u, x->has_kl ? x->kl_max : NAN, 3);
+        em_number_cell(&u, x->perplexity_ratio, 4);
+        em_percent_cell(&u, x->same_top1);
+        em_number_cell(&u, x->has_kl ? x->kl_mean : NAN, 4);
+        em_number_cell(&u, x->has_kl ? x->kl_quantiles[0] : NAN, 4);
+        em_number_cell(&u, x->has_kl ? x->kl_quantiles[2] : NAN, 3);
+        em_number_cell(&u, x->has_kl ? x->kl_max : NAN, 3);
     }
-    table_print(&t, out);
-    table_print(&u, out);
+    em_table_print(&t, out);
+    em_table_print(&u, out);
 }
 
 static void comparisons(const em_results *r, const shown *s, em_buffer *out) {
@@ -281,22 +188,22 @@ static const em_result *best_alpha(const em_results *r, const em_result *first) 
 
 static void alpha_sweep(const em_results *r, const em_result *first, em_buffer *out) {
     static const char *const heads[] = {"Alpha", "Loss", "Batch mean", "Top-1", "Minus before", "95 % interval"};
-    table t = table_new(0, 6, heads);
+    em_table t = em_table_new(0, 6, heads);
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
         if (!x->has_alpha || !same_combination(x, first)) continue;
         const em_comparison *c = alpha_difference(r, x);
         char text[32];
         snprintf(text, sizeof text, "%g", x->alpha);
-        cell(&t, text);
-        number(&t, x->loss, 4);
-        number(&t, x->loss_batch_mean, 4);
-        percent(&t, x->top1);
-        signed_number(&t, c ? c->all.difference : NAN, 4);
+        em_text_cell(&t, text);
+        em_number_cell(&t, x->loss, 4);
+        em_number_cell(&t, x->loss_batch_mean, 4);
+        em_percent_cell(&t, x->top1);
+        em_signed_cell(&t, c ? c->all.difference : NAN, 4);
         if (c) interval_cell(&t, c);
-        else cell(&t, "-");
+        else em_text_cell(&t, "-");
     }
-    table_print(&t, out);
+    em_table_print(&t, out);
     em_buffer_printf(out, "The loss is least at alpha = %g.\n\n", best_alpha(r, first)->alpha);
 }
 
@@ -319,18 +226,18 @@ static void leak_parts(const em_results *r, const shown *s, em_buffer *out) {
     if (!any) return;
     em_buffer_puts(out, "## Positions that can see their label\n\n");
     static const char *const columns[] = {"Direct", "Loss", "Indirect", "Loss", "Clean", "Loss"};
-    table t = keyed_table(s, columns, 6);
+    em_table t = keyed_table(s, columns, 6);
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
         const em_slice *parts[3] = {&x->direct, &x->indirect, &x->clean};
         if (!x->leak || x->has_alpha) continue;
         key_cells(&t, s, x, false);
         for (int k = 0; k < 3; k++) {
-            integer(&t, parts[k]->predictions);
-            number(&t, em_slice_loss(parts[k]), 4);
+            em_integer_cell(&t, parts[k]->predictions);
+            em_number_cell(&t, em_slice_loss(parts[k]), 4);
         }
     }
-    table_print(&t, out);
+    em_table_print(&t, out);
 }
 
 /* ---- by subset, by position: one column a result, as many as fit into 80 columns ---- */
@@ -363,54 +270,54 @@ static const em_slice *position_of(const em_result *x, int64_t from) {
 
 typedef struct strip { const em_result *results[SIDE_BY_SIDE]; int n; } strip;      /* of one data set, side by side */
 
-static table strip_table(const em_results *r, strip s, const char *what, const char *count) {
+static em_table strip_table(const em_results *r, strip s, const char *what, const char *count) {
     char names[SIDE_BY_SIDE][224];
     const char *heads[SIDE_BY_SIDE + 2] = {what, count};
     for (int i = 0; i < s.n; i++) {
         column_head(r, (int)(s.results[i] - r->results), names[i], sizeof names[i]);
         heads[i + 2] = names[i];
     }
-    return table_new(1, s.n + 2, heads);
+    return em_table_new(1, s.n + 2, heads);
 }
 
 static size_t subset_width(const em_results *r, int set) {
     size_t w = strlen("(none)");
     for (int i = 0; i < r->results[set].n_subsets; i++)
-        if (width_of(r->results[set].subsets[i].name) > w) w = width_of(r->results[set].subsets[i].name);
+        if (em_text_width(r->results[set].subsets[i].name) > w) w = em_text_width(r->results[set].subsets[i].name);
     return w;
 }
 
 static void subsets_strip(const em_results *r, strip s, em_buffer *out) {
     const em_result *lead = s.results[0];
-    table t = strip_table(r, s, "Subset", "Documents");
+    em_table t = strip_table(r, s, "Subset", "Documents");
     for (int k = 0; k < lead->n_subsets; k++) {
         char *name = lead->subsets[k].name;
-        cell(&t, *name ? name : "(none)");
-        integer(&t, lead->subsets[k].documents);
+        em_text_cell(&t, *name ? name : "(none)");
+        em_integer_cell(&t, lead->subsets[k].documents);
         for (int i = 0; i < s.n; i++) {
             const em_slice *x = subset_of(s.results[i], name);
-            number(&t, x ? em_slice_loss(x) : NAN, 4);
+            em_number_cell(&t, x ? em_slice_loss(x) : NAN, 4);
         }
     }
-    table_print(&t, out);
+    em_table_print(&t, out);
 }
 
 static void positions_strip(const em_results *r, strip s, em_buffer *out) {
     const em_result *lead = s.results[0];
-    table t = strip_table(r, s, "In document", "Scored");
+    em_table t = strip_table(r, s, "In document", "Scored");
     for (int k = 0; k < lead->n_by_position; k++) {
         const em_slice *p = &lead->by_position[k];
         char text[64];
         if (p->to == p->from + 1) snprintf(text, sizeof text, "%" PRId64, p->from);
         else snprintf(text, sizeof text, "%" PRId64 " to %" PRId64, p->from, p->to - 1);
-        cell(&t, text);
-        integer(&t, p->predictions);
+        em_text_cell(&t, text);
+        em_integer_cell(&t, p->predictions);
         for (int i = 0; i < s.n; i++) {
             const em_slice *x = position_of(s.results[i], p->from);
-            number(&t, x ? em_slice_loss(x) : NAN, 4);
+            em_number_cell(&t, x ? em_slice_loss(x) : NAN, 4);
         }
     }
-    table_print(&t, out);
+    em_table_print(&t, out);
 }
 
 /* Prints strips of a data set's results, without alphas; `used` is the width that the first two columns take. */
@@ -423,7 +330,7 @@ static void each_strip(const em_results *r, int set, int per_set, size_t used, v
             char head[224];
             if (r->results[i].has_alpha) continue;
             column_head(r, i, head, sizeof head);
-            width += 3 + (width_of(head) > 6 ? width_of(head) : 6);
+            width += 3 + (em_text_width(head) > 6 ? em_text_width(head) : 6);
             if (s.n > 0 && width > WIDTH) break;
             s.results[s.n++] = &r->results[i];
         }
@@ -445,24 +352,6 @@ static void breakdowns(const em_results *r, em_buffer *out) {
 
 /* ---- the protocol in words ---- */
 
-static void item(em_buffer *out, const char *text) {
-    size_t at = 2;
-    em_buffer_puts(out, "-");
-    while (*text) {                 /* wrapped at 80 columns */
-        size_t n = strcspn(text, " ");
-        char word[512];
-        snprintf(word, sizeof word, "%.*s", (int)n, text);
-        if (at > 2 && at + 1 + width_of(word) > 80) {
-            em_buffer_puts(out, "\n ");
-            at = 2;
-        }
-        em_buffer_printf(out, " %s", word);
-        at += 1 + width_of(word);
-        text += n + strspn(text + n, " ");
-    }
-    em_buffer_puts(out, "\n");
-}
-
 static const char *protocol_value(const em_results *r, const char *key) {
     for (int i = 0; i < r->n_protocol; i++)
         if (!strcmp(r->protocol[i].key, key)) return r->protocol[i].value;
@@ -477,7 +366,7 @@ static void model_items(const em_results *r, em_buffer *out) {
         char text[320];
         snprintf(text, sizeof text, "Model %s: %s, %.1f M parameters, %d layers, vocabulary of %d, fingerprint %s.", m->name,
                  m->family, (double)m->parameters / 1e6, m->layers, m->vocab, x->fingerprints.model);
-        item(out, text);
+        em_list_item(out, text);
     }
 }
 
@@ -488,7 +377,7 @@ static void data_items(const em_results *r, em_buffer *out) {
         snprintf(text, sizeof text, "Data%s%s: %" PRId64 " documents (%" PRId64 " empty), %" PRId64 " tokens, %" PRId64
                  " bytes of text, %" PRId64 " rows in %" PRId64 " batches.", *d->name ? " " : "", d->name, d->totals.documents,
                  d->totals.empty_documents, d->totals.tokens, d->totals.bytes, d->totals.rows, d->totals.batches);
-        item(out, text);
+        em_list_item(out, text);
     }
 }
 
@@ -518,7 +407,7 @@ static void boundary_item(const em_results *r, em_buffer *out) {
                          *x->data_set ? ", " : "", x->labels);
     }
     em_buffer_puts(&text, ".");
-    item(out, text.data);
+    em_list_item(out, text.data);
     em_buffer_free(&text);
 }
 
@@ -554,7 +443,7 @@ static void mask_item(const em_results *r, int i, em_buffer *out) {
         em_buffer_printf(&text, " in %s", x->data_set);
     }
     em_buffer_puts(&text, ".");
-    item(out, text.data);
+    em_list_item(out, text.data);
     em_buffer_free(&text);
 }
 
@@ -570,7 +459,7 @@ static void rows_item(const em_results *r, em_buffer *out) {
     if (pad) em_buffer_puts(&text, "0 tokens dropped");
     else put_counts(&text, r, dropped_tokens, true, "tokens dropped");
     em_buffer_puts(&text, ").");
-    item(out, text.data);
+    em_list_item(out, text.data);
     em_buffer_free(&text);
 }
 
@@ -579,14 +468,14 @@ static void protocol_items(const em_results *r, em_buffer *out) {
     const em_result *x = &r->results[0];
     snprintf(text, sizeof text, "Tokenizer: %s. BOS: %s. EOS: %s.", protocol_value(r, "tokenizer"), protocol_value(r, "bos"),
              protocol_value(r, "eos"));
-    item(out, text);
+    em_list_item(out, text);
     rows_item(r, out);
     for (int i = 0; i < r->n_results; i++) {
         x = &r->results[i];
         if (!first_of_labels(r, i)) continue;
         snprintf(text, sizeof text, "Labels %s: position i is scored on the token at i%+d, %s%s.", x->labels, x->offset,
                  x->offset_words, is(protocol_value(r, "window"), "inside") ? "; windows stay inside the row" : "");
-        item(out, text);
+        em_list_item(out, text);
     }
     for (int i = 0; i < r->n_results; i++) {
         x = &r->results[i];
@@ -596,20 +485,20 @@ static void protocol_items(const em_results *r, em_buffer *out) {
     boundary_item(r, out);
     snprintf(text, sizeof text, "Arithmetic: %s weights, %s products (--dtype %s), %s logits, sums in f64, on %s.", x->weight_dtype,
              x->compute_dtype, protocol_value(r, "dtype"), x->logit_dtype, protocol_value(r, "device"));
-    item(out, text);
+    em_list_item(out, text);
 }
 
 static void fingerprints(const em_results *r, const shown *s, em_buffer *out) {
     static const char *const columns[] = {"Data", "Protocol"};
-    table t = keyed_table(s, columns, 2);
+    em_table t = keyed_table(s, columns, 2);
     for (int i = 0; i < r->n_results; i++) {
         const em_fingerprints *f = &r->results[i].fingerprints;
         if (r->results[i].has_alpha) continue;
         key_cells(&t, s, &r->results[i], false);
-        cell(&t, f->data);
-        cell(&t, f->protocol);
+        em_text_cell(&t, f->data);
+        em_text_cell(&t, f->protocol);
     }
-    table_print(&t, out);
+    em_table_print(&t, out);
 }
 
 void em_report_markdown(const em_results *r, em_buffer *out) {
@@ -618,7 +507,8 @@ void em_report_markdown(const em_results *r, em_buffer *out) {
     for (int i = 0; i < r->n_models; i++) em_buffer_printf(out, "%s%s", i ? ", " : "", r->models[i].name);
     em_buffer_printf(out, ": loss in nats per token%s\n\n", r->partial ? " (PARTIAL)" : "");
     losses(r, &s, out);
-    for (int i = 0; i < r->n_notes; i++) item(out, r->notes[i]);
+    em_gates_markdown(r->gates, r->n_gates, out);
+    for (int i = 0; i < r->n_notes; i++) em_list_item(out, r->notes[i]);
     if (r->n_notes) em_buffer_puts(out, "\n");
     means(r, out);
     comparisons(r, &s, out);

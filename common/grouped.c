@@ -1,4 +1,4 @@
-#include "eval/grouped.h"
+#include "common/grouped.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -18,6 +18,11 @@ double em_grouped_stderr(const em_grouped *g, double mean, int64_t predictions) 
     if (g->n < 2) return NAN;
     double d = mean - g->centre, n = (double)g->n, squares = g->xx - 2 * d * g->xn + d * d * g->nn;
     return sqrt(n / (n - 1) * (squares > 0 ? squares : 0)) / (double)predictions;
+}
+
+double em_documents_to_resolve(int64_t documents, double difference, double stderr_) {
+    double z = 1.959963984540054 * stderr_ / difference;        /* the normal 97.5 % point */
+    return ceil((double)documents * z * z);
 }
 
 /* splitmix64's finalizer (Steele, Lea, Flood 2014): a counter-based generator. */

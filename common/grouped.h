@@ -1,7 +1,7 @@
 /* What says how sure a mean is: the standard error over groups of predictions and a bootstrap interval
  * (design §4). Groups are documents, rows or stretches of the stream; memory is flat. */
-#ifndef EM_EVAL_GROUPED_H
-#define EM_EVAL_GROUPED_H
+#ifndef EM_COMMON_GROUPED_H
+#define EM_COMMON_GROUPED_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,6 +15,9 @@ typedef struct em_grouped {
 void em_grouped_add(em_grouped *g, double sum, int64_t predictions);     /* a group without predictions is none */
 /* sqrt(G/(G-1) Σ (S_g - mean N_g)²) / predictions; NaN for G < 2. */
 double em_grouped_stderr(const em_grouped *g, double mean, int64_t predictions);
+/* How many documents would put 0 at the edge of a 95 % interval, when `documents` gave this difference and its
+ * standard error; NaN where either is. */
+double em_documents_to_resolve(int64_t documents, double difference, double stderr_);
 
 /* Poisson bootstrap (Hanley and MacGibbon 2006): each group counts Poisson(1) times in a replicate, by a
  * number that depends on (seed, group, replicate) alone. */
