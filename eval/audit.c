@@ -409,7 +409,7 @@ static bool geometry(const audit *a, em_buffer *out, em_error *err) {
 
 static bool open_audit(audit *a, em_error *err) {
     const em_settings *s = a->settings;
-    a->row_tokens = s->row_tokens ? s->row_tokens : 1024;
+    a->row_tokens = s->n_row_tokens ? s->row_tokens[0] : 1024;
     if (s->model.path || s->tokenizer || s->n_data) {
         if (!open_data(a, err)) return false;
     } else if (!(a->row = made_up_row(a->row_tokens, s->pack, err))) {

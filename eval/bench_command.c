@@ -127,7 +127,8 @@ static bool open_models(bench *x, const em_settings *s, em_error *err) {
     em_settings opening = x->settings;
     opening.command = EM_TOKENIZE;      /* no data yet */
     if (!em_setup_open(&x->b.setup, &opening, err)) return false;
-    x->settings.row_tokens = x->b.setup.row_tokens;
+    x->settings.row_tokens[0] = x->b.setup.row_tokens;
+    x->settings.n_row_tokens = 1;
     x->b.model_name = x->model_name;
     return true;
 }
@@ -135,7 +136,7 @@ static bool open_models(bench *x, const em_settings *s, em_error *err) {
 /* ---- the data ---- */
 
 static int64_t default_rows(const bench *x) {
-    double row = 2 * (double)em_model_spec_of(x->b.setup.model)->parameters * x->settings.row_tokens;
+    double row = 2 * (double)em_model_spec_of(x->b.setup.model)->parameters * x->settings.row_tokens[0];
     return row < DEFAULT_FLOPS ? (int64_t)(DEFAULT_FLOPS / row + 1) : 1;
 }
 
@@ -152,7 +153,7 @@ static bool write_text(int file, const em_buffer *text, em_error *err) {
 static bool make_data(bench *x, em_error *err) {
     em_buffer text = {0};
     x->b.rows = x->settings.rows ? x->settings.rows : default_rows(x);
-    x->settings.max_tokens = x->b.rows * x->settings.row_tokens + 1;
+    x->settings.max_tokens = x->b.rows * x->settings.row_tokens[0] + 1;
     x->b.documents = em_bench_text(&x->b.setup, x->b.length, x->settings.max_tokens, &text, err);
     int file = x->b.documents < 0 ? -1 : memfd_create("evalmask-documents", 0);
     bool good = file >= 0 && write_text(file, &text, err);
@@ -167,7 +168,7 @@ static bool open_data(bench *x, const em_settings *s, em_error *err) {
     x->b.length = s->n_data ? -1 : s->length;
     if (!s->n_data) return make_data(x, err);
     x->b.rows = s->rows;
-    x->settings.max_tokens = s->rows ? s->rows * x->settings.row_tokens + 1 : 0;
+    x->settings.max_tokens = s->rows ? s->rows * x->settings.row_tokens[0] + 1 : 0;
     return true;
 }
 

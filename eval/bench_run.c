@@ -52,6 +52,9 @@ static void lists(words *w, const em_settings *s, em_buffer *b) {
     option(w, "--mask", b);
     for (int i = 0; i < s->n_labels; i++) em_buffer_printf(b, "%s%s", i ? "," : "", s->labels[i]->name);
     option(w, "--labels", b);
+    for (int i = 0; i < s->n_depths; i++) em_buffer_printf(b, "%s%d", i ? "," : "", s->depths[i]);
+    if (s->all_depths) em_buffer_puts(b, s->n_depths ? ",all" : "all");
+    if (b->length) option(w, "--depth", b);
     if (!s->alphas.n) return;
     for (int i = 0; i < s->alphas.n; i++) {
         if (i) em_buffer_puts(b, ",");
@@ -68,7 +71,7 @@ static void command_line(words *w, const em_settings *s, const char *program, in
     for (int i = 0; i < s->n_data; i++) path_option(w, "--data", &s->data[i], &b);
     path_option(w, "--tokenizer", &(em_named_path){NULL, s->tokenizer}, &b);
     lists(w, s, &b);
-    number_option(w, "-T", s->row_tokens, &b);
+    number_option(w, "-T", s->row_tokens[0], &b);
     number_option(w, "-B", s->batch, &b);
     number_option(w, "--max-tokens", s->max_tokens, &b);
     number_option(w, "--threads", s->threads, &b);

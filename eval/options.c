@@ -103,6 +103,37 @@ static bool add_positions(em_settings *s, char *text, em_error *err) {
     return true;
 }
 
+static int ascending(const void *a, const void *b) {
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static bool add_row_tokens(em_settings *s, char *text, em_error *err) {
+    int64_t from, to;
+    char *dots = strstr(text, "..");
+    if (dots) *dots = 0;
+    if (!whole_number("-T", text, 2, 1 << 24, &from, err)) return false;
+    if (dots && !strcmp(dots + 2, "limit")) return s->row_tokens_from = (int32_t)from, true;
+    if (!dots) to = from;
+    else if (!whole_number("-T", dots + 2, from, 1 << 24, &to, err)) return false;
+    for (int64_t t = from; t <= to; t *= 2) {
+        if (s->n_row_tokens == EM_MAX_LIST) return too_many("-T", err);
+        s->row_tokens[s->n_row_tokens++] = (int32_t)t;
+    }
+    return true;
+}
+
+static bool add_depth(em_settings *s, char *text, em_error *err) {
+    int64_t n;
+    if (!strcmp(text, "all")) return s->all_depths = true;
+    if (!whole_number("--depth", text, 0, 4096, &n, err)) return false;
+    for (int i = 0; i < s->n_depths; i++)
+        if (s->depths[i] == n) return true;
+    if (s->n_depths == EM_MAX_LIST) return too_many("--depth", err);
+    s->depths[s->n_depths++] = (int)n;
+    return true;
+}
+
 /* ---- one setter an option ---- */
 
 #define SETTER(name) static bool set_##name(em_settings *s, char *v, em_error *err)
@@ -121,18 +152,30 @@ SETTER(quiet) { return s->quiet = true; }
 SETTER(mask) { return each(s, v, add_mask, err); }
 SETTER(labels) { return each(s, v, add_labels, err); }
 SETTER(positions) { return each(s, v, add_positions, err); }
+SETTER(depth) { return each(s, v, add_depth, err); }
+SETTER(common_vocab) { return s->common_vocab = true; }
 SETTER(memory) { return byte_count("--memory", v, &s->memory, err); }
 SETTER(tokens) { return s->tokens_file = v, true; }
 SETTER(profile) { return s->profile_file = v, true; }
 WHOLE(max_docs, "--max-docs", max_docs, 1, INT64_MAX)
 WHOLE(max_tokens, "--max-tokens", max_tokens, 1, INT64_MAX)
-WHOLE(row_tokens, "-T", row_tokens, 2, 1 << 24)
 WHOLE(batch, "-B", batch, 1, 1 << 20)
 WHOLE(threads, "--threads", threads, 1, 1024)
 WHOLE(zstd_window, "--zstd-window", zstd_window, 10, 31)
 WHOLE(layers, "--layers", layers, 1, 4096)
 WHOLE(window_layers, "--window-layers", window_layers, 1, 1 << 24)
 WHOLE(row, "--row", row, 0, INT64_MAX)
+
+/* Ascending, each once. */
+SETTER(row_tokens) {
+    if (!each(s, v, add_row_tokens, err)) return false;
+    int n = 0;
+    qsort(s->row_tokens, (size_t)s->n_row_tokens, sizeof *s->row_tokens, ascending);
+    for (int i = 0; i < s->n_row_tokens; i++)
+        if (!n || s->row_tokens[n - 1] != s->row_tokens[i]) s->row_tokens[n++] = s->row_tokens[i];
+    s->n_row_tokens = n;
+    return true;
+}
 
 SETTER(compare) {
     if (s->n_compare == EM_MAX_MODELS - 1) return em_fail(err, EM_USAGE, "--compare: at most %d models", EM_MAX_MODELS - 1);
@@ -204,11 +247,16 @@ typedef struct option {
 static const struct { const char *title; option options[20]; } groups[] = {
     {"The model", {
         {"model", 'm', "[NAME=]PATH", DATA_COMMANDS | EM_BENCH, set_model,
-         "a Hugging Face directory, a .bin made by convert, a llama2.c file, or ORG/NAME in the local Hugging Face cache"},
+         "a Hugging Face directory, a .bin made by convert, a llama2.c file, or ORG/NAME in the local Hugging Face cache; "
+         "NAME=A,B,C: repeated trainings, a group"},
         {"compare", 'c', "[NAME=]PATH", EM_RUN | EM_BENCH, set_compare,
          "a further model over the same tokens, with paired differences to the others; may be given again"},
         {"alpha", 0, "LIST", EM_RUN | EM_BENCH, set_alpha,
          "with one --compare: losses of the logits (1+a)*after - a*before, such as --alpha=-2:2:0.5,3"},
+        {"depth", 0, "all|LIST", EM_RUN | EM_BENCH, set_depth,
+         "losses with only the first N layers, final norm and head on what is left, all from one forward pass"},
+        {"common-vocab", 0, NULL, EM_RUN, set_common_vocab,
+         "every softmax over the ids that all models have, where their vocabularies differ in size"},
         {"tokenizer", 0, "PATH", DATA_COMMANDS | EM_TOKENIZE | EM_CONVERT | EM_BENCH, set_tokenizer,
          "tokenizer.json, tokenizer.model, tok512.bin, or a model that holds one (default: the model's own)"},
         {"eos", 0, "ID|TOKEN|none", DATA_COMMANDS, set_eos,
@@ -235,7 +283,8 @@ static const struct { const char *title; option options[20]; } groups[] = {
         {"labels", 0, "LIST", DATA_COMMANDS | EM_BENCH, set_labels,
          "unshifted (next token, as labels=input_ids in Hugging Face), shifted (the double shift), raw-shifted, "
          "raw-unshifted, backward (default unshifted)"},
-        {"seq-len", 'T', "N", DATA_COMMANDS | EM_BENCH, set_row_tokens, "tokens in a row (default 1024, or the model's limit)"},
+        {"seq-len", 'T', "LIST", DATA_COMMANDS | EM_BENCH, set_row_tokens,
+         "tokens in a row (default 1024, or the model's limit); a list, 128..2048 or 128..limit (doubled) measures each length"},
         {"batch", 'B', "N", EM_RUN | EM_INSPECT | EM_BENCH, set_batch, "rows in a batch (default 8)"},
         {"positions", 0, "LIST", DATA_COMMANDS, set_positions,
          "continuous, reset, or auto: reset at each document under the doc masks (default auto)"},
@@ -440,6 +489,8 @@ static bool check_arguments(const em_settings *s, em_error *err) {
                        s->arguments[0], s->arguments[0], s->arguments[0]);
     if (s->command == EM_RUN && !s->model.path)
         return em_fail(err, EM_USAGE, "which model? Give --model PATH; evalmask --help shows examples");
+    if (s->command != EM_RUN && (s->n_row_tokens > 1 || s->row_tokens_from))
+        return em_fail(err, EM_USAGE, "-T: %s takes one row length", command_name(s->command));
     if (s->command == EM_BENCH && s->n_arguments)
         return em_fail(err, EM_USAGE, "%s: what is this? A shape is given as --shape, a model as --model", s->arguments[0]);
     if (s->command == EM_BENCH && s->model.path && (s->shape || s->keep_model))
@@ -450,6 +501,8 @@ static bool check_arguments(const em_settings *s, em_error *err) {
     }
     if (s->alphas.n && s->n_compare != 1)
         return em_fail(err, EM_USAGE, "--alpha wants one --compare PATH: alphas lie on the line through two models");
+    if (s->alphas.n && (s->all_depths || s->n_depths))
+        return em_fail(err, EM_USAGE, "--alpha with --depth: alphas are of whole models; run them apart");
     if (s->command == EM_INSPECT && !s->model.path && !s->tokenizer)
         return em_fail(err, EM_USAGE, "inspect wants --model PATH or --tokenizer PATH");
     return true;

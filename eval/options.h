@@ -41,6 +41,9 @@ typedef struct em_settings {
     em_named_path compare[EM_MAX_MODELS - 1];   /* further models, over the same tokens */
     int n_compare;
     em_alphas alphas;                       /* amplified: (1 + a) * after - a * before */
+    bool all_depths, common_vocab;
+    int depths[EM_MAX_LIST];                /* layers kept */
+    int n_depths;
     int64_t seed;                           /* of bootstrap intervals */
     const char *tokenizer, *eos, *bos;      /* NULL: by the model */
 
@@ -59,7 +62,9 @@ typedef struct em_settings {
     int n_labels;
     em_positions positions[3];
     int n_positions;
-    int32_t row_tokens;                     /* T; 0: 1024, or the model's limit */
+    int32_t row_tokens[EM_MAX_LIST];        /* T, ascending; none: 1024, or the model's limit */
+    int n_row_tokens;
+    int32_t row_tokens_from;                /* FROM..limit: doubled up to the model's limit; 0: not asked for */
     int32_t batch;                          /* B */
     em_window_mode window;
     em_boundary boundary;

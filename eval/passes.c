@@ -5,11 +5,12 @@
 
 #include "common/size.h"
 
+/* A side's scores: [tokens, schemes], [tokens], and [tokens] where it is paired with the first model. */
+typedef struct scored { double *nll; int32_t *argmax; double *kl; size_t nll_capacity, argmax_capacity, kl_capacity; } scored;
+
 struct em_passes {
+    const em_plan *plan;
     const em_settings *settings;
-    int combinations;               /* masks x schemes x positions */
-    int n_models;
-    bool pairs;                     /* the first model is scored together with each of the others */
 
     em_fed_row **rows;
     int *pass_of;                   /* [rows, combinations]: index of the pass, -1: none */
@@ -21,22 +22,24 @@ struct em_passes {
 
     int32_t *ids, *positions, *lo, *hi, *labels;            /* [tokens] (labels: [tokens, schemes]) */
     size_t n_tokens, ids_capacity, positions_capacity, lo_capacity, hi_capacity, labels_capacity;
-    struct { double *nll; int32_t *argmax; double *kl; size_t nll_capacity, argmax_capacity, kl_capacity; } models[EM_MAX_MODELS];
-                                                            /* [tokens, schemes], [tokens], [tokens] */
+    scored *sides;                                          /* [plan->n_scored] */
+    em_scores *depths;                                      /* [plan->n_scored]: scratch */
     double *alpha_nll;                                      /* [tokens, alphas, schemes] */
     int32_t *alpha_argmax;                                  /* [tokens, alphas] */
     size_t alpha_nll_capacity, alpha_argmax_capacity;
     int64_t padded;
 };
 
-em_passes *em_passes_new(const em_settings *settings, int n_models, bool kl, em_error *err) {
+em_passes *em_passes_new(const em_plan *plan, em_error *err) {
     em_passes *p = em_alloc(1, sizeof *p, "forward passes", err);
     if (!p) return NULL;
-    p->settings = settings;
-    p->n_models = n_models;
-    p->pairs = kl && n_models > 1;
-    p->combinations = settings->n_masks * settings->n_labels * settings->n_positions;
-    return p;
+    p->plan = plan;
+    p->settings = plan->settings;
+    p->sides = em_alloc((size_t)plan->n_scored, sizeof *p->sides, "forward passes", err);
+    p->depths = em_alloc((size_t)plan->n_scored, sizeof *p->depths, "forward passes", err);
+    if (p->sides && p->depths) return p;
+    em_passes_free(p);
+    return NULL;
 }
 
 void em_passes_clear(em_passes *p) {
@@ -57,11 +60,13 @@ void em_passes_free(em_passes *p) {
     free(p->lo);
     free(p->hi);
     free(p->labels);
-    for (int i = 0; i < p->n_models; i++) {
-        free(p->models[i].nll);
-        free(p->models[i].argmax);
-        free(p->models[i].kl);
+    for (int i = 0; p->sides && i < p->plan->n_scored; i++) {
+        free(p->sides[i].nll);
+        free(p->sides[i].argmax);
+        free(p->sides[i].kl);
     }
+    free(p->sides);
+    free(p->depths);
     free(p->alpha_nll);
     free(p->alpha_argmax);
     free(p);
@@ -71,18 +76,16 @@ int64_t em_passes_padded(const em_passes *p) { return p->padded; }
 int em_passes_rows(const em_passes *p) { return (int)p->n_rows; }
 const em_fed_row *em_passes_row(const em_passes *p, int row) { return p->rows[row]; }
 
-static int combination(const em_passes *p, int mask, int scheme, int positions) {
-    return (mask * p->settings->n_labels + scheme) * p->settings->n_positions + positions;
-}
-
 static const char what[] = "forward passes";
 
 static bool reserve_scores(em_passes *p, size_t n, em_error *err) {
     size_t columns = n * (size_t)p->settings->n_labels, alphas = (size_t)p->settings->alphas.n;
-    for (int i = 0; i < p->n_models; i++)
-        if (!em_grow(&p->models[i].nll, &p->models[i].nll_capacity, columns, sizeof(double), what, err) ||
-            !em_grow(&p->models[i].argmax, &p->models[i].argmax_capacity, n, sizeof(int32_t), what, err) ||
-            (p->pairs && i > 0 && !em_grow(&p->models[i].kl, &p->models[i].kl_capacity, n, sizeof(double), what, err))) return false;
+    for (int i = 0; i < p->plan->n_scored; i++) {
+        scored *s = &p->sides[i];
+        if (!em_grow(&s->nll, &s->nll_capacity, columns, sizeof *s->nll, what, err) ||
+            !em_grow(&s->argmax, &s->argmax_capacity, n, sizeof *s->argmax, what, err) ||
+            (p->plan->kl && i > 0 && !em_grow(&s->kl, &s->kl_capacity, n, sizeof *s->kl, what, err))) return false;
+    }
     return em_grow(&p->alpha_nll, &p->alpha_nll_capacity, columns * alphas, sizeof *p->alpha_nll, what, err) &&
            em_grow(&p->alpha_argmax, &p->alpha_argmax_capacity, n * alphas, sizeof *p->alpha_argmax, what, err);
 }
@@ -131,41 +134,42 @@ static void fill_labels(em_passes *p, int pass, int scheme, const em_fed_row *f)
 
 bool em_passes_add(em_passes *p, em_fed_row *f, em_error *err) {
     const em_settings *s = p->settings;
-    size_t cells = (p->n_rows + 1) * (size_t)p->combinations, first_pass = p->n_passes;
+    size_t cells = (p->n_rows + 1) * (size_t)p->plan->n_combinations, first_pass = p->n_passes;
     if (!em_grow(&p->rows, &p->rows_capacity, p->n_rows + 1, sizeof *p->rows, "rows", err) ||
         !em_grow(&p->pass_of, &p->pass_of_capacity, cells, sizeof *p->pass_of, "rows", err)) {
         em_fed_row_free(f);
         return false;
     }
-    int *pass_of = p->pass_of + p->n_rows * (size_t)p->combinations;
+    int *pass_of = p->pass_of + p->n_rows * (size_t)p->plan->n_combinations;
     p->rows[p->n_rows++] = f;
-    for (int l = 0; l < s->n_labels; l++)
-        for (int m = 0; m < s->n_masks; m++)
-            for (int q = 0; q < s->n_positions; q++) {
-                int32_t inputs = f->reading[l].inputs;
-                int *pass = &pass_of[combination(p, m, l, q)];
-                *pass = -1;
-                if (inputs < 1 || f->dropped[l] || f->reading[l].from >= f->reading[l].to) continue;
-                if (!reserve_tokens(p, (size_t)inputs, err)) return false;
-                em_mask_intervals(&s->masks[m], f->row, inputs, p->lo + p->n_tokens, p->hi + p->n_tokens);
-                em_positions_fill(em_positions_resolve(s->positions[q], &s->masks[m]), f->row, inputs, p->positions + p->n_tokens);
-                *pass = settle_pass(p, first_pass, inputs, f->row);
-                fill_labels(p, *pass, l, f);
-            }
+    for (int c = 0; c < p->plan->n_combinations; c++) {
+        em_combination k = p->plan->combinations[c];
+        int32_t inputs = f->reading[k.labels].inputs;
+        pass_of[c] = -1;
+        if (inputs < 1 || f->dropped[k.labels] || f->reading[k.labels].from >= f->reading[k.labels].to) continue;
+        if (!reserve_tokens(p, (size_t)inputs, err)) return false;
+        em_mask_intervals(&s->masks[k.mask], f->row, inputs, p->lo + p->n_tokens, p->hi + p->n_tokens);
+        em_positions_fill(em_positions_resolve(s->positions[k.positions], &s->masks[k.mask]), f->row, inputs,
+                          p->positions + p->n_tokens);
+        pass_of[c] = settle_pass(p, first_pass, inputs, f->row);
+        fill_labels(p, pass_of[c], k.labels, f);
+    }
     return true;
 }
 
-static em_scores scores_of(const em_passes *p, int model) {
-    return (em_scores){.nll = p->models[model].nll, .argmax = p->models[model].argmax};
+static em_scores scores_of(const em_passes *p, int side) {
+    return (em_scores){.nll = p->sides[side].nll, .argmax = p->sides[side].argmax};
 }
 
 /* The first model with each of the others; alphas belong to the one pair that there then is. */
 static bool run_pairs(em_passes *p, em_network *const *networks, const em_row_batch *batch, const em_score_request *labels, em_error *err) {
     em_pair_request request = {.labels = *labels, .n_alphas = p->settings->alphas.n, .alphas = p->settings->alphas.values};
-    for (int i = 1; i < p->n_models; i++) {
+    for (int i = 0; i < p->plan->n_models; i++)
+        if (!em_network_forward(networks[i], batch, err)) return false;
+    for (int i = 1; i < p->plan->n_models; i++) {
         em_pair_scores scores = {.before = scores_of(p, 0), .after = scores_of(p, i), .alpha_nll = p->alpha_nll,
-                                 .alpha_argmax = p->alpha_argmax, .kl = p->models[i].kl};
-        if (!em_network_score_pair(networks[0], networks[i], batch, &request, &scores, err)) return false;
+                                 .alpha_argmax = p->alpha_argmax, .kl = p->sides[i].kl};
+        if (!em_network_head_pair(networks[0], networks[i], batch, &request, &scores, err)) return false;
     }
     return true;
 }
@@ -174,17 +178,18 @@ static bool run_batch(em_passes *p, em_network *const *networks, size_t first, s
     em_row_batch batch = {.n_rows = (int)n, .start = p->start + first, .length = p->length + first, .ids = p->ids,
                           .positions = p->positions, .lo = p->lo, .hi = p->hi};
     em_score_request request = {.n_labels = p->settings->n_labels, .labels = p->labels};
-    if (p->pairs) return run_pairs(p, networks, &batch, &request, err);
-    for (int i = 0; i < p->n_models; i++) {
-        em_scores scores = scores_of(p, i);
-        if (!em_network_score(networks[i], &batch, &request, &scores, err)) return false;
+    if (p->plan->kl) return run_pairs(p, networks, &batch, &request, err);
+    for (int i = 0; i < p->plan->n_scored; i++) p->depths[i] = scores_of(p, i);
+    for (int i = 0; i < p->plan->n_models; i++) {
+        const em_model_facts *m = &p->plan->models[i];
+        if (!em_network_score_depths(networks[i], &batch, &request, m->depths, m->n_sides, p->depths + m->first_side, err)) return false;
     }
     return true;
 }
 
 bool em_passes_run(em_passes *p, em_network *const *networks, em_error *err) {
     int64_t capacity = em_network_capacity(networks[0]);
-    for (int i = 1; i < p->n_models; i++)
+    for (int i = 1; i < p->plan->n_models; i++)
         if (em_network_capacity(networks[i]) < capacity) capacity = em_network_capacity(networks[i]);
     for (size_t first = 0, n; first < p->n_passes; first += n) {
         int64_t tokens = em_network_padded(p->length[first]);
@@ -198,24 +203,30 @@ bool em_passes_run(em_passes *p, em_network *const *networks, em_error *err) {
     return true;
 }
 
-static int pass_of(const em_passes *p, int row, int mask, int scheme, int positions) {
-    return p->pass_of[(size_t)row * (size_t)p->combinations + (size_t)combination(p, mask, scheme, positions)];
+static int pass_of(const em_passes *p, int row, int combination) {
+    return p->pass_of[(size_t)row * (size_t)p->plan->n_combinations + (size_t)combination];
 }
 
-em_pass_view em_passes_view(const em_passes *p, int row, int mask, int scheme, int positions) {
-    int pass = pass_of(p, row, mask, scheme, positions);
+em_pass_view em_passes_view(const em_passes *p, int row, int combination) {
+    int pass = pass_of(p, row, combination);
     if (pass < 0) return (em_pass_view){0};
     size_t at = (size_t)p->start[pass];
     return (em_pass_view){.inputs = p->length[pass], .lo = p->lo + at, .hi = p->hi + at, .positions = p->positions + at};
 }
 
-em_side_view em_passes_side(const em_passes *p, int row, int mask, int scheme, int positions, int side) {
-    size_t at = (size_t)p->start[pass_of(p, row, mask, scheme, positions)], labels = (size_t)p->settings->n_labels;
-    if (side < p->n_models)
-        return (em_side_view){.nll = p->models[side].nll + at * labels + (size_t)scheme, .argmax = p->models[side].argmax + at,
-                              .kl = p->pairs && side > 0 ? p->models[side].kl + at : NULL,
-                              .stride = (int)labels, .argmax_stride = 1};
-    size_t alphas = (size_t)p->settings->alphas.n, a = (size_t)(side - p->n_models);
-    return (em_side_view){.nll = p->alpha_nll + (at * alphas + a) * labels + (size_t)scheme, .argmax = p->alpha_argmax + at * alphas + a,
-                          .stride = (int)(alphas * labels), .argmax_stride = (int)alphas};
+bool em_passes_same(const em_passes *p, int row, int a, int b) {
+    return pass_of(p, row, a) == pass_of(p, row, b);
+}
+
+em_side_view em_passes_side(const em_passes *p, int row, em_cell cell) {
+    size_t at = (size_t)p->start[pass_of(p, row, cell.combination)], schemes = (size_t)p->settings->n_labels;
+    size_t scheme = (size_t)p->plan->combinations[cell.combination].labels;
+    if (cell.side < p->plan->n_scored) {
+        const scored *s = &p->sides[cell.side];
+        return (em_side_view){.nll = s->nll + at * schemes + scheme, .argmax = s->argmax + at, .kl = s->kl ? s->kl + at : NULL,
+                              .stride = (int)schemes, .argmax_stride = 1};
+    }
+    size_t alphas = (size_t)p->settings->alphas.n, a = (size_t)p->plan->sides[cell.side].alpha;
+    return (em_side_view){.nll = p->alpha_nll + (at * alphas + a) * schemes + scheme, .argmax = p->alpha_argmax + at * alphas + a,
+                          .stride = (int)(alphas * schemes), .argmax_stride = (int)alphas};
 }

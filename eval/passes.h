@@ -4,12 +4,12 @@
 #define EM_EVAL_PASSES_H
 
 #include "eval/feed.h"
-#include "model/network.h"
+#include "eval/plan.h"
 
 typedef struct em_passes em_passes;
 
-/* n_models: with two or more, the first is paired with each of the others. */
-em_passes *em_passes_new(const em_settings *settings, int n_models, bool kl, em_error *err);
+/* plan outlives the passes. */
+em_passes *em_passes_new(const em_plan *plan, em_error *err);
 void em_passes_free(em_passes *p);
 
 /* Takes the row over (also on failure). */
@@ -22,15 +22,17 @@ void em_passes_clear(em_passes *p);                 /* frees the rows */
 /* Runs all passes through the networks, in as many batches as their capacities ask for. */
 bool em_passes_run(em_passes *p, em_network *const *networks, em_error *err);
 
-/* One row under one mask, scheme and positions (indices into the settings' lists). */
+/* One row under one combination of the plan. */
 typedef struct em_pass_view {
     int32_t inputs;                         /* 0: the scheme has no such row, or it is dropped */
     const int32_t *lo, *hi, *positions;     /* [inputs] */
 } em_pass_view;
 
-em_pass_view em_passes_view(const em_passes *p, int row, int mask, int scheme, int positions);
+em_pass_view em_passes_view(const em_passes *p, int row, int combination);
+/* Whether two combinations gave the row the same inputs, intervals and position ids. */
+bool em_passes_same(const em_passes *p, int row, int a, int b);
 
-/* A side's scores on that row. Sides 0 … n_models - 1 are the models, then come the alphas. */
+/* A side's scores on that row. */
 typedef struct em_side_view {
     const double *nll;                      /* position i's is nll[i * stride] */
     const int32_t *argmax;                  /* position i's is argmax[i * argmax_stride] */
@@ -38,6 +40,6 @@ typedef struct em_side_view {
     int stride, argmax_stride;
 } em_side_view;
 
-em_side_view em_passes_side(const em_passes *p, int row, int mask, int scheme, int positions, int side);
+em_side_view em_passes_side(const em_passes *p, int row, em_cell cell);
 
 #endif

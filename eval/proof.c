@@ -50,7 +50,8 @@ static bool open_engine(proof *p, em_error *err) {
     for (int32_t l = 0; l < p->layers; l++) p->windows[l] = em_model_layer_spec(setup->model, l)->window;
     if (!(p->backend = em_backend_cpu_open(&backend, err))) return false;
     int32_t tokens = p->of->row->tokens;
-    p->network = em_setup_network(setup, s, 0, p->backend, tokens, (EM_PROOF_CHANGES + 1) * em_network_padded(tokens), 1, err);
+    em_network_options needs = {.row_tokens = tokens, .want_tokens = (EM_PROOF_CHANGES + 1) * em_network_padded(tokens), .n_labels = 1, .n_depths = 1};
+    p->network = em_setup_network(setup, s, 0, p->backend, &needs, err);
     return p->network != NULL;
 }
 

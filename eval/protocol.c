@@ -31,11 +31,19 @@ static void subsets_line(em_results *r, const em_settings *settings) {
     em_buffer_free(&names);
 }
 
+static void row_lengths_line(em_results *r, const em_setup *setup) {
+    em_buffer lengths = {0};
+    for (int i = 0; i < setup->n_row_lengths; i++) em_buffer_printf(&lengths, "%s%d", i ? ", " : "", setup->row_lengths[i]);
+    em_results_protocol(r, "seq_len", "%s", lengths.data);
+    em_buffer_free(&lengths);
+}
+
 void em_protocol_shared(em_results *r, const em_settings *settings, const em_setup *setup, const em_backend *backend) {
     em_results_protocol(r, "tokenizer", "%s, %s", em_tokenizer_describe(setup->tokenizer), base_name(setup->tokenizer_source));
     special_line(r, "bos", &setup->bos);
     special_line(r, "eos", &setup->eos);
-    em_results_protocol(r, "seq_len", "%d", setup->row_tokens);
+    row_lengths_line(r, setup);
+    if (settings->common_vocab) em_results_protocol(r, "common_vocab", "yes");
     em_results_protocol(r, "batch", "%d", settings->batch);
     em_results_protocol(r, "pack", "%s", pack_name(settings->pack));
     em_results_protocol(r, "window", "%s", window_name(settings->window));
@@ -52,62 +60,76 @@ void em_protocol_shared(em_results *r, const em_settings *settings, const em_set
 }
 
 /* Sorted key=value lines; a choice that cannot move this result's figures is not among them. */
-static void fingerprint(em_result *out, const em_settings *s, const em_label_scheme *labels) {
+static void fingerprint(em_result *out, const em_plan *plan, const em_label_scheme *labels) {
+    const em_settings *s = plan->settings;
     em_buffer b = {0};
     if (s->tail == EM_TAIL_DROP) em_buffer_printf(&b, "batch=%d\n", s->batch);
-    em_buffer_printf(&b, "boundary=%s\ncompute_dtype=%s\nlabels=%s\nlogit_dtype=%s\nmask=%s\npack=%s\npositions=%s\nseq_len=%d\ntail=%s\n",
-                     boundary_name(s->boundary), out->compute_dtype, out->labels, out->logit_dtype, out->mask,
+    em_buffer_printf(&b, "boundary=%s\n", boundary_name(s->boundary));
+    if (plan->vocab) em_buffer_printf(&b, "common_vocab=%d\n", plan->vocab);
+    em_buffer_printf(&b, "compute_dtype=%s\nlabels=%s\nlogit_dtype=%s\nmask=%s\npack=%s\npositions=%s\nseq_len=%d\ntail=%s\n",
+                     out->compute_dtype, out->labels, out->logit_dtype, out->mask,
                      pack_name(s->pack), out->positions, out->seq_len, tail_name(s->tail));
     if (labels->caller_shifts) em_buffer_printf(&b, "window=%s\n", window_name(s->window));
     em_hash_hex(XXH3_128bits(b.data, b.length), out->fingerprints.protocol);
     em_buffer_free(&b);
 }
 
-static void weight_dtypes(em_result *out, const em_setup *setup, int side) {
-    if (side >= setup->n_models) side = 1;      /* an alpha's are those of the model that was amplified */
-    snprintf(out->weight_dtype, sizeof out->weight_dtype, "%s", em_dtype_name(em_model_spec_of(setup->models[side])->weight_dtype));
-}
-
-void em_protocol_result(em_result *out, const em_settings *settings, const em_setup *setup, const em_backend *backend, int side,
-                        const em_mask *mask, const em_label_scheme *labels, em_positions resolved) {
-    out->has_alpha = side >= setup->n_models;
-    if (out->has_alpha) out->alpha = settings->alphas.values[side - setup->n_models];
-    snprintf(out->model, sizeof out->model, "%s", out->has_alpha ? "amplified" : setup->names[side]);
+void em_protocol_result(em_result *out, const em_plan *plan, em_cell cell, int32_t row_tokens, const em_setup *setup,
+                        const em_backend *backend) {
+    const em_settings *settings = plan->settings;
+    const em_side *side = &plan->sides[cell.side];
+    em_combination k = plan->combinations[cell.combination];
+    const em_mask *mask = &settings->masks[k.mask];
+    const em_label_scheme *labels = settings->labels[k.labels];
+    out->has_alpha = side->alpha >= 0;
+    if (out->has_alpha) out->alpha = settings->alphas.values[side->alpha];
+    out->depth = side->depth;
+    snprintf(out->model, sizeof out->model, "%s", out->has_alpha ? "amplified" : setup->names[side->model]);
+    snprintf(out->group, sizeof out->group, "%s", setup->groups[side->model]);
     snprintf(out->mask, sizeof out->mask, "%s", mask->name);
     snprintf(out->labels, sizeof out->labels, "%s", labels->name);
-    snprintf(out->positions, sizeof out->positions, "%s", positions_name(resolved));
+    snprintf(out->positions, sizeof out->positions, "%s", positions_name(em_positions_resolve(settings->positions[k.positions], mask)));
     snprintf(out->offset_words, sizeof out->offset_words, "%s", labels->words);
     snprintf(out->mask_words, sizeof out->mask_words, "%s", em_mask_words(mask->kind));
     out->offset = labels->offset;
-    out->depth = EM_NO_DEPTH;
-    out->seq_len = setup->row_tokens;
+    out->seq_len = row_tokens;
     out->batch = settings->batch;
-    weight_dtypes(out, setup, side);
+    snprintf(out->weight_dtype, sizeof out->weight_dtype, "%s", em_dtype_name(em_model_spec_of(setup->models[side->model])->weight_dtype));
     snprintf(out->compute_dtype, sizeof out->compute_dtype, "%s", em_dtype_name(backend->options.compute));
     snprintf(out->logit_dtype, sizeof out->logit_dtype, "f32");
-    fingerprint(out, settings, labels);
+    fingerprint(out, plan, labels);
 }
 
-void em_protocol_comparison(em_comparison *out, const em_result *before, const em_result *after) {
+void em_protocol_comparison(em_comparison *out, em_comparison_kind kind, const em_result *before, const em_result *after) {
+    out->kind = kind;
     memcpy(out->data_set, after->data_set, sizeof out->data_set);
     memcpy(out->before, before->model, sizeof out->before);
     memcpy(out->after, after->model, sizeof out->after);
     memcpy(out->mask, after->mask, sizeof out->mask);
-    memcpy(out->labels, after->labels, sizeof out->labels);
     memcpy(out->positions, after->positions, sizeof out->positions);
+    memcpy(out->mask_before, before->mask, sizeof out->mask_before);
+    memcpy(out->positions_before, before->positions, sizeof out->positions_before);
+    memcpy(out->labels, after->labels, sizeof out->labels);
     out->has_alpha = after->has_alpha;
     out->alpha = after->alpha;
     out->depth = after->depth;
     out->seq_len = after->seq_len;
 }
 
-void em_protocol_fingerprints(em_result *results, int combinations, int sides, const em_setup *setup) {
+/* A part that no pass needed, behind the last depth, is read now. */
+static const char *model_fingerprint(const em_setup *setup, int i) {
+    int layers = em_model_spec_of(setup->models[i])->layers;
+    for (int part = -1; part <= layers; part++) em_model_hash_part(setup->models[i], part);
+    return em_model_fingerprint(setup->models[i]);
+}
+
+void em_protocol_fingerprints(em_result *results, const em_plan *plan, const em_setup *setup) {
     char both[64];
-    for (int i = 0; i < combinations * sides; i++) {
-        int side = i % sides;
+    for (int i = 0; i < em_plan_cells(plan); i++) {
+        const em_side *side = &plan->sides[i % plan->n_sides];
         em_fingerprints *f = &results[i].fingerprints;
-        if (side < setup->n_models) {
-            snprintf(f->model, sizeof f->model, "%s", em_model_fingerprint(setup->models[side]));
+        if (side->alpha < 0) {
+            snprintf(f->model, sizeof f->model, "%s", model_fingerprint(setup, side->model));
             continue;
         }
         int n = snprintf(both, sizeof both, "%s %s", em_model_fingerprint(setup->models[0]), em_model_fingerprint(setup->models[1]));

@@ -249,9 +249,9 @@ static bool check_models(const em_setup *s, const em_settings *settings, em_erro
         if (!check_vocabulary(s, i, err)) return false;
         if (i > 0 && !settings->tokenizer && !check_tokenizer(s, i, err)) return false;
         int vocab = em_model_spec_of(s->models[i])->vocab, first = em_model_spec_of(s->model)->vocab;
-        if (settings->alphas.n && vocab != first)
-            return em_fail(err, EM_INPUT, "--alpha: %s has a vocabulary of %d, %s of %d, so their logits cannot be combined; leave "
-                           "out --alpha to compare their losses, each over its own vocabulary", s->names[0], first, s->names[i], vocab);
+        if (settings->alphas.n && vocab != first && !settings->common_vocab)
+            return em_fail(err, EM_INPUT, "--alpha: %s has a vocabulary of %d, %s of %d, so their logits cannot be combined; say "
+                           "--common-vocab, or leave out --alpha to compare their losses, each over its own vocabulary", s->names[0], first, s->names[i], vocab);
     }
     return true;
 }
@@ -278,12 +278,35 @@ static bool check_learned_positions(const em_setup *s, em_error *err) {
     return true;
 }
 
+/* FROM..limit: doubled, and the limit itself. */
+static bool double_to_limit(em_setup *s, const em_settings *settings, const em_model_spec *tight, em_error *err) {
+    if (!tight)
+        return em_fail(err, EM_USAGE, "-T %d..limit: the model's config names no limit of positions; say -T %d..4096 or so",
+                       settings->row_tokens_from, settings->row_tokens_from);
+    if (tight->max_positions < settings->row_tokens_from)
+        return em_fail(err, EM_USAGE, "-T %d..limit: the model's limit is %lld", settings->row_tokens_from, (long long)tight->max_positions);
+    int64_t limit = tight->max_positions < 1 << 24 ? tight->max_positions : 1 << 24;
+    for (int64_t t = settings->row_tokens_from; t < limit; t *= 2) s->row_lengths[s->n_row_lengths++] = (int32_t)t;
+    s->row_lengths[s->n_row_lengths++] = (int32_t)limit;
+    return true;
+}
+
+static bool list_row_lengths(em_setup *s, const em_settings *settings, em_error *err) {
+    if (settings->row_tokens_from && settings->n_row_tokens)
+        return em_fail(err, EM_USAGE, "-T: %d..limit stands alone, without other lengths", settings->row_tokens_from);
+    if (settings->row_tokens_from) return double_to_limit(s, settings, tightest(s), err);
+    for (int i = 0; i < settings->n_row_tokens; i++) s->row_lengths[s->n_row_lengths++] = settings->row_tokens[i];
+    if (s->n_row_lengths == 0) s->row_lengths[s->n_row_lengths++] = 1024;
+    return true;
+}
+
 static bool resolve_row_tokens(em_setup *s, const em_settings *settings, em_error *err) {
     const em_model_spec *spec = tightest(s);
-    s->row_tokens = settings->row_tokens ? settings->row_tokens : 1024;
+    if (!list_row_lengths(s, settings, err)) return false;
+    s->row_tokens = s->row_lengths[s->n_row_lengths - 1];
     if (!spec || s->row_tokens <= spec->max_positions) return true;
-    if (!settings->row_tokens) {
-        s->row_tokens = (int32_t)spec->max_positions;
+    if (settings->n_row_tokens == 0) {
+        s->row_tokens = s->row_lengths[0] = (int32_t)spec->max_positions;
         snprintf(s->row_tokens_note, sizeof s->row_tokens_note, "T = %d, the model's limit, instead of 1024", s->row_tokens);
         return true;
     }
@@ -343,17 +366,34 @@ static bool resolve_data(em_setup *s, const em_settings *settings, em_error *err
 
 /* ---- together ---- */
 
-static bool add_model(em_setup *s, const em_named_path *p, em_error *err) {
-    em_model *m = em_model_open(p->path, err);
+static bool add_model(em_setup *s, const char *path, const char *name, const char *group, em_error *err) {
+    if (s->n_models == EM_MAX_MODELS) return em_fail(err, EM_USAGE, "%s: at most %d models in a run", path, EM_MAX_MODELS);
+    em_model *m = em_model_open(path, err);
     if (!m) return false;
-    const char *name = p->name ? p->name : em_bundle_name(em_model_bundle(m));
-    snprintf(s->names[s->n_models], sizeof s->names[0], "%s", name);
+    snprintf(s->names[s->n_models], sizeof s->names[0], "%s", name ? name : em_bundle_name(em_model_bundle(m)));
+    snprintf(s->groups[s->n_models], sizeof s->groups[0], "%s", group);
     s->models[s->n_models++] = m;
     return true;
 }
 
+/* NAME=A,B,C: NAME.1, NAME.2 and NAME.3. A path that exists is one path, commas and all. */
+static bool add_models(em_setup *s, const em_named_path *p, em_error *err) {
+    char path[4096], name[128];
+    if (!strchr(p->path, ',') || access(p->path, F_OK) == 0) return add_model(s, p->path, p->name, "", err);
+    if (!p->name) return em_fail(err, EM_USAGE, "--model %s: a group of models wants a name, NAME=%s", p->path, p->path);
+    int member = 0;
+    for (const char *from = p->path; *from; from += *from == ',') {
+        size_t n = strcspn(from, ",");
+        snprintf(path, sizeof path, "%.*s", (int)n, from);
+        snprintf(name, sizeof name, "%s.%d", p->name, ++member);
+        if (!add_model(s, path, name, p->name, err)) return false;
+        from += n;
+    }
+    return true;
+}
+
 static bool name_models(em_setup *s, em_error *err) {
-    if (s->n_models == 2) {
+    if (s->n_models == 2 && !*s->groups[0]) {
         strcpy(s->names[0], "before");
         strcpy(s->names[1], "after");
     }
@@ -366,10 +406,12 @@ static bool name_models(em_setup *s, em_error *err) {
 
 static bool open_models(em_setup *s, const em_settings *settings, em_error *err) {
     if (!settings->model.path) return true;
-    if (!add_model(s, &settings->model, err)) return false;
+    if (!add_models(s, &settings->model, err)) return false;
     for (int i = 0; i < settings->n_compare; i++)
-        if (!add_model(s, &settings->compare[i], err)) return false;
+        if (!add_models(s, &settings->compare[i], err)) return false;
     s->model = s->models[0];
+    if (settings->alphas.n && s->n_models != 2)
+        return em_fail(err, EM_USAGE, "--alpha wants two models: alphas lie on the line through them, and these are %d", s->n_models);
     return name_models(s, err);
 }
 
@@ -416,12 +458,16 @@ static size_t taken_already(void) {
     return resident * (size_t)sysconf(_SC_PAGESIZE) + LOADER_BYTES;
 }
 
-em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend, int64_t row_tokens,
-                             int64_t want_tokens, int n_labels, em_error *err) {
+em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend,
+                             const em_network_options *needs, em_error *err) {
     size_t half = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
     size_t memory = settings->memory ? settings->memory : half, taken = taken_already(), share = 0;
     if (memory > taken) share = (memory - taken) / (size_t)s->n_models * (size_t)(s->n_models - 1);
-    em_network_options o = {.source = em_bundle_path(em_model_bundle(s->models[i])), .memory = memory, .taken = taken + share, .row_tokens = row_tokens, .want_tokens = want_tokens,
-                            .n_labels = n_labels, .n_alphas = settings->alphas.n, .stop = s->stop};
+    em_network_options o = *needs;
+    o.source = em_bundle_path(em_model_bundle(s->models[i]));
+    o.memory = memory;
+    o.taken = taken + share;
+    o.n_alphas = settings->alphas.n;
+    o.stop = s->stop;
     return em_network_open(s->models[i], backend, &o, err);
 }

@@ -28,13 +28,16 @@ typedef struct em_setup {
     em_model *model;                /* models[0]; NULL where the command works without one */
     em_model *models[EM_MAX_MODELS];    /* --model, then every --compare */
     char names[EM_MAX_MODELS][64];  /* as in results: "before" and "after" where there are two */
+    char groups[EM_MAX_MODELS][64]; /* the group of repeated trainings that it is one of, or "" */
     int n_models;
     em_tokenizer *tokenizer;
     char tokenizer_source[4300];     /* which file, for reports */
     em_special eos, bos;
     int32_t before[EM_MAX_AROUND], after[EM_MAX_AROUND];   /* put round every text */
     int n_before, n_after;
-    int32_t row_tokens;             /* T in force */
+    int32_t row_lengths[EM_MAX_LIST];   /* every T in force, ascending */
+    int n_row_lengths;
+    int32_t row_tokens;             /* the longest of them */
     char row_tokens_note[160];      /* why T is not what one would expect, or "" */
     em_dataset datasets[EM_MAX_LIST];
     int n_datasets;
@@ -51,9 +54,9 @@ em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const
 
 /* Model i's network on a backend, within its share of --memory (default: half of the machine's), of which
  * the process as it stands and the loader take their part first; the models share the rest evenly.
- * Other arguments: see em_network_options. */
-em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend, int64_t row_tokens,
-                             int64_t want_tokens, int n_labels, em_error *err);
+ * needs: row_tokens, want_tokens, n_labels, n_depths and vocab of em_network_options; the rest is filled in. */
+em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend,
+                             const em_network_options *needs, em_error *err);
 
 /* Path of a file that is installed with the program (share/evalmask/NAME), or NULL. */
 const char *em_shared_file(const char *name, char *out, size_t n);

@@ -15,6 +15,7 @@ typedef struct entry {
 struct em_sidecar {
     em_output *out;
     const char *data_set;
+    int32_t seq_len;
     size_t n_results;
     entry *entries;             /* waiting documents, ascending */
     em_document_sum *sums;      /* [entries, results] */
@@ -23,11 +24,12 @@ struct em_sidecar {
     em_buffer line;
 };
 
-em_sidecar *em_sidecar_new(em_output *out, const char *data_set, int n_results, em_error *err) {
+em_sidecar *em_sidecar_new(em_output *out, const char *data_set, int32_t seq_len, int n_results, em_error *err) {
     em_sidecar *s = em_alloc(1, sizeof *s, "per-document results", err);
     if (!s) return NULL;
     s->out = out;
     s->data_set = data_set;
+    s->seq_len = seq_len;
     s->n_results = (size_t)n_results;
     s->newest = -1;
     return s;
@@ -75,6 +77,7 @@ static bool write_entry(em_sidecar *s, size_t i, em_error *err) {
         em_buffer_json(b, s->data_set, strlen(s->data_set));
         em_buffer_puts(b, ",");
     }
+    if (s->seq_len) em_buffer_printf(b, "\"seq_len\":%d,", s->seq_len);
     em_buffer_printf(b, "\"document\":%lld,\"subset\":", (long long)s->entries[i].document);
     em_buffer_json(b, s->entries[i].subset, strlen(s->entries[i].subset));
     em_buffer_printf(b, ",\"bytes\":%llu,\"predictions\":[", (unsigned long long)s->entries[i].bytes);

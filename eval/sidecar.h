@@ -10,7 +10,8 @@
 
 typedef struct em_sidecar em_sidecar;
 
-em_sidecar *em_sidecar_new(em_output *out, const char *data_set, int n_results, em_error *err);   /* out stays the caller's */
+/* seq_len: named in every line where there are several row lengths, else 0. out stays the caller's. */
+em_sidecar *em_sidecar_new(em_output *out, const char *data_set, int32_t seq_len, int n_results, em_error *err);
 /* A document that came by; documents arrive in ascending order, a repeated one is ignored. */
 bool em_sidecar_document(em_sidecar *s, int64_t document, const char *subset, uint64_t bytes, em_error *err);
 void em_sidecar_add(em_sidecar *s, int result, const em_document_sum *sum);

@@ -19,38 +19,43 @@ static bool scores(const context *c, int l, int32_t i) {
     return c->settings->boundary == EM_BOUNDARY_KEEP || em_row_segment(c->fed->row, i) == em_row_segment(c->fed->row, label);
 }
 
-static void put_key(em_buffer *b, const context *c, int side, int m, int l, int q) {
+/* MODEL|MASK|LABELS|ALPHA|DEPTH */
+static void put_key(em_buffer *b, const context *c, em_cell cell) {
     const em_settings *s = c->settings;
-    int alpha = side - c->source->n_models;
+    const em_side *side = &c->source->plan->sides[cell.side];
+    em_combination k = c->source->plan->combinations[cell.combination];
     em_buffer key = {0};
-    em_buffer_printf(&key, "%s|%s", alpha < 0 ? c->source->names[side] : "amplified", s->masks[m].name);
+    em_buffer_printf(&key, "%s|%s", side->alpha < 0 ? c->source->names[side->model] : "amplified", s->masks[k.mask].name);
     if (s->n_positions > 1)
-        em_buffer_puts(&key, em_positions_resolve(s->positions[q], &s->masks[m]) == EM_POSITIONS_RESET ? "@reset" : "@continuous");
-    em_buffer_printf(&key, "|%s|", s->labels[l]->name);
-    if (alpha >= 0) em_buffer_double(&key, s->alphas.values[alpha]);
+        em_buffer_puts(&key, em_positions_resolve(s->positions[k.positions], &s->masks[k.mask]) == EM_POSITIONS_RESET ? "@reset" : "@continuous");
+    em_buffer_printf(&key, "|%s|", s->labels[k.labels]->name);
+    if (side->alpha >= 0) em_buffer_double(&key, s->alphas.values[side->alpha]);
     em_buffer_puts(&key, "|");
+    if (side->depth != EM_NO_DEPTH) em_buffer_printf(&key, "%d", side->depth);
     em_buffer_json(b, key.data, key.length);
     em_buffer_free(&key);
 }
 
-static void put_sides(em_buffer *b, const context *c, int m, int l, int q, int32_t i, bool *comma) {
-    for (int side = 0; side < c->source->n_models + c->settings->alphas.n; side++) {
-        em_side_view v = em_passes_side(c->source->passes, c->row, m, l, q, side);
+static void put_sides(em_buffer *b, const context *c, int combination, int32_t i, bool *comma) {
+    for (int side = 0; side < c->source->plan->n_sides; side++) {
+        em_cell cell = {combination, side};
+        em_side_view v = em_passes_side(c->source->passes, c->row, cell);
         if (*comma) em_buffer_puts(b, ",");
         *comma = true;
-        put_key(b, c, side, m, l, q);
+        put_key(b, c, cell);
         em_buffer_puts(b, ":");
         em_buffer_double(b, v.nll[(size_t)i * (size_t)v.stride]);
     }
 }
 
+/* Scheme by scheme, from the first of the line's offset on. */
 static void put_values(em_buffer *b, const context *c, int first, int32_t i) {
     const em_settings *s = c->settings;
     bool comma = false;
     for (int l = first; l < s->n_labels; l++) {
         if (s->labels[l]->offset != s->labels[first]->offset || !scores(c, l, i)) continue;
-        for (int m = 0; m < s->n_masks; m++)
-            for (int q = 0; q < s->n_positions; q++) put_sides(b, c, m, l, q, i, &comma);
+        for (int k = 0; k < c->source->plan->n_combinations; k++)
+            if (c->source->plan->combinations[k].labels == l) put_sides(b, c, k, i, &comma);
     }
 }
 
@@ -63,6 +68,7 @@ static void put_line(em_buffer *b, const context *c, int l, int32_t i) {
         em_buffer_json(b, c->source->data_set, strlen(c->source->data_set));
         em_buffer_puts(b, ",");
     }
+    if (c->source->seq_len) em_buffer_printf(b, "\"seq_len\":%d,", c->source->seq_len);
     em_buffer_printf(b, "\"row\":%lld,\"pos\":%d,\"doc\":%lld,\"token\":%d,\"label\":%d,\"nll\":{", (long long)row->index, i,
                      (long long)row->segments[em_row_segment(row, label)].document, row->ids[i], row->ids[label]);
     put_values(b, c, l, i);
@@ -85,7 +91,7 @@ static bool flush(em_output *out, em_buffer *line, em_error *err) {
 }
 
 bool em_tokens_write_row(em_output *out, em_buffer *line, const em_tokens_source *source, int row, em_error *err) {
-    context c = {source->settings, source, em_passes_row(source->passes, row), row};
+    context c = {source->plan->settings, source, em_passes_row(source->passes, row), row};
     em_buffer_clear(line);
     for (int32_t i = 0; i < c.fed->row->tokens; i++) {
         for (int l = 0; l < c.settings->n_labels; l++)

@@ -10,10 +10,10 @@
 #include "eval/passes.h"
 
 typedef struct em_tokens_source {
-    const em_settings *settings;
-    const char (*names)[64];    /* [n_models] */
-    int n_models;
+    const em_plan *plan;
+    const char (*names)[64];    /* of the models */
     const char *data_set;       /* "": none is named */
+    int32_t seq_len;            /* named in every line where there are several row lengths, else 0 */
     const em_passes *passes;
 } em_tokens_source;
 

@@ -14,6 +14,7 @@ struct em_network {
     const volatile sig_atomic_t *stop;
     const char *source;
     em_layer **layers;           /* [spec->layers], NULL where not packed now */
+    em_head_spec head_spec;      /* the model's, its vocabulary cut where options say so */
     em_head *head;
     em_activations *activations;
     em_flops flops;
@@ -63,10 +64,10 @@ static size_t mapped_bytes(const em_network *n) {
 }
 
 /* What a token takes in the caller's arrays: ids, positions, intervals, argmax, digest or KL, its
- * labels with their losses, and each alpha's argmax and losses. */
+ * labels with their losses at each depth, and each alpha's argmax and losses. */
 static size_t caller_token_bytes(const em_network_options *o) {
-    size_t labels = (size_t)o->n_labels;
-    return 5 * sizeof(int32_t) + sizeof(uint64_t) + labels * (sizeof(int32_t) + sizeof(double)) +
+    size_t labels = (size_t)o->n_labels, depths = o->n_depths > 1 ? (size_t)o->n_depths : 1;
+    return 4 * sizeof(int32_t) + sizeof(uint64_t) + labels * sizeof(int32_t) + depths * (sizeof(int32_t) + labels * sizeof(double)) +
            (size_t)o->n_alphas * (sizeof(int32_t) + labels * sizeof(double));
 }
 
@@ -80,7 +81,7 @@ typedef struct memory_plan {
 static memory_plan measure(const em_network *n, const em_network_options *o) {
     const em_backend_ops *ops = n->backend->ops;
     em_layer_spec widest = widest_layer(n);
-    const em_head_spec *head = em_model_head(n->model);
+    const em_head_spec *head = &n->head_spec;
     size_t head_bytes = ops->head_bytes(n->backend, head);
     memory_plan p = {.fixed = o->taken + ops->fixed_bytes(n->backend, &widest, head) + mapped_bytes(n),
                      .all_weights = head_bytes, .one_weight = head_bytes,
@@ -121,6 +122,15 @@ static bool plan(em_network *n, const em_network_options *o, em_error *err) {
                    "at least %zu MiB, or lower -T or --threads", o->memory >> 20, (long long)o->row_tokens, (enough >> 20) + 1);
 }
 
+static em_head_spec head_of(const em_model *m, int vocab) {
+    em_head_spec head = *em_model_head(m);
+    if (vocab <= 0 || vocab >= head.vocab) return head;
+    head.vocab = vocab;
+    head.output.out = vocab;
+    if (head.output_bias.data) head.output_bias.out = vocab;
+    return head;
+}
+
 em_network *em_network_open(em_model *m, em_backend *b, const em_network_options *options, em_error *err) {
     em_network *n = em_alloc(1, sizeof *n, "the network", err);
     if (!n) return NULL;
@@ -129,6 +139,7 @@ em_network *em_network_open(em_model *m, em_backend *b, const em_network_options
     n->spec = em_model_spec_of(m);
     n->stop = options->stop;
     n->source = options->source;
+    n->head_spec = head_of(m, options->vocab);
     n->layers = em_alloc((size_t)n->spec->layers, sizeof *n->layers, "the network", err);
     em_layer_spec widest = widest_layer(n);
     if (n->layers && plan(n, options, err) &&
@@ -183,7 +194,7 @@ static em_layer *layer(em_network *n, int l, em_error *err) {
 
 static em_head *head(em_network *n, em_error *err) {
     if (n->head) return n->head;
-    n->head = n->backend->ops->head_load(n->backend, em_model_head(n->model), err);
+    n->head = n->backend->ops->head_load(n->backend, &n->head_spec, err);
     part_read(n, n->spec->layers);
     return n->head;
 }
@@ -229,55 +240,75 @@ static bool check_finite(const em_row_batch *batch, const em_score_request *r, c
     return true;
 }
 
-static bool forward(em_network *n, const em_row_batch *batch, em_error *err) {
-    if (!embed(n, batch, err)) return false;
-    for (int l = 0; l < n->spec->layers; l++) {
-        if (n->stop && *n->stop) return em_fail(err, EM_INTERRUPTED, "interrupted before layer %d", l);
-        const em_layer *packed = layer(n, l, err);
-        if (!packed) return false;
-        layer_forward(n->backend, em_model_layer_spec(n->model, l), packed, n->activations);
-        em_flops_add_layer(&n->flops, em_model_layer_spec(n->model, l), batch);
-        let_go(n, l);
-    }
-    return true;
-}
-
 /* What is wrong with the input here is wrong with the checkpoint: it is named. */
 static bool blame(const em_network *n, em_error *err) {
     if (err && err->status == EM_INPUT) em_error_place(err, n->source, 0, -1);
     return false;
 }
 
-static bool ready(em_network *n, const em_row_batch *batch, em_error *err) {
-    return (forward(n, batch, err) && head(n, err)) || blame(n, err);
+static bool run_layer(em_network *n, int l, const em_row_batch *batch, em_error *err) {
+    if (n->stop && *n->stop) return em_fail(err, EM_INTERRUPTED, "interrupted before layer %d", l);
+    const em_layer *packed = layer(n, l, err);
+    if (!packed) return blame(n, err);
+    layer_forward(n->backend, em_model_layer_spec(n->model, l), packed, n->activations);
+    em_flops_add_layer(&n->flops, em_model_layer_spec(n->model, l), batch);
+    let_go(n, l);
+    return true;
 }
 
-static bool scores_finite(const em_network *n, const em_row_batch *batch, const em_score_request *r, const em_scores *out, em_error *err) {
-    return check_finite(batch, r, out, err) || blame(n, err);
+bool em_network_forward(em_network *n, const em_row_batch *batch, em_error *err) {
+    if (!embed(n, batch, err)) return blame(n, err);
+    for (int l = 0; l < n->spec->layers; l++)
+        if (!run_layer(n, l, batch, err)) return false;
+    return true;
+}
+
+static bool score_with(em_network *n, const em_row_batch *batch, const em_score_request *request, em_scores *out, em_error *err) {
+    if (!head(n, err)) return blame(n, err);
+    n->backend->ops->score(n->backend, n->head, request, n->activations, out);
+    em_flops_add_head(&n->flops, &n->head_spec, batch, request);
+    return check_finite(batch, request, out, err) || blame(n, err);
+}
+
+bool em_network_head(em_network *n, const em_row_batch *batch, const em_score_request *request, em_scores *out, em_error *err) {
+    bool good = score_with(n, batch, request, out, err);
+    let_head_go(n);
+    return good;
 }
 
 bool em_network_score(em_network *n, const em_row_batch *batch, const em_score_request *request, em_scores *out,
                       em_error *err) {
-    if (!ready(n, batch, err)) return false;
-    n->backend->ops->score(n->backend, n->head, request, n->activations, out);
-    em_flops_add_head(&n->flops, em_model_head(n->model), batch, request);
-    let_head_go(n);
-    return scores_finite(n, batch, request, out, err);
+    return em_network_forward(n, batch, err) && em_network_head(n, batch, request, out, err);
 }
 
-bool em_network_score_pair(em_network *before, em_network *after, const em_row_batch *batch,
-                           const em_pair_request *request, em_pair_scores *out, em_error *err) {
+/* The head stays packed from the first depth to the last. */
+bool em_network_score_depths(em_network *n, const em_row_batch *batch, const em_score_request *request,
+                             const int *depths, int n_depths, em_scores *out, em_error *err) {
+    if (!embed(n, batch, err)) return blame(n, err);
+    int d = 0;
+    for (int l = 0; l <= n->spec->layers && d < n_depths; l++) {
+        if (depths[d] == l && !score_with(n, batch, request, &out[d++], err)) return false;
+        if (d < n_depths && !run_layer(n, l, batch, err)) return false;
+    }
+    let_head_go(n);
+    return true;
+}
+
+bool em_network_head_pair(em_network *before, em_network *after, const em_row_batch *batch,
+                          const em_pair_request *request, em_pair_scores *out, em_error *err) {
     em_backend *b = before->backend;
-    int vocab[] = {em_model_head(before->model)->vocab, em_model_head(after->model)->vocab};
+    int vocab[] = {before->head_spec.vocab, after->head_spec.vocab};
     if (vocab[0] != vocab[1])
         return em_fail(err, EM_USAGE, "a pair needs vocabularies of one size: these have %d and %d tokens", vocab[0], vocab[1]);
     if (request->n_alphas > EM_PAIR_MAX_ALPHAS)
         return em_fail(err, EM_USAGE, "%d alphas: a pair takes at most %d", request->n_alphas, EM_PAIR_MAX_ALPHAS);
-    if (!ready(before, batch, err) || !ready(after, batch, err)) return false;
+    if (!head(before, err)) return blame(before, err);
+    if (!head(after, err)) return blame(after, err);
     b->ops->score_pair(b, before->head, after->head, request, before->activations, after->activations, out);
-    em_flops_add_head(&before->flops, em_model_head(before->model), batch, &request->labels);
-    em_flops_add_head(&after->flops, em_model_head(after->model), batch, &request->labels);
+    em_flops_add_head(&before->flops, &before->head_spec, batch, &request->labels);
+    em_flops_add_head(&after->flops, &after->head_spec, batch, &request->labels);
     let_head_go(before);
     let_head_go(after);
-    return scores_finite(before, batch, &request->labels, &out->before, err) && scores_finite(after, batch, &request->labels, &out->after, err);
+    return (check_finite(batch, &request->labels, &out->before, err) || blame(before, err)) &&
+           (check_finite(batch, &request->labels, &out->after, err) || blame(after, err));
 }

@@ -27,8 +27,10 @@ int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
 /* The network is not run here. */
 int64_t em_network_padded(int64_t tokens) { return (tokens + 7) / 8 * 8; }
 int64_t em_network_capacity(const em_network *n) { return 0; }
-bool em_network_score(em_network *n, const em_row_batch *b, const em_score_request *q, em_scores *o, em_error *err) { return false; }
-bool em_network_score_pair(em_network *a, em_network *z, const em_row_batch *b, const em_pair_request *q, em_pair_scores *o, em_error *err) {
+bool em_network_forward(em_network *n, const em_row_batch *b, em_error *err) { return false; }
+bool em_network_score_depths(em_network *n, const em_row_batch *b, const em_score_request *q, const int *depths, int n_depths,
+                             em_scores *o, em_error *err) { return false; }
+bool em_network_head_pair(em_network *a, em_network *z, const em_row_batch *b, const em_pair_request *q, em_pair_scores *o, em_error *err) {
     return false;
 }
 
@@ -128,17 +130,22 @@ static void passes_are_shared(void **state) {
     em_settings s = settings_for("unshifted,shifted,raw-shifted", EM_TAIL_PAD, 2, EM_PACK_STREAM);
     em_packer *packer = em_packer_open(&loader, &(em_pack_options){.row_tokens = 8}, &err);
     em_feed *feed = em_feed_open(packer, &s, 8, &err);
-    em_passes *p = em_passes_new(&s, 1, false, &err);
+    em_side side = {0, EM_NO_DEPTH, -1};
+    em_combination combinations[6];
+    for (int c = 0; c < 6; c++) combinations[c] = (em_combination){c / 3, c % 3, 0};
+    em_plan plan = {.settings = &s, .n_models = 1, .sides = &side, .n_sides = 1, .n_scored = 1, .combinations = combinations,
+                    .n_combinations = 6};
+    em_passes *p = em_passes_new(&plan, &err);
     em_fed_row *f;
     assert_int_equal(em_feed_next(feed, &f, &err), 1);
     assert_true(em_passes_add(p, f, &err));
     assert_int_equal(em_passes_padded(p), 8);            /* one document, its window whole: one pass */
-    em_pass_view a = em_passes_view(p, 0, 0, 0, 0), b = em_passes_view(p, 0, 1, 1, 0);
+    em_pass_view a = em_passes_view(p, 0, 0), b = em_passes_view(p, 0, 4);
     assert_ptr_equal(a.lo, b.lo);
     assert_int_equal(em_feed_next(feed, &f, &err), 1);
     assert_true(em_passes_add(p, f, &err));
     assert_int_equal(em_passes_padded(p), 8 + 4 * 8);    /* two masks x (8 inputs unshifted, 7 where the caller shifts) */
-    a = em_passes_view(p, 1, 0, 1, 0), b = em_passes_view(p, 1, 0, 2, 0);
+    a = em_passes_view(p, 1, 1), b = em_passes_view(p, 1, 2);
     assert_ptr_equal(a.lo, b.lo);
     assert_int_equal(a.inputs, 7);
     em_passes_free(p);

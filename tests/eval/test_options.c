@@ -31,7 +31,7 @@ static void defaults(void **state) {
     assert_string_equal(s.masks[0].name, "doc");
     assert_string_equal(s.labels[0]->name, "unshifted");
     assert_int_equal(s.batch, 8);
-    assert_int_equal(s.row_tokens, 0);
+    assert_int_equal(s.n_row_tokens, 0);
     assert_true(s.tail == EM_TAIL_PAD && s.boundary == EM_BOUNDARY_KEEP && s.window == EM_WINDOW_NEXT && s.pack == EM_PACK_STREAM);
     assert_string_equal(s.group_by, "meta.pile_set_name");
     assert_int_equal(s.zstd_window, 27);
@@ -51,7 +51,7 @@ static void lists_names_and_forms(void **state) {
     assert_int_equal(s.masks[1].parameter, 16);
     assert_int_equal(s.n_labels, 2);
     assert_int_equal(s.labels[0]->offset, 2);
-    assert_int_equal(s.row_tokens, 512);
+    assert_int_equal(s.row_tokens[0], 512);
     assert_int_equal(s.batch, 3);
     assert_int_equal(s.n_data, 2);
     assert_string_equal(s.data[1].name, "y");

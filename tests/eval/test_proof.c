@@ -34,10 +34,10 @@ em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err
     return &b;
 }
 
-em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend, int64_t row_tokens,
-                             int64_t want_tokens, int n_labels, em_error *err) {
+em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend,
+                             const em_network_options *needs, em_error *err) {
     static em_network n;
-    assert_true(want_tokens >= (EM_PROOF_CHANGES + 1) * row_tokens);
+    assert_true(needs->want_tokens >= (EM_PROOF_CHANGES + 1) * needs->row_tokens);
     return &n;
 }
 

@@ -1,0 +1,87 @@
+#include "eval/outputs.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/buffer.h"
+#include "reports/reports.h"
+
+/* A file that is written at the end must be one that can be. */
+static bool try_output(const char *path, em_error *err) {
+    struct stat s;
+    if (stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode)) return true;    /* a pipe is opened once */
+    em_output *out = em_output_open(path, err);
+    em_output_abort(out);
+    return out != NULL;
+}
+
+static bool written_once(const em_outputs *o, em_error *err) {
+    const em_settings *s = o->settings;
+    const char *paths[EM_MAX_LIST + 3] = {s->tokens_file, s->profile_file, o->documents ? o->documents_path : NULL};
+    memcpy(paths + 3, s->outputs, (size_t)s->n_outputs * sizeof *paths);
+    for (int i = 0; i < s->n_outputs + 3; i++)
+        for (int k = 0; k < i; k++)
+            if (paths[i] && paths[k] && !strcmp(paths[i], paths[k]))
+                return em_fail(err, EM_USAGE, "%s: two outputs would be written to this file", paths[i]);
+    return true;
+}
+
+/* By its name, or a pipe or device, whatever its name. */
+static bool is_jsonl(const char *path) {
+    struct stat s;
+    const char *dot = strstr(path, ".jsonl");
+    while (dot && strstr(dot + 1, ".jsonl")) dot = strstr(dot + 1, ".jsonl");
+    return (dot && (!strcmp(dot, ".jsonl") || !strcmp(dot, ".jsonl.zst"))) || (stat(path, &s) == 0 && !S_ISREG(s.st_mode));
+}
+
+static bool open_sidecar(em_outputs *o, em_error *err) {
+    const em_settings *s = o->settings;
+    for (int i = 0; i < s->n_outputs; i++) {
+        size_t n = strlen(s->outputs[i]);
+        if (n < 6 || strcmp(s->outputs[i] + n - 5, ".json")) continue;
+        if (o->documents) return em_fail(err, EM_USAGE, "-o %s: one .json a run is enough, copy it", s->outputs[i]);
+        snprintf(o->documents_path, sizeof o->documents_path, "%.*s.documents.jsonl.zst", (int)(n - 5), s->outputs[i]);
+        if (!(o->documents = em_output_open(o->documents_path, err))) return false;
+    }
+    return true;
+}
+
+bool em_outputs_open(em_outputs *o, const em_settings *s, em_error *err) {
+    *o = (em_outputs){.settings = s};
+    for (int i = 0; i < s->n_outputs; i++)
+        if (!em_report_format_of(s->outputs[i], err)) return false;
+    for (int i = 0; i < s->n_outputs; i++)
+        if (!try_output(s->outputs[i], err)) return false;
+    if (s->profile_file && !try_output(s->profile_file, err)) return false;
+    if (s->tokens_file && !is_jsonl(s->tokens_file))
+        return em_fail(err, EM_USAGE, "--tokens %s: the name must end in .jsonl or .jsonl.zst", s->tokens_file);
+    if (s->tokens_file && !(o->tokens = em_output_open(s->tokens_file, err))) return false;
+    return open_sidecar(o, err) && written_once(o, err);
+}
+
+bool em_outputs_write(em_outputs *o, const em_results *results, em_error *err) {
+    em_buffer text = {0};
+    em_report_markdown(results, &text);
+    bool good = em_print(text.data, text.length, err) == 0;
+    em_buffer_free(&text);
+    for (int i = 0; good && !results->partial && i < o->settings->n_outputs; i++)
+        good = em_report_write(results, o->settings->outputs[i], err);
+    return good;
+}
+
+static bool commit(em_output **o, em_error *err) {
+    em_output *out = *o;
+    *o = NULL;
+    return !out || em_output_commit(out, err);
+}
+
+bool em_outputs_commit(em_outputs *o, em_error *err) {
+    return commit(&o->documents, err) && commit(&o->tokens, err);
+}
+
+void em_outputs_close(em_outputs *o) {
+    em_output_abort(o->tokens);
+    em_output_abort(o->documents);
+    o->tokens = o->documents = NULL;
+}

@@ -1,0 +1,27 @@
+/* Everything that is counted of one data set at one row length: statistics of each side under each
+ * combination, and the comparisons of the plan's pairs. Rows come in order. */
+#ifndef EM_EVAL_TALLY_H
+#define EM_EVAL_TALLY_H
+
+#include "eval/everywhere.h"
+#include "eval/passes.h"
+#include "eval/sidecar.h"
+
+typedef struct em_tally em_tally;
+
+/* everywhere: NULL where there is one row length; outlives the tally, as plan does. */
+em_tally *em_tally_new(const em_plan *plan, const em_everywhere *everywhere, em_error *err);
+void em_tally_free(em_tally *t);
+
+/* Counts a row that the passes have run. */
+bool em_tally_row(em_tally *t, const em_passes *passes, int row, em_error *err);
+/* Hands documents that no row can add to any more, those below `before`, on to the sidecar (NULL: nowhere). */
+bool em_tally_settle(em_tally *t, em_sidecar *sidecar, int64_t before, em_error *err);
+double em_tally_running_loss(const em_tally *t);        /* of the first combination and side */
+
+/* Closes what is open and fills the figures of results [plan's cells] and comparisons [plan's pairs] (not their
+ * names). shortest: the finished tally of the shortest row length, or NULL. */
+bool em_tally_finish(em_tally *t, const em_tally *shortest, em_result *results, em_comparison *comparisons,
+                     const char *(*group_name)(const void *data, int32_t group), const void *data, em_error *err);
+
+#endif
