@@ -180,11 +180,15 @@ static void note_first_bad(em_reader *r) {
     em_error_line(&e, r->first_bad, sizeof r->first_bad);
 }
 
+bool em_reader_place(const em_place *place, em_error *err) {
+    if (err && err->status != EM_OK) err->byte = place->byte + (err->byte < 0 ? 0 : err->byte);
+    return em_error_place(err, place->path, place->record, -1);
+}
+
 /* The record's own error becomes the reader's, or is counted where broken records are skipped. */
-static bool record_failed(em_reader *r, int64_t start, em_error *err) {
+static bool record_failed(em_reader *r, const em_place *place, em_error *err) {
     em_error *e = &r->error;
-    e->byte = e->byte < 0 ? start : start + e->byte;
-    em_error_place(e, path_name(r), r->records, -1);
+    em_reader_place(place, e);
     bool skip = r->options.skip_bad_records && e->status == EM_INPUT;
     if (!skip && err && err->status == EM_OK) *err = *e;
     if (skip && r->bad++ == 0) note_first_bad(r);
@@ -192,16 +196,22 @@ static bool record_failed(em_reader *r, int64_t start, em_error *err) {
     return skip;
 }
 
+/* The next line that is not blank. 1, 0: the file's end, -1: err. */
+static int next_record(em_reader *r, const char **line, size_t *n, em_place *place, em_error *err) {
+    int got;
+    while ((got = next_line(r, line, n, &place->byte, err)) > 0 && em_record_blank(*line, *n)) {}
+    if (got > 0) place->record = ++r->records;
+    return got;
+}
+
 /* 1: a record, 0: the file's end, -1: err. */
 static int next_json(em_reader *r, em_record *out, em_place *place, em_error *err) {
     const char *line;
     size_t n;
     int got;
-    while ((got = next_line(r, &line, &n, &place->byte, err)) > 0) {
-        if (em_record_blank(line, n)) continue;
-        place->record = ++r->records;
+    while ((got = next_record(r, &line, &n, place, err)) > 0) {
         if (em_record_parse(line, n, &r->options.keys, out, &r->error)) return 1;
-        if (!record_failed(r, place->byte, err)) return -1;
+        if (!record_failed(r, place, err)) return -1;
     }
     return got;
 }
@@ -221,7 +231,7 @@ static int next_text(em_reader *r, em_record *out, em_place *place, em_error *er
     if (good < r->line.length) {
         em_fail_at(&r->error, EM_INPUT, NULL, 0, (int64_t)good, "bytes that are not UTF-8, from 0x%02x on",
                    (unsigned char)r->line.data[good]);
-        return record_failed(r, place->byte, err) ? 0 : -1;
+        return record_failed(r, place, err) ? 0 : -1;
     }
     em_buffer text = out->text;
     out->text = r->line;
@@ -230,20 +240,40 @@ static int next_text(em_reader *r, em_record *out, em_place *place, em_error *er
     return 1;
 }
 
+/* ---- one file after another ---- */
+
+/* 1: a file is open, 0: there is no further one, -1: err. */
+static int at_file(em_reader *r, em_place *place, em_error *err) {
+    if (r->file == r->files.n) return 0;
+    if (!r->source && !open_file(r, err)) return r->file = r->files.n, -1;
+    place->path = path_name(r);
+    return 1;
+}
+
+/* After the file's last record, or after an error, which ends all. */
+static void leave_file(em_reader *r, bool failed) {
+    close_file(r);
+    if (failed) r->file = r->files.n;
+}
+
 int em_reader_next(em_reader *r, em_record *out, em_place *place, em_error *err) {
-    while (r->file < r->files.n) {
-        int got = r->source || open_file(r, err) ? 0 : -1;
-        if (got == 0) {
-            place->path = path_name(r);
-            bool text = em_file_is_text(place->path);
-            got = text ? next_text(r, out, place, err) : next_json(r, out, place, err);
-            if (got > 0) return 1;
-            close_file(r);
-        }
-        if (got < 0) {
-            r->file = r->files.n;
-            return -1;
-        }
+    int got;
+    while ((got = at_file(r, place, err)) > 0) {
+        got = em_file_is_text(place->path) ? next_text(r, out, place, err) : next_json(r, out, place, err);
+        if (got > 0) return 1;
+        leave_file(r, got < 0);
+        if (got < 0) return -1;
     }
-    return 0;
+    return got;
+}
+
+int em_reader_next_line(em_reader *r, const char **line, size_t *n, em_place *place, em_error *err) {
+    int got;
+    while ((got = at_file(r, place, err)) > 0) {
+        got = next_record(r, line, n, place, err);
+        if (got > 0) return 1;
+        leave_file(r, got < 0);
+        if (got < 0) return -1;
+    }
+    return got;
 }

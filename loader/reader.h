@@ -34,6 +34,11 @@ typedef struct em_reader em_reader;
 em_reader *em_reader_open(const em_reader_options *options, em_error *err);
 /* 1: *out and *place are the next record; 0: the end; -1: err, and the reader is at its end. */
 int em_reader_next(em_reader *r, em_record *out, em_place *place, em_error *err);
+/* The same for records of another form: the next line that is not blank, in whatever file, without its
+ * newline. It lies in the reader's memory until the next call. */
+int em_reader_next_line(em_reader *r, const char **line, size_t *n, em_place *place, em_error *err);
+/* Adds the place to an error about that record, whose byte counts from the record's first. Returns false. */
+bool em_reader_place(const em_place *place, em_error *err);
 int64_t em_reader_bad(const em_reader *r);              /* broken records skipped so far */
 const char *em_reader_first_bad(const em_reader *r);    /* the first of them as an error line without folders, or "" */
 int64_t em_reader_position(const em_reader *r);         /* compressed bytes read, of all files */

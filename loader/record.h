@@ -28,7 +28,6 @@ bool em_record_blank(const char *line, size_t n);
 /* line: without its newline; not blank. On failure err->byte is the offset within the line (-1: none
  * in particular), err->text says what was found there, and *out is not to be used but may be freed or
  * given to the next call. EM_INPUT: the record is broken; EM_MACHINE: no memory. */
-#define EM_RECORD_DEPTH 512     /* objects and arrays inside one another, the record itself counted */
 bool em_record_parse(const char *line, size_t n, const em_record_keys *keys, em_record *out, em_error *err);
 
 #endif

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "loader/json.h"
+
 static void set(em_buffer *b, const char *s, size_t n) {
     em_buffer_clear(b);
     if (!em_buffer_append(b, s, n, NULL)) abort();
@@ -52,7 +54,7 @@ static oracle_verdict verdict(const json_t *record, const em_record_keys *keys, 
 oracle_verdict oracle_record(const char *line, size_t n, const em_record_keys *keys, em_record *out) {
     json_error_t error;
     if (memchr(line, 0, n)) return ORACLE_BAD;
-    if (depth_of(line, n) > EM_RECORD_DEPTH) return ORACLE_DIFFERS;
+    if (depth_of(line, n) > EM_JSON_DEPTH) return ORACLE_DIFFERS;
     json_t *record = json_loadb(line, n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
     if (!record) {
         enum json_error_code code = json_error_code(&error);
