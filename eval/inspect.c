@@ -2,21 +2,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 #include "common/buffer.h"
 #include "common/output.h"
 #include "common/size.h"
 #include "eval/commands.h"
+#include "eval/packed.h"
 #include "eval/packing.h"
 #include "eval/picture.h"
+#include "eval/quote.h"
 #include "eval/setup.h"
+#include "eval/verdict.h"
 
 enum {
     WHOLE_ROW = 48,             /* rows of up to so many tokens are shown whole */
     FIRST_TOKENS = 4, LAST_TOKENS = 3,          /* of a segment */
     FIRST_SEGMENTS = 6, LAST_SEGMENTS = 4,      /* of a row */
-    BAR = 40, TEXT_COLUMNS = 40
+    BAR = 40
 };
 
 typedef struct inspection {
@@ -161,35 +163,66 @@ static void histogram(const em_packing *p, em_buffer *out) {
     em_buffer_puts(out, "```\n");
 }
 
-/* ---- one row ---- */
+/* ---- verdicts ---- */
 
-/* Bytes of the valid UTF-8 sequence of a character that can be seen at s, or 0. */
-static size_t printable(const unsigned char *s, size_t n) {
-    utf8proc_int32_t c;
-    utf8proc_ssize_t length = utf8proc_iterate(s, (utf8proc_ssize_t)n, &c);
-    if (length <= 0) return 0;
-    utf8proc_category_t kind = utf8proc_category(c);
-    bool unseen = kind == UTF8PROC_CATEGORY_ZL || kind == UTF8PROC_CATEGORY_ZP || kind == UTF8PROC_CATEGORY_CC ||
-                  kind == UTF8PROC_CATEGORY_CF || kind == UTF8PROC_CATEGORY_CO || kind == UTF8PROC_CATEGORY_CN;
-    return unseen ? 0 : (size_t)length;
+static void judge_eos(const inspection *x, em_verdicts *v) {
+    const em_packing *p = &x->packing;
+    if (x->setup->eos.id < 0)
+        em_verdict_add(v, EM_FAILED, "EOS between all documents", "none is added");
+    else
+        em_verdict_add(v, p->followed_with_eos == p->followed ? EM_PASSED : EM_FAILED, "EOS between all documents",
+                       "EOS ends %lld of the %lld documents that another follows", (long long)p->followed_with_eos,
+                       (long long)p->followed);
 }
 
-/* "text" in quotes, with what cannot be seen escaped. */
-static void quoted(em_buffer *out, const char *text, size_t n) {
-    const unsigned char *s = (const unsigned char *)text;
-    int columns = 0;
-    em_buffer_puts(out, "\"");
-    for (size_t i = 0, length; i < n && columns < TEXT_COLUMNS; i += length ? length : 1, columns++) {
-        length = printable(s + i, n - i);
-        if (s[i] == '\n') em_buffer_puts(out, "\\n");
-        else if (s[i] == '\t') em_buffer_puts(out, "\\t");
-        else if (s[i] == '\r') em_buffer_puts(out, "\\r");
-        else if (s[i] == '"' || s[i] == '\\') em_buffer_printf(out, "\\%c", s[i]);
-        else if (length) em_buffer_printf(out, "%.*s", (int)length, text + i);
-        else em_buffer_printf(out, "\\x%02x", s[i]);
+static void judge_labels(const inspection *x, em_verdicts *v) {
+    em_buffer words = {0};
+    bool all = true;
+    for (int l = 0; l < x->settings->n_labels; l++) {
+        const em_packing_scheme *m = &x->packing.schemes[l];
+        em_buffer_printf(&words, "%s%lld under %s", l ? ", " : "", (long long)m->eos, x->settings->labels[l]->name);
+        all &= m->eos > 0;
     }
-    em_buffer_puts(out, columns == TEXT_COLUMNS ? "…\"" : "\"");
+    em_verdict_add(v, all ? EM_PASSED : EM_FAILED, "labels contain EOS", "%lld EOS: %s", (long long)x->packing.eos_added, words.data);
+    em_buffer_free(&words);
 }
+
+/* Positions are right where they restart exactly if documents are hidden from each other. */
+static void judge_positions(const inspection *x, em_verdicts *v) {
+    const em_settings *s = x->settings;
+    em_buffer words = {0};
+    bool all = true;
+    for (int m = 0; m < s->n_masks; m++)
+        for (int q = 0; q < s->n_positions; q++) {
+            bool reset = em_positions_resolve(s->positions[q], &s->masks[m]) == EM_POSITIONS_RESET;
+            em_buffer_printf(&words, "%sthey %s under %s", words.length ? ", " : "", reset ? "restart" : "run on", s->masks[m].name);
+            all &= reset == em_mask_by_document(&s->masks[m]);
+        }
+    em_verdict_add(v, all ? EM_PASSED : EM_FAILED, "positions restart with the mask", "%s", words.data);
+    em_buffer_free(&words);
+}
+
+/* The last row of a stream may be short: nothing follows that could fill it. */
+static void judge_rows(const inspection *x, em_verdicts *v) {
+    const em_packing *p = &x->packing;
+    int64_t slots = p->slots - x->setup->row_tokens, filled = p->tokens - p->last_row_tokens;
+    em_verdict_add(v, filled == slots ? EM_PASSED : EM_FAILED, "packing efficiency",
+                   "%.2f %%; without the last row, which the stream's end cuts, %lld of %lld places hold a token",
+                   percent(p->tokens, p->slots), (long long)filled, (long long)slots);
+    em_verdict_add(v, p->most_documents > 1 ? EM_PASSED : EM_FAILED, "documents per row", "%d to %d%s", p->least_documents,
+                   p->most_documents, p->most_documents > 1 ? "" : ": no row holds two, so that document masks change nothing");
+}
+
+static int judge(const inspection *x, em_buffer *out) {
+    em_verdicts v = {0};
+    judge_eos(x, &v);
+    judge_labels(x, &v);
+    judge_positions(x, &v);
+    if (x->settings->pack == EM_PACK_STREAM) judge_rows(x, &v);
+    return em_verdicts_print(&v, out);
+}
+
+/* ---- one row ---- */
 
 static const char *added_name(const inspection *x, const em_row *row, int32_t i, const em_segment *g) {
     if (row->kind[i] != EM_TOKEN_ADDED) return "";
@@ -209,7 +242,7 @@ static void token_line(const inspection *x, columns c, int32_t i, int32_t segmen
     if (c.continuous) em_buffer_printf(out, " %10d", i);
     if (c.reset) em_buffer_printf(out, " %7d", i - g->start);
     em_buffer_printf(out, " %7d %7d %-5s ", segment, row->ids[i], added_name(x, row, i, g));
-    quoted(out, text, n);
+    em_quote(out, text, n);
     em_buffer_puts(out, "\n");
 }
 
@@ -300,7 +333,8 @@ static void own_window_note(const em_setup *s, em_buffer *out) {
 
 /* ---- together ---- */
 
-static void whole_report(const inspection *x, em_buffer *out) {
+/* Returns the verdicts that failed. */
+static int whole_report(const inspection *x, em_buffer *out) {
     em_buffer_printf(out, "# Packing of %s\n\n",
                      *x->data->name             ? x->data->name
                      : x->setup->bundled_sample ? "the bundled sample"
@@ -309,8 +343,10 @@ static void whole_report(const inspection *x, em_buffer *out) {
     documents_lines(x, out);
     rows_lines(x, out);
     schemes_table(x, out);
+    int failed = judge(x, out);
     histogram(&x->packing, out);
     row_tokens(x, out);
+    return failed;
 }
 
 static bool open_inspection(inspection *x, em_error *err) {
@@ -329,32 +365,35 @@ static void close_inspection(inspection *x) {
     em_loader_close(x->loader);
 }
 
-static bool inspect_data(const em_settings *settings, const em_setup *setup, const em_dataset *data,
-                         em_error *err) {
+/* Verdicts that failed, or -1. */
+static int inspect_data(const em_settings *settings, const em_setup *setup, const em_dataset *data, em_error *err) {
     inspection x = {.settings = settings, .setup = setup, .data = data};
     em_buffer out = {0};
-    bool good = open_inspection(&x, err) && read_rows(&x, err);
-    if (good) {
-        whole_report(&x, &out);
-        good = row_masks(&x, &out, err);
+    int failed = -1;
+    if (open_inspection(&x, err) && read_rows(&x, err)) {
+        failed = whole_report(&x, &out);
+        bool good = row_masks(&x, &out, err);
         own_window_note(setup, &out);
         if (good && x.counts.bad && !settings->quiet)
             fprintf(stderr, "first broken record: %s\n", x.counts.first_bad);
-        good = good && em_print(out.data, out.length, err) == 0;
+        if (!good || em_print(out.data, out.length, err)) failed = -1;
     }
     em_buffer_free(&out);
     close_inspection(&x);
-    return good;
+    return failed;
 }
 
 int em_command_inspect(const em_settings *settings, em_error *err) {
     em_setup setup;
+    if (settings->n_packed) return em_packed_inspect(settings, err);
     if (!em_setup_open(&setup, settings, err)) return err->status;
     if (setup.bundled_sample && !settings->quiet) fputs("no --data: using the bundled sample\n", stderr);
     if (*setup.row_tokens_note && !settings->quiet) fprintf(stderr, "%s\n", setup.row_tokens_note);
-    bool good = true;
-    for (int d = 0; good && d < setup.n_datasets; d++)
-        good = inspect_data(settings, &setup, &setup.datasets[d], err);
+    int failed = 0, more = 0;
+    for (int d = 0; d < setup.n_datasets && more >= 0; d++) {
+        more = inspect_data(settings, &setup, &setup.datasets[d], err);
+        failed += more > 0;
+    }
     em_setup_close(&setup);
-    return good ? EM_OK : err->status;
+    return more < 0 ? (int)err->status : failed ? EM_GATE : EM_OK;
 }

@@ -30,6 +30,11 @@ const char *em_mask_list(void) {
 const char *em_mask_words(em_mask_kind k) { return kinds[k].words; }
 bool em_mask_by_document(const em_mask *m) { return kinds[m->kind].by_document; }
 
+void em_mask_name(em_mask *m) {
+    if (m->parameter) snprintf(m->name, sizeof m->name, "%s:%d", kinds[m->kind].name, m->parameter);
+    else snprintf(m->name, sizeof m->name, "%s", kinds[m->kind].name);
+}
+
 static bool parse_parameter(const char *text, const char *digits, em_mask *out, em_error *err) {
     char *end;
     long value = *digits >= '0' && *digits <= '9' ? strtol(digits, &end, 10) : 0;
@@ -37,7 +42,7 @@ static bool parse_parameter(const char *text, const char *digits, em_mask *out, 
         return em_fail(err, EM_USAGE, "--mask %s: %s wants a whole number of at least 1 after the colon",
                        text, kinds[out->kind].name);
     out->parameter = (int32_t)value;
-    snprintf(out->name, sizeof out->name, "%s:%ld", kinds[out->kind].name, value);
+    em_mask_name(out);
     return true;
 }
 
@@ -46,7 +51,7 @@ bool em_mask_parse(const char *text, em_mask *out, em_error *err) {
     for (int k = 0; k < EM_MASK_KINDS; k++) {
         if (strlen(kinds[k].name) != n || memcmp(kinds[k].name, text, n)) continue;
         *out = (em_mask){.kind = (em_mask_kind)k};
-        snprintf(out->name, sizeof out->name, "%s", kinds[k].name);
+        em_mask_name(out);
         if (text[n] == ':' && kinds[k].parameter) return parse_parameter(text, text + n + 1, out, err);
         if (text[n] == ':') return em_fail(err, EM_USAGE, "--mask %s: %s takes no number", text, kinds[k].name);
         if (kinds[k].parameter && !kinds[k].optional)

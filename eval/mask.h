@@ -22,6 +22,7 @@ typedef struct em_mask {
 
 /* "doc", "window:256" … An unknown one is refused (EM_USAGE) with the list. */
 bool em_mask_parse(const char *text, em_mask *out, em_error *err);
+void em_mask_name(em_mask *m);               /* fills name by kind and parameter */
 const char *em_mask_list(void);              /* "regular, doc, window:W, …" */
 const char *em_mask_words(em_mask_kind k);   /* one line for people */
 bool em_mask_by_document(const em_mask *m);  /* a query never sees another document */

@@ -144,6 +144,7 @@ SETTER(model) { return named_path("--model", v, &s->model, err); }
 SETTER(tokenizer) { return s->tokenizer = v, true; }
 SETTER(eos) { return s->eos = v, true; }
 SETTER(bos) { return s->bos = v, true; }
+SETTER(pad) { return s->pad = v, true; }
 SETTER(text_key) { return s->text_key = v, true; }
 SETTER(group_by) { return s->group_by = v, true; }
 SETTER(skip_bad) { return s->skip_bad_records = true; }
@@ -190,6 +191,12 @@ SETTER(data) {
     return named_path("--data", v, &s->data[s->n_data++], err);
 }
 
+SETTER(packed) {
+    if (s->n_packed == EM_MAX_LIST) return too_many("--packed", err);
+    s->packed[s->n_packed++] = v;
+    return true;
+}
+
 SETTER(subset) {
     if (s->n_subsets == EM_MAX_LIST) return too_many("--subset", err);
     s->subsets[s->n_subsets++] = v;
@@ -233,7 +240,10 @@ SETTER(dtype) {
 
 /* ---- the table ---- */
 
-enum { DATA_COMMANDS = EM_RUN | EM_INSPECT | EM_AUDIT };
+enum {
+    DATA_COMMANDS = EM_RUN | EM_INSPECT | EM_AUDIT,
+    WITH_PACKED = 1 << 16       /* an option of inspect that --packed leaves its meaning */
+};
 
 typedef struct option {
     const char *name;           /* without the dashes */
@@ -246,7 +256,7 @@ typedef struct option {
 
 static const struct { const char *title; option options[20]; } groups[] = {
     {"The model", {
-        {"model", 'm', "[NAME=]PATH", DATA_COMMANDS | EM_BENCH, set_model,
+        {"model", 'm', "[NAME=]PATH", DATA_COMMANDS | EM_BENCH | WITH_PACKED, set_model,
          "a Hugging Face directory, a .bin made by convert, a llama2.c file, or ORG/NAME in the local Hugging Face cache; "
          "NAME=A,B,C: repeated trainings, a group"},
         {"compare", 'c', "[NAME=]PATH", EM_RUN | EM_BENCH, set_compare,
@@ -257,24 +267,29 @@ static const struct { const char *title; option options[20]; } groups[] = {
          "losses with only the first N layers, final norm and head on what is left, all from one forward pass"},
         {"common-vocab", 0, NULL, EM_RUN, set_common_vocab,
          "every softmax over the ids that all models have, where their vocabularies differ in size"},
-        {"tokenizer", 0, "PATH", DATA_COMMANDS | EM_TOKENIZE | EM_CONVERT | EM_BENCH, set_tokenizer,
+        {"tokenizer", 0, "PATH", DATA_COMMANDS | EM_TOKENIZE | EM_CONVERT | EM_BENCH | WITH_PACKED, set_tokenizer,
          "tokenizer.json, tokenizer.model, tok512.bin, or a model that holds one (default: the model's own)"},
-        {"eos", 0, "ID|TOKEN|none", DATA_COMMANDS, set_eos,
+        {"eos", 0, "ID|TOKEN|none", DATA_COMMANDS | WITH_PACKED, set_eos,
          "what ends every document (default: eos_token of tokenizer_config.json, else config.json's)"},
-        {"bos", 0, "auto|ID|TOKEN|none", DATA_COMMANDS, set_bos,
+        {"bos", 0, "auto|ID|TOKEN|none", DATA_COMMANDS | WITH_PACKED, set_bos,
          "what begins every document (default auto: what the tokenizer adds by itself)"},
+        {"pad", 0, "ID|TOKEN|none", EM_INSPECT | WITH_PACKED, set_pad,
+         "with --packed: what fills rows up (default: pad_token of tokenizer_config.json)"},
         {0}}},
     {"The data", {
         {"data", 'd', "[NAME=]PATH", DATA_COMMANDS | EM_BENCH, set_data,
          "jsonl, jsonl.zst, jsonl.gz, txt, a directory of them, or - for stdin; several make one stream, each NAME "
          "a stream and a row of the table of its own (default: the bundled sample)"},
+        {"packed", 0, "FILE", EM_INSPECT | WITH_PACKED, set_packed,
+         "check rows that are packed already: JSON lines of input_ids and, where present, labels, position_ids, "
+         "attention_mask, cu_seqlens; may be given again"},
         {"max-docs", 0, "N", DATA_COMMANDS, set_max_docs, "read the first N documents (of the subset) only"},
         {"max-tokens", 0, "N", DATA_COMMANDS, set_max_tokens, "cut the stream after N tokens"},
         {"subset", 0, "NAME", DATA_COMMANDS, set_subset, "only documents of this group; may be given again"},
         {"group-by", 0, "KEY[.KEY]", DATA_COMMANDS, set_group_by, "the group's key (default meta.pile_set_name)"},
         {"text-key", 0, "KEY", DATA_COMMANDS | EM_TOKENIZE, set_text_key, "the text's key (default text)"},
         {"skip-bad-records", 0, NULL, DATA_COMMANDS, set_skip_bad, "count broken records and go on, instead of stopping"},
-        {"zstd-window", 0, "N", DATA_COMMANDS | EM_TOKENIZE, set_zstd_window,
+        {"zstd-window", 0, "N", DATA_COMMANDS | EM_TOKENIZE | WITH_PACKED, set_zstd_window,
          "allow zstd windows of 2^N bytes, up to 31 (default 27)"},
         {0}}},
     {"The protocol", {
@@ -306,10 +321,10 @@ static const struct { const char *title; option options[20]; } groups[] = {
         {"output", 'o', "FILE", EM_RUN | EM_BENCH, set_output, "also write results: .json or .md by the name; may be given again"},
         {"tokens", 0, "FILE", EM_RUN, set_tokens, "write one line a prediction: .jsonl or .jsonl.zst"},
         {"profile", 0, "FILE", EM_RUN, set_profile, "write time by stage, rates and peak memory as JSON"},
-        {"quiet", 'q', NULL, EM_RUN | EM_INSPECT | EM_AUDIT | EM_BENCH, set_quiet, "no progress and no notes on stderr"},
+        {"quiet", 'q', NULL, EM_RUN | EM_INSPECT | EM_AUDIT | EM_BENCH | WITH_PACKED, set_quiet, "no progress and no notes on stderr"},
         {"layers", 0, "N", EM_AUDIT, set_layers, "depth to audit (default: 1, 2 and the model's own)"},
         {"window-layers", 0, "W", EM_AUDIT, set_window_layers, "a sliding window of the model in every layer"},
-        {"row", 0, "N", EM_INSPECT, set_row, "the row to draw (default: the first that holds two documents)"},
+        {"row", 0, "N", EM_INSPECT | WITH_PACKED, set_row, "the row to draw (default: the first that holds two documents)"},
         {"no-special", 0, NULL, EM_TOKENIZE, set_no_special, "without the tokens that the tokenizer adds by itself"},
         {0}}},
     {"The measurement", {
@@ -337,9 +352,10 @@ static const struct {
      "           -o results.json\n"
      "  evalmask --model base.bin --compare tuned.bin --alpha=-2:2:0.5,3\n"
      "  zstdcat big.jsonl.zst | evalmask --model base.bin --data - --subset Wikipedia\n"},
-    {"inspect", EM_INSPECT, "evalmask inspect [--model PATH | --tokenizer PATH] [options]", "how the data is packed: rows, EOS, positions, a picture of the mask",
+    {"inspect", EM_INSPECT, "evalmask inspect [--model PATH | --tokenizer PATH] [options]", "how the data is packed: rows, EOS, positions, mask; with verdicts",
      "  evalmask inspect --model base.bin --data val.jsonl.zst\n"
-     "  evalmask inspect --model base.bin --mask doc,regular -T 64 --row 3\n"},
+     "  evalmask inspect --model base.bin --mask doc,regular -T 64 --row 3\n"
+     "  evalmask inspect --tokenizer gpt2/ --packed rows.jsonl   # packed elsewhere\n"},
     {"audit", EM_AUDIT, "evalmask audit --mask LIST [options]", "can a position see its own label, directly or through layers?",
      "  evalmask audit --mask flip0 --labels unshifted -T 1024\n"
      "  evalmask audit --mask regular,full --labels unshifted,backward --layers 12\n"
@@ -421,6 +437,7 @@ static int parse_option(char **argv, int left, em_settings *s, em_error *err) {
         em_fail(err, EM_USAGE, "--%s does not belong to evalmask%s%s", o->name, *c ? " " : "", c);
         return 0;
     }
+    if (!(o->commands & WITH_PACKED)) s->not_with_packed = o->name;
     if (long_form && name[n] == '=') value = name + n + 1;
     if (!long_form && name[1]) value = name + 1;
     if (!o->argument) {
@@ -479,6 +496,15 @@ static bool check_positions(const em_settings *s, em_error *err) {
     return true;
 }
 
+static bool check_inspect(const em_settings *s, em_error *err) {
+    if (s->pad && !s->n_packed) return em_fail(err, EM_USAGE, "--pad belongs to inspect --packed FILE");
+    if (s->n_packed && s->not_with_packed)
+        return em_fail(err, EM_USAGE, "--%s does not go with --packed, whose rows are as they are", s->not_with_packed);
+    if (s->model.path || s->tokenizer) return true;
+    if (!s->n_packed) return em_fail(err, EM_USAGE, "inspect wants --model PATH or --tokenizer PATH");
+    return s->eos || em_fail(err, EM_USAGE, "inspect --packed wants --eos ID, or --model or --tokenizer PATH to know it from");
+}
+
 static bool check_arguments(const em_settings *s, em_error *err) {
     if (s->command == EM_CONVERT && s->n_arguments != 2)
         return em_fail(err, EM_USAGE, "convert wants two paths: evalmask convert DIR OUT.bin");
@@ -503,9 +529,7 @@ static bool check_arguments(const em_settings *s, em_error *err) {
         return em_fail(err, EM_USAGE, "--alpha wants one --compare PATH: alphas lie on the line through two models");
     if (s->alphas.n && (s->all_depths || s->n_depths))
         return em_fail(err, EM_USAGE, "--alpha with --depth: alphas are of whole models; run them apart");
-    if (s->command == EM_INSPECT && !s->model.path && !s->tokenizer)
-        return em_fail(err, EM_USAGE, "inspect wants --model PATH or --tokenizer PATH");
-    return true;
+    return s->command != EM_INSPECT || check_inspect(s, err);
 }
 
 bool em_options_parse(int argc, char **argv, em_settings *s, em_error *err) {

@@ -45,7 +45,7 @@ typedef struct em_settings {
     int depths[EM_MAX_LIST];                /* layers kept */
     int n_depths;
     int64_t seed;                           /* of bootstrap intervals */
-    const char *tokenizer, *eos, *bos;      /* NULL: by the model */
+    const char *tokenizer, *eos, *bos, *pad;    /* NULL: by the model */
 
     em_named_path data[EM_MAX_LIST];
     int n_data;
@@ -84,6 +84,9 @@ typedef struct em_settings {
     int32_t layers;                         /* audit: depth; 0: the model's, or 1 to 4 */
     int32_t window_layers;                  /* audit: --model-window */
     int64_t row;                            /* inspect */
+    const char *packed[EM_MAX_LIST];        /* inspect: files of rows that are packed already */
+    int n_packed;
+    const char *not_with_packed;            /* an option given that means nothing with --packed, or NULL */
     bool no_special;                        /* tokenize */
 
     const char *shape, *keep_model;         /* bench */

@@ -12,6 +12,7 @@ struct em_packing_counter {
     int64_t entered[EM_MAX_SCHEMES];        /* rows that the scheme has */
     int64_t complete[EM_MAX_SCHEMES];       /* of the open batch */
     int64_t document, document_tokens;      /* the last one seen, which may go on; -1: none */
+    int32_t last_id;                        /* of the token before */
     int64_t *rows_with;                     /* [T + 1]: rows with so many documents */
 };
 
@@ -45,6 +46,11 @@ static void end_document(em_packing_counter *c) {
     s->documents++;
 }
 
+static void count_followed(em_packing_counter *c, int32_t last_id) {
+    c->sum.followed++;
+    c->sum.followed_with_eos += last_id == c->eos;
+}
+
 /* The segments of the row itself; a window's last token counts in the row that it begins. */
 static void count_documents(em_packing_counter *c, const em_row *row) {
     int32_t n = 0;
@@ -52,6 +58,7 @@ static void count_documents(em_packing_counter *c, const em_row *row) {
         const em_segment *g = &row->segments[n];
         int32_t end = g->end < row->tokens ? g->end : row->tokens;
         if (g->document != c->document) {
+            if (c->document >= 0) count_followed(c, g->start ? row->ids[g->start - 1] : c->last_id);
             end_document(c);
             c->document = g->document;
             c->document_tokens = 0;
@@ -59,6 +66,7 @@ static void count_documents(em_packing_counter *c, const em_row *row) {
         c->document_tokens += end - g->start;
     }
     c->rows_with[n]++;
+    c->last_id = row->ids[row->tokens - 1];
 }
 
 /* Where EOS and BOS are the same token, the one that begins a document is its BOS. */
@@ -76,16 +84,18 @@ static void count_special(em_packing_counter *c, const em_row *row) {
     }
 }
 
-static int64_t boundary_predictions(const em_row *row, const em_reading *r, int offset) {
-    int64_t n = 0;
-    if (r->from >= r->to) return 0;
+static void count_labels(em_packing_scheme *to, const em_row *row, const em_reading *r, int offset, const em_packing_counter *c) {
+    if (r->from >= r->to) return;
+    bool drop = c->settings->boundary == EM_BOUNDARY_DROP;
     int32_t own = em_row_segment(row, r->from), label = em_row_segment(row, r->from + offset);
     for (int32_t i = r->from; i < r->to; i++) {
         while (row->segments[own].end <= i) own++;
         while (row->segments[label].end <= i + offset) label++;
-        n += own != label;
+        bool is_eos = row->ids[i + offset] == c->eos && row->kind[i + offset] == EM_TOKEN_ADDED;
+        to->boundary += own != label;
+        to->eos += is_eos && !(drop && own != label);
     }
-    return n;
+    to->predictions += r->to - r->from;
 }
 
 static void close_batch(em_packing_scheme *to, em_packing_scheme *open, bool drop) {
@@ -97,6 +107,7 @@ static void close_batch(em_packing_scheme *to, em_packing_scheme *open, bool dro
         to->tokens += open->tokens;
         to->predictions += open->predictions;
         to->boundary += open->boundary;
+        to->eos += open->eos;
         to->batches += open->predictions > 0;       /* a batch without predictions is no batch */
     }
     *open = (em_packing_scheme){0};
@@ -109,8 +120,7 @@ static void count_scheme(em_packing_counter *c, int l, const em_row *row) {
     em_packing_scheme *open = &c->open[l];
     open->rows++;
     open->tokens += row->tokens;
-    open->predictions += r.to - r.from;
-    open->boundary += boundary_predictions(row, &r, s->labels[l]->offset);
+    count_labels(open, row, &r, s->labels[l]->offset, c);
     c->complete[l] += r.complete;
     if (++c->entered[l] % s->batch) return;
     close_batch(&c->sum.schemes[l], open, s->tail == EM_TAIL_DROP && c->complete[l] < s->batch);

@@ -9,6 +9,7 @@ enum { EM_LENGTH_BUCKETS = 64 };
 /* What one label scheme scores. dropped_rows are those of a last, incomplete batch under --tail drop. */
 typedef struct em_packing_scheme {
     int64_t rows, tokens, predictions, boundary;    /* boundary: of the predictions, with --boundary drop too */
+    int64_t eos;                                    /* labels that are an added EOS */
     int64_t batches, dropped_rows, dropped_tokens;
 } em_packing_scheme;
 
@@ -19,6 +20,7 @@ typedef struct em_packing {
     int64_t shortest, longest;              /* documents, in tokens of the stream */
     int64_t lengths[EM_LENGTH_BUCKETS];     /* bucket b: 2^b <= tokens < 2^(b+1) */
     int64_t eos_added, eos_in_text, bos_added, bos_in_text;
+    int64_t followed, followed_with_eos;    /* documents that another follows; those of them that EOS ends */
     int32_t least_documents, median_documents, most_documents;     /* per row */
     em_packing_scheme schemes[EM_MAX_SCHEMES];
 } em_packing;

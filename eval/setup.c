@@ -134,12 +134,12 @@ static bool special_option(em_setup *s, const char *option, const char *value, e
     return describe_special(s, out, id, option);
 }
 
-/* eos_token of tokenizer_config.json (a string, or an object with "content"), or -1. */
-static int32_t configured_eos(const em_setup *s, const tokenizer_files *f) {
+/* eos_token or another key of tokenizer_config.json (a string, or an object with "content"), or -1. */
+static int32_t configured(const em_setup *s, const tokenizer_files *f, const char *key) {
     if (!f->config_data) return -1;
-    json_t *root = json_loadb(f->config_data, f->config_size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL), *eos = json_object_get(root, "eos_token");
-    if (json_is_object(eos)) eos = json_object_get(eos, "content");
-    int32_t id = json_is_string(eos) ? em_tokenizer_id(s->tokenizer, json_string_value(eos)) : -1;
+    json_t *root = json_loadb(f->config_data, f->config_size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL), *token = json_object_get(root, key);
+    if (json_is_object(token)) token = json_object_get(token, "content");
+    int32_t id = json_is_string(token) ? em_tokenizer_id(s->tokenizer, json_string_value(token)) : -1;
     json_decref(root);
     return id;
 }
@@ -147,8 +147,8 @@ static int32_t configured_eos(const em_setup *s, const tokenizer_files *f) {
 static bool resolve_eos(em_setup *s, const em_settings *settings, const tokenizer_files *f, em_error *err) {
     s->eos.id = -1;
     if (settings->eos) return special_option(s, "--eos", settings->eos, &s->eos, err);
-    int32_t configured = configured_eos(s, f);
-    if (configured >= 0) return describe_special(s, &s->eos, configured, "tokenizer_config.json");
+    int32_t id = configured(s, f, "eos_token");
+    if (id >= 0) return describe_special(s, &s->eos, id, "tokenizer_config.json");
     const em_model_spec *spec = s->model ? em_model_spec_of(s->model) : NULL;
     if (spec && spec->eos >= 0) {
         snprintf(s->eos.note, sizeof s->eos.note, "%s", spec->eos_note);
@@ -164,6 +164,11 @@ static bool resolve_eos(em_setup *s, const em_settings *settings, const tokenize
     if (settings->command == EM_TOKENIZE) return true;
     return em_fail(err, EM_INPUT, "no EOS: neither tokenizer_config.json, config.json, generation_config.json nor the tokenizer names one; "
                    "say --eos ID, TOKEN or none");
+}
+
+static bool resolve_pad(em_setup *s, const em_settings *settings, const tokenizer_files *f, em_error *err) {
+    if (settings->pad) return special_option(s, "--pad", settings->pad, &s->pad, err);
+    return describe_special(s, &s->pad, configured(s, f, "pad_token"), "tokenizer_config.json");
 }
 
 static bool push(int32_t *list, int *n, int32_t id, em_error *err) {
@@ -198,7 +203,8 @@ static bool open_tokenizer(em_setup *s, const em_settings *settings, em_error *e
     bool good = settings->tokenizer ? read_tokenizer(settings->tokenizer, s, &f, err) : model_tokenizer(s, &f, err);
     if (good) {
         s->tokenizer = em_tokenizer_open(s->tokenizer_source, f.data, f.size, f.config_data, f.config_size, err);
-        good = s->tokenizer && resolve_eos(s, settings, &f, err) && resolve_around(s, settings, err);
+        good = s->tokenizer && resolve_eos(s, settings, &f, err) && resolve_around(s, settings, err) &&
+               resolve_pad(s, settings, &f, err);
     }
     files_free(&f);
     return good;
@@ -422,7 +428,7 @@ bool em_setup_open(em_setup *s, const em_settings *settings, em_error *err) {
     if (!open_tokenizer(s, settings, err)) goto fail;
     if (!check_models(s, settings, err)) goto fail;
     if (!resolve_row_tokens(s, settings, err)) goto fail;
-    if (settings->command != EM_TOKENIZE && !resolve_data(s, settings, err)) goto fail;
+    if (settings->command != EM_TOKENIZE && !settings->n_packed && !resolve_data(s, settings, err)) goto fail;
     return true;
 fail:
     em_setup_close(s);

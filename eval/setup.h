@@ -33,6 +33,7 @@ typedef struct em_setup {
     em_tokenizer *tokenizer;
     char tokenizer_source[4300];     /* which file, for reports */
     em_special eos, bos;
+    em_special pad;                 /* of --packed rows */
     int32_t before[EM_MAX_AROUND], after[EM_MAX_AROUND];   /* put round every text */
     int n_before, n_after;
     int32_t row_lengths[EM_MAX_LIST];   /* every T in force, ascending */
