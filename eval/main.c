@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "eval/commands.h"
 
@@ -32,10 +33,20 @@ static int dispatch(const em_settings *s, em_error *err) {
     return EM_USAGE;
 }
 
+/* Checkpoints are mapped: where one becomes shorter meanwhile, or its disk fails, the read ends here. */
+static void on_lost_page(int signal_number) {
+    static const char text[] = "evalmask: a mapped file can no longer be read: a checkpoint became shorter while it was in use, "
+                               "or its disk failed\n";
+    (void)signal_number;
+    if (write(STDERR_FILENO, text, sizeof text - 1) < 0) _exit(EM_MACHINE);
+    _exit(EM_INPUT);
+}
+
 int main(int argc, char **argv) {
     em_settings settings;
     em_error err = EM_ERROR_INIT;
     signal(SIGPIPE, SIG_IGN);       /* a closed pipe is an error of the write, with a message and exit code 4 */
+    signal(SIGBUS, on_lost_page);
     if (!em_options_parse(argc, argv, &settings, &err)) {
         fprintf(stderr, "evalmask: %s\n", err.text);
         return err.status;

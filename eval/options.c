@@ -146,7 +146,11 @@ SETTER(eos) { return s->eos = v, true; }
 SETTER(bos) { return s->bos = v, true; }
 SETTER(pad) { return s->pad = v, true; }
 SETTER(text_key) { return s->text_key = v, true; }
-SETTER(group_by) { return s->group_by = v, true; }
+SETTER(group_by) {
+    if (!*v) return em_fail(err, EM_USAGE, "--group-by: give a key, such as meta.pile_set_name");
+    return s->group_by = v, true;
+}
+
 SETTER(skip_bad) { return s->skip_bad_records = true; }
 SETTER(no_special) { return s->no_special = true; }
 SETTER(quiet) { return s->quiet = true; }

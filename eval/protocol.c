@@ -159,6 +159,11 @@ void em_protocol_notes(em_results *r, const em_settings *settings, const em_setu
     if (setup->bundled_sample) em_results_note(r, "No --data was given: this is the bundled sample shard.");
     if (*setup->row_tokens_note) em_results_note(r, "%s.", setup->row_tokens_note);
     if (*setup->eos.note) em_results_note(r, "EOS: %s.", setup->eos.note);
+    for (int i = 1; i < r->n_models; i++)
+        if (r->models[i].vocab != r->models[0].vocab && !settings->common_vocab)
+            em_results_note(r, "The vocabulary of %s has %d tokens, that of %s %d: each loss is over its own, and there is no KL; "
+                            "--common-vocab takes the ids that both have.", r->models[0].name, r->models[0].vocab, r->models[i].name,
+                            r->models[i].vocab);
     for (int i = 0; i < r->n_data_sets; i++) {
         const em_data_set *d = &r->data_sets[i];
         if (d->totals.bad_records)

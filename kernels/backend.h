@@ -135,8 +135,8 @@ typedef struct em_pair_scores {  /* arrays of the caller's; entries without a la
     em_scores before, after;     /* what score() gives for each, the same bits */
     double *alpha_nll;           /* [n_tokens, n_alphas, n_labels], nats; not finite where an alpha's logits overflow */
     int32_t *alpha_argmax;       /* [n_tokens, n_alphas] */
-    double *kl;                  /* [n_tokens]: KL(after || before), nats, where any label >= 0; rounding
-                                    (some 1e-7) may leave it below 0 */
+    double *kl;                  /* [n_tokens]: KL(after || before), nats, where any label >= 0; at least 0,
+                                    and rounding below some 1e-7 */
 } em_pair_scores;
 
 /* ---- the backend ---- */

@@ -243,7 +243,7 @@ bool em_config_eos(const json_t *root, const char *source, int32_t *eos, char no
     size_t n = json_array_size(v), used = 0;
     const json_t *first = json_is_array(v) ? json_array_get(v, 0) : v;
     *eos = -1;
-    if (!first || json_is_null(first)) return true;
+    if (!first || json_is_null(first) || json_integer_value(first) == -1) return true;     /* -1: some say so for none */
     if (!json_is_integer(first) || json_integer_value(first) < 0 || json_integer_value(first) > INT32_MAX)
         return em_fail_at(err, EM_INPUT, source, 0, -1, "eos_token_id is no token id");
     *eos = (int32_t)json_integer_value(first);
@@ -254,9 +254,7 @@ bool em_config_eos(const json_t *root, const char *source, int32_t *eos, char no
 }
 
 static bool read_specials(const em_config_reader *r, em_config *c) {
-    int64_t bos = json_object_get(r->root, "bos_token_id") ? -1 : c->family->bos;
-    if (!em_read_int(r, "bos_token_id", 0, INT32_MAX, &bos) || !em_config_eos(r->root, r->source, &c->eos, c->eos_note, r->err)) return false;
-    c->bos = (int32_t)bos;
+    if (!em_config_eos(r->root, r->source, &c->eos, c->eos_note, r->err)) return false;
     c->eos_named = json_object_get(r->root, "eos_token_id") != NULL;
     if (!c->eos_named) c->eos = c->family->eos;
     return true;
@@ -274,7 +272,7 @@ static bool allocate_layers(const em_config_reader *r, em_config *c) {
 
 /* A multimodal config: dimensions are under text_config, tying and token ids may be above it. */
 static json_t *flatten(json_t *root) {
-    static const char *const above[] = {"tie_word_embeddings", "eos_token_id", "bos_token_id", "quantization_config"};
+    static const char *const above[] = {"tie_word_embeddings", "eos_token_id", "quantization_config"};
     const char *type = json_string_value(json_object_get(root, "model_type"));
     json_t *text = json_object_get(root, "text_config");
     if (!type || !em_family_is_nested(type) || !json_is_object(text)) return json_incref(root);

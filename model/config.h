@@ -31,7 +31,7 @@ typedef struct em_config {
     int *window;                 /* [layers], owned; 0: none */
     signed char *rope_of;        /* [layers], owned: index into rope, -1: no rotary embedding */
     em_rope_config rope[2];      /* [1]: Gemma 3's sliding layers */
-    int32_t bos, eos;            /* -1: none */
+    int32_t eos;                 /* -1: none */
     bool eos_named;              /* by config.json itself, not by the family's default */
     char eos_note[160];
     char omitted[192];           /* dimensions that config.json leaves out, with their defaults */

@@ -227,46 +227,46 @@ static bool read_gemma3(const em_config_reader *r, em_config *c) {
     .keys = &gemma_keys, .norm = EM_NORM_RMS, .head_norm = EM_HEAD_NORM_EACH, .gated = true, .norm_plus_one = true, \
     .scaled_embedding = true, .tied = true, .qkv_bias = EM_BIAS_KEY_FALSE, .o_bias = EM_BIAS_KEY_FALSE, .vocab = 262208, .layers = 26, \
     .hidden = 2304, .heads = 8, .kv_heads = 4, .head_dim = 256, .ffn = 9216, .max_positions = 131072, .norm_eps = 1e-6, \
-    .activation = "gelu_pytorch_tanh", .bos = 2, .eos = 1, .read = read_gemma3
+    .activation = "gelu_pytorch_tanh", .eos = 1, .read = read_gemma3
 
 static const em_family families[] = {
     {.model_type = "gemma2", .keys = &gemma_keys, .names = &gemma2_names, .norm = EM_NORM_RMS, .gated = true, .norm_plus_one = true,
      .scaled_embedding = true, .tied = true, .qkv_bias = EM_BIAS_KEY_FALSE, .o_bias = EM_BIAS_KEY_FALSE, .vocab = 256000, .layers = 26,
      .hidden = 2304, .heads = 8, .kv_heads = 4, .head_dim = 256, .ffn = 9216, .max_positions = 8192, .norm_eps = 1e-6,
-     .activation = "gelu_pytorch_tanh", .theta = 1e4, .bos = 2, .eos = 1, .read = read_gemma2},
+     .activation = "gelu_pytorch_tanh", .theta = 1e4, .eos = 1, .read = read_gemma2},
     {.model_type = "gemma3", .names = &gemma3_image_names, GEMMA3},
     {.model_type = "gemma3_text", .names = &gemma3_names, GEMMA3},
     {.model_type = "gpt2", .keys = &gpt2_keys, .names = &gpt2_names, .layout = EM_FUSED_CONV1D, .norm = EM_NORM_LAYER, .tied = true,
      .qkv_bias = EM_BIAS_ALWAYS, .o_bias = EM_BIAS_ALWAYS, .mlp_bias = EM_BIAS_ALWAYS, .vocab = 50257, .layers = 12, .hidden = 768,
-     .heads = 12, .max_positions = 1024, .norm_eps = 1e-5, .activation = "gelu_new", .bos = 50256, .eos = 50256, .read = read_gpt2},
+     .heads = 12, .max_positions = 1024, .norm_eps = 1e-5, .activation = "gelu_new", .eos = 50256, .read = read_gpt2},
     {.model_type = "gpt_neo", .keys = &gpt_neo_keys, .names = &gpt_neo_names, .norm = EM_NORM_LAYER, .tied = true,
      .o_bias = EM_BIAS_ALWAYS, .mlp_bias = EM_BIAS_ALWAYS, .vocab = 50257, .layers = 24, .hidden = 2048, .heads = 16,
-     .max_positions = 2048, .norm_eps = 1e-5, .activation = "gelu_new", .bos = 50256, .eos = 50256, .read = read_gpt_neo},
+     .max_positions = 2048, .norm_eps = 1e-5, .activation = "gelu_new", .eos = 50256, .read = read_gpt_neo},
     {.model_type = "gpt_neox", .keys = &gpt_neox_keys, .names = &gpt_neox_names, .layout = EM_FUSED_BY_HEAD, .norm = EM_NORM_LAYER,
      .qkv_bias = EM_BIAS_KEY_TRUE, .o_bias = EM_BIAS_KEY_TRUE, .mlp_bias = EM_BIAS_ALWAYS, .vocab = 50432, .layers = 44, .hidden = 6144,
-     .heads = 64, .ffn = 24576, .max_positions = 2048, .norm_eps = 1e-5, .activation = "gelu", .theta = 1e4, .bos = 0, .eos = 2,
+     .heads = 64, .ffn = 24576, .max_positions = 2048, .norm_eps = 1e-5, .activation = "gelu", .theta = 1e4, .eos = 2,
      .read = read_gpt_neox},
     {.model_type = "llama", .keys = &llama_keys, .names = &llama_names, .norm = EM_NORM_RMS, .gated = true,
      .qkv_bias = EM_BIAS_KEY_FALSE, .o_bias = EM_BIAS_KEY_FALSE, .mlp_bias = EM_BIAS_KEY_FALSE, .vocab = 32000, .layers = 32,
      .hidden = 4096, .heads = 32, .ffn = 11008, .max_positions = 2048, .norm_eps = 1e-6, .activation = "silu", .theta = 1e4,
-     .bos = 1, .eos = 2, .read = read_llama},
+     .eos = 2, .read = read_llama},
     {.model_type = "mistral", .keys = &llama_keys, .names = &llama_names, .norm = EM_NORM_RMS, .gated = true, .vocab = 32000, .layers = 32,
      .hidden = 4096, .heads = 32, .kv_heads = 8, .ffn = 14336, .max_positions = 131072, .norm_eps = 1e-6, .activation = "silu",
-     .theta = 1e4, .bos = 1, .eos = 2, .read = read_mistral},
+     .theta = 1e4, .eos = 2, .read = read_mistral},
     {.model_type = "olmo2", .keys = &llama_keys, .names = &olmo2_names, .norm = EM_NORM_RMS, .head_norm = EM_HEAD_NORM_ALL, .gated = true,
      .qkv_bias = EM_BIAS_KEY_FALSE, .o_bias = EM_BIAS_KEY_FALSE, .vocab = 50304, .layers = 32, .hidden = 4096, .heads = 32, .ffn = 11008,
-     .max_positions = 2048, .norm_eps = 1e-5, .activation = "silu", .theta = 1e4, .bos = -1, .eos = 50279},
+     .max_positions = 2048, .norm_eps = 1e-5, .activation = "silu", .theta = 1e4, .eos = 50279},
     {.model_type = "qwen2", .keys = &llama_keys, .names = &llama_names, .norm = EM_NORM_RMS, .gated = true, .qkv_bias = EM_BIAS_ALWAYS,
      .vocab = 151936, .layers = 32, .hidden = 4096, .heads = 32, .kv_heads = 32, .ffn = 22016, .max_positions = 32768, .norm_eps = 1e-6,
-     .activation = "silu", .theta = 1e4, .bos = -1, .eos = -1, .read = read_qwen},
+     .activation = "silu", .theta = 1e4, .eos = -1, .read = read_qwen},
     {.model_type = "qwen3", .keys = &llama_keys, .names = &qwen3_names, .norm = EM_NORM_RMS, .head_norm = EM_HEAD_NORM_EACH, .gated = true,
      .qkv_bias = EM_BIAS_KEY_FALSE, .o_bias = EM_BIAS_KEY_FALSE, .vocab = 151936, .layers = 32, .hidden = 4096, .heads = 32,
      .kv_heads = 32, .head_dim = 128, .ffn = 22016, .max_positions = 32768, .norm_eps = 1e-6, .activation = "silu", .theta = 1e4,
-     .bos = -1, .eos = -1, .read = read_qwen},
+     .eos = -1, .read = read_qwen},
     {.model_type = "smollm3", .keys = &llama_keys, .names = &llama_names, .norm = EM_NORM_RMS, .gated = true, .tied = true,
      .qkv_bias = EM_BIAS_KEY_FALSE, .o_bias = EM_BIAS_KEY_FALSE, .mlp_bias = EM_BIAS_KEY_FALSE, .vocab = 128256, .layers = 36,
      .hidden = 2048, .heads = 16, .kv_heads = 4, .ffn = 11008, .max_positions = 32768, .norm_eps = 1e-6, .activation = "silu",
-     .theta = 2e6, .bos = 128000, .eos = 128001, .read = read_smollm3},
+     .theta = 2e6, .eos = 128001, .read = read_smollm3},
 };
 
 #define N_FAMILIES (sizeof families / sizeof *families)

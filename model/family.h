@@ -43,7 +43,7 @@ struct em_family {
     double norm_eps;
     const char *activation;
     double theta;                /* 0: no rotary embedding, but for what read() sets */
-    int32_t bos, eos;
+    int32_t eos;
     /* What a row cannot say: windows, scales, frequencies by layer. NULL: nothing. */
     bool (*read)(const em_config_reader *r, em_config *c);
 };

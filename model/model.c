@@ -118,7 +118,6 @@ static void fill_spec(em_model *m) {
     s->learned_positions = m->embedding.positions.data != NULL;
     s->weight_dtype = m->weights[0].o.dtype;
     s->tied = c->tied;
-    s->bos = c->bos;
     for (int64_t i = 0; i < em_bundle_tensors(m->bundle); i++) {
         if (m->part_of[i] == EM_PART_UNUSED) continue;      /* of a shape that nothing has checked */
         const em_tensor *t = em_bundle_tensor_at(m->bundle, i);

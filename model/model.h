@@ -19,7 +19,7 @@ typedef struct em_model_spec {
     em_dtype weight_dtype;       /* of the layers' matrices */
     int64_t parameters;          /* tied ones once */
     bool tied;
-    int32_t bos, eos;            /* -1: none. eos: config.json's, else generation_config.json's, else the default
+    int32_t eos;                 /* -1: none. config.json's, else generation_config.json's, else the default
                                     of the family's class in transformers; of a list, the first entry */
     char eos_note[160];          /* names the other entries of such a list, else "" */
     char eos_origin[48];         /* "config.json", "generation_config.json", "the family's default", "" */

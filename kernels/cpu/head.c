@@ -248,12 +248,12 @@ static void pair_add(const em_cpu *cpu, pair *p, const labelled_tile *t, int i, 
     for (int k = 0; k < p->request->n_alphas; k++) alpha_add(cpu, p, k, t, i, before, after, first, n);
 }
 
-/* sum p (log p - log q) with log p = z_after - log_sum_after, log q alike. Less than the rounding of
- * doubles below 0 is 0. */
+/* sum p (log p - log q) with log p = z_after - log_sum_after, log q alike. The sums are of f32
+ * exponentials, so that below some 1e-7 it is rounding; what that leaves below 0 is 0. */
 static double divergence(const pair *p, int i) {
     const em_token_sum *after = &p->after.tokens[i];
     double kl = p->gap[i] / after->sum - (log_sum(after) - log_sum(&p->before.tokens[i]));
-    return kl < 0 && kl > -1e-12 ? 0 : kl;
+    return kl < 0 ? 0 : kl;
 }
 
 static void pair_finish(pair *p, const labelled_tile *t) {

@@ -1,6 +1,7 @@
 """Ctrl-C: exit code 130, soon, and no file that looks whole but is not."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -78,6 +79,23 @@ class Interrupt(cli.Case):
 def open_bytes(path):
     with open(path, "rb") as f:
         return f.read()
+
+
+class LostCheckpoint(cli.Case):
+    def test_a_checkpoint_that_becomes_shorter(self):
+        """A page of a mapped file that is gone: one line, not a core dump."""
+        if cli.SANITIZED:
+            self.skipTest("the sanitizer has its own handler")
+        model = self.path("m.bin")
+        shutil.copy(cli.MODEL, model)
+        run = subprocess.Popen([cli.EVALMASK, "--model", model, "--data", "-", "-q"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+        time.sleep(0.5)
+        os.truncate(model, 100000)
+        with open(cli.MIXED, "rb") as f:
+            _, err = run.communicate(f.read(), timeout=cli.LIMIT)
+        self.assertEqual(run.returncode, 3)
+        self.assert_one_line(err.decode())
 
 
 if __name__ == "__main__":
