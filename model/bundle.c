@@ -101,22 +101,21 @@ static char *stem(const char *path, bool directory) {
     return name;
 }
 
-/* Fills path and name. A path that is not there may be the name of a repository. */
-static bool resolve(em_bundle *b, const char *path, bool *directory, em_error *err) {
+bool em_bundle_resolve(const char *path, char **resolved, char **name, bool *directory, em_error *err) {
     struct stat st;
     bool hub = stat(path, &st) != 0;
     if (hub && !em_hub_is_name(path)) return em_fail_at(err, EM_INPUT, path, 0, -1, "%s", strerror(errno));
-    b->path = hub ? em_hub_snapshot(path, err) : strdup(path);
+    *resolved = hub ? em_hub_snapshot(path, err) : strdup(path);
     *directory = hub || S_ISDIR(st.st_mode);
-    if (b->path) b->name = hub ? strdup(strrchr(path, '/') + 1) : stem(path, *directory);
-    return b->name || em_fail_memory(err, strlen(path), path);
+    if (*resolved) *name = hub ? strdup(strrchr(path, '/') + 1) : stem(path, *directory);
+    return *name || em_fail_memory(err, strlen(path), path);
 }
 
 em_bundle *em_bundle_open(const char *path, em_error *err) {
     em_bundle *b = em_alloc(1, sizeof *b, "a model", err);
     bool directory = false;
     if (!b) return NULL;
-    if (resolve(b, path, &directory, err) && (directory ? em_bundle_open_directory(b, err) : open_file(b, err))
+    if (em_bundle_resolve(path, &b->path, &b->name, &directory, err) && (directory ? em_bundle_open_directory(b, err) : open_file(b, err))
         && em_tensors_sort(&b->tensors, err))
         return b;
     em_bundle_close(b);

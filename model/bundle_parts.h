@@ -31,5 +31,7 @@ bool em_bundle_open_directory(em_bundle *b, em_error *err);
 /* The snapshot of ORG/NAME in the local Hugging Face cache, to be freed; NULL with err. */
 char *em_hub_snapshot(const char *repository, em_error *err);
 bool em_hub_is_name(const char *path);     /* looks like ORG/NAME */
+/* Where a path that may be a repository's name lies, and the model's name by it; both to be freed. */
+bool em_bundle_resolve(const char *path, char **resolved, char **name, bool *directory, em_error *err);
 
 #endif

@@ -2,7 +2,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "model/model_parts.h"
+#include "model/composition.h"
 
 static const struct { const char *name; size_t offset; } layer_fields[] = {
 #define FIELD(f) {#f, offsetof(em_layer_weights, f)}
@@ -53,6 +53,7 @@ static void hash_head(em_model *m) {
 }
 
 bool em_model_hash_part(em_model *m, int layer) {
+    if (m->composition) return em_composition_hash_part(m, layer);
     if (layer != m->next_part) return false;
     m->next_part++;
     if (layer == EM_PART_EMBEDDING) {

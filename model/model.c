@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/size.h"
-#include "model/model_parts.h"
+#include "model/composition.h"
 
 /* ---- config.json ---- */
 
@@ -168,12 +168,15 @@ void em_model_close(em_model *m) {
     free(m->inv_freq[1]);
     free(m->part_of);
     XXH3_freeState(m->hash);
+    em_composition_free(m->composition);
     em_bundle_close(m->owned);
     free(m);
 }
 
 const em_model_spec *em_model_spec_of(const em_model *m) { return &m->spec; }
 const em_bundle *em_model_bundle(const em_model *m) { return m->bundle; }
+const char *em_model_name(const em_model *m) { return m->composition && m->composition->adapter.name ? m->composition->adapter.name : em_bundle_name(m->bundle); }
+const char *em_model_path(const em_model *m) { return m->composition && m->composition->adapter.path ? m->composition->adapter.path : em_bundle_path(m->bundle); }
 const em_layer_spec *em_model_layer_spec(const em_model *m, int layer) { return &m->layers[layer]; }
 const em_embedding *em_model_embedding(const em_model *m) { return &m->embedding; }
 const em_head_spec *em_model_head(const em_model *m) { return &m->head; }
@@ -188,6 +191,7 @@ static void advise(const em_model *m, int part, void (*what)(const em_bundle *, 
         const em_tensor *t = em_bundle_tensor_at(m->bundle, i);
         if (m->part_of[i] == part || (tied_head && t->data == m->head.output.data)) what(m->bundle, t);
     }
+    if (m->composition) em_composition_advise(m, part, what);
 }
 
 void em_model_will_need(const em_model *m, int layer) { advise(m, layer, em_bundle_will_need); }

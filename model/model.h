@@ -29,7 +29,10 @@ typedef struct em_model_spec {
 em_model *em_model_open(const char *path, em_error *err);
 void em_model_close(em_model *m);
 const em_model_spec *em_model_spec_of(const em_model *m);
-const em_bundle *em_model_bundle(const em_model *m);
+const em_bundle *em_model_bundle(const em_model *m);     /* of a model with an adapter (model/compose.h): the base's */
+/* The bundle's, or those of the adapter that makes the model another one. */
+const char *em_model_name(const em_model *m);
+const char *em_model_path(const em_model *m);
 
 const em_layer_spec *em_model_layer_spec(const em_model *m, int layer);
 const em_embedding *em_model_embedding(const em_model *m);
@@ -41,7 +44,7 @@ void em_model_will_need(const em_model *m, int layer);
 void em_model_done_with(const em_model *m, int layer);
 
 /* Fingerprint (design §4): name (ours), shape, dtype and bytes of every tensor and the config
- * fields that are used. Feed each part once, in the order -1, 0 … layers (as they pass); then the
+ * fields that are used; of a composed model, its sources' fingerprints and what makes it another. Feed each part once, in the order -1, 0 … layers (as they pass); then the
  * 16 hex digits are there. The format does not matter: a directory, its shards and its .bin agree. */
 bool em_model_hash_part(em_model *m, int layer);     /* false if it is not that part's turn: hashed already */
 const char *em_model_fingerprint(const em_model *m); /* "" until all parts have passed */

@@ -9,8 +9,11 @@
 /* Which part of the network a tensor belongs to: a layer, or one of these. */
 enum { EM_PART_UNUSED = -2, EM_PART_EMBEDDING = -1 };    /* the head is part `layers` */
 
+typedef struct em_composition em_composition;
+
 struct em_model {
-    const em_bundle *bundle;
+    const em_bundle *bundle;     /* of a composed model: its first source's */
+    em_composition *composition; /* what it is made of (model/composition.h), owned; NULL: it is as stored */
     em_bundle *owned;            /* the bundle, where closing the model closes it; else NULL */
     char source[320];            /* names config.json in errors */
     em_config config;
@@ -20,6 +23,7 @@ struct em_model {
     em_embedding embedding;
     em_head_spec head;
     float *inv_freq[2];          /* of config.rope */
+    const char *prefix, *output; /* of this checkpoint's tensor names; the head's own, NULL: it is not stored */
     int *part_of;                /* [tensors of the bundle] */
     XXH3_state_t *hash;
     int next_part;               /* the first that was not hashed yet */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/size.h"
+#include "model/compose.h"
 
 struct em_network {
     em_model *model;
@@ -50,6 +51,13 @@ static size_t file_bytes(const em_weight *w) {
     return w->data ? (size_t)w->out * (size_t)w->in * em_dtype_size(w->dtype) : 0;
 }
 
+/* The most that making one part of a composed model takes. */
+static size_t making_bytes(const em_network *n) {
+    size_t most = 0;
+    for (int part = -1; part <= n->spec->layers; part++) most = larger(most, em_part_bytes(n->model, part));
+    return most;
+}
+
 /* Mapped pages that are resident at once: the part being packed and the one read ahead. */
 static size_t mapped_bytes(const em_network *n) {
     size_t part = larger(file_bytes(&em_model_head(n->model)->output), file_bytes(&em_model_embedding(n->model)->tokens));
@@ -83,7 +91,7 @@ static memory_plan measure(const em_network *n, const em_network_options *o) {
     em_layer_spec widest = widest_layer(n);
     const em_head_spec *head = &n->head_spec;
     size_t head_bytes = ops->head_bytes(n->backend, head);
-    memory_plan p = {.fixed = o->taken + ops->fixed_bytes(n->backend, &widest, head) + mapped_bytes(n),
+    memory_plan p = {.fixed = o->taken + ops->fixed_bytes(n->backend, &widest, head) + mapped_bytes(n) + making_bytes(n),
                      .all_weights = head_bytes, .one_weight = head_bytes,
                      .token = ops->token_bytes(n->backend, &widest) + caller_token_bytes(o)};
     for (int l = 0; l < n->spec->layers; l++) {
@@ -122,8 +130,8 @@ static bool plan(em_network *n, const em_network_options *o, em_error *err) {
                    "at least %zu MiB, or lower -T or --threads", o->memory >> 20, (long long)o->row_tokens, (enough >> 20) + 1);
 }
 
-static em_head_spec head_of(const em_model *m, int vocab) {
-    em_head_spec head = *em_model_head(m);
+/* vocab 0: the head's own. */
+static em_head_spec cut_vocabulary(em_head_spec head, int vocab) {
     if (vocab <= 0 || vocab >= head.vocab) return head;
     head.vocab = vocab;
     head.output.out = vocab;
@@ -139,7 +147,7 @@ em_network *em_network_open(em_model *m, em_backend *b, const em_network_options
     n->spec = em_model_spec_of(m);
     n->stop = options->stop;
     n->source = options->source;
-    n->head_spec = head_of(m, options->vocab);
+    n->head_spec = cut_vocabulary(*em_model_head(m), options->vocab);
     n->layers = em_alloc((size_t)n->spec->layers, sizeof *n->layers, "the network", err);
     em_layer_spec widest = widest_layer(n);
     if (n->layers && plan(n, options, err) &&
@@ -177,7 +185,10 @@ static void part_read(em_network *n, int part) {
 
 static bool embed(em_network *n, const em_row_batch *batch, em_error *err) {
     if (!n->layers[0]) em_model_will_need(n->model, 0);
-    bool ok = n->backend->ops->embed(n->backend, em_model_embedding(n->model), batch, n->activations, err);
+    em_part part;
+    bool ok = em_part_open(n->model, -1, n->backend->options.threads, &part, err) &&
+              n->backend->ops->embed(n->backend, &part.embedding, batch, n->activations, err);
+    em_part_close(&part);
     part_read(n, -1);
     return ok;
 }
@@ -186,7 +197,10 @@ static bool embed(em_network *n, const em_row_batch *batch, em_error *err) {
 static em_layer *layer(em_network *n, int l, em_error *err) {
     if (n->layers[l]) return n->layers[l];
     const em_backend_ops *ops = n->backend->ops;
-    n->layers[l] = ops->layer_load(n->backend, em_model_layer_spec(n->model, l), em_model_layer_weights(n->model, l), err);
+    em_part part;
+    if (em_part_open(n->model, l, n->backend->options.threads, &part, err))
+        n->layers[l] = ops->layer_load(n->backend, em_model_layer_spec(n->model, l), &part.layer, err);
+    em_part_close(&part);
     part_read(n, l);
     em_model_will_need(n->model, l + 1);
     return n->layers[l];
@@ -194,7 +208,12 @@ static em_layer *layer(em_network *n, int l, em_error *err) {
 
 static em_head *head(em_network *n, em_error *err) {
     if (n->head) return n->head;
-    n->head = n->backend->ops->head_load(n->backend, &n->head_spec, err);
+    em_part part;
+    if (em_part_open(n->model, n->spec->layers, n->backend->options.threads, &part, err)) {
+        em_head_spec spec = cut_vocabulary(part.head, n->head_spec.vocab);
+        n->head = n->backend->ops->head_load(n->backend, &spec, err);
+    }
+    em_part_close(&part);
     part_read(n, n->spec->layers);
     return n->head;
 }

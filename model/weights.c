@@ -234,6 +234,7 @@ static bool check_left_over(const finder *f) {
 
 bool em_model_find_weights(em_model *m, em_error *err) {
     finder f = {.m = m, .names = m->config.family->names, .err = err};
-    f.prefix = find_prefix(&f);
+    f.prefix = m->prefix = find_prefix(&f);
+    m->output = find_output(&f);
     return take_ends(&f) && take_layers(&f) && check_left_over(&f);
 }

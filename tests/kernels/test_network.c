@@ -10,6 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "model/compose.h"
 #include "model/network.h"
 #include "tests/kernels/naive.h"
 
@@ -33,6 +34,13 @@ const em_layer_spec *em_model_layer_spec(const em_model *m, int layer) { return 
 const em_embedding *em_model_embedding(const em_model *m) { return &m->network->embedding; }
 const em_head_spec *em_model_head(const em_model *m) { return &m->network->head; }
 const em_layer_weights *em_model_layer_weights(const em_model *m, int layer) { return &m->network->layers[layer]; }
+bool em_part_open(const em_model *m, int part, int threads, em_part *out, em_error *err) {
+    *out = (em_part){.embedding = m->network->embedding, .head = m->network->head};
+    if (part >= 0 && part < NETWORK_LAYERS) out->layer = m->network->layers[part];
+    return true;
+}
+void em_part_close(em_part *p) {}
+size_t em_part_bytes(const em_model *m, int part) { return 0; }
 void em_model_will_need(const em_model *m, int layer) { note(m, 'w', layer); }
 void em_model_done_with(const em_model *m, int layer) { note(m, 'd', layer); }
 

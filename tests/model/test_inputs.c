@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "model/adapter_config.h"
 #include "model/config.h"
 #include "model/llama2c.h"
 #include "model/mapping.h"
@@ -34,6 +35,13 @@ static bool read_config(const void *data, size_t size, em_error *err) {
     em_config c;
     bool good = em_config_read("FILE", data, size, &c, err);
     if (good) em_config_free(&c);
+    return good;
+}
+
+static bool read_adapter(const void *data, size_t size, em_error *err) {
+    em_adapter_config c;
+    bool good = em_adapter_config_read("FILE", data, size, &c, err);
+    if (good) em_adapter_config_free(&c);
     return good;
 }
 
@@ -91,6 +99,7 @@ static void check_kind(const char *kind, reader *read) {
 
 static void safetensors_inputs(void **state) { check_kind("safetensors", read_safetensors); }
 static void config_inputs(void **state) { check_kind("config", read_config); }
+static void adapter_inputs(void **state) { check_kind("adapter", read_adapter); }
 static void llama2c_inputs(void **state) { check_kind("llama2c", read_llama2c); }
 
 /* ---- a checkpoint with one thing changed ---- */
@@ -262,7 +271,7 @@ static void broken_indexes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(safetensors_inputs), cmocka_unit_test(config_inputs), cmocka_unit_test(llama2c_inputs),
+        cmocka_unit_test(safetensors_inputs), cmocka_unit_test(config_inputs), cmocka_unit_test(adapter_inputs), cmocka_unit_test(llama2c_inputs),
         cmocka_unit_test(changed_configs), cmocka_unit_test(unused_tensor_of_any_shape), cmocka_unit_test(other_formats), cmocka_unit_test(broken_indexes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
