@@ -4,7 +4,7 @@
 #include <omp.h>
 #include <string.h>
 
-#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/attention.h"
 
 /* ---- q, k, v ---- */
 
@@ -62,11 +62,23 @@ static void spread_values(const em_layer_spec *s, const float *v, int stride, fl
         }
 }
 
+/* k: EM_TILE rows, stride floats apart, each followed by its v */
+static void place_keys_and_values(const em_cpu *cpu, const em_layer_spec *s, em_activations *a, int64_t t, const float *k, int stride) {
+    const float *v = k + s->kv_heads * s->head_dim;
+    void *keys = a->keys + t * a->key_tile_bytes, *values = a->values + t * a->value_tile_bytes;
+    if (cpu->attend_bf16) {
+        em_place_keys_bf16(cpu, s, k, stride, keys);
+        em_place_values_bf16(cpu, s, v, stride, values);
+    } else {
+        transpose_keys(s, k, stride, keys);
+        spread_values(s, v, stride, values);
+    }
+}
+
 /* qkv: [EM_TILE, (heads + 2 kv_heads) head_dim], as projected */
 static void place_heads(em_cpu *cpu, int thread, const em_layer *l, em_activations *a, int64_t t, float *qkv) {
     const em_layer_spec *s = &l->spec;
-    int q_width = s->heads * s->head_dim, k_width = s->kv_heads * s->head_dim, stride = l->qkv.out;
-    int pairs = s->rope.dim / 2;
+    int q_width = s->heads * s->head_dim, stride = l->qkv.out, pairs = s->rope.dim / 2;
     float *table = em_cpu_scratch(cpu, thread, EM_SCRATCH_ROPE);
     fill_rope_table(cpu, l, a, &a->tiles[t], table);
     for (int i = 0; i < EM_TILE; i++) {
@@ -78,8 +90,7 @@ static void place_heads(em_cpu *cpu, int thread, const em_layer *l, em_activatio
         rotate_heads(cpu, l, k, s->kv_heads, cosine, sine);
         cpu->kernels->scale(a->q + (t * EM_TILE + i) * q_width, q, s->attention_scale, q_width);
     }
-    transpose_keys(s, qkv + q_width, stride, a->keys + t * EM_KEY_TILE * k_width);
-    spread_values(s, qkv + q_width + k_width, stride, a->values + t * EM_KEY_TILE * s->kv_heads * em_value_width(s->head_dim));
+    place_keys_and_values(cpu, s, a, t, qkv + q_width, stride);
 }
 
 void em_cpu_attention_inputs(em_backend *b, const em_layer *l, em_activations *a) {
@@ -102,14 +113,7 @@ void em_cpu_attention_inputs(em_backend *b, const em_layer *l, em_activations *a
 
 /* ---- softmax(q k) v ---- */
 
-/* What the tile's queries see, from the row's start, within the layer's window: the queries
- * beyond the row's end see nothing. */
-typedef struct intervals {
-    int32_t lo[EM_TILE], hi[EM_TILE];
-    int first_tile, last_tile;       /* key tiles of the row that any of them sees: [first, last) */
-} intervals;
-
-static void tile_intervals(const em_layer_spec *s, const em_activations *a, const em_tile *tile, intervals *v) {
+static void tile_intervals(const em_layer_spec *s, const em_activations *a, const em_tile *tile, em_intervals *v) {
     int32_t length = a->batch->length[tile->row], first = length, last = 0;
     for (int i = 0; i < EM_TILE; i++) {
         bool real = i < tile->count;
@@ -127,19 +131,16 @@ static void tile_intervals(const em_layer_spec *s, const em_activations *a, cons
     v->last_tile = (last + EM_KEY_TILE - 1) / EM_KEY_TILE;
 }
 
-/* Running state of one kv head's queries: [group * EM_TILE], and the output [.., value_width]. */
-typedef struct running { float *max, *sum, *out; } running;
-
-static running running_start(const em_layer_spec *s, float *scratch) {
+static em_running running_start(const em_layer_spec *s, float *scratch) {
     int64_t n = (int64_t)(s->heads / s->kv_heads) * EM_TILE;
-    running r = {scratch, scratch + n, scratch + 2 * n};
+    em_running r = {scratch, scratch + n, scratch + 2 * n};
     for (int64_t i = 0; i < n; i++) r.max[i] = -FLT_MAX;
     memset(r.sum, 0, (size_t)(n * (1 + em_value_width(s->head_dim))) * sizeof *r.sum);
     return r;
 }
 
 /* All queries of one head's tile against one key tile. q: [EM_TILE, head_dim], rows heads apart. */
-static void attend_head(const em_cpu *cpu, em_attend step, const float *q, const intervals *v, const running *r,
+static void attend_head(const em_cpu *cpu, em_attend step, const float *q, const em_intervals *v, const em_running *r,
                         int64_t first_query) {
     for (int i = 0; i < EM_TILE; i += EM_ATTEND_QUERIES) {
         step.q = q + i * step.q_stride;
@@ -153,7 +154,7 @@ static void attend_head(const em_cpu *cpu, em_attend step, const float *q, const
 }
 
 /* Output over sum, into q's place; no key seen: zeros. */
-static void finish_head(const em_cpu *cpu, const em_layer_spec *s, const running *r, int64_t first_query, float *q, int64_t stride) {
+static void finish_head(const em_cpu *cpu, const em_layer_spec *s, const em_running *r, int64_t first_query, float *q, int64_t stride) {
     for (int i = 0; i < EM_TILE; i++) {
         float sum = r->sum[first_query + i];
         const float *out = r->out + (first_query + i) * em_value_width(s->head_dim);
@@ -161,22 +162,32 @@ static void finish_head(const em_cpu *cpu, const em_layer_spec *s, const running
     }
 }
 
+/* All heads of one kv head against all key tiles that the tile's queries see. q: the first of them. */
+static void attend_heads(const em_cpu *cpu, const em_layer_spec *s, const em_activations *a, const em_tile *tile, int kv,
+                         const float *q, const em_intervals *v, const em_running *r) {
+    int width = em_value_width(s->head_dim);
+    const float *keys = (const float *)a->keys, *values = (const float *)a->values;
+    for (int k = v->first_tile; k < v->last_tile; k++) {
+        int64_t place = ((int64_t)tile->row_tile + k) * s->kv_heads + kv;
+        em_attend step = {.q_stride = (ptrdiff_t)s->heads * s->head_dim, .keys = keys + place * EM_KEY_TILE * s->head_dim,
+                          .values = values + place * EM_KEY_TILE * width, .head_dim = s->head_dim,
+                          .value_width = width, .first_key = k * EM_KEY_TILE, .softcap = s->attention_softcap};
+        for (int h = 0; h < s->heads / s->kv_heads; h++)
+            attend_head(cpu, step, q + h * s->head_dim, v, r, (int64_t)h * EM_TILE);
+    }
+}
+
 static void attend_tile(em_cpu *cpu, int thread, const em_layer *l, em_activations *a, int64_t t, int kv) {
     const em_layer_spec *s = &l->spec;
     const em_tile *tile = &a->tiles[t];
-    int group = s->heads / s->kv_heads, width = em_value_width(s->head_dim);
+    int group = s->heads / s->kv_heads;
     int64_t q_stride = (int64_t)s->heads * s->head_dim;
     float *q = a->q + t * EM_TILE * q_stride + (int64_t)kv * group * s->head_dim;
-    running r = running_start(s, em_cpu_scratch(cpu, thread, EM_SCRATCH_ATTENTION));
-    intervals v;
+    em_running r = running_start(s, em_cpu_scratch(cpu, thread, EM_SCRATCH_ATTENTION));
+    em_intervals v;
     tile_intervals(s, a, tile, &v);
-    for (int k = v.first_tile; k < v.last_tile; k++) {
-        int64_t place = (tile->row_tile + k) * s->kv_heads + kv;
-        em_attend step = {.q_stride = q_stride, .keys = a->keys + place * EM_KEY_TILE * s->head_dim,
-                          .values = a->values + place * EM_KEY_TILE * width, .head_dim = s->head_dim,
-                          .value_width = width, .first_key = k * EM_KEY_TILE, .softcap = s->attention_softcap};
-        for (int h = 0; h < group; h++) attend_head(cpu, step, q + h * s->head_dim, &v, &r, (int64_t)h * EM_TILE);
-    }
+    if (cpu->attend_bf16) em_attend_heads_bf16(cpu, thread, l, a, tile, kv, q, &v, &r);
+    else attend_heads(cpu, s, a, tile, kv, q, &v, &r);
     for (int h = 0; h < group; h++) finish_head(cpu, s, &r, (int64_t)h * EM_TILE, q + h * s->head_dim, q_stride);
 }
 

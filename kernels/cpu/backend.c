@@ -35,6 +35,13 @@ const em_cpu_kernels *em_cpu_kernels_best(void) {
     return &em_cpu_kernels_portable;
 }
 
+em_attend_bf16_kernel *em_attend_bf16_best(void) {
+#ifdef EM_AMX
+    if (at_least(dnnl_cpu_isa_avx512_core_amx) && em_amx_allowed()) return em_attend_bf16_amx;
+#endif
+    return NULL;
+}
+
 static const char *isa_name(void) {
     static const struct { dnnl_cpu_isa_t isa; const char *name; } names[] = {
         {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"},   {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
@@ -101,8 +108,8 @@ static size_t head_bytes(const em_backend *b, const em_head_spec *s) {
 
 static size_t token_bytes(const em_backend *b, const em_layer_spec *s) {
     size_t heads = (size_t)s->heads * (size_t)s->head_dim;
-    size_t kv = (size_t)s->kv_heads * (size_t)(s->head_dim + em_value_width(s->head_dim));
-    return ((size_t)s->hidden + heads + kv) * sizeof(float);
+    const em_cpu *cpu = (const em_cpu *)b;
+    return ((size_t)s->hidden + heads) * sizeof(float) + (size_t)(em_key_bytes(cpu, s) + em_value_bytes(cpu, s));
 }
 
 /* What the threads' scratch comes to: see em_scratch. */
@@ -111,7 +118,7 @@ static size_t fixed_bytes(const em_backend *b, const em_layer_spec *s, const em_
     size_t hidden = (size_t)s->hidden, ffn = (size_t)s->ffn, widest = hidden > ffn ? hidden : ffn;
     if (heads > widest) widest = heads;
     size_t tile = hidden + widest + ffn + heads + 2 * kv + hidden + EM_SLICE + (size_t)s->rope.dim +
-                  (size_t)(s->heads / s->kv_heads) * (size_t)(em_value_width(s->head_dim) + 2);
+                  (size_t)(s->heads / s->kv_heads) * (size_t)(em_value_width(s->head_dim) + 2 + em_depth(s->head_dim) / 2);
     size_t pair = (size_t)head->hidden + EM_SLICE;
     size_t states = 2 * sizeof(XXH3_state_t) + EM_PAIR_MAX_ALPHAS * sizeof(em_token_sum);
     size_t slices = 2 * EM_SLICE * widest;
@@ -130,9 +137,9 @@ static void activations_free(em_backend *b, em_activations *a) {
     free(a);
 }
 
-static float *tiles_of_floats(int64_t tiles, int64_t width, em_error *err) {
+static void *tile_memory(int64_t tiles, int64_t token_bytes, em_error *err) {
     size_t bytes;
-    if (em_size_mul((size_t)tiles * EM_TILE, (size_t)width * sizeof(float), &bytes))
+    if (em_size_mul((size_t)tiles * EM_TILE, (size_t)token_bytes, &bytes))
         return em_cpu_alloc(bytes, "activations; lower --memory or -B", err);
     em_fail_memory(err, SIZE_MAX, "activations");
     return NULL;
@@ -142,12 +149,13 @@ static em_activations *activations_new(em_backend *b, const em_layer_spec *s, in
                                        em_error *err) {
     em_activations *a = em_alloc(1, sizeof *a, "activations", err);
     if (!a) return NULL;
-    int64_t n = a->max_tiles = max_tokens / EM_TILE, kv = s->kv_heads;
+    int64_t n = a->max_tiles = max_tokens / EM_TILE, key = em_key_bytes(em_cpu_of(b), s), value = em_value_bytes(em_cpu_of(b), s);
+    a->key_tile_bytes = key * EM_TILE;
+    a->value_tile_bytes = value * EM_TILE;
     if ((a->tiles = em_alloc((size_t)n, sizeof *a->tiles, "activations", err)) &&
-        (a->x = tiles_of_floats(n, s->hidden, err)) &&
-        (a->q = tiles_of_floats(n, (int64_t)s->heads * s->head_dim, err)) &&
-        (a->keys = tiles_of_floats(n, kv * s->head_dim, err)) &&
-        (a->values = tiles_of_floats(n, kv * em_value_width(s->head_dim), err)) &&
+        (a->x = tile_memory(n, (int64_t)s->hidden * 4, err)) &&
+        (a->q = tile_memory(n, (int64_t)s->heads * s->head_dim * 4, err)) &&
+        (a->keys = tile_memory(n, key, err)) && (a->values = tile_memory(n, value, err)) &&
         em_cpu_reserve(em_cpu_of(b), EM_SCRATCH_INPUT, (size_t)s->hidden * EM_TILE * sizeof(float), err))
         return a;
     activations_free(b, a);
@@ -199,6 +207,7 @@ em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err
     if (!cpu) return NULL;
     cpu->base = (em_backend){.name = "cpu", .ops = &cpu_ops, .options = *options};
     cpu->kernels = options->portable ? &em_cpu_kernels_portable : em_cpu_kernels_best();
+    if (em_cpu_product(options) == EM_PRODUCT_BF16) cpu->attend_bf16 = em_attend_bf16_best();
     snprintf(cpu->base.isa, sizeof cpu->base.isa, "%s%s", isa_name(), options->portable ? "+portable" : "");
     cpu->threads = em_alloc((size_t)options->threads, sizeof *cpu->threads, "the CPU backend", err);
     if (cpu->threads && em_gemms_open(&cpu->gemms, em_cpu_product(options), options->threads, err) &&

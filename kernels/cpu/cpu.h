@@ -21,6 +21,7 @@ typedef enum em_scratch {
     EM_SCRATCH_WIDE,         /* a packed slice in f32, where memory holds bf16 */
     EM_SCRATCH_ROPE,         /* cosines and sines: [2, EM_TILE, pairs] */
     EM_SCRATCH_ATTENTION,    /* running max, sum and output of a kv head's queries */
+    EM_SCRATCH_QUERIES,      /* a kv head's queries in bf16 */
     EM_SCRATCH_DNNL,         /* bytes: oneDNN's scratchpad */
     EM_SCRATCH_DIGEST,       /* [2, EM_TILE] states of XXH3, for a pair's two models */
     EM_SCRATCH_PAIR_INPUT,   /* a pair's before: its input to the head, as the products take it, */
@@ -37,6 +38,7 @@ typedef struct em_cpu_thread {
 typedef struct em_cpu {
     em_backend base;             /* first: an em_backend is an em_cpu */
     const em_cpu_kernels *kernels;
+    em_attend_bf16_kernel *attend_bf16;  /* NULL: attention's products are in f32 */
     em_gemms gemms;
     em_cpu_thread *threads;      /* [base.options.threads] */
 } em_cpu;
@@ -141,12 +143,26 @@ struct em_activations {
     const em_row_batch *batch;
     float *x;                    /* [EM_TILE, hidden] */
     float *q;                    /* [EM_TILE, heads * head_dim]; attention's output takes its place */
-    float *keys;                 /* [kv_heads, head_dim, EM_KEY_TILE] */
-    float *values;               /* [kv_heads, EM_KEY_TILE, value_width] */
+    char *keys;                  /* tiles of key_tile_bytes: f32 [kv_heads, head_dim, EM_KEY_TILE], or as attend_bf16 */
+    char *values;                /* tiles of value_tile_bytes: f32 [kv_heads, EM_KEY_TILE, value_width], or as it */
+    int64_t key_tile_bytes, value_tile_bytes;
 };
 
 static inline int em_value_width(int head_dim) {
     return (head_dim + EM_VALUE_ALIGN - 1) / EM_VALUE_ALIGN * EM_VALUE_ALIGN;
+}
+
+/* Elements of a query or key in bf16, with its zeros. */
+static inline int em_depth(int head_dim) {
+    return (head_dim + EM_DEPTH_ALIGN - 1) / EM_DEPTH_ALIGN * EM_DEPTH_ALIGN;
+}
+
+/* Bytes that a token's keys, and its values, take. */
+static inline int64_t em_key_bytes(const em_cpu *cpu, const em_layer_spec *s) {
+    return s->kv_heads * (int64_t)(cpu->attend_bf16 ? em_depth(s->head_dim) * 2 : s->head_dim * 4);
+}
+static inline int64_t em_value_bytes(const em_cpu *cpu, const em_layer_spec *s) {
+    return (int64_t)s->kv_heads * em_value_width(s->head_dim) * (cpu->attend_bf16 ? 2 : 4);
 }
 
 /* A token's logits so far. */

@@ -31,6 +31,24 @@ typedef struct em_attend {
     float *out;                  /* [EM_ATTEND_QUERIES, value_width]: running, starts at 0 */
 } em_attend;
 
+/* The same step in bf16 for EM_TILE queries: products of bf16 numbers, summed in f32. Probabilities are
+ * rounded to bf16 for the second product, after they were summed. Pairs lie side by side as the machine's
+ * tile registers want them; beyond the head's own elements there are zeros. */
+#define EM_DEPTH_ALIGN 32
+#define EM_MAX_DEPTH 256
+typedef struct em_attend_bf16 {
+    const uint16_t *q;           /* [EM_TILE, depth]; scaled already */
+    const uint16_t *keys;        /* [depth / 2, EM_KEY_TILE, 2]: pairs of elements */
+    const uint16_t *values;      /* [EM_KEY_TILE / 2, value_width, 2]: pairs of keys */
+    int depth, value_width;      /* multiples of EM_DEPTH_ALIGN and EM_VALUE_ALIGN */
+    const int32_t *lo, *hi;      /* [EM_TILE] */
+    int32_t first_key;
+    float softcap;
+    float *max, *sum, *out;      /* [EM_TILE], [EM_TILE], [EM_TILE, value_width]: as in em_attend */
+} em_attend_bf16;
+
+typedef void em_attend_bf16_kernel(const em_attend_bf16 *a);
+
 typedef struct em_cpu_kernels {
     const char *name;
     /* y = x / sqrt(mean(x^2) + eps) * w; x, y, w: [n]; y may be x */
@@ -66,6 +84,15 @@ extern const em_cpu_kernels em_cpu_kernels_portable;
 extern const em_cpu_kernels em_cpu_kernels_avx2;
 extern const em_cpu_kernels em_cpu_kernels_avx512;
 #endif
+
+em_attend_bf16_kernel em_attend_bf16_portable;     /* says what it computes */
+#ifdef EM_AMX
+em_attend_bf16_kernel em_attend_bf16_amx;
+bool em_amx_allowed(void);       /* asks the system for tile registers: once, before their first use */
+#endif
+
+/* The fastest that this machine has; NULL where attention in f32 is as fast. */
+em_attend_bf16_kernel *em_attend_bf16_best(void);
 
 /* The widest table that this machine runs (ONEDNN_MAX_CPU_ISA bounds it, as it does oneDNN). */
 const em_cpu_kernels *em_cpu_kernels_best(void);

@@ -57,12 +57,17 @@ static size_t attention_floats(const em_layer_spec *s) {
     return (size_t)(s->heads / s->kv_heads) * EM_TILE * (size_t)(em_value_width(s->head_dim) + 2);
 }
 
+static size_t query_bytes(const em_layer_spec *s) {
+    return (size_t)(s->heads / s->kv_heads) * EM_TILE * (size_t)em_depth(s->head_dim) * sizeof(uint16_t);
+}
+
 static bool reserve_for_layer(em_cpu *cpu, const em_layer_spec *s, em_error *err) {
     return em_cpu_reserve(cpu, EM_SCRATCH_INPUT, tile_floats(s->hidden), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_INNER, tile_floats(s->ffn), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_OUTPUT, tile_floats(larger(qkv_width(s), s->hidden)), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_ROPE, tile_floats(s->rope.dim), err) &&
-           em_cpu_reserve(cpu, EM_SCRATCH_ATTENTION, attention_floats(s) * sizeof(float), err);
+           em_cpu_reserve(cpu, EM_SCRATCH_ATTENTION, attention_floats(s) * sizeof(float), err) &&
+           (!cpu->attend_bf16 || em_cpu_reserve(cpu, EM_SCRATCH_QUERIES, query_bytes(s), err));
 }
 
 em_layer *em_cpu_layer_load(em_backend *b, const em_layer_spec *spec, const em_layer_weights *w, em_error *err) {

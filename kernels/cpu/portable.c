@@ -96,6 +96,42 @@ static void attend(const em_attend *a) {
     for (int query = 0; query < EM_ATTEND_QUERIES; query++) attend_query(a, query);
 }
 
+/* ---- attention in bf16 ---- */
+
+static float score_bf16(const em_attend_bf16 *a, int query, int key) {
+    float z = 0;
+    for (int d = 0; d < a->depth; d++)
+        z += em_bf16_to_f32(a->q[query * a->depth + d]) * em_bf16_to_f32(a->keys[(d / 2 * EM_KEY_TILE + key) * 2 + d % 2]);
+    return a->softcap > 0 ? a->softcap * tanhf(z / a->softcap) : z;
+}
+
+static void attend_query_bf16(const em_attend_bf16 *a, int query) {
+    int first = a->lo[query] - a->first_key, last = a->hi[query] - a->first_key;
+    if (first < 0) first = 0;
+    if (last > EM_KEY_TILE) last = EM_KEY_TILE;
+    if (first >= last) return;
+    float z[EM_KEY_TILE], max = a->max[query], *out = a->out + (ptrdiff_t)query * a->value_width;
+    for (int k = first; k < last; k++) {
+        z[k] = score_bf16(a, query, k);
+        max = z[k] > max ? z[k] : max;
+    }
+    float keep = expf(a->max[query] - max);
+    for (int d = 0; d < a->value_width; d++) out[d] *= keep;
+    a->sum[query] *= keep;
+    a->max[query] = max;
+    for (int k = first; k < last; k++) {
+        float p = expf(z[k] - max), rounded = em_bf16_to_f32(em_f32_to_bf16(p));
+        a->sum[query] += p;
+        for (int d = 0; d < a->value_width; d++) out[d] += rounded * em_bf16_to_f32(a->values[(k / 2 * a->value_width + d) * 2 + k % 2]);
+    }
+}
+
+void em_attend_bf16_portable(const em_attend_bf16 *a) {
+    for (int query = 0; query < EM_TILE; query++) attend_query_bf16(a, query);
+}
+
+/* ---- loss ---- */
+
 static void soft_sum(const float *x, int n, float *max, double *sum) {
     *max = x[0];
     for (int i = 1; i < n; i++)

@@ -1,0 +1,160 @@
+/* Attention in bf16 on tile registers (AMX): see em_attend_bf16. Compiled for AVX-512 with bf16 and AMX. */
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/vec.h"
+
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A block: two tiles of 16 queries against two of 16 columns, over 32 elements at a time. */
+enum { ROWS = 32, COLUMNS = 32, STEP = 32 };
+
+/* Linux lets a process use tile registers once it has asked (arch/x86, ARCH_REQ_XCOMP_PERM). */
+bool em_amx_allowed(void) {
+    enum { REQUEST = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+}
+
+/* Eight tiles of 16 rows of 64 bytes. */
+static void configure(void) {
+    struct { uint8_t palette, start_row, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; } c = {.palette = 1};
+    for (int i = 0; i < 8; i++) c.bytes[i] = 64, c.rows[i] = 16;
+    _tile_loadconfig(&c);
+}
+
+/* c[r, k] = sum over i < depth of a[r, i] b[i, k], 32 x 32, or 32 x 16 where b has 16 columns left.
+ * a: bf16, rows a_stride apart; b: bf16, pairs of i side by side, rows of pairs b_stride apart; strides in
+ * bytes; c: f32, rows c_stride apart. */
+static inline void block_product(const uint16_t *a, size_t a_stride, const uint16_t *b, size_t b_stride, int depth,
+                                 bool wide, float *c, size_t c_stride) {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int i = 0; i < depth; i += STEP) {
+        const char *at = (const char *)(a + i), *bt = (const char *)b + (size_t)(i / 2) * b_stride;
+        _tile_loadd(4, at, a_stride);
+        _tile_loadd(5, at + 16 * a_stride, a_stride);
+        _tile_loadd(6, bt, b_stride);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(2, 5, 6);
+        if (!wide) continue;
+        _tile_loadd(7, bt + 64, b_stride);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    char *to = (char *)c;
+    _tile_stored(0, to, c_stride);
+    _tile_stored(2, to + 16 * c_stride, c_stride);
+    if (!wide) return;
+    _tile_stored(1, to + 64, c_stride);
+    _tile_stored(3, to + 16 * c_stride + 64, c_stride);
+}
+
+static inline int clamp(int x) { return x < 0 ? 0 : x > EM_KEY_TILE ? EM_KEY_TILE : x; }
+
+/* Keys of this tile that any query of the block sees, widened to whole steps; what that adds has
+ * probability 0 and changes nothing. */
+static bool key_range(const em_attend_bf16 *a, int query, int *first, int *last) {
+    *first = EM_KEY_TILE;
+    *last = 0;
+    for (int r = query; r < query + ROWS; r++) {
+        int lo = clamp(a->lo[r] - a->first_key), hi = clamp(a->hi[r] - a->first_key);
+        if (lo >= hi) continue;
+        if (lo < *first) *first = lo;
+        if (hi > *last) *last = hi;
+    }
+    *first = *first / STEP * STEP;
+    *last = (*last + STEP - 1) / STEP * STEP;
+    return *first < *last;
+}
+
+static void cap_scores(float *z, int n, float cap) {
+    vf c = v_set(cap);
+    for (int k = 0; k < n; k += VW) v_store(z + k, v_mul(c, v_tanh(v_div(v_load(z + k), c))));
+}
+
+/* Scores of keys outside [lo, hi) become -inf, whose exp is exactly 0. */
+static void mask_edges(float *z, int first, int last, int lo, int hi) {
+    vf low = v_set((float)lo - 0.5f), high = v_set((float)hi - 0.5f), none = v_set(-INFINITY);
+    for (int k = first; k < last; k += VW) {
+        vf index = v_add(v_set((float)k), v_lanes());
+        v_store(z + k, v_select(v_and(v_lt(low, index), v_lt(index, high)), v_load(z + k), none));
+    }
+}
+
+static float largest(const float *z, int n) {
+    vf max = v_load(z);
+    for (int k = VW; k < n; k += VW) max = v_max(max, v_load(z + k));
+    return v_largest(max);
+}
+
+/* p = exp(z - max) in bf16; the sum is of what was not rounded yet. */
+static float exponentials(const float *z, uint16_t *p, int n, float max) {
+    vf m = v_set(max), total = v_set(0);
+    for (int k = 0; k < n; k += VW) {
+        vf x = v_exp(v_sub(v_load(z + k), m));
+        _mm256_storeu_si256((__m256i *)(p + k), (__m256i)_mm512_cvtneps_pbh(x));
+        total = v_add(total, x);
+    }
+    return v_sum(total);
+}
+
+typedef struct block {
+    _Alignas(64) float z[ROWS][EM_KEY_TILE];
+    _Alignas(64) uint16_t p[ROWS][EM_KEY_TILE];
+    _Alignas(64) float mixed[ROWS][COLUMNS];
+    _Alignas(64) float max[ROWS], keep[ROWS];       /* keep: what the sums so far are multiplied by */
+    int query, first, last;
+} block;
+
+static void scores(const em_attend_bf16 *a, block *b) {
+    const uint16_t *q = a->q + (ptrdiff_t)b->query * a->depth;
+    for (int k = b->first; k < b->last; k += COLUMNS)
+        block_product(q, (size_t)a->depth * sizeof *q, a->keys + 2 * k, 2 * EM_KEY_TILE * sizeof *a->keys, a->depth, true,
+                      &b->z[0][k], sizeof b->z[0]);
+}
+
+static void new_maxima(const em_attend_bf16 *a, block *b) {
+    for (int r = 0; r < ROWS; r++) {
+        int at = b->query + r, lo = clamp(a->lo[at] - a->first_key), hi = clamp(a->hi[at] - a->first_key);
+        if (a->softcap > 0) cap_scores(b->z[r] + b->first, b->last - b->first, a->softcap);
+        if (lo > b->first || hi < b->last) mask_edges(b->z[r], b->first, b->last, lo, hi);
+        float here = largest(b->z[r] + b->first, b->last - b->first);
+        b->max[r] = here > a->max[at] ? here : a->max[at];
+        b->keep[r] = a->max[at] - b->max[r];
+        a->max[at] = b->max[r];
+    }
+    for (int r = 0; r < ROWS; r += VW) v_store(b->keep + r, v_exp(v_load(b->keep + r)));
+}
+
+/* out = out * keep + p . values, 32 (or the last 16) columns at a time */
+static void mix_values(const em_attend_bf16 *a, block *b) {
+    for (int d = 0; d < a->value_width; d += COLUMNS) {
+        bool wide = a->value_width - d > 16;
+        block_product(&b->p[0][b->first], sizeof b->p[0], a->values + ((ptrdiff_t)b->first * a->value_width + 2 * d),
+                      2 * (size_t)a->value_width * sizeof *a->values, b->last - b->first, wide, b->mixed[0], sizeof b->mixed[0]);
+        for (int r = 0; r < ROWS; r++) {
+            float *out = a->out + (ptrdiff_t)(b->query + r) * a->value_width + d;
+            vf keep = v_set(b->keep[r]);
+            v_store(out, v_fma(v_load(out), keep, v_load(b->mixed[r])));
+            if (wide) v_store(out + VW, v_fma(v_load(out + VW), keep, v_load(b->mixed[r] + VW)));
+        }
+    }
+}
+
+void em_attend_bf16_amx(const em_attend_bf16 *a) {
+    block b;
+    configure();
+    for (b.query = 0; b.query < EM_TILE; b.query += ROWS) {
+        if (!key_range(a, b.query, &b.first, &b.last)) continue;
+        scores(a, &b);
+        new_maxima(a, &b);
+        for (int r = 0; r < ROWS; r++) {
+            float sum = exponentials(b.z[r] + b.first, b.p[r] + b.first, b.last - b.first, b.max[r]);
+            a->sum[b.query + r] = a->sum[b.query + r] * b.keep[r] + sum;
+        }
+        mix_values(a, &b);
+    }
+    _tile_release();
+}

@@ -1,0 +1,153 @@
+/* Attention in bf16 on tile registers against the plain C that says what it computes. */
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "kernels/cpu/cpu.h"
+
+enum { TILES = 3 };     /* of keys */
+
+typedef struct problem {
+    int head_dim, depth, width;
+    uint16_t *q, *keys, *values;
+    int32_t lo[EM_TILE], hi[EM_TILE];
+    float softcap;
+} problem;
+
+typedef struct answer { float max[EM_TILE], sum[EM_TILE], *out; } answer;
+
+static uint64_t state;
+
+static float random_float(float size) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return size * ((float)(state >> 40) * 0x1p-23f - 1);
+}
+
+/* Zeros beyond the head's own elements, as the backend leaves them. */
+static problem problem_new(int head_dim, float size) {
+    problem p = {.head_dim = head_dim, .depth = em_depth(head_dim), .width = em_value_width(head_dim)};
+    p.q = calloc((size_t)EM_TILE * (size_t)p.depth, 2);
+    p.keys = calloc((size_t)TILES * EM_KEY_TILE * (size_t)p.depth, 2);
+    p.values = calloc((size_t)TILES * EM_KEY_TILE * (size_t)p.width, 2);
+    for (int i = 0; i < EM_TILE; i++)
+        for (int d = 0; d < head_dim; d++) p.q[i * p.depth + d] = em_f32_to_bf16(random_float(size));
+    for (int k = 0; k < TILES * EM_KEY_TILE; k++)
+        for (int d = 0; d < head_dim; d++) {
+            int tile = k / EM_KEY_TILE, i = k % EM_KEY_TILE;
+            p.keys[tile * EM_KEY_TILE * p.depth + (d / 2 * EM_KEY_TILE + i) * 2 + d % 2] = em_f32_to_bf16(random_float(size));
+            p.values[tile * EM_KEY_TILE * p.width + (i / 2 * p.width + d) * 2 + i % 2] = em_f32_to_bf16(random_float(1));
+        }
+    return p;
+}
+
+static void problem_free(problem *p) {
+    free(p->q);
+    free(p->keys);
+    free(p->values);
+}
+
+static answer solve(const problem *p, em_attend_bf16_kernel *kernel) {
+    answer a = {.out = aligned_alloc(64, (size_t)EM_TILE * (size_t)p->width * sizeof(float))};
+    memset(a.out, 0, (size_t)EM_TILE * (size_t)p->width * sizeof(float));
+    for (int i = 0; i < EM_TILE; i++) a.max[i] = -FLT_MAX, a.sum[i] = 0;
+    for (int t = 0; t < TILES; t++) {
+        em_attend_bf16 step = {.q = p->q, .keys = p->keys + t * EM_KEY_TILE * p->depth, .values = p->values + t * EM_KEY_TILE * p->width,
+                               .depth = p->depth, .value_width = p->width, .lo = p->lo, .hi = p->hi,
+                               .first_key = t * EM_KEY_TILE, .softcap = p->softcap, .max = a.max, .sum = a.sum, .out = a.out};
+        kernel(&step);
+    }
+    return a;
+}
+
+/* A probability near the middle of two bf16 numbers may be rounded to either: 2^-8 of its part. */
+static void compare(const problem *p, em_attend_bf16_kernel *kernel) {
+    answer a = solve(p, kernel), b = solve(p, em_attend_bf16_portable);
+    for (int i = 0; i < EM_TILE; i++) {
+        bool blind = p->lo[i] >= p->hi[i];
+        assert_int_equal(a.sum[i] > 0, !blind);
+        if (blind) assert_true(a.max[i] == -FLT_MAX);
+        if (!blind && fabsf(a.sum[i] - b.sum[i]) > 1e-4f * b.sum[i]) fail_msg("query %d: sum %g, not %g", i, a.sum[i], b.sum[i]);
+        for (int d = 0; d < p->width; d++) {
+            float x = a.out[i * p->width + d], y = b.out[i * p->width + d], near = 2e-3f * (b.sum[i] + 1e-30f);
+            if (blind || d >= p->head_dim) assert_true(x == 0);
+            else if (!(fabsf(x - y) <= near)) fail_msg("query %d, value %d: %g, not %g", i, d, x, y);
+        }
+    }
+    free(a.out);
+    free(b.out);
+}
+
+static void causal(problem *p, int document) {
+    for (int i = 0; i < EM_TILE; i++) p->hi[i] = 2 * EM_TILE + i + 1, p->lo[i] = p->hi[i] - 1 - (document ? (i + 37) % document : 300);
+    for (int i = 0; i < EM_TILE; i++) p->lo[i] = p->lo[i] < 0 ? 0 : p->lo[i];
+}
+
+static void any(problem *p) {
+    for (int i = 0; i < EM_TILE; i++) {
+        p->lo[i] = (int32_t)(fabsf(random_float(1)) * TILES * EM_KEY_TILE);
+        p->hi[i] = (int32_t)(fabsf(random_float(1)) * (TILES * EM_KEY_TILE + 1));     /* many see nothing */
+    }
+}
+
+static em_attend_bf16_kernel *kernel(void) {
+    em_attend_bf16_kernel *k = em_attend_bf16_best();
+    if (!k) skip();
+    return k;
+}
+
+static void test_masks(void **unused) {
+    em_attend_bf16_kernel *k = kernel();
+    const int dims[] = {64, 32, 80, 128, 16, 8, 200, 256};
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
+        problem p = problem_new(dims[i], 0.5f);
+        const int documents[] = {0, 5, 50, 100};
+        for (int m = 0; m < 4; m++) causal(&p, documents[m]), compare(&p, k);
+        for (int m = 0; m < 5; m++) any(&p), compare(&p, k);
+        p.softcap = 2;
+        compare(&p, k);
+        problem_free(&p);
+    }
+}
+
+static void test_large_scores(void **unused) {
+    em_attend_bf16_kernel *k = kernel();
+    problem p = problem_new(64, 8);
+    causal(&p, 0);
+    compare(&p, k);
+    problem_free(&p);
+}
+
+/* What a query does not see changes no bit of it, nor does what its neighbours see. */
+static void test_neighbours(void **unused) {
+    em_attend_bf16_kernel *k = kernel();
+    problem p = problem_new(64, 0.5f), other = p;
+    causal(&p, 20);
+    answer a = solve(&p, k);
+    other.values = malloc((size_t)TILES * EM_KEY_TILE * (size_t)p.width * 2);
+    memcpy(other.values, p.values, (size_t)TILES * EM_KEY_TILE * (size_t)p.width * 2);
+    for (int query = 0; query < EM_TILE; query += 13) {
+        for (int i = 0; i < EM_TILE; i++) other.lo[i] = i == query ? p.lo[i] : 0, other.hi[i] = i == query ? p.hi[i] : 7 * i % 380;
+        for (int key = 0; key < p.lo[query]; key++)
+            for (int d = 0; d < p.head_dim; d++)
+                other.values[key / EM_KEY_TILE * EM_KEY_TILE * p.width + (key % EM_KEY_TILE / 2 * p.width + d) * 2 + key % 2] = em_f32_to_bf16(random_float(3));
+        answer b = solve(&other, k);
+        assert_true(a.sum[query] == b.sum[query]);
+        assert_memory_equal(a.out + query * p.width, b.out + query * p.width, (size_t)p.width * sizeof(float));
+        free(b.out);
+        memcpy(other.values, p.values, (size_t)TILES * EM_KEY_TILE * (size_t)p.width * 2);
+    }
+    free(other.values);
+    free(a.out);
+    problem_free(&p);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_masks), cmocka_unit_test(test_large_scores), cmocka_unit_test(test_neighbours)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
