@@ -59,6 +59,14 @@ double em_slice_loss(const em_slice *s) {
     return s->predictions ? s->nll / (double)s->predictions : NAN;
 }
 
+double em_slice_bits_per_byte(const em_slice *s) {
+    return s->text_bytes ? s->text_nll / (EM_LN2 * (double)s->text_bytes) : NAN;
+}
+
+const char *em_results_version(const em_results *r) {
+    return *r->version ? r->version : EM_VERSION;
+}
+
 static void slices_free(em_slice *subsets, int n, em_slice *by_position) {
     for (int i = 0; i < n; i++) free(subsets[i].name);
     free(subsets);

@@ -142,6 +142,7 @@ typedef struct em_model_line {
 } em_model_line;
 
 typedef struct em_results {
+    char version[24];           /* of the evalmask that measured; "": this one */
     bool partial;               /* interrupted */
     char table[32];             /* the published table that a config asks for (reports/published.c), or "" */
     char title[160];            /* the config's, or "" */
@@ -171,6 +172,10 @@ em_gate *em_results_gate(em_results *r, bool passed, const char *name, const cha
     __attribute__((format(printf, 4, 5)));
 void em_results_protocol(em_results *r, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+#define EM_LN2 0.69314718055994530942
+
 double em_slice_loss(const em_slice *s);     /* NaN where there is no prediction */
+double em_slice_bits_per_byte(const em_slice *s);    /* NaN where there is no text */
+const char *em_results_version(const em_results *r);
 
 #endif

@@ -322,7 +322,7 @@ static const struct { const char *title; option options[20]; } groups[] = {
          "resident memory to stay within, such as 4G (default: half of the machine's); the figures do not depend on it"},
         {0}}},
     {"Output", {
-        {"output", 'o', "FILE", EM_RUN | EM_BENCH, set_output, "also write results: .json or .md by the name; may be given again"},
+        {"output", 'o', "FILE", EM_RUN | EM_BENCH | EM_REPORT, set_output, "also write results: .json or .md by the name; may be given again"},
         {"tokens", 0, "FILE", EM_RUN, set_tokens, "write one line a prediction: .jsonl or .jsonl.zst"},
         {"profile", 0, "FILE", EM_RUN, set_profile, "write time by stage, rates and peak memory as JSON"},
         {"quiet", 'q', NULL, EM_RUN | EM_INSPECT | EM_AUDIT | EM_BENCH | WITH_PACKED, set_quiet, "no progress and no notes on stderr"},
@@ -370,6 +370,9 @@ static const struct {
     {"tokenize", EM_TOKENIZE, "evalmask tokenize --tokenizer PATH [FILE ...]", "records in, one line {\"ids\": [...]} out for each",
      "  evalmask tokenize --tokenizer gpt2/tokenizer.json val.jsonl.zst\n"
      "  evalmask tokenize --tokenizer base.bin --no-special - < val.jsonl\n"},
+    {"report", EM_REPORT, "evalmask report RESULTS.json [-o FILE ...]", "any report from a results file: nothing is measured again",
+     "  evalmask report results.json                  # the Markdown of the run\n"
+     "  evalmask report results.json -o report.md\n"},
     {"bench", EM_BENCH, "evalmask bench [--shape NAME | --model PATH] [options]", "how fast this machine runs it, against its own GEMM ceiling",
      "  evalmask bench                                # 135M parameters, T = 1024\n"
      "  evalmask bench --shape llama-1b -T 4096 --mask doc,regular --dtype bf16\n"
@@ -512,6 +515,8 @@ static bool check_inspect(const em_settings *s, em_error *err) {
 static bool check_arguments(const em_settings *s, em_error *err) {
     if (s->command == EM_CONVERT && s->n_arguments != 2)
         return em_fail(err, EM_USAGE, "convert wants two paths: evalmask convert DIR OUT.bin");
+    if (s->command == EM_REPORT && s->n_arguments != 1)
+        return em_fail(err, EM_USAGE, "report wants one results file: evalmask report results.json -o report.md");
     if (s->command == EM_TOKENIZE && !s->tokenizer)
         return em_fail(err, EM_USAGE, "tokenize wants --tokenizer PATH: tokenizer.json, tokenizer.model, tok512.bin or a model");
     if (s->command & DATA_COMMANDS && s->n_arguments)

@@ -20,7 +20,8 @@ typedef enum em_command {
     EM_TOKENIZE = 1 << 4,
     EM_HELP = 1 << 5,
     EM_VERSION_COMMAND = 1 << 6,
-    EM_BENCH = 1 << 7
+    EM_BENCH = 1 << 7,
+    EM_REPORT = 1 << 8
 } em_command;
 
 typedef struct em_named_path { const char *name, *path; } em_named_path;   /* NAME=PATH; name NULL: none given */

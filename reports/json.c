@@ -29,7 +29,9 @@ static void put_slice(em_buffer *b, const em_slice *s) {
     em_buffer_puts(b, ", ");
     put_number(b, "top1", share(s->top1_count, s->predictions));
     em_buffer_puts(b, ", ");
-    put_number(b, "bits_per_byte", s->text_bytes ? s->text_nll / (0.69314718055994530942 * (double)s->text_bytes) : 0.0 / 0.0);
+    put_number(b, "bits_per_byte", em_slice_bits_per_byte(s));
+    em_buffer_puts(b, ", ");
+    put_integer(b, "text_bytes", s->text_bytes);
 }
 
 typedef void (*put_part)(em_buffer *b, const em_slice *s);
@@ -123,6 +125,10 @@ static void put_result(em_buffer *b, const em_result *x) {
     em_buffer_printf(b, ", \"seq_len\": %d, \"batch\": %d,\n      ", x->seq_len, x->batch);
     put_string(b, "positions", x->positions);
     em_buffer_puts(b, ", ");
+    put_string(b, "mask_words", x->mask_words);
+    em_buffer_puts(b, ", ");
+    put_string(b, "offset_words", x->offset_words);
+    em_buffer_puts(b, ",\n      ");
     put_figures(b, x);
     put_leaks(b, x);
     if (x->has_common) {
@@ -323,7 +329,9 @@ static void put_data(em_buffer *b, const em_results *r) {
 }
 
 void em_report_json(const em_results *r, em_buffer *b) {
-    em_buffer_printf(b, "{\n  \"evalmask\": \"%s\",\n", EM_VERSION);
+    em_buffer_puts(b, "{\n  ");
+    put_string(b, "evalmask", em_results_version(r));
+    em_buffer_puts(b, ",\n");
     if (r->partial) em_buffer_puts(b, "  \"partial\": true,\n");
     if (*r->title) {
         em_buffer_puts(b, "  ");

@@ -362,7 +362,7 @@ static void model_items(const em_results *r, em_buffer *out) {
     for (int i = 0; i < r->n_models; i++) {
         const em_model_line *m = &r->models[i];
         const em_result *x = r->results;
-        while (!is(x->model, m->name)) x++;
+        for (int k = 0; k < r->n_results && !is(x->model, m->name); k++) x = &r->results[k];
         char text[320];
         snprintf(text, sizeof text, "Model %s: %s, %.1f M parameters, %d layers, vocabulary of %d, fingerprint %s.", m->name,
                  m->family, (double)m->parameters / 1e6, m->layers, m->vocab, x->fingerprints.model);
@@ -523,5 +523,5 @@ void em_report_markdown(const em_results *r, em_buffer *out) {
     em_buffer_puts(out, "\n");
     em_buffer_puts(out, "Fingerprints: two results measured the same thing where both agree.\n\n");
     fingerprints(r, &s, out);
-    em_buffer_printf(out, "evalmask %s\n", EM_VERSION);
+    em_buffer_printf(out, "evalmask %s\n", em_results_version(r));
 }
