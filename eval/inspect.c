@@ -14,12 +14,7 @@
 #include "eval/setup.h"
 #include "eval/verdict.h"
 
-enum {
-    WHOLE_ROW = 48,             /* rows of up to so many tokens are shown whole */
-    FIRST_TOKENS = 4, LAST_TOKENS = 3,          /* of a segment */
-    FIRST_SEGMENTS = 6, LAST_SEGMENTS = 4,      /* of a row */
-    BAR = 40
-};
+enum { BAR = 40 };      /* columns of a histogram's longest bar */
 
 typedef struct inspection {
     const em_settings *settings;
@@ -250,11 +245,11 @@ static void segment_lines(const inspection *x, columns c, int32_t segment, em_bu
     const em_row *row = x->chosen;
     int32_t start = row->segments[segment].start, end = row->segments[segment].end;
     if (end > row->tokens) end = row->tokens;
-    bool whole = row->tokens <= WHOLE_ROW || end - start <= FIRST_TOKENS + LAST_TOKENS + 1;
+    bool whole = row->tokens <= EM_WHOLE_ROW || end - start <= EM_FIRST_TOKENS + EM_LAST_TOKENS + 1;
     for (int32_t i = start; i < end; i++) {
-        if (!whole && i == start + FIRST_TOKENS) {
-            em_buffer_printf(out, "        … %d tokens\n", end - start - FIRST_TOKENS - LAST_TOKENS);
-            i = end - LAST_TOKENS;
+        if (!whole && i == start + EM_FIRST_TOKENS) {
+            em_buffer_printf(out, "        … %d tokens\n", end - start - EM_FIRST_TOKENS - EM_LAST_TOKENS);
+            i = end - EM_LAST_TOKENS;
         }
         token_line(x, c, i, segment, out);
     }
@@ -281,11 +276,11 @@ static void row_tokens(const inspection *x, em_buffer *out) {
                      n, n == 1 ? "" : "s");
     em_buffer_printf(out, "  index%s%s segment      id       text\n", c.continuous ? " continuous" : "",
                      c.reset ? "   reset" : "");
-    bool whole = row->tokens <= WHOLE_ROW || n <= FIRST_SEGMENTS + LAST_SEGMENTS + 1;
+    bool whole = row->tokens <= EM_WHOLE_ROW || n <= EM_FIRST_SEGMENTS + EM_LAST_SEGMENTS + 1;
     for (int32_t g = 0; g < n; g++) {
-        if (!whole && g == FIRST_SEGMENTS) {
-            g = n - LAST_SEGMENTS;
-            em_buffer_printf(out, "        … %d documents, to token %d\n", n - FIRST_SEGMENTS - LAST_SEGMENTS,
+        if (!whole && g == EM_FIRST_SEGMENTS) {
+            g = n - EM_LAST_SEGMENTS;
+            em_buffer_printf(out, "        … %d documents, to token %d\n", n - EM_FIRST_SEGMENTS - EM_LAST_SEGMENTS,
                              row->segments[g].start - 1);
         }
         segment_lines(x, c, g, out);

@@ -13,7 +13,6 @@
 #include "eval/verdict.h"
 #include "loader/reader.h"
 
-enum { WHOLE_ROW = 48, FIRST_TOKENS = 4, LAST_TOKENS = 3, FIRST_SEGMENTS = 6, LAST_SEGMENTS = 4 };     /* as inspect */
 #define LEAST_FILL 0.9      /* below it, more than a tenth of the arithmetic goes into padding */
 
 typedef struct inspection {
@@ -337,11 +336,11 @@ static void token_line(const inspection *x, int32_t i, int32_t segment, em_buffe
 
 static void segment_lines(const inspection *x, int32_t segment, em_buffer *out) {
     const em_segment *g = &x->view.shape.segments[segment];
-    bool whole = x->row.tokens <= WHOLE_ROW || g->end - g->start <= FIRST_TOKENS + LAST_TOKENS + 1;
+    bool whole = x->row.tokens <= EM_WHOLE_ROW || g->end - g->start <= EM_FIRST_TOKENS + EM_LAST_TOKENS + 1;
     for (int32_t i = g->start; i < g->end; i++) {
-        if (!whole && i == g->start + FIRST_TOKENS) {
-            em_buffer_printf(out, "        … %d tokens\n", g->end - g->start - FIRST_TOKENS - LAST_TOKENS);
-            i = g->end - LAST_TOKENS;
+        if (!whole && i == g->start + EM_FIRST_TOKENS) {
+            em_buffer_printf(out, "        … %d tokens\n", g->end - g->start - EM_FIRST_TOKENS - EM_LAST_TOKENS);
+            i = g->end - EM_LAST_TOKENS;
         }
         token_line(x, i, segment, out);
     }
@@ -349,15 +348,15 @@ static void segment_lines(const inspection *x, int32_t segment, em_buffer *out) 
 
 static void row_tokens(const inspection *x, em_buffer *out) {
     int32_t n = x->view.shape.n_segments, documents = em_packed_documents(&x->view, &x->row, &x->ids);
-    bool whole = x->row.tokens <= WHOLE_ROW || n <= FIRST_SEGMENTS + LAST_SEGMENTS + 1;
+    bool whole = x->row.tokens <= EM_WHOLE_ROW || n <= EM_FIRST_SEGMENTS + EM_LAST_SEGMENTS + 1;
     em_buffer_printf(out, "\n## Row %lld: %d tokens, %d document%s\n\n```\n  index%s segment%s      id%s\n",
                      (long long)x->chosen_row, x->row.tokens, documents, documents == 1 ? "" : "s",
                      x->row.positions.given ? " position" : "", x->row.labels.given ? "   label" : "",
                      x->tokenizer ? "       text" : "");
     for (int32_t g = 0; g < n; g++) {
-        if (!whole && g == FIRST_SEGMENTS) {
-            em_buffer_printf(out, "        … %d segments\n", n - FIRST_SEGMENTS - LAST_SEGMENTS);
-            g = n - LAST_SEGMENTS;
+        if (!whole && g == EM_FIRST_SEGMENTS) {
+            em_buffer_printf(out, "        … %d segments\n", n - EM_FIRST_SEGMENTS - EM_LAST_SEGMENTS);
+            g = n - EM_LAST_SEGMENTS;
         }
         segment_lines(x, g, out);
     }
