@@ -187,6 +187,11 @@ SETTER(compare) {
     return named_path("--compare", v, &s->compare[s->n_compare++], err);
 }
 
+SETTER(adapter) {
+    if (s->n_adapters == EM_MAX_MODELS - 1) return em_fail(err, EM_USAGE, "--adapter: at most %d", EM_MAX_MODELS - 1);
+    return named_path("--adapter", v, &s->adapters[s->n_adapters++], err);
+}
+
 SETTER(alpha) { return em_alphas_parse(v, &s->alphas, err); }
 WHOLE(seed, "--seed", seed, 0, INT64_MAX)
 
@@ -216,6 +221,7 @@ SETTER(output) {
 #define CHOICE(name, option, field, type, ...) \
     SETTER(name) { int i; if (!choice(option, v, (const char *const[]){__VA_ARGS__, NULL}, &i, err)) return false; s->field = (type)i; return true; }
 
+CHOICE(alpha_space, "--alpha-space", alpha_space, em_alpha_space, "logit", "weight")
 CHOICE(window, "--window", window, em_window_mode, "next", "inside")
 CHOICE(boundary, "--boundary", boundary, em_boundary, "keep", "drop")
 CHOICE(tail, "--tail", tail, em_tail, "pad", "drop")
@@ -265,8 +271,12 @@ static const struct { const char *title; option options[20]; } groups[] = {
          "NAME=A,B,C: repeated trainings, a group"},
         {"compare", 'c', "[NAME=]PATH", EM_RUN | EM_BENCH, set_compare,
          "a further model over the same tokens, with paired differences to the others; may be given again"},
+        {"adapter", 0, "[NAME=]DIR", EM_RUN, set_adapter,
+         "a further model: the first one with this PEFT LoRA adapter; may be given again"},
         {"alpha", 0, "LIST", EM_RUN | EM_BENCH, set_alpha,
-         "with one --compare: losses of the logits (1+a)*after - a*before, such as --alpha=-2:2:0.5,3"},
+         "with one --compare or --adapter: losses of the logits (1+a)*after - a*before, such as --alpha=-2:2:0.5,3"},
+        {"alpha-space", 0, "logit|weight", EM_RUN, set_alpha_space,
+         "what alphas combine: the logits, all in one pass (default), or the weights, a pass for each"},
         {"depth", 0, "all|LIST", EM_RUN | EM_BENCH, set_depth,
          "losses with only the first N layers, final norm and head on what is left, all from one forward pass"},
         {"common-vocab", 0, NULL, EM_RUN, set_common_vocab,
@@ -534,8 +544,10 @@ static bool check_arguments(const em_settings *s, em_error *err) {
         if (s->n_compare) return em_fail(err, EM_USAGE, "--compare wants --model PATH too; --alpha brings a second random model by itself");
         return true;
     }
-    if (s->alphas.n && s->n_compare != 1)
-        return em_fail(err, EM_USAGE, "--alpha wants one --compare PATH: alphas lie on the line through two models");
+    if (s->alpha_space == EM_ALPHA_WEIGHT && !s->alphas.n)
+        return em_fail(err, EM_USAGE, "--alpha-space weight wants --alpha LIST");
+    if (s->alphas.n && s->n_compare + s->n_adapters != 1)
+        return em_fail(err, EM_USAGE, "--alpha wants one --compare PATH or --adapter DIR: alphas lie on the line through two models");
     if (s->alphas.n && (s->all_depths || s->n_depths))
         return em_fail(err, EM_USAGE, "--alpha with --depth: alphas are of whole models; run them apart");
     return s->command != EM_INSPECT || check_inspect(s, err);

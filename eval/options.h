@@ -30,6 +30,7 @@ typedef struct em_named_path { const char *name, *path; } em_named_path;   /* NA
 
 typedef enum em_tail { EM_TAIL_PAD, EM_TAIL_DROP } em_tail;
 typedef enum em_boundary { EM_BOUNDARY_KEEP, EM_BOUNDARY_DROP } em_boundary;
+typedef enum em_alpha_space { EM_ALPHA_LOGIT, EM_ALPHA_WEIGHT } em_alpha_space;    /* what alphas combine */
 typedef enum em_dtype_choice { EM_DTYPE_AUTO, EM_DTYPE_F32, EM_DTYPE_BF16 } em_dtype_choice;
 
 /* What the user asked for. Strings point into argv; the settings live as long as it does. */
@@ -41,7 +42,10 @@ typedef struct em_settings {
     em_named_path model;
     em_named_path compare[EM_MAX_MODELS - 1];   /* further models, over the same tokens */
     int n_compare;
+    em_named_path adapters[EM_MAX_MODELS - 1];  /* PEFT LoRAs, each with the first model a further one */
+    int n_adapters;
     em_alphas alphas;                       /* amplified: (1 + a) * after - a * before */
+    em_alpha_space alpha_space;
     bool all_depths, common_vocab;
     int depths[EM_MAX_LIST];                /* layers kept */
     int n_depths;

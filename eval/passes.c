@@ -79,7 +79,7 @@ const em_fed_row *em_passes_row(const em_passes *p, int row) { return p->rows[ro
 static const char what[] = "forward passes";
 
 static bool reserve_scores(em_passes *p, size_t n, em_error *err) {
-    size_t columns = n * (size_t)p->settings->n_labels, alphas = (size_t)p->settings->alphas.n;
+    size_t columns = n * (size_t)p->settings->n_labels, alphas = (size_t)p->plan->n_logit_alphas;
     for (int i = 0; i < p->plan->n_scored; i++) {
         scored *s = &p->sides[i];
         if (!em_grow(&s->nll, &s->nll_capacity, columns, sizeof *s->nll, what, err) ||
@@ -163,7 +163,7 @@ static em_scores scores_of(const em_passes *p, int side) {
 
 /* The first model with each of the others; alphas belong to the one pair that there then is. */
 static bool run_pairs(em_passes *p, em_network *const *networks, const em_row_batch *batch, const em_score_request *labels, em_error *err) {
-    em_pair_request request = {.labels = *labels, .n_alphas = p->settings->alphas.n, .alphas = p->settings->alphas.values};
+    em_pair_request request = {.labels = *labels, .n_alphas = p->plan->n_logit_alphas, .alphas = p->settings->alphas.values};
     for (int i = 0; i < p->plan->n_models; i++)
         if (!em_network_forward(networks[i], batch, err)) return false;
     for (int i = 1; i < p->plan->n_models; i++) {
@@ -182,7 +182,7 @@ static bool run_batch(em_passes *p, em_network *const *networks, size_t first, s
     for (int i = 0; i < p->plan->n_scored; i++) p->depths[i] = scores_of(p, i);
     for (int i = 0; i < p->plan->n_models; i++) {
         const em_model_facts *m = &p->plan->models[i];
-        if (!em_network_score_depths(networks[i], &batch, &request, m->depths, m->n_sides, p->depths + m->first_side, err)) return false;
+        if (!em_network_score_depths(networks[i], &batch, &request, m->depths, m->n_scored, p->depths + m->first_scored, err)) return false;
     }
     return true;
 }
@@ -221,12 +221,13 @@ bool em_passes_same(const em_passes *p, int row, int a, int b) {
 em_side_view em_passes_side(const em_passes *p, int row, em_cell cell) {
     size_t at = (size_t)p->start[pass_of(p, row, cell.combination)], schemes = (size_t)p->settings->n_labels;
     size_t scheme = (size_t)p->plan->combinations[cell.combination].labels;
-    if (cell.side < p->plan->n_scored) {
-        const scored *s = &p->sides[cell.side];
+    const em_side *side = &p->plan->sides[cell.side];
+    if (side->scored >= 0) {
+        const scored *s = &p->sides[side->scored];
         return (em_side_view){.nll = s->nll + at * schemes + scheme, .argmax = s->argmax + at, .kl = s->kl ? s->kl + at : NULL,
                               .stride = (int)schemes, .argmax_stride = 1};
     }
-    size_t alphas = (size_t)p->settings->alphas.n, a = (size_t)p->plan->sides[cell.side].alpha;
+    size_t alphas = (size_t)p->plan->n_logit_alphas, a = (size_t)side->alpha;
     return (em_side_view){.nll = p->alpha_nll + (at * alphas + a) * schemes + scheme, .argmax = p->alpha_argmax + at * alphas + a,
                           .stride = (int)(alphas * schemes), .argmax_stride = (int)alphas};
 }

@@ -24,7 +24,7 @@ static bool take_depths(em_model_facts *m, const em_settings *s, const char *nam
     int n = s->all_depths ? m->layers : s->n_depths ? s->n_depths : 1;
     m->depths = em_alloc((size_t)n, sizeof *m->depths, "depths", err);
     if (!m->depths) return false;
-    m->n_sides = n;
+    m->n_scored = n;
     for (int i = 0; i < n; i++) m->depths[i] = s->all_depths ? i + 1 : s->n_depths ? s->depths[i] : m->layers;
     qsort(m->depths, (size_t)n, sizeof *m->depths, whole_number);
     if (m->depths[n - 1] > m->layers)
@@ -37,8 +37,9 @@ static bool take_models(em_plan *p, const em_setup *setup, em_error *err) {
     for (int i = 0; i < p->n_models; i++) {
         em_model_facts *m = &p->models[i];
         if (!take_windows(m, setup->models[i], err) || !take_depths(m, p->settings, setup->names[i], err)) return false;
-        m->first_side = p->n_scored;
-        p->n_scored += m->n_sides;
+        m->first_scored = p->n_scored;
+        p->n_scored += m->n_scored;
+        if (i < setup->n_named) p->n_plain = p->n_scored;
     }
     return true;
 }
@@ -56,15 +57,23 @@ static int smallest_vocabulary(const em_setup *s, bool *same) {
 
 /* ---- sides, combinations, pairs ---- */
 
-static bool list_sides(em_plan *p, em_error *err) {
+/* An alpha's side: of the pair's logits, or of the model whose weights lie there. */
+static em_side alpha_side(const em_plan *p, const em_setup *setup, int alpha) {
+    if (p->n_logit_alphas) return (em_side){1, EM_NO_DEPTH, alpha, -1};
+    int model = setup->amplified[alpha];
+    return (em_side){model, EM_NO_DEPTH, alpha, p->models[model].first_scored};
+}
+
+static bool list_sides(em_plan *p, const em_setup *setup, em_error *err) {
     int alphas = p->settings->alphas.n, n = 0;
-    p->n_sides = p->n_scored + alphas;
+    p->n_logit_alphas = p->settings->alpha_space == EM_ALPHA_LOGIT ? alphas : 0;
+    p->n_sides = p->n_plain + alphas;
     p->sides = em_alloc((size_t)p->n_sides, sizeof *p->sides, "results", err);
     if (!p->sides) return false;
-    for (int i = 0; i < p->n_models; i++)
-        for (int d = 0; d < p->models[i].n_sides; d++)
-            p->sides[n++] = (em_side){i, p->depths ? p->models[i].depths[d] : EM_NO_DEPTH, -1};
-    for (int a = 0; a < alphas; a++) p->sides[n++] = (em_side){1, EM_NO_DEPTH, a};
+    for (int i = 0; i < setup->n_named; i++)
+        for (int d = 0; d < p->models[i].n_scored; d++, n++)
+            p->sides[n] = (em_side){i, p->depths ? p->models[i].depths[d] : EM_NO_DEPTH, -1, n};
+    for (int a = 0; a < alphas; a++) p->sides[n++] = alpha_side(p, setup, a);
     return true;
 }
 
@@ -126,7 +135,7 @@ bool em_plan_make(em_plan *p, const em_settings *settings, const em_setup *setup
     int least = smallest_vocabulary(setup, &same);
     p->vocab = settings->common_vocab ? least : 0;
     p->kl = setup->n_models > 1 && !p->depths && (same || settings->common_vocab);
-    if (take_models(p, setup, err) && list_sides(p, err) && list_combinations(p, err) && list_pairs(p, setup, err)) return true;
+    if (take_models(p, setup, err) && list_sides(p, setup, err) && list_combinations(p, err) && list_pairs(p, setup, err)) return true;
     em_plan_free(p);
     return false;
 }

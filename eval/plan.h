@@ -5,11 +5,13 @@
 
 #include "eval/setup.h"
 
-/* Without alphas: a model, whole or cut after `depth` layers. An alpha's model is the one amplified. */
+/* Without alphas: a model, whole or cut after `depth` layers. An alpha's model is the one amplified, or under
+ * --alpha-space weight its own. */
 typedef struct em_side {
     int model;
     int depth;                  /* layers kept, or EM_NO_DEPTH */
     int alpha;                  /* index into the settings' alphas, or -1 */
+    int scored;                 /* which of the networks' scores are its figures; -1: an alpha's of the pair's logits */
 } em_side;
 
 typedef struct em_combination { int mask, labels, positions; } em_combination;   /* indices into the settings' lists */
@@ -26,16 +28,18 @@ typedef struct em_model_facts {
     int layers;
     int32_t *windows;           /* [layers]: each layer's own window, 0: none; owned */
     bool learned_positions;
-    int first_side, n_sides;    /* its sides without alphas; depths ascending */
-    int *depths;                /* [n_sides]: layers kept; owned */
+    int first_scored, n_scored; /* its own scores; depths ascending */
+    int *depths;                /* [n_scored]: layers kept; owned */
 } em_model_facts;
 
 typedef struct em_plan {
     const em_settings *settings;
     em_model_facts models[EM_MAX_MODELS];
     int n_models;
-    em_side *sides;             /* [n_sides]; the first n_scored are without alphas; owned */
-    int n_sides, n_scored;
+    em_side *sides;             /* [n_sides]; the first n_plain are without alphas; owned */
+    int n_sides, n_plain;
+    int n_scored;               /* of all models, each at each of its depths */
+    int n_logit_alphas;         /* that the pair's two heads give together */
     bool depths;                /* --depth was given */
     bool kl;                    /* the first model is scored together with each of the others */
     int vocab;                  /* of every softmax under --common-vocab; 0: each model's own */

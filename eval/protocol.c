@@ -55,6 +55,7 @@ void em_protocol_shared(em_results *r, const em_settings *settings, const em_set
     if (settings->max_docs) em_results_protocol(r, "max_docs", "%lld", (long long)settings->max_docs);
     if (settings->max_tokens) em_results_protocol(r, "max_tokens", "%lld", (long long)settings->max_tokens);
     if (settings->skip_bad_records) em_results_protocol(r, "skip_bad_records", "yes");
+    if (settings->alpha_space == EM_ALPHA_WEIGHT) em_results_protocol(r, "alpha_space", "weight");
     em_results_protocol(r, "dtype", "%s", settings->dtype == EM_DTYPE_AUTO ? "auto: f32 on a CPU" : em_dtype_name(backend->options.compute));
     em_results_protocol(r, "device", "%s, %s", backend->name, backend->isa);
 }
@@ -63,6 +64,7 @@ void em_protocol_shared(em_results *r, const em_settings *settings, const em_set
 static void fingerprint(em_result *out, const em_plan *plan, const em_label_scheme *labels) {
     const em_settings *s = plan->settings;
     em_buffer b = {0};
+    if (out->has_alpha && s->alpha_space == EM_ALPHA_WEIGHT) em_buffer_puts(&b, "alpha_space=weight\n");
     if (s->tail == EM_TAIL_DROP) em_buffer_printf(&b, "batch=%d\n", s->batch);
     em_buffer_printf(&b, "boundary=%s\n", boundary_name(s->boundary));
     if (plan->vocab) em_buffer_printf(&b, "common_vocab=%d\n", plan->vocab);
@@ -128,7 +130,7 @@ void em_protocol_fingerprints(em_result *results, const em_plan *plan, const em_
     for (int i = 0; i < em_plan_cells(plan); i++) {
         const em_side *side = &plan->sides[i % plan->n_sides];
         em_fingerprints *f = &results[i].fingerprints;
-        if (side->alpha < 0) {
+        if (side->scored >= 0) {
             snprintf(f->model, sizeof f->model, "%s", model_fingerprint(setup, side->model));
             continue;
         }

@@ -78,7 +78,7 @@ static bool open_networks(run *r, em_error *err) {
     r->backend = em_backend_cpu_open(&backend, err);
     if (!r->backend) return false;
     for (int i = 0; i < r->plan.n_models; i++) {
-        needs.n_depths = r->plan.models[i].n_sides;
+        needs.n_depths = r->plan.models[i].n_scored;
         r->networks[i] = em_setup_network(&r->setup, r->settings, i, r->backend, &needs, err);
         if (!r->networks[i]) return false;
     }
@@ -86,8 +86,8 @@ static bool open_networks(run *r, em_error *err) {
 }
 
 static void describe_models(run *r) {
-    r->results.n_models = r->plan.n_models;
-    for (int i = 0; i < r->plan.n_models; i++) {
+    r->results.n_models = r->setup.n_named;
+    for (int i = 0; i < r->setup.n_named; i++) {
         const em_model_spec *spec = em_model_spec_of(r->setup.models[i]);
         em_model_line *line = &r->results.models[i];
         snprintf(line->name, sizeof line->name, "%s", r->setup.names[i]);

@@ -11,6 +11,7 @@
 
 #include "common/buffer.h"
 #include "common/size.h"
+#include "model/compose.h"
 
 /* ---- the tokenizer ---- */
 
@@ -372,14 +373,25 @@ static bool resolve_data(em_setup *s, const em_settings *settings, em_error *err
 
 /* ---- together ---- */
 
-static bool add_model(em_setup *s, const char *path, const char *name, const char *group, em_error *err) {
-    if (s->n_models == EM_MAX_MODELS) return em_fail(err, EM_USAGE, "%s: at most %d models in a run", path, EM_MAX_MODELS);
-    em_model *m = em_model_open(path, err);
+static bool keep_model(em_setup *s, em_model *m, const char *name, const char *group) {
     if (!m) return false;
-    snprintf(s->names[s->n_models], sizeof s->names[0], "%s", name ? name : em_bundle_name(em_model_bundle(m)));
+    snprintf(s->names[s->n_models], sizeof s->names[0], "%s", name ? name : em_model_name(m));
     snprintf(s->groups[s->n_models], sizeof s->groups[0], "%s", group);
     s->models[s->n_models++] = m;
     return true;
+}
+
+static bool room_for_model(const em_setup *s, const char *path, em_error *err) {
+    return s->n_models < EM_MAX_MODELS || em_fail(err, EM_USAGE, "%s: at most %d models in a run", path, EM_MAX_MODELS);
+}
+
+static bool add_model(em_setup *s, const char *path, const char *name, const char *group, em_error *err) {
+    return room_for_model(s, path, err) && keep_model(s, em_model_open(path, err), name, group);
+}
+
+static bool add_adapter(em_setup *s, const em_named_path *p, em_error *err) {
+    if (*s->groups[0]) return em_fail(err, EM_USAGE, "--adapter %s wants one --model, not a group of them", p->path);
+    return room_for_model(s, p->path, err) && keep_model(s, em_model_with_adapter(s->models[0], p->path, err), p->name, "");
 }
 
 /* NAME=A,B,C: NAME.1, NAME.2 and NAME.3. A path that exists is one path, commas and all. */
@@ -415,10 +427,26 @@ static bool open_models(em_setup *s, const em_settings *settings, em_error *err)
     if (!add_models(s, &settings->model, err)) return false;
     for (int i = 0; i < settings->n_compare; i++)
         if (!add_models(s, &settings->compare[i], err)) return false;
+    for (int i = 0; i < settings->n_adapters; i++)
+        if (!add_adapter(s, &settings->adapters[i], err)) return false;
     s->model = s->models[0];
+    s->n_named = s->n_models;
     if (settings->alphas.n && s->n_models != 2)
         return em_fail(err, EM_USAGE, "--alpha wants two models: alphas lie on the line through them, and these are %d", s->n_models);
     return name_models(s, err);
+}
+
+/* One model for each alpha but those that are the two models themselves. */
+static bool open_amplified(em_setup *s, const em_settings *settings, em_error *err) {
+    for (int i = 0; i < settings->alphas.n && settings->alpha_space == EM_ALPHA_WEIGHT; i++) {
+        double a = settings->alphas.values[i];
+        s->amplified[i] = a == -1 ? 0 : a == 0 ? 1 : s->n_models;
+        if (a == -1 || a == 0) continue;
+        if (s->n_models == EM_MAX_MODELS)
+            return em_fail(err, EM_USAGE, "--alpha-space weight: at most %d alphas beside -1 and 0 in a run, each is a model of its own", EM_MAX_MODELS - 2);
+        if (!keep_model(s, em_model_between(s->models[0], s->models[1], a, err), "amplified", "")) return false;
+    }
+    return true;
 }
 
 bool em_setup_open(em_setup *s, const em_settings *settings, em_error *err) {
@@ -427,6 +455,7 @@ bool em_setup_open(em_setup *s, const em_settings *settings, em_error *err) {
     if (!open_models(s, settings, err)) goto fail;
     if (!open_tokenizer(s, settings, err)) goto fail;
     if (!check_models(s, settings, err)) goto fail;
+    if (!open_amplified(s, settings, err)) goto fail;
     if (!resolve_row_tokens(s, settings, err)) goto fail;
     if (settings->command != EM_TOKENIZE && !settings->n_packed && !resolve_data(s, settings, err)) goto fail;
     return true;
@@ -437,7 +466,7 @@ fail:
 
 void em_setup_close(em_setup *s) {
     em_tokenizer_close(s->tokenizer);
-    for (int i = 0; i < s->n_models; i++) em_model_close(s->models[i]);
+    for (int i = s->n_models; i-- > 0;) em_model_close(s->models[i]);     /* what is made of others before them */
     *s = (em_setup){0};
 }
 
@@ -470,10 +499,10 @@ em_network *em_setup_network(const em_setup *s, const em_settings *settings, int
     size_t memory = settings->memory ? settings->memory : half, taken = taken_already(), share = 0;
     if (memory > taken) share = (memory - taken) / (size_t)s->n_models * (size_t)(s->n_models - 1);
     em_network_options o = *needs;
-    o.source = em_bundle_path(em_model_bundle(s->models[i]));
+    o.source = em_model_path(s->models[i]);
     o.memory = memory;
     o.taken = taken + share;
-    o.n_alphas = settings->alphas.n;
+    o.n_alphas = settings->alpha_space == EM_ALPHA_LOGIT ? settings->alphas.n : 0;
     o.stop = s->stop;
     return em_network_open(s->models[i], backend, &o, err);
 }

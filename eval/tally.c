@@ -116,7 +116,7 @@ static bool find_spots(em_tally *t, const em_fed_row *f, int scheme, em_error *e
 
 /* ---- one side ---- */
 
-/* An alpha's logits see what either model sees; direct counts as more than indirect. */
+/* An alpha sees what either model sees; direct counts as more than indirect. */
 static em_leak leak_at(const em_tally *t, const em_side *side, int index, int32_t inputs, int32_t i) {
     if (side->alpha < 0) return (em_leak)t->leaks[(size_t)index * (size_t)inputs + (size_t)i];
     uint8_t a = t->leaks[i], b = t->leaks[(size_t)inputs + (size_t)i];
@@ -127,8 +127,8 @@ static em_leak leak_at(const em_tally *t, const em_side *side, int index, int32_
 static bool find_leaks(em_tally *t, const em_pass_view *v, const em_reading *reading, int offset, em_error *err) {
     const em_plan *p = t->plan;
     size_t n = (size_t)v->inputs;
-    if (!em_grow(&t->leaks, &t->leaks_capacity, (size_t)p->n_scored * n, 1, "leaks", err)) return false;
-    for (int side = 0; side < p->n_scored; side++)
+    if (!em_grow(&t->leaks, &t->leaks_capacity, (size_t)p->n_plain * n, 1, "leaks", err)) return false;
+    for (int side = 0; side < p->n_plain; side++)
         if (!em_leak_row(v->lo, v->hi, v->inputs, p->models[p->sides[side].model].windows, em_side_layers(p, &p->sides[side]),
                          offset, reading->from, reading->to, t->leaks + (size_t)side * n, err)) return false;
     return true;

@@ -130,7 +130,7 @@ static void passes_are_shared(void **state) {
     em_settings s = settings_for("unshifted,shifted,raw-shifted", EM_TAIL_PAD, 2, EM_PACK_STREAM);
     em_packer *packer = em_packer_open(&loader, &(em_pack_options){.row_tokens = 8}, &err);
     em_feed *feed = em_feed_open(packer, &s, 8, &err);
-    em_side side = {0, EM_NO_DEPTH, -1};
+    em_side side = {0, EM_NO_DEPTH, -1, 0};
     em_combination combinations[6];
     for (int c = 0; c < 6; c++) combinations[c] = (em_combination){c / 3, c % 3, 0};
     em_plan plan = {.settings = &s, .n_models = 1, .sides = &side, .n_sides = 1, .n_scored = 1, .combinations = combinations,
