@@ -107,7 +107,7 @@ static bool read_shards(em_bundle *b, em_error *err) {
 
 static bool refuse_directory(const em_bundle *b, em_error *err) {
     if (exists(b, "adapter_config.json"))
-        return em_fail_at(err, EM_INPUT, b->path, 0, -1, "is a PEFT adapter, not a whole model; merge it into its base model first");
+        return em_fail_at(err, EM_INPUT, b->path, 0, -1, "is a PEFT adapter, not a whole model; give its base model as --model and this as --adapter");
     if (exists(b, "pytorch_model.bin") || exists(b, "pytorch_model.bin.index.json"))
         return em_fail_at(err, EM_INPUT, b->path, 0, -1, "holds a pickle checkpoint (pytorch_model.bin), which could run code and "
                           "is not read; convert it to safetensors");

@@ -207,13 +207,20 @@ static void alpha_sweep(const em_results *r, const em_result *first, em_buffer *
     em_buffer_printf(out, "The loss is least at alpha = %g.\n\n", best_alpha(r, first)->alpha);
 }
 
+static const char *protocol_value(const em_results *r, const char *key) {
+    for (int i = 0; i < r->n_protocol; i++)
+        if (!strcmp(r->protocol[i].key, key)) return r->protocol[i].value;
+    return "";
+}
+
 static void alphas(const em_results *r, const shown *s, em_buffer *out) {
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
         bool first = x->has_alpha;
         for (int k = 0; k < i && first; k++) first = !r->results[k].has_alpha || !same_combination(&r->results[k], x);
         if (!first) continue;
-        em_buffer_printf(out, "## (1 + alpha) * after - alpha * before, %s%s%s%s%s%s%s\n\n", s->data_sets ? x->data_set : "",
+        em_buffer_printf(out, "## (1 + alpha) * after - alpha * before%s, %s%s%s%s%s%s%s\n\n",
+                         is(protocol_value(r, "alpha_space"), "weight") ? " of the weights" : "", s->data_sets ? x->data_set : "",
                          s->data_sets ? ", " : "", x->mask, s->labels ? ", " : "", s->labels ? x->labels : "",
                          s->positions ? ", " : "", s->positions ? x->positions : "");
         alpha_sweep(r, x, out);
@@ -351,12 +358,6 @@ static void breakdowns(const em_results *r, em_buffer *out) {
 }
 
 /* ---- the protocol in words ---- */
-
-static const char *protocol_value(const em_results *r, const char *key) {
-    for (int i = 0; i < r->n_protocol; i++)
-        if (!strcmp(r->protocol[i].key, key)) return r->protocol[i].value;
-    return "";
-}
 
 static void model_items(const em_results *r, em_buffer *out) {
     for (int i = 0; i < r->n_models; i++) {

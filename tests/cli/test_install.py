@@ -16,7 +16,8 @@ class Install(cli.Case):
         os.rename(self.path("prefix"), moved)
         files = {os.path.relpath(os.path.join(d, f), moved) for d, _, names in os.walk(moved) for f in names}
         self.assertEqual(files, {
-            "bin/evalmask", "share/evalmask/base.bin", "share/evalmask/sample.jsonl.zst", "share/man/man1/evalmask.1",
+            "bin/evalmask", "share/evalmask/base.bin", "share/evalmask/bard-lora/adapter_config.json",
+            "share/evalmask/bard-lora/adapter_model.safetensors", "share/evalmask/sample.jsonl.zst", "share/man/man1/evalmask.1",
             "share/doc/evalmask/README.md", "share/doc/evalmask/data/SOURCES.md"})
         with open(os.path.join(moved, "share/man/man1/evalmask.1"), encoding="utf-8") as f:
             self.assertEqual(f.read(), self.run_program("help", "--man").out)
