@@ -29,6 +29,7 @@ static bool has_fma_and_f16c(void) {
 
 const em_cpu_kernels *em_cpu_kernels_best(void) {
 #ifdef EM_X86
+    if (at_least(dnnl_cpu_isa_avx512_core_bf16)) return &em_cpu_kernels_avx512_bf16;
     if (at_least(dnnl_cpu_isa_avx512_core)) return &em_cpu_kernels_avx512;
     if (at_least(dnnl_cpu_isa_avx2) && has_fma_and_f16c()) return &em_cpu_kernels_avx2;
 #endif
@@ -36,7 +37,7 @@ const em_cpu_kernels *em_cpu_kernels_best(void) {
 }
 
 em_attend_bf16_kernel *em_attend_bf16_best(void) {
-#ifdef EM_AMX
+#ifdef EM_X86
     if (at_least(dnnl_cpu_isa_avx512_core_amx) && em_amx_allowed()) return em_attend_bf16_amx;
 #endif
     return NULL;

@@ -72,6 +72,7 @@ typedef struct em_cpu_kernels {
     /* the sum of exp(x - max) * (x - y); x, y: [n], x <= max */
     double (*soft_gap)(const float *x, const float *y, float max, int n);
     void (*round_bf16)(float *x, int64_t n);                           /* to the nearest bf16, ties to even */
+    /* as round_bf16, but a number below the smallest normal float may become 0 */
     void (*to_bf16)(uint16_t *y, const float *x, int64_t n);
     /* x need not be aligned: it may lie anywhere in a mapped file */
     void (*from_bf16)(float *y, const void *x, int64_t n);
@@ -83,10 +84,11 @@ extern const em_cpu_kernels em_cpu_kernels_portable;
 #ifdef EM_X86
 extern const em_cpu_kernels em_cpu_kernels_avx2;
 extern const em_cpu_kernels em_cpu_kernels_avx512;
+extern const em_cpu_kernels em_cpu_kernels_avx512_bf16;
 #endif
 
 em_attend_bf16_kernel em_attend_bf16_portable;     /* says what it computes */
-#ifdef EM_AMX
+#ifdef EM_X86
 em_attend_bf16_kernel em_attend_bf16_amx;
 bool em_amx_allowed(void);       /* asks the system for tile registers: once, before their first use */
 #endif

@@ -350,9 +350,19 @@ static void round_bf16(float *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) x[i] = from_bits(rounded(bits(x[i])) & 0xffff0000u);
 }
 
+#ifdef __AVX512BF16__
+static void to_bf16(uint16_t *y, const float *x, int64_t n) {
+    int64_t i = 0;
+    for (; i + VW <= n; i += VW) _mm256_storeu_si256((__m256i *)(y + i), (__m256i)_mm512_cvtneps_pbh(v_load(x + i)));
+    if (i == n) return;
+    vf rest = v_load_n(x + i, (int)(n - i), v_set(0));
+    _mm256_mask_storeu_epi16(y + i, v_first((int)(n - i)), (__m256i)_mm512_cvtneps_pbh(rest));
+}
+#else
 static void to_bf16(uint16_t *y, const float *x, int64_t n) {
     for (int64_t i = 0; i < n; i++) y[i] = (uint16_t)(rounded(bits(x[i])) >> 16);
 }
+#endif
 
 static inline uint16_t half_at(const char *x, int64_t i) {
     uint16_t u;
