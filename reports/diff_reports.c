@@ -1,0 +1,221 @@
+/* The difference of two results files for people and for programs. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "reports/diff.h"
+#include "reports/gates.h"
+#include "reports/names.h"
+#include "reports/table.h"
+
+static const em_result *before_of(const em_diff *d, int row) { return &d->before.results->results[d->rows[row].pair.before]; }
+static const em_result *after_of(const em_diff *d, int row) { return &d->after.results->results[d->rows[row].pair.after]; }
+
+/* ---- Markdown ---- */
+
+/* The partner's name in the newer file; a star where the two measured different things. */
+static void name_cell(em_table *t, const em_diff *d, int row) {
+    em_buffer name = {0};
+    em_result_name(d->after.results, after_of(d, row), &name);
+    if (d->rows[row].pair.likeness == EM_OTHER_MEASURE) em_buffer_puts(&name, " (*)");
+    em_text_cell(t, name.data);
+    em_buffer_free(&name);
+}
+
+static void losses(const em_diff *d, em_buffer *out) {
+    static const char *const heads[] = {"Result", "Before", "After", "Difference", "± SE"};
+    em_table t = em_table_new(1, 5, heads);
+    for (int i = 0; i < d->pairing.n_pairs; i++) {
+        name_cell(&t, d, i);
+        em_number_cell(&t, before_of(d, i)->loss, 4);
+        em_number_cell(&t, after_of(d, i)->loss, 4);
+        em_signed_cell(&t, d->rows[i].figures.difference, 5);
+        em_number_cell(&t, d->rows[i].figures.stderr_, 5);
+    }
+    em_table_print(&t, out);
+}
+
+static void certainty(const em_diff *d, em_buffer *out) {
+    static const char *const heads[] = {"Result", "Paired by", "95 % interval", "Resolved by", "Scored"};
+    em_table t = em_table_new(2, 5, heads);
+    for (int i = 0; i < d->pairing.n_pairs; i++) {
+        const em_difference *f = &d->rows[i].figures;
+        char interval[64] = "-";
+        if (isfinite(f->low)) snprintf(interval, sizeof interval, "%+.4f %+.4f", f->low, f->high);
+        name_cell(&t, d, i);
+        em_text_cell(&t, d->rows[i].paired ? "document" : "nothing");
+        em_text_cell(&t, interval);
+        em_number_cell(&t, f->documents_to_resolve, 0);
+        em_integer_cell(&t, f->predictions);
+    }
+    em_table_print(&t, out);
+}
+
+static bool any_paired(const em_diff *d, bool paired) {
+    for (int i = 0; i < d->pairing.n_pairs; i++)
+        if (d->rows[i].paired == paired) return true;
+    return false;
+}
+
+static bool crosses_documents(const em_diff *d) {
+    for (int i = 0; i < d->pairing.n_pairs; i++)
+        if (d->rows[i].paired && (before_of(d, i)->groups_are_rows || after_of(d, i)->groups_are_rows)) return true;
+    return false;
+}
+
+static void how_paired(const em_diff *d, em_buffer *out) {
+    if (any_paired(d, true))
+        em_list_item(out, "Paired by document: the same documents on both sides, a bootstrap interval over them. Resolved by: how many "
+                          "documents would put 0 at the edge of a 95 % interval.");
+    if (crosses_documents(d))
+        em_list_item(out, "A mask that crosses documents makes those of one row depend on each other; ± SE takes them as independent.");
+    if (any_paired(d, false)) {
+        em_buffer text = {0};
+        em_buffer_puts(&text, "Paired by nothing: ± SE is that of two independent samples, much wider than a paired one. ");
+        if (d->before.documents && d->after.documents) em_buffer_puts(&text, "The two scored different predictions.");
+        else em_buffer_printf(&text, "For pairing, keep NAME.documents.jsonl.zst beside NAME.json; it is not there beside %s%s%s.",
+                              d->before.documents ? "" : d->before.name, !d->before.documents && !d->after.documents ? " and " : "",
+                              d->after.documents ? "" : d->after.name);
+        em_list_item(out, text.data);
+        em_buffer_free(&text);
+    }
+}
+
+static void differences(const em_diff *d, em_buffer *out) {
+    em_buffer text = {0};
+    for (int i = 0; i < d->pairing.n_pairs; i++) {
+        em_likeness likeness = d->rows[i].pair.likeness;
+        if (likeness == EM_SAME_MEASURE) continue;
+        em_buffer_clear(&text);
+        em_buffer_puts(&text, likeness == EM_OTHER_MEASURE ? "(*) Not the same measure: " : "The same measure but for the dtype: ");
+        em_result_name(d->after.results, after_of(d, i), &text);
+        em_buffer_puts(&text, ": ");
+        em_pair_differences(&d->pairing, &d->rows[i].pair, &text);
+        em_list_item(out, text.data);
+    }
+    em_buffer_free(&text);
+}
+
+static void alone(const em_diff_side *side, const int *indices, int n, em_buffer *out) {
+    if (n == 0) return;
+    em_buffer text = {0};
+    em_buffer_printf(&text, "Only in %s:", side->name);
+    for (int i = 0; i < n; i++) {
+        em_buffer_puts(&text, i ? "; " : " ");
+        em_result_name(side->results, &side->results->results[indices[i]], &text);
+    }
+    em_buffer_puts(&text, ".");
+    em_list_item(out, text.data);
+    em_buffer_free(&text);
+}
+
+/* Each pair of models once. */
+static void models(const em_diff *d, em_buffer *out) {
+    for (int i = 0; i < d->pairing.n_pairs; i++) {
+        const em_result *a = before_of(d, i), *b = after_of(d, i);
+        bool seen = false;
+        for (int k = 0; k < i && !seen; k++)
+            seen = !strcmp(before_of(d, k)->fingerprints.model, a->fingerprints.model) &&
+                   !strcmp(after_of(d, k)->fingerprints.model, b->fingerprints.model);
+        if (seen) continue;
+        char text[256];
+        bool same = !strcmp(a->fingerprints.model, b->fingerprints.model);
+        if (same) snprintf(text, sizeof text, "Model %s: the same weights and config (%s).", b->model, b->fingerprints.model);
+        else snprintf(text, sizeof text, "Model: %s (%s) before, %s (%s) after.", a->model, a->fingerprints.model, b->model, b->fingerprints.model);
+        em_list_item(out, text);
+    }
+}
+
+void em_diff_markdown(const em_diff *d, const em_results *verdicts, em_buffer *out) {
+    em_buffer_printf(out, "# %s minus %s: loss in nats per token\n\n", d->after.name, d->before.name);
+    losses(d, out);
+    em_gates_markdown(verdicts->gates, verdicts->n_gates, out);
+    for (int i = 0; i < verdicts->n_notes; i++) em_list_item(out, verdicts->notes[i]);
+    if (verdicts->n_notes) em_buffer_puts(out, "\n");
+    certainty(d, out);
+    how_paired(d, out);
+    differences(d, out);
+    alone(&d->before, d->pairing.before_alone, d->pairing.n_before_alone, out);
+    alone(&d->after, d->pairing.after_alone, d->pairing.n_after_alone, out);
+    models(d, out);
+    em_buffer_printf(out, "\nevalmask %s\n", EM_VERSION);
+}
+
+/* ---- JSON ---- */
+
+static void put_text(em_buffer *b, const char *key, const char *value) {
+    em_buffer_printf(b, "\"%s\": ", key);
+    em_buffer_json(b, value, strlen(value));
+}
+
+static void put_name(em_buffer *b, const em_results *r, const em_result *x) {
+    em_buffer name = {0};
+    em_result_name(r, x, &name);
+    em_buffer_json(b, name.data, name.length);
+    em_buffer_free(&name);
+}
+
+static void put_fingerprints(em_buffer *b, const char *key, const em_result *x) {
+    em_buffer_printf(b, "\"%s\": {\"data\": \"%s\", \"protocol\": \"%s\", \"model\": \"%s\"}", key, x->fingerprints.data,
+                     x->fingerprints.protocol, x->fingerprints.model);
+}
+
+static void put_row(em_buffer *b, const em_diff *d, int row) {
+    static const char *const likeness[] = {"same", "other dtype", "other measure"};
+    const em_difference *f = &d->rows[row].figures;
+    const em_result *before = before_of(d, row), *after = after_of(d, row);
+    const struct { const char *key; double value; } figures[] = {
+        {"before", before->loss}, {"after", after->loss}, {"difference", f->difference}, {"stderr", f->stderr_}, {"low", f->low},
+        {"high", f->high}, {"documents_to_resolve", f->documents_to_resolve}};
+    em_buffer differs = {0};
+    em_pair_differences(&d->pairing, &d->rows[row].pair, &differs);
+    em_buffer_puts(b, "\n    {\"result\": ");
+    put_name(b, d->after.results, after);
+    em_buffer_printf(b, ", \"measure\": \"%s\", \"differs\": ", likeness[d->rows[row].pair.likeness]);
+    em_buffer_json(b, differs.data ? differs.data : "", differs.length);
+    em_buffer_printf(b, ",\n     \"predictions\": %" PRId64 ", \"groups\": %" PRId64 ", \"paired\": %s,\n     ", f->predictions, f->groups,
+                     d->rows[row].paired ? "true" : "false");
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        em_buffer_printf(b, "%s\"%s\": ", i ? ", " : "", figures[i].key);
+        em_buffer_double(b, figures[i].value);
+    }
+    em_buffer_puts(b, ",\n     ");
+    put_fingerprints(b, "fingerprints_before", before);
+    em_buffer_puts(b, ",\n     ");
+    put_fingerprints(b, "fingerprints_after", after);
+    em_buffer_puts(b, "}");
+    em_buffer_free(&differs);
+}
+
+static void put_alone(em_buffer *b, const char *key, const em_results *r, const int *indices, int n) {
+    em_buffer_printf(b, ",\n  \"%s\": [", key);
+    for (int i = 0; i < n; i++) {
+        if (i) em_buffer_puts(b, ", ");
+        put_name(b, r, &r->results[indices[i]]);
+    }
+    em_buffer_puts(b, "]");
+}
+
+void em_diff_json(const em_diff *d, const em_results *verdicts, em_buffer *out) {
+    em_buffer_printf(out, "{\n  \"evalmask\": \"%s\",\n  ", EM_VERSION);
+    put_text(out, "before", d->before.name);
+    em_buffer_puts(out, ",\n  ");
+    put_text(out, "after", d->after.name);
+    em_buffer_puts(out, ",\n  \"differences\": [");
+    for (int i = 0; i < d->pairing.n_pairs; i++) {
+        if (i) em_buffer_puts(out, ",");
+        put_row(out, d, i);
+    }
+    em_buffer_puts(out, "]");
+    put_alone(out, "only_before", d->before.results, d->pairing.before_alone, d->pairing.n_before_alone);
+    put_alone(out, "only_after", d->after.results, d->pairing.after_alone, d->pairing.n_after_alone);
+    em_buffer_puts(out, ",\n  ");
+    em_gates_json(verdicts->gates, verdicts->n_gates, out);
+    em_buffer_puts(out, ",\n  \"notes\": [");
+    for (int i = 0; i < verdicts->n_notes; i++) {
+        em_buffer_puts(out, i ? ", " : "");
+        em_buffer_json(out, verdicts->notes[i], strlen(verdicts->notes[i]));
+    }
+    em_buffer_puts(out, "]\n}\n");
+}
