@@ -10,6 +10,7 @@ int em_command_run(const em_settings *settings, em_error *err);
 int em_command_inspect(const em_settings *settings, em_error *err);
 int em_command_audit(const em_settings *settings, em_error *err);
 int em_command_convert(const em_settings *settings, em_error *err);
+int em_command_diff(const em_settings *settings, em_error *err);
 int em_command_tokenize(const em_settings *settings, em_error *err);
 int em_command_report(const em_settings *settings, em_error *err);
 int em_command_bench(const em_settings *settings, em_error *err);

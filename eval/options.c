@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -160,6 +161,19 @@ SETTER(positions) { return each(s, v, add_positions, err); }
 SETTER(depth) { return each(s, v, add_depth, err); }
 SETTER(common_vocab) { return s->common_vocab = true; }
 SETTER(memory) { return byte_count("--memory", v, &s->memory, err); }
+SETTER(baseline) { return s->baseline = v, true; }
+SETTER(anyway) { return s->anyway = true; }
+
+/* "0.01" nats, or "2se". */
+SETTER(tolerance) {
+    char *end;
+    s->tolerance.value = strtod(v, &end);
+    s->tolerance.standard_errors = end != v && !strcmp(end, "se");
+    s->has_tolerance = true;
+    if (end != v && (!*end || s->tolerance.standard_errors) && s->tolerance.value >= 0 && isfinite(s->tolerance.value)) return true;
+    return em_fail(err, EM_USAGE, "--tolerance %s: give nats, such as 0.01, or paired standard errors, such as 2se", v);
+}
+
 SETTER(tokens) { return s->tokens_file = v, true; }
 SETTER(profile) { return s->profile_file = v, true; }
 WHOLE(max_docs, "--max-docs", max_docs, 1, INT64_MAX)
@@ -332,8 +346,13 @@ static const struct { const char *title; option options[20]; } groups[] = {
          "resident memory to stay within, such as 4G (default: half of the machine's); the figures do not depend on it"},
         {0}}},
     {"Output", {
-        {"output", 'o', "FILE", EM_RUN | EM_BENCH | EM_REPORT, set_output, "also write results: .json or .md by the name; may be given again"},
+        {"output", 'o', "FILE", EM_RUN | EM_BENCH | EM_REPORT | EM_DIFF, set_output, "also write results: .json or .md by the name; may be given again"},
         {"tokens", 0, "FILE", EM_RUN, set_tokens, "write one line a prediction: .jsonl or .jsonl.zst"},
+        {"baseline", 0, "FILE", EM_RUN, set_baseline,
+         "results.json of an earlier run: exit 1 where a loss got worse than it by more than the tolerance"},
+        {"tolerance", 0, "NATS|Nse", EM_RUN | EM_DIFF, set_tolerance,
+         "what a loss may get worse by: nats, or N paired standard errors, such as 2se (default 0.01); diff: exit 1 beyond it"},
+        {"anyway", 0, NULL, EM_DIFF, set_anyway, "compare results that measured different things all the same, marked"},
         {"profile", 0, "FILE", EM_RUN, set_profile, "write time by stage, rates and peak memory as JSON"},
         {"quiet", 'q', NULL, EM_RUN | EM_INSPECT | EM_AUDIT | EM_BENCH | WITH_PACKED, set_quiet, "no progress and no notes on stderr"},
         {"layers", 0, "N", EM_AUDIT, set_layers, "depth to audit (default: 1, 2 and the model's own)"},
@@ -388,6 +407,9 @@ static const struct {
      "  evalmask bench --shape llama-1b -T 4096 --mask doc,regular --dtype bf16\n"
      "  evalmask bench --alpha=-2:2:0.5 --mask doc,regular    # against four runs\n"
      "  evalmask bench --model base.bin --data val.jsonl.zst\n"},
+    {"diff", EM_DIFF, "evalmask diff BEFORE.json AFTER.json [-o FILE ...]", "two results files side by side, paired by document",
+     "  evalmask diff base.json tuned.json\n"
+     "  evalmask diff base.json tuned.json --tolerance 2se -o diff.md   # exit 1 where worse\n"},
     {"help", EM_HELP, "evalmask help [COMMAND]", "this text, or a command's", ""},
     {"version", EM_VERSION_COMMAND, "evalmask version", "the version", ""},
 };
@@ -500,6 +522,7 @@ static void set_defaults(em_settings *s) {
     if (!s->n_labels) s->labels[s->n_labels++] = em_labels_parse("unshifted", &none);
     if (!s->n_positions) s->positions[s->n_positions++] = EM_POSITIONS_AUTO;
     if (!s->batch) s->batch = 8;
+    if (!s->has_tolerance) s->tolerance = EM_DEFAULT_TOLERANCE;
 }
 
 /* Positions that are the same under a mask would be one result twice. */
@@ -527,6 +550,10 @@ static bool check_arguments(const em_settings *s, em_error *err) {
         return em_fail(err, EM_USAGE, "convert wants two paths: evalmask convert DIR OUT.bin");
     if (s->command == EM_REPORT && s->n_arguments != 1)
         return em_fail(err, EM_USAGE, "report wants one results file: evalmask report results.json -o report.md");
+    if (s->command == EM_DIFF && s->n_arguments != 2)
+        return em_fail(err, EM_USAGE, "diff wants two results files: evalmask diff before.json after.json");
+    if (s->command == EM_RUN && s->has_tolerance && !s->baseline)
+        return em_fail(err, EM_USAGE, "--tolerance wants --baseline FILE: the results that losses are held to");
     if (s->command == EM_TOKENIZE && !s->tokenizer)
         return em_fail(err, EM_USAGE, "tokenize wants --tokenizer PATH: tokenizer.json, tokenizer.model, tok512.bin or a model");
     if (s->command & DATA_COMMANDS && s->n_arguments)

@@ -11,6 +11,7 @@
 #include "eval/alphas.h"
 #include "eval/labels.h"
 #include "eval/mask.h"
+#include "reports/tolerance.h"
 
 typedef enum em_command {
     EM_RUN = 1 << 0,            /* evalmask --model … */
@@ -21,7 +22,8 @@ typedef enum em_command {
     EM_HELP = 1 << 5,
     EM_VERSION_COMMAND = 1 << 6,
     EM_BENCH = 1 << 7,
-    EM_REPORT = 1 << 8
+    EM_REPORT = 1 << 8,
+    EM_DIFF = 1 << 9
 } em_command;
 
 typedef struct em_named_path { const char *name, *path; } em_named_path;   /* NAME=PATH; name NULL: none given */
@@ -82,6 +84,10 @@ typedef struct em_settings {
 
     const char *outputs[EM_MAX_LIST];       /* -o */
     int n_outputs;
+    const char *baseline;                   /* results.json that losses are held to; NULL: none */
+    em_tolerance tolerance;
+    bool has_tolerance;                     /* it was given */
+    bool anyway;                            /* diff */
     const char *tokens_file;
     const char *profile_file;
     bool quiet;

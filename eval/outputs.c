@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "common/buffer.h"
+#include "eval/step_summary.h"
 #include "reports/reports.h"
 
 /* A file that is written at the end must be one that can be. */
@@ -16,11 +17,22 @@ static bool try_output(const char *path, em_error *err) {
     return out != NULL;
 }
 
-static bool written_once(const em_outputs *o, em_error *err) {
+enum { MAX_PATHS = EM_MAX_LIST + 3 };
+
+/* What the run writes; NULL where one of the first three is not asked for. */
+static int list_paths(const em_outputs *o, const char *paths[MAX_PATHS]) {
     const em_settings *s = o->settings;
-    const char *paths[EM_MAX_LIST + 3] = {s->tokens_file, s->profile_file, o->documents ? o->documents_path : NULL};
+    paths[0] = s->tokens_file;
+    paths[1] = s->profile_file;
+    paths[2] = o->documents ? o->documents_path : NULL;
     memcpy(paths + 3, s->outputs, (size_t)s->n_outputs * sizeof *paths);
-    for (int i = 0; i < s->n_outputs + 3; i++)
+    return s->n_outputs + 3;
+}
+
+static bool written_once(const em_outputs *o, em_error *err) {
+    const char *paths[MAX_PATHS];
+    int n = list_paths(o, paths);
+    for (int i = 0; i < n; i++)
         for (int k = 0; k < i; k++)
             if (paths[i] && paths[k] && !strcmp(paths[i], paths[k]))
                 return em_fail(err, EM_USAGE, "%s: two outputs would be written to this file", paths[i]);
@@ -47,8 +59,14 @@ static bool open_sidecar(em_outputs *o, em_error *err) {
     return true;
 }
 
+static bool open_baseline(em_outputs *o, em_error *err) {
+    const char *paths[MAX_PATHS];
+    int n = list_paths(o, paths);
+    return em_baseline_open(&o->baseline, o->settings, paths, n, err);
+}
+
 bool em_outputs_open(em_outputs *o, const em_settings *s, em_error *err) {
-    *o = (em_outputs){.settings = s};
+    *o = (em_outputs){.settings = s, .verdict = EM_ERROR_INIT};
     for (int i = 0; i < s->n_outputs; i++)
         if (!em_report_format_of(s->outputs[i], err)) return false;
     for (int i = 0; i < s->n_outputs; i++)
@@ -57,23 +75,32 @@ bool em_outputs_open(em_outputs *o, const em_settings *s, em_error *err) {
     if (s->tokens_file && !is_jsonl(s->tokens_file))
         return em_fail(err, EM_USAGE, "--tokens %s: the name must end in .jsonl or .jsonl.zst", s->tokens_file);
     if (s->tokens_file && !(o->tokens = em_output_open(s->tokens_file, err))) return false;
-    return open_sidecar(o, err) && written_once(o, err);
-}
-
-bool em_outputs_write(em_outputs *o, const em_results *results, em_error *err) {
-    em_buffer text = {0};
-    em_report_markdown(results, &text);
-    bool good = em_print(text.data, text.length, err) == 0;
-    em_buffer_free(&text);
-    for (int i = 0; good && !results->partial && i < o->settings->n_outputs; i++)
-        good = em_report_write(results, o->settings->outputs[i], err);
-    return good;
+    return open_sidecar(o, err) && written_once(o, err) && open_baseline(o, err);
 }
 
 static bool commit(em_output **o, em_error *err) {
     em_output *out = *o;
     *o = NULL;
     return !out || em_output_commit(out, err);
+}
+
+/* The run's own sidecar is read again, so it is written first. */
+bool em_outputs_judge(em_outputs *o, em_results *results, em_error *err) {
+    if (!o->baseline.path || results->partial) return true;
+    bool documents = o->documents != NULL;
+    return commit(&o->documents, err) &&
+           em_baseline_judge(&o->baseline, o->settings, results, documents ? o->documents_path : NULL, &o->verdict, err);
+}
+
+bool em_outputs_write(em_outputs *o, const em_results *results, em_error *err) {
+    em_buffer text = {0};
+    em_report_markdown(results, &text);
+    em_step_summary(text.data, text.length, o->settings->quiet);
+    bool good = em_print(text.data, text.length, err) == 0;
+    em_buffer_free(&text);
+    for (int i = 0; good && !results->partial && i < o->settings->n_outputs; i++)
+        good = em_report_write(results, o->settings->outputs[i], err);
+    return good;
 }
 
 bool em_outputs_commit(em_outputs *o, em_error *err) {
@@ -84,4 +111,5 @@ void em_outputs_close(em_outputs *o) {
     em_output_abort(o->tokens);
     em_output_abort(o->documents);
     o->tokens = o->documents = NULL;
+    em_baseline_close(&o->baseline);
 }

@@ -401,7 +401,7 @@ static bool write_profile(const run *r, em_error *err) {
 }
 
 static bool report(run *r, em_error *err) {
-    if (!em_outputs_write(&r->outputs, &r->results, err)) return false;
+    if (!em_outputs_judge(&r->outputs, &r->results, err) || !em_outputs_write(&r->outputs, &r->results, err)) return false;
     if (r->results.partial) return true;
     return (!r->settings->profile_file || write_profile(r, err)) && em_outputs_commit(&r->outputs, err);
 }
@@ -420,6 +420,7 @@ int em_command_run(const em_settings *settings, em_error *err) {
         em_protocol_notes(&r.results, settings, &r.setup);
         good = good && report(&r, err);
     }
+    if (good && r.outputs.verdict.status != EM_OK) good = false, *err = r.outputs.verdict;
     bool partial = r.results.partial;
     close_run(&r);
     if (!good) return err->status;

@@ -4,11 +4,13 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/grouped.h"
 #include "common/size.h"
 #include "reports/documents.h"
 #include "reports/names.h"
+#include "reports/read.h"
 
 /* ---- paired by document ---- */
 
@@ -181,6 +183,17 @@ static bool pair_all(em_diff *d, em_error *err) {
         bool same_data = !strcmp(before_of(d, i)->fingerprints.data, after_of(d, i)->fingerprints.data);
         if (same_data && !d->rows[i].paired && !pair_rows(d, i, err)) return false;
     }
+    return true;
+}
+
+bool em_diff_read(const char *path, em_results *out, char **documents, em_error *err) {
+    *documents = NULL;
+    if (!em_results_read(path, out, err)) return false;
+    if (out->partial)
+        return em_fail_at(err, EM_INPUT, path, 0, -1, "these are the figures of an interrupted run: let it run to its end");
+    char *beside = em_documents_path(path);
+    if (beside && access(beside, F_OK) == 0) *documents = beside;
+    else free(beside);
     return true;
 }
 

@@ -23,6 +23,9 @@ typedef struct em_diff {
     em_diff_row *rows;          /* owned, [pairing.n_pairs] */
 } em_diff;
 
+/* Reads a results file, and finds its sidecar: *documents is owned by the caller, NULL where none lies beside it. */
+bool em_diff_read(const char *path, em_results *out, char **documents, em_error *err);
+
 /* Reads both sidecars where both are there; memory is flat. Errors: EM_INPUT where a sidecar is broken or not of
  * the run whose results it lies beside, EM_MACHINE. */
 bool em_diff_make(em_diff *d, em_diff_side before, em_diff_side after, em_error *err);
@@ -35,5 +38,10 @@ bool em_diff_comparable(const em_diff *d, const char *hint, em_error *err);
 /* verdicts: its gates and notes are shown. */
 void em_diff_markdown(const em_diff *d, const em_results *verdicts, em_buffer *out);
 void em_diff_json(const em_diff *d, const em_results *verdicts, em_buffer *out);
+
+/* False with EM_USAGE where path ends in neither .md nor .json. */
+bool em_diff_format(const char *path, em_error *err);
+/* Writes path whole or not at all, in the format of its name. */
+bool em_diff_write(const em_diff *d, const em_results *verdicts, const char *path, em_error *err);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/output.h"
 #include "reports/diff.h"
 #include "reports/gates.h"
 #include "reports/names.h"
@@ -218,4 +219,27 @@ void em_diff_json(const em_diff *d, const em_results *verdicts, em_buffer *out) 
         em_buffer_json(out, verdicts->notes[i], strlen(verdicts->notes[i]));
     }
     em_buffer_puts(out, "]\n}\n");
+}
+
+/* ---- files ---- */
+
+static bool ends_with(const char *path, const char *ending) {
+    size_t n = strlen(path), m = strlen(ending);
+    return n > m && !strcmp(path + n - m, ending);
+}
+
+bool em_diff_format(const char *path, em_error *err) {
+    return ends_with(path, ".md") || ends_with(path, ".json") || em_fail(err, EM_USAGE, "-o %s: the name must end in .md or .json", path);
+}
+
+bool em_diff_write(const em_diff *d, const em_results *verdicts, const char *path, em_error *err) {
+    em_output *out = em_output_open(path, err);
+    if (!out) return false;
+    em_buffer text = {0};
+    (ends_with(path, ".md") ? em_diff_markdown : em_diff_json)(d, verdicts, &text);
+    bool good = em_output_write(out, text.data, text.length, err);
+    em_buffer_free(&text);
+    if (good) return em_output_commit(out, err);
+    em_output_abort(out);
+    return false;
 }

@@ -1,6 +1,6 @@
 /* A gate on a loss: no worse than a baseline by more than a tolerance. */
-#ifndef EM_REPORTS_BASELINE_H
-#define EM_REPORTS_BASELINE_H
+#ifndef EM_REPORTS_TOLERANCE_H
+#define EM_REPORTS_TOLERANCE_H
 
 #include "reports/diff.h"
 
@@ -18,6 +18,6 @@ typedef struct em_tolerance {
  * or not; and notes on what was not held to it. Standard errors want rows paired by document. False with EM_GATE,
  * naming the first that failed; with EM_USAGE where rows measured different things (those fail too); with EM_INPUT
  * where standard errors lack sidecars. */
-bool em_baseline_judge(const em_diff *d, em_tolerance tolerance, em_results *verdicts, em_error *err);
+bool em_tolerance_judge(const em_diff *d, em_tolerance tolerance, em_results *verdicts, em_error *err);
 
 #endif

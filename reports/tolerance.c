@@ -1,4 +1,4 @@
-#include "reports/baseline.h"
+#include "reports/tolerance.h"
 
 #include <math.h>
 #include <string.h>
@@ -91,7 +91,7 @@ static bool outcome(const em_results *verdicts, int first_gate, em_error *err) {
     return !failed || em_fail(err, EM_GATE, "%d of %d gates failed: %s: %s", failed, n, first->name, first->message);
 }
 
-bool em_baseline_judge(const em_diff *d, em_tolerance tolerance, em_results *verdicts, em_error *err) {
+bool em_tolerance_judge(const em_diff *d, em_tolerance tolerance, em_results *verdicts, em_error *err) {
     int first_gate = verdicts->n_gates;
     em_buffer name = {0};
     if (!need_sidecars(d, tolerance, err)) return false;
