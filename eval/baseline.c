@@ -13,7 +13,7 @@ bool em_same_file(const char *a, const char *b) {
 }
 
 static bool apart_from_outputs(const em_baseline *b, const char *const *outputs, int n, em_error *err) {
-    for (int i = 0; i < n; i++)
+    for (int i = n - 1; i >= 0; i--)        /* the reports' own names come last */
         if (outputs[i] && (em_same_file(outputs[i], b->path) || (b->documents && em_same_file(outputs[i], b->documents))))
             return em_fail(err, EM_USAGE, "%s: the run would write over its baseline; give another name, and copy it when it is good",
                            outputs[i]);

@@ -86,7 +86,8 @@ static bool commit(em_output **o, em_error *err) {
 
 /* The run's own sidecar is read again, so it is written first. */
 bool em_outputs_judge(em_outputs *o, em_results *results, em_error *err) {
-    if (!o->baseline.path || results->partial) return true;
+    if (!o->baseline.path) return true;
+    if (results->partial) return em_results_note(results, "The run was interrupted: it is not held to its baseline."), true;
     bool documents = o->documents != NULL;
     return commit(&o->documents, err) &&
            em_baseline_judge(&o->baseline, o->settings, results, documents ? o->documents_path : NULL, &o->verdict, err);

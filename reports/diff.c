@@ -224,7 +224,7 @@ bool em_diff_comparable(const em_diff *d, const char *hint, em_error *err) {
         em_buffer_puts(&text, ": ");
         em_pair_differences(&d->pairing, &d->rows[i].pair, &text);
     }
-    if (other > 1) em_buffer_printf(&text, "; and %d more results differ", other - 1);
+    if (other > 1) em_buffer_printf(&text, "; and %d more", other - 1);
     if (other) em_fail(err, EM_USAGE, "%s and %s measured different things: %s; %s", d->before.name, d->after.name, text.data, hint);
     else if (d->pairing.n_pairs == 0)
         em_fail(err, EM_USAGE, "%s and %s have no result in common: no mask, labels, depth and alpha that one result of each has",

@@ -18,8 +18,8 @@ static void say_change(em_buffer *text, const em_diff_row *row, double nats) {
     double by = row->figures.difference;
     if (by == 0) em_buffer_puts(text, "the same loss");
     else em_buffer_printf(text, "%s by %.5f nats", by > 0 ? "worse" : "better", fabs(by));
-    if (isfinite(row->figures.stderr_))
-        em_buffer_printf(text, " ± %.5f (%s)", row->figures.stderr_, row->paired ? "paired by document" : "unpaired");
+    if (row->paired && isfinite(row->figures.stderr_))
+        em_buffer_printf(text, " ± %.5f (paired by document)", row->figures.stderr_);
     em_buffer_printf(text, "; the tolerance is %.5f", nats);
     if (row->pair.likeness == EM_OTHER_DTYPE) em_buffer_printf(text, ", at least %g where only the dtype differs", EM_DTYPE_TOLERANCE);
 }
