@@ -43,6 +43,7 @@ static void protocol_changes(const em_pairing *p, const em_result *a, const em_r
     for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
         put_change(out, shared[i], line_of(p->before, shared[i]), line_of(p->after, shared[i]));
     if (is(line_of(p->before, "tail"), "drop")) put_integers(out, "batch", a->batch, b->batch);
+    if (a->has_alpha && b->has_alpha) put_change(out, "alpha_space", line_of(p->before, "alpha_space"), line_of(p->after, "alpha_space"));
     put_integers(out, "common_vocab", common_vocab(p->before), common_vocab(p->after));
 }
 
@@ -95,11 +96,11 @@ void em_pair_differences(const em_pairing *p, const em_result_pair *pair, em_buf
 
 enum { FINGERPRINTS = 1, DATA_SET = 2, MODEL = 4, MASK = 8, LABELS = 16, PLACES = 32, VARIANT = 64 };
 
-/* What has to agree, in the order of trying. */
-static const unsigned steps[] = {
-    FINGERPRINTS | VARIANT | DATA_SET | MODEL, FINGERPRINTS | VARIANT,
-    MASK | LABELS | PLACES | VARIANT | DATA_SET | MODEL, MASK | LABELS | PLACES | VARIANT,
-    MASK | LABELS | VARIANT | DATA_SET | MODEL, MASK | LABELS | VARIANT, LABELS | VARIANT | DATA_SET | MODEL, VARIANT, 0};
+/* What has to agree, in the order of trying: each measure with each of the names. */
+static const unsigned measures[] = {FINGERPRINTS | VARIANT, MASK | LABELS | PLACES | VARIANT, MASK | LABELS | VARIANT, MASK | VARIANT,
+                                    LABELS | VARIANT, VARIANT, 0};
+static const unsigned names[] = {DATA_SET | MODEL, DATA_SET, MODEL, 0};
+enum { N_NAMES = sizeof names / sizeof *names, N_STEPS = N_NAMES * (int)(sizeof measures / sizeof *measures) };
 
 typedef struct entry {
     int side, index;            /* 0: before, 1: after */
@@ -172,7 +173,7 @@ bool em_pairing_make(em_pairing *p, const em_results *before, const em_results *
     bool good = entries && p->pairs && p->before_alone && p->after_alone;
     for (int i = 0; good && i < n; i++)
         entries[i] = (entry){.side = i >= before->n_results, .index = i < before->n_results ? i : i - before->n_results};
-    for (size_t i = 0; good && i < sizeof steps / sizeof *steps; i++) match(p, entries, n, steps[i]);
+    for (int i = 0; good && i < N_STEPS; i++) match(p, entries, n, measures[i / N_NAMES] | names[i % N_NAMES]);
     if (good) list_alone(p, entries, n);
     if (good && p->n_pairs) qsort(p->pairs, (size_t)p->n_pairs, sizeof *p->pairs, by_before);
     free(entries);

@@ -26,7 +26,7 @@ typedef struct em_pairing {
     int n_before_alone, n_after_alone;
 } em_pairing;
 
-/* Two results are partners where both fingerprints, alpha and depth agree, and data set and model by name where
+/* Two results are partners where both fingerprints, alpha and depth agree, and data set or model by name where
  * several results share these. What is left is paired by names, with less and less of them, so that it can be said
  * what differs: each time the results of a name that one of each file has. */
 bool em_pairing_make(em_pairing *p, const em_results *before, const em_results *after, em_error *err);
