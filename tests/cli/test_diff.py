@@ -9,7 +9,7 @@ import unittest
 
 import cli
 
-RUN = ("--data", cli.MIXED, "-B", "3", "-q")
+RUN = ("--data", cli.MIXED, "-B", "3", "-q", "--max-docs", "8")
 T = ("-T", "128")
 
 
@@ -126,7 +126,7 @@ class Diff(Files):
 
     def test_other_measures_are_refused_and_named(self):
         for options, differs in ((("--mask", "doc,regular", "--boundary", "drop"), "boundary: keep -> drop"),
-                                 (("--mask", "doc,regular", "--max-docs", "20"), "max_docs: none -> 20"),
+                                 (("--mask", "doc,regular", "--max-docs", "6"), "max_docs: 8 -> 6"),
                                  (("--mask", "doc,regular", "-T", "64"), "seq_len: 128 -> 64"),
                                  (("--mask", "doc,regular", "--tail", "drop"), "tail: pad -> drop"),
                                  (("--mask", "doc,regular", "--labels", "raw-shifted"), "labels: unshifted -> raw-shifted")):
@@ -168,7 +168,7 @@ class Diff(Files):
 
     def test_several_data_sets_and_row_lengths(self):
         a = self.path("a.json")
-        sets = ("--data", "x=" + cli.MIXED, "--data", "y=" + cli.MIXED, "-T", "64,128", "-q", "--mask", "doc", "--max-docs", "9")
+        sets = ("--data", "x=" + cli.MIXED, "--data", "y=" + cli.MIXED, "-T", "64,128", "-q", "--mask", "doc", "--max-docs", "5")
         self.run_program("--model", cli.MODEL, *sets, "-o", a)
         b = self.path("b.json")
         self.run_program("--model", self.worse, *sets, "-o", b)

@@ -57,10 +57,10 @@ class Gate(Files):
             self.assertIn("better by", g["message"])
 
     def test_standard_errors_are_paired(self):
-        gates, _ = self.gates("--tolerance", "2se", model=self.worse, status=1)
+        gates, _ = self.gates("--tolerance", "0.1se", model=self.worse, status=1)
         diff, _ = self.diff(self.file("base"), self.path("now.json"))
         for g, d in zip(gates.values(), diff["differences"]):
-            self.assertAlmostEqual(g["tolerance"], 2 * d["stderr"], delta=1e-15)
+            self.assertAlmostEqual(g["tolerance"], 0.1 * d["stderr"], delta=1e-15)
             self.assertEqual(g["passed"], g["difference"] <= g["tolerance"])
         self.gates("--tolerance", "1000se", model=self.worse)
 
@@ -90,7 +90,7 @@ class Gate(Files):
     def test_another_protocol_or_other_data_is_no_pass(self):
         for options, masks, differs in ((("--boundary", "drop"), MASKS, "boundary: keep -> drop"),
                                         (("-T", "64"), MASKS, "seq_len: 128 -> 64"),
-                                        (("--max-docs", "20"), MASKS, "max_docs: none -> 20"),
+                                        (("--max-docs", "6"), MASKS, "max_docs: 8 -> 6"),
                                         (("--positions", "continuous"), MASKS, "positions: reset -> continuous")):
             with self.subTest(differs):
                 gates, run = self.gates(*options, masks=masks, status=2)
