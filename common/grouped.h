@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "common/state.h"
 
 /* With x = S_g - c N_g for a fixed c near the mean: sums of x², x N and N². */
 typedef struct em_grouped {
@@ -32,5 +33,7 @@ void em_bootstrap_add(em_bootstrap *b, uint64_t seed, int64_t group, double sum,
 /* 95 % percentile interval of the mean, or, with less, of the mean's excess over less's. NaN, NaN where
  * fewer than half of the replicates hold any prediction. */
 void em_bootstrap_interval(const em_bootstrap *b, const em_bootstrap *less, double *low, double *high);
+
+bool em_grouped_state(em_grouped *g, em_state *s);
 
 #endif

@@ -2,20 +2,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <zstd.h>
 
 #include "common/size.h"
 
 struct em_output {
-    FILE *file;
+    FILE *file;                 /* NULL: committed by an earlier process */
     char *path, *partial;       /* partial: what is written to; equal to path where no rename is due */
     bool rename;
+    bool keep;                  /* a failed commit leaves the partial file for another process */
     ZSTD_CCtx *zstd;            /* NULL: plain */
+    bool frame;                 /* a Zstandard frame is open */
     char *packed;               /* [ZSTD_CStreamOutSize()] */
 };
 
@@ -28,45 +33,90 @@ static void output_free(em_output *o) {
     free(o);
 }
 
+static bool write_failed(const em_output *o, em_error *err) {
+    return em_fail_at(err, EM_MACHINE, o->path, 0, -1, "cannot be written: %s", strerror(errno));
+}
+
 static bool ends_with(const char *s, const char *end) {
     size_t n = strlen(s), m = strlen(end);
     return n >= m && !strcmp(s + n - m, end);
 }
 
-em_output *em_output_open(const char *path, em_error *err) {
+/* ---- opening ---- */
+
+void em_output_new_id(char id[EM_OUTPUT_ID]) {
+    uint64_t number;
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number) number = (uint64_t)time(NULL) << 24 ^ (uint64_t)getpid();
+    snprintf(id, EM_OUTPUT_ID, "%016llx", (unsigned long long)number);
+}
+
+static bool open_zstd(em_output *o, em_error *err) {
+    if (!ends_with(o->path, ".zst")) return true;
+    o->zstd = ZSTD_createCCtx();
+    o->packed = malloc(ZSTD_CStreamOutSize());
+    if (!o->zstd || !o->packed) return em_fail_memory(err, ZSTD_CStreamOutSize(), o->path);
+    ZSTD_CCtx_setParameter(o->zstd, ZSTD_c_checksumFlag, 1);
+    return true;
+}
+
+/* Names and the compressor; no file yet. */
+static em_output *output_new(const char *path, const char *id, em_error *err) {
     em_output *o = em_alloc(1, sizeof *o, path, err);
     if (!o) return NULL;
     struct stat st;
     o->rename = stat(path, &st) != 0 || S_ISREG(st.st_mode);
     o->path = strdup(path);
-    if (!o->path || asprintf(&o->partial, "%s%s", path, o->rename ? ".partial" : "") < 0) {
+    if (!o->path || asprintf(&o->partial, "%s%s%s%s", path, o->rename ? "." : "", o->rename ? id : "", o->rename ? ".partial" : "") < 0) {
         o->partial = NULL;
         em_fail_memory(err, strlen(path), path);
-        output_free(o);
-        return NULL;
+    } else if (open_zstd(o, err)) {
+        return o;
     }
-    if (ends_with(path, ".zst")) {
-        o->zstd = ZSTD_createCCtx();
-        o->packed = malloc(ZSTD_CStreamOutSize());
-        if (!o->zstd || !o->packed) {
-            em_fail_memory(err, ZSTD_CStreamOutSize(), path);
-            output_free(o);
-            return NULL;
-        }
-        ZSTD_CCtx_setParameter(o->zstd, ZSTD_c_checksumFlag, 1);
-    }
-    o->file = fopen(o->partial, "wb");
-    if (!o->file) {
-        em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
-        output_free(o);
-        return NULL;
-    }
-    return o;
+    output_free(o);
+    return NULL;
 }
 
-static bool write_failed(const em_output *o, em_error *err) {
-    return em_fail_at(err, EM_MACHINE, o->path, 0, -1, "cannot be written: %s", strerror(errno));
+static bool open_file(em_output *o, const char *mode, em_error *err) {
+    o->file = fopen(o->partial, mode);
+    return o->file || write_failed(o, err);
 }
+
+em_output *em_output_open(const char *path, em_error *err) {
+    char id[EM_OUTPUT_ID];
+    em_output_new_id(id);
+    em_output *o = output_new(path, id, err);
+    if (!o || open_file(o, "wb", err)) return o;
+    output_free(o);
+    return NULL;
+}
+
+/* At the end of what counts. */
+static bool open_at(em_output *o, int64_t length, em_error *err) {
+    struct stat st;
+    o->file = fopen(o->partial, "r+b");
+    if (!o->file || fstat(fileno(o->file), &st))
+        return em_fail_at(err, EM_INPUT, o->partial, 0, -1, "cannot be gone on with: %s; delete the journal to start over", strerror(errno));
+    if (st.st_size < length)
+        return em_fail_at(err, EM_INPUT, o->partial, 0, st.st_size, "ends here, and the journal has %lld bytes of it; delete the "
+                          "journal to start over", (long long)length);
+    return (!ftruncate(fileno(o->file), length) && !fseeko(o->file, length, SEEK_SET)) || write_failed(o, err);
+}
+
+static bool committed_before(const em_output *o, const em_output_resumed *from) {
+    struct stat st;
+    return from->complete && access(o->partial, F_OK) && stat(o->path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == from->length;
+}
+
+em_output *em_output_resume(const char *path, const em_output_resumed *from, em_error *err) {
+    em_output *o = output_new(path, from->id, err);
+    if (!o || committed_before(o, from)) return o;
+    o->keep = true;
+    if (from->length ? open_at(o, from->length, err) : open_file(o, "wb", err)) return o;
+    output_free(o);
+    return NULL;
+}
+
+/* ---- writing ---- */
 
 static bool compress(em_output *o, const void *data, size_t n, ZSTD_EndDirective end, em_error *err) {
     ZSTD_inBuffer in = {data, n, 0};
@@ -77,6 +127,7 @@ static bool compress(em_output *o, const void *data, size_t n, ZSTD_EndDirective
         if (ZSTD_isError(left)) return em_fail_at(err, EM_MACHINE, o->path, 0, -1, "zstd: %s", ZSTD_getErrorName(left));
         if (out.pos && fwrite(o->packed, 1, out.pos, o->file) != out.pos) return write_failed(o, err);
     } while (end == ZSTD_e_end ? left != 0 : in.pos < in.size);
+    o->frame = end != ZSTD_e_end;
     return true;
 }
 
@@ -85,16 +136,49 @@ bool em_output_write(em_output *o, const void *data, size_t n, em_error *err) {
     return fwrite(data, 1, n, o->file) == n || write_failed(o, err);
 }
 
+/* A compressed file has at least one frame. */
+static bool end_frame(em_output *o, em_error *err) {
+    if (!o->zstd || (!o->frame && o->rename && ftello(o->file) > 0)) return true;
+    return compress(o, "", 0, ZSTD_e_end, err);
+}
+
+bool em_output_sync(em_output *o, int64_t *length, em_error *err) {
+    if (!end_frame(o, err)) return false;
+    off_t at = fflush(o->file) ? -1 : ftello(o->file);
+    if (at < 0 || fsync(fileno(o->file))) return write_failed(o, err);
+    *length = at;
+    return true;
+}
+
+bool em_sync_folder(const char *path, em_error *err) {
+    char *copy = strdup(path);
+    if (!copy) return em_fail_memory(err, strlen(path), path);
+    int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(copy);
+    if (folder < 0) return true;        /* no leave to read it: the kernel writes it when it likes */
+    bool good = fsync(folder) == 0 || errno == EINVAL || errno == EROFS;
+    close(folder);
+    return good || em_fail_at(err, EM_MACHINE, path, 0, -1, "its folder cannot be written: %s", strerror(errno));
+}
+
 bool em_output_commit(em_output *o, em_error *err) {
-    bool good = !o->zstd || compress(o, "", 0, ZSTD_e_end, err);
-    if (good && fflush(o->file)) good = write_failed(o, err);
-    if (good && o->rename && fsync(fileno(o->file))) good = write_failed(o, err);
-    if (fclose(o->file) && good) good = write_failed(o, err);
-    o->file = NULL;
-    if (good && o->rename && rename(o->partial, o->path)) good = write_failed(o, err);
-    if (!good && o->rename) unlink(o->partial);
+    bool good = true;
+    if (o->file) {
+        good = end_frame(o, err);
+        if (good && fflush(o->file)) good = write_failed(o, err);
+        if (good && o->rename && fsync(fileno(o->file))) good = write_failed(o, err);
+        if (fclose(o->file) && good) good = write_failed(o, err);
+        o->file = NULL;
+        if (good && o->rename && rename(o->partial, o->path)) good = write_failed(o, err);
+        if (!good && o->rename && !o->keep) unlink(o->partial);
+    }
+    good = good && (!o->rename || em_sync_folder(o->path, err));
     output_free(o);
     return good;
+}
+
+void em_output_leave(em_output *o) {
+    if (o) output_free(o);
 }
 
 void em_output_abort(em_output *o) {

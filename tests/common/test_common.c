@@ -1,4 +1,4 @@
-/* Errors, buffers, sizes, number formatting, output files. */
+/* Errors, buffers, sizes, number formatting, output files, saved states. */
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include <zstd.h>
@@ -17,6 +18,7 @@
 #include "common/error.h"
 #include "common/output.h"
 #include "common/size.h"
+#include "common/state.h"
 
 static void first_error_wins(void **state) {
     em_error err = EM_ERROR_INIT;
@@ -108,6 +110,17 @@ static int remove_folder(void **state) {
     return system(command);
 }
 
+/* Files of the folder. */
+static int count_files(void) {
+    char command[300];
+    int n = -1;
+    snprintf(command, sizeof command, "ls %s | wc -l", folder);
+    FILE *f = popen(command, "r");
+    if (fscanf(f, "%d", &n) != 1) n = -1;
+    pclose(f);
+    return n;
+}
+
 static void output_is_whole_or_absent(void **state) {
     em_error err = EM_ERROR_INIT;
     em_output *o = em_output_open(path_of("r.json"), &err);
@@ -116,12 +129,130 @@ static void output_is_whole_or_absent(void **state) {
     assert_int_equal(access(path_of("r.json"), F_OK), -1);
     assert_true(em_output_commit(o, &err));
     assert_int_equal(access(path_of("r.json"), F_OK), 0);
-    assert_int_equal(access(path_of("r.json.partial"), F_OK), -1);
+    assert_int_equal(count_files(), 1);
     o = em_output_open(path_of("s.json"), &err);
     assert_true(em_output_write(o, "{}", 2, &err));
     em_output_abort(o);
     assert_int_equal(access(path_of("s.json"), F_OK), -1);
-    assert_int_equal(access(path_of("s.json.partial"), F_OK), -1);
+    assert_int_equal(count_files(), 1);
+}
+
+/* The last one that is committed has the name; neither sees the other's bytes. */
+static void two_outputs_of_one_name(void **state) {
+    em_error err = EM_ERROR_INIT;
+    em_output *a = em_output_open(path_of("two"), &err), *b = em_output_open(path_of("two"), &err);
+    assert_true(em_output_write(a, "aaaa", 4, &err) && em_output_write(b, "b", 1, &err));
+    assert_true(em_output_commit(a, &err));
+    assert_int_equal(em_output_commit(b, &err), true);
+    struct stat st;
+    assert_int_equal(stat(path_of("two"), &st), 0);
+    assert_int_equal(st.st_size, 1);
+    unlink(path_of("two"));
+}
+
+static em_output *resume(const char *name, int64_t length, bool complete, em_error *err) {
+    return em_output_resume(path_of(name), &(em_output_resumed){"0123456789abcdef", length, complete}, err);
+}
+
+static void output_goes_on_where_it_was_synced(void **state) {
+    em_error err = EM_ERROR_INIT;
+    int64_t length;
+    em_output *o = resume("u", 0, false, &err);
+    assert_true(em_output_write(o, "kept", 4, &err) && em_output_sync(o, &length, &err));
+    assert_int_equal(length, 4);
+    assert_true(em_output_write(o, "lost in the crash", 17, &err));
+    em_output_leave(o);
+    o = resume("u", length, false, &err);
+    assert_true(em_output_write(o, " on", 3, &err) && em_output_sync(o, &length, &err) && em_output_commit(o, &err));
+    char text[32] = "";
+    FILE *f = fopen(path_of("u"), "rb");
+    assert_int_equal(fread(text, 1, sizeof text, f), 7);
+    fclose(f);
+    assert_string_equal(text, "kept on");
+
+    o = resume("u", length, true, &err);            /* it has its name already */
+    assert_true(o && em_output_commit(o, &err));
+    assert_int_equal(access(path_of("u"), F_OK), 0);
+    assert_null(resume("u", length, false, &err));  /* but more was to come */
+    assert_int_equal(err.status, EM_INPUT);
+    em_error_init(&err);
+    em_output_leave(resume("v", 0, false, &err));
+    assert_null(resume("v", 1, false, &err));       /* shorter than it was */
+    assert_int_equal(err.status, EM_INPUT);
+    unlink(path_of("u"));
+    unlink(path_of("v.0123456789abcdef.partial"));
+}
+
+static void compressed_output_goes_on(void **state) {
+    em_error err = EM_ERROR_INIT;
+    int64_t length = 0;
+    for (int i = 0; i < 5; i++) {
+        em_output *o = resume("w.zst", length, false, &err);
+        assert_true(em_output_write(o, "0123456789", 10, &err) && em_output_sync(o, &length, &err));
+        assert_true(em_output_write(o, "lost", 4, &err));
+        em_output_leave(o);
+    }
+    em_output *o = resume("w.zst", length, true, &err);
+    assert_true(em_output_commit(o, &err));
+    char packed[512], plain[100];
+    FILE *f = fopen(path_of("w.zst"), "rb");
+    size_t n = fread(packed, 1, sizeof packed, f);
+    fclose(f);
+    assert_int_equal(n, length);
+    assert_int_equal(ZSTD_decompress(plain, sizeof plain, packed, n), 50);
+    assert_memory_equal(plain + 40, "0123456789", 10);
+    unlink(path_of("w.zst"));
+}
+
+/* Cut anywhere, the hash's input gives the same hash. */
+static void a_hash_goes_on(void **state) {
+    static unsigned char input[3000];
+    for (size_t i = 0; i < sizeof input; i++) input[i] = (unsigned char)(i * 7 ^ i >> 3);
+    XXH128_hash_t whole = XXH3_128bits(input, sizeof input);
+    XXH3_state_t *h = XXH3_createState();
+    for (size_t cut = 0; cut <= sizeof input; cut += 13) {
+        em_error err = EM_ERROR_INIT;
+        em_buffer bytes = {0};
+        XXH3_128bits_reset(h);
+        XXH3_128bits_update(h, input, cut);
+        assert_true(em_state_hash(&(em_state){.into = &bytes, .err = &err}, h));
+        XXH3_128bits_reset(h);
+        em_state in = {.from = (unsigned char *)bytes.data, .left = bytes.length, .err = &err};
+        assert_true(em_state_hash(&in, h) && em_state_end(&in));
+        XXH3_128bits_update(h, input + cut, sizeof input - cut);
+        XXH128_hash_t parts = XXH3_128bits_digest(h);
+        assert_true(XXH128_isEqual(whole, parts));
+        em_buffer_free(&bytes);
+    }
+    XXH3_freeState(h);
+}
+
+static void states_are_checked(void **state) {
+    em_error err = EM_ERROR_INIT;
+    em_buffer bytes = {0};
+    em_state out = {.into = &bytes, .err = &err};
+    double x = NAN, y = 0;
+    bool flag = true;
+    size_t n = 3, m = 0;
+    int64_t index = 5, other = 7;
+    char *name = strdup("a subset"), *copy = NULL;
+    assert_true(EM_STATE(&out, x) && em_state_flag(&out, &flag) && em_state_within(&out, &index, 0, 5) && em_state_string(&out, &name) &&
+                em_state_length(&out, &n, 8));
+    flag = false;
+    em_state in = {.from = (unsigned char *)bytes.data, .left = bytes.length, .err = &err};
+    assert_true(EM_STATE(&in, y) && em_state_flag(&in, &flag) && em_state_within(&in, &other, 0, 5) && em_state_string(&in, &copy));
+    assert_memory_equal(&x, &y, sizeof x);
+    assert_true(flag && other == 5 && !strcmp(name, copy));
+    assert_false(em_state_length(&in, &m, 8));      /* three of them do not follow */
+    assert_int_equal(err.status, EM_INPUT);
+    assert_false(EM_STATE(&in, y));                 /* and it stays so */
+    em_state least = {.from = (unsigned char *)bytes.data, .left = bytes.length, .err = &err};
+    assert_false(EM_STATE(&least, y) && em_state_flag(&least, &flag) && em_state_within(&least, &other, 0, 4));
+    em_state longer = {.from = (unsigned char *)bytes.data, .left = bytes.length, .err = &err};
+    assert_false(EM_STATE(&longer, y) && em_state_end(&longer));
+    free(name);
+    free(copy);
+    em_buffer_free(&bytes);
 }
 
 static void output_to_a_full_disk_fails(void **state) {
@@ -156,6 +287,8 @@ int main(void) {
         cmocka_unit_test(long_source_keeps_its_tail), cmocka_unit_test(sizes_are_checked),
         cmocka_unit_test(doubles_read_back), cmocka_unit_test(json_strings), cmocka_unit_test(half_floats),
         cmocka_unit_test(output_is_whole_or_absent), cmocka_unit_test(output_to_a_full_disk_fails),
-        cmocka_unit_test(output_compresses)};
+        cmocka_unit_test(output_compresses), cmocka_unit_test(two_outputs_of_one_name),
+        cmocka_unit_test(output_goes_on_where_it_was_synced), cmocka_unit_test(compressed_output_goes_on),
+        cmocka_unit_test(a_hash_goes_on), cmocka_unit_test(states_are_checked)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

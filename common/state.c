@@ -1,0 +1,87 @@
+#define XXH_STATIC_LINKING_ONLY     /* the members of XXH3_state_t */
+#include "common/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/size.h"
+
+bool em_state_bad(em_state *s) {
+    s->failed = true;
+    return em_fail(s->err, EM_INPUT, "the saved state is damaged");
+}
+
+bool em_state_bytes(em_state *s, void *data, size_t n) {
+    if (s->failed) return false;
+    if (s->into) {
+        s->failed = !em_buffer_append(s->into, data, n, s->err);
+        return !s->failed;
+    }
+    if (n > s->left) return em_state_bad(s);
+    if (n) memcpy(data, s->from, n);
+    s->from += n;
+    s->left -= n;
+    return true;
+}
+
+bool em_state_flag(em_state *s, bool *flag) {
+    unsigned char byte = s->into ? *flag : 0;
+    if (!EM_STATE(s, byte)) return false;
+    if (byte > 1) return em_state_bad(s);
+    *flag = byte;
+    return true;
+}
+
+bool em_state_within(em_state *s, int64_t *value, int64_t least, int64_t most) {
+    int64_t v = s->into ? *value : 0;
+    if (!EM_STATE(s, v)) return false;
+    if (v < least || v > most) return em_state_bad(s);
+    *value = v;
+    return true;
+}
+
+bool em_state_length(em_state *s, size_t *n, size_t item) {
+    size_t length = s->into ? *n : 0;
+    if (!EM_STATE(s, length)) return false;
+    if (!s->into && length > s->left / item) return em_state_bad(s);
+    *n = length;
+    return true;
+}
+
+bool em_state_string(em_state *s, char **text) {
+    size_t n = s->into ? strlen(*text) : 0;
+    if (!em_state_length(s, &n, 1)) return false;
+    if (s->into) return em_state_bytes(s, *text, n);
+    char *copy = em_alloc(n + 1, 1, "a string", s->err);
+    if (!copy) return s->failed = true, false;
+    em_state_bytes(s, copy, n);
+    free(*text);
+    *text = copy;
+    return true;
+}
+
+/* Where an XXH3 state can be continued: its counters within what a reset gave. */
+static bool hash_sound(const XXH3_state_t *read, const XXH3_state_t *fresh) {
+    return read->bufferedSize <= sizeof read->buffer && read->nbStripesPerBlock == fresh->nbStripesPerBlock &&
+           read->nbStripesSoFar <= fresh->nbStripesPerBlock && read->secretLimit == fresh->secretLimit &&
+           read->seed == fresh->seed && read->useSeed == fresh->useSeed && read->bufferedSize <= read->totalLen &&
+           !read->extSecret;
+}
+
+/* The secret is a constant of the library, at another address in every process. */
+bool em_state_hash(em_state *s, XXH3_state_t *h) {
+    const unsigned char *secret = h->extSecret;
+    unsigned version = XXH_versionNumber();
+    XXH3_state_t copy = *h;
+    copy.extSecret = NULL;
+    if (!EM_STATE(s, version) || !EM_STATE(s, copy)) return false;
+    if (s->into) return true;
+    if (version != XXH_versionNumber() || !hash_sound(&copy, h)) return em_state_bad(s);
+    copy.extSecret = secret;
+    *h = copy;
+    return true;
+}
+
+bool em_state_end(em_state *s) {
+    return !s->failed && (s->left == 0 || em_state_bad(s));
+}
