@@ -201,6 +201,52 @@ void em_comparator_end_row(em_comparator *c) {
     c->n_touched = 0;
 }
 
+/* ---- saved and restored ---- */
+
+/* Between rows a sum is its total, and nothing is touched. */
+static bool slice_state(slice *s, em_state *io) {
+    return EM_STATE(io, s->predictions) && EM_STATE(io, s->documents) && EM_STATE(io, s->total);
+}
+
+/* A bootstrap to which no group was added is left out: it is most of the bytes. */
+static bool mean_state(mean *m, em_state *io) {
+    return EM_STATE(io, m->predictions) && EM_STATE(io, m->documents) && EM_STATE(io, m->document_predictions) &&
+           EM_STATE(io, m->total) && EM_STATE(io, m->group_predictions) && EM_STATE(io, m->group_sum) &&
+           em_grouped_state(&m->groups, io) && (m->groups.n == 0 || EM_STATE(io, m->bootstrap));
+}
+
+static bool subsets_state(em_comparator *c, em_state *io) {
+    size_t n = c->n_subsets;
+    if (!em_state_length(io, &n, 3 * 8)) return false;
+    if (n > INT32_MAX) return em_state_bad(io);
+    if (n && !grow_subsets(c, (int32_t)(n - 1), io->err)) return io->failed = true, false;
+    for (size_t i = 0; i < n; i++)
+        if (!slice_state(&c->subsets[i], io)) return false;
+    return true;
+}
+
+static bool document_state(em_comparator *c, em_state *io) {
+    int64_t group = c->document_group;
+    if (!em_state_within(io, &c->document, -1, INT64_MAX) || !EM_STATE(io, c->document_predictions) ||
+        !em_state_within(io, &group, 0, INT32_MAX)) return false;
+    if (c->document >= 0 && (size_t)group >= c->n_subsets) return em_state_bad(io);
+    c->document_group = (int32_t)group;
+    return EM_STATE(io, c->stretch);
+}
+
+static bool kl_state(em_comparator *c, em_state *io) {
+    return EM_STATE(io, c->kl_n) && (c->kl_n == 0 || EM_STATE(io, c->kl_bins)) && EM_STATE(io, c->kl_sum) && EM_STATE(io, c->kl_max);
+}
+
+bool em_comparator_state(em_comparator *c, em_state *io) {
+    bool good = mean_state(&c->all, io) && mean_state(&c->affected, io) && mean_state(&c->common, io) &&
+                slice_state(&c->boundary, io) && slice_state(&c->inside, io);
+    for (int i = 0; i < EM_POSITION_BUCKETS; i++) good = good && slice_state(&c->positions[i], io);
+    return good && subsets_state(c, io) && EM_STATE(io, c->better) && EM_STATE(io, c->same_top1) && EM_STATE(io, c->direct) &&
+           EM_STATE(io, c->indirect) && EM_STATE(io, c->common_affected) && EM_STATE(io, c->change) &&
+           EM_STATE(io, c->change_squares) && document_state(c, io) && kl_state(c, io);
+}
+
 /* ---- figures ---- */
 
 static double ratio(double a, double b) { return b > 0 ? a / b : NAN; }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include "common/error.h"
 #include "common/result.h"
+#include "common/state.h"
 #include "eval/affected.h"
 
 typedef struct em_comparator em_comparator;
@@ -37,6 +38,9 @@ void em_comparator_free(em_comparator *c);
 /* As em_statistics_add and em_statistics_end_row: predictions left to right, rows in order. */
 bool em_comparator_add(em_comparator *c, const em_paired *p, em_error *err);
 void em_comparator_end_row(em_comparator *c);
+
+/* As em_statistics_state. */
+bool em_comparator_state(em_comparator *c, em_state *io);
 
 /* Closes what is open and fills the figures of out (not its names). shortest: the same comparison at the
  * shortest row length, finished, or NULL: growth is against it. */

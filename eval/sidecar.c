@@ -24,8 +24,10 @@ struct em_sidecar {
     em_buffer line;
 };
 
+static const char what[] = "per-document results";
+
 em_sidecar *em_sidecar_new(em_output *out, const char *data_set, int32_t seq_len, int n_results, em_error *err) {
-    em_sidecar *s = em_alloc(1, sizeof *s, "per-document results", err);
+    em_sidecar *s = em_alloc(1, sizeof *s, what, err);
     if (!s) return NULL;
     s->out = out;
     s->data_set = data_set;
@@ -44,11 +46,14 @@ void em_sidecar_free(em_sidecar *s) {
     free(s);
 }
 
+static bool reserve(em_sidecar *s, size_t n, em_error *err) {
+    return em_grow(&s->entries, &s->entries_capacity, n, sizeof *s->entries, what, err) &&
+           em_grow(&s->sums, &s->sums_capacity, n * s->n_results, sizeof *s->sums, what, err);
+}
+
 bool em_sidecar_document(em_sidecar *s, int64_t document, const char *subset, uint64_t bytes, em_error *err) {
     if (document <= s->newest) return true;
-    static const char what[] = "per-document results";
-    if (!em_grow(&s->entries, &s->entries_capacity, s->n + 1, sizeof *s->entries, what, err) ||
-        !em_grow(&s->sums, &s->sums_capacity, (s->n + 1) * s->n_results, sizeof *s->sums, what, err)) return false;
+    if (!reserve(s, s->n + 1, err)) return false;
     char *name = strdup(subset);
     if (!name) return em_fail_memory(err, strlen(subset), what);
     s->entries[s->n] = (entry){document, bytes, name};
@@ -102,5 +107,25 @@ bool em_sidecar_flush(em_sidecar *s, int64_t before, em_error *err) {
     s->n -= done;
     memmove(s->entries, s->entries + done, s->n * sizeof *s->entries);
     memmove(s->sums, s->sums + done * s->n_results, s->n * s->n_results * sizeof *s->sums);
+    return true;
+}
+
+static bool entry_state(em_sidecar *s, size_t i, em_state *io) {
+    entry *e = &s->entries[i];
+    if (!EM_STATE(io, e->document) || !EM_STATE(io, e->bytes) || !em_state_string(io, &e->subset)) return false;
+    em_document_sum *sums = s->sums + i * s->n_results;
+    for (size_t r = 0; r < s->n_results; r++)
+        if (!EM_STATE(io, sums[r].document) || !EM_STATE(io, sums[r].predictions) || !EM_STATE(io, sums[r].nll)) return false;
+    return true;
+}
+
+bool em_sidecar_state(em_sidecar *s, em_state *io) {
+    size_t n = s->n;
+    if (!em_state_within(io, &s->newest, -1, INT64_MAX) || !em_state_length(io, &n, 3 * 8 * (1 + s->n_results))) return false;
+    if (!reserve(s, n, io->err)) return io->failed = true, false;
+    for (size_t i = 0; i < n; i++) {
+        if (!io->into) s->entries[s->n++] = (entry){0};
+        if (!entry_state(s, i, io)) return false;
+    }
     return true;
 }

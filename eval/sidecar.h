@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "common/output.h"
+#include "common/state.h"
 #include "eval/statistics.h"
 
 typedef struct em_sidecar em_sidecar;
@@ -17,6 +18,8 @@ bool em_sidecar_document(em_sidecar *s, int64_t document, const char *subset, ui
 void em_sidecar_add(em_sidecar *s, int result, const em_document_sum *sum);
 /* Writes and forgets the documents below `before`. */
 bool em_sidecar_flush(em_sidecar *s, int64_t before, em_error *err);
+/* Saves s, or restores it into a new one made with the same arguments. */
+bool em_sidecar_state(em_sidecar *s, em_state *io);
 void em_sidecar_free(em_sidecar *s);
 
 #endif

@@ -201,6 +201,43 @@ double em_statistics_running_loss(const em_statistics *s) {
     return s->all.predictions ? s->all.nll.total / (double)s->all.predictions : NAN;
 }
 
+/* ---- saved and restored ---- */
+
+/* Between rows a sum is its total, and nothing is touched. */
+static bool slice_state(slice *a, em_state *io) {
+    return EM_STATE(io, a->documents) && EM_STATE(io, a->predictions) && EM_STATE(io, a->correct) && EM_STATE(io, a->text_bytes) &&
+           EM_STATE(io, a->nll.total) && EM_STATE(io, a->text_nll.total);
+}
+
+static bool subsets_state(em_statistics *s, em_state *io) {
+    size_t n = s->n_subsets;
+    if (!em_state_length(io, &n, 6 * 8)) return false;
+    if (!em_grow(&s->subsets, &s->subset_capacity, n, sizeof *s->subsets, "subsets", io->err)) return io->failed = true, false;
+    if (!io->into) memset(s->subsets, 0, n * sizeof *s->subsets);
+    s->n_subsets = n;
+    for (size_t i = 0; i < n; i++)
+        if (!slice_state(&s->subsets[i], io)) return false;
+    return true;
+}
+
+static bool document_state(em_statistics *s, em_state *io) {
+    int64_t group = s->document_group;
+    if (!em_state_within(io, &s->document.document, -1, INT64_MAX) || !EM_STATE(io, s->document.predictions) ||
+        !EM_STATE(io, s->document.nll) || !em_state_within(io, &group, 0, INT32_MAX)) return false;
+    if (s->document.document >= 0 && (size_t)group >= s->n_subsets) return em_state_bad(io);
+    s->document_group = (int32_t)group;
+    return EM_STATE(io, s->document_means) && EM_STATE(io, s->documents);
+}
+
+bool em_statistics_state(em_statistics *s, em_state *io) {
+    bool good = slice_state(&s->all, io) && slice_state(&s->inside, io) && slice_state(&s->common, io);
+    for (int i = 0; i < 3; i++) good = good && slice_state(&s->leak[i], io);
+    for (int i = 0; i < EM_POSITION_BUCKETS; i++) good = good && slice_state(&s->positions[i], io);
+    return good && subsets_state(s, io) && EM_STATE(io, s->rows) && EM_STATE(io, s->batch_nll) && EM_STATE(io, s->batch_means) &&
+           EM_STATE(io, s->batch_predictions) && EM_STATE(io, s->batches) && document_state(s, io) &&
+           em_grouped_state(&s->groups, io) && em_state_hash(io, s->data);
+}
+
 /* ---- figures ---- */
 
 static double ratio(double a, double b) { return b > 0 ? a / b : NAN; }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include "common/error.h"
 #include "common/result.h"
+#include "common/state.h"
 #include "eval/leak.h"
 
 typedef struct em_statistics em_statistics;
@@ -43,6 +44,9 @@ const em_document_sum *em_statistics_documents(em_statistics *s, int64_t before,
 void em_statistics_documents_taken(em_statistics *s);
 
 double em_statistics_running_loss(const em_statistics *s);
+
+/* Saves s, or restores it into a new one made with the same arguments; between rows, documents that are over taken. */
+bool em_statistics_state(em_statistics *s, em_state *io);
 
 /* Closes what is open and fills the figures of out (not its names). group_name(data, i) names a subset. */
 bool em_statistics_finish(em_statistics *s, em_result *out, const char *(*group_name)(const void *data, int32_t group),

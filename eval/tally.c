@@ -277,6 +277,19 @@ bool em_tally_settle(em_tally *t, em_sidecar *sidecar, int64_t before, em_error 
 
 double em_tally_running_loss(const em_tally *t) { return em_statistics_running_loss(t->statistics[0]); }
 
+static bool counts_state(counts *c, em_state *io) {
+    return em_state_within(io, &c->batch, -1, INT64_MAX) && EM_STATE(io, c->dropped_rows) && EM_STATE(io, c->dropped_tokens) &&
+           EM_STATE(io, c->segments);
+}
+
+bool em_tally_state(em_tally *t, em_state *io) {
+    bool good = true;
+    for (int i = 0; i < t->plan->n_combinations; i++) good = good && counts_state(&t->counts[i], io);
+    for (int i = 0; i < em_plan_cells(t->plan); i++) good = good && em_statistics_state(t->statistics[i], io);
+    for (int i = 0; i < t->plan->n_pairs; i++) good = good && em_comparator_state(t->comparators[i], io);
+    return good;
+}
+
 bool em_tally_finish(em_tally *t, const em_tally *shortest, em_result *results, em_comparison *comparisons,
                      const char *(*group_name)(const void *, int32_t), const void *data, em_error *err) {
     for (int i = 0; i < em_plan_cells(t->plan); i++) {

@@ -19,6 +19,9 @@ bool em_tally_row(em_tally *t, const em_passes *passes, int row, em_error *err);
 bool em_tally_settle(em_tally *t, em_sidecar *sidecar, int64_t before, em_error *err);
 double em_tally_running_loss(const em_tally *t);        /* of the first combination and side */
 
+/* Saves t, or restores it into a new one of the same plan; when settled, before it is finished. */
+bool em_tally_state(em_tally *t, em_state *io);
+
 /* Closes what is open and fills the figures of results [plan's cells] and comparisons [plan's pairs] (not their
  * names). shortest: the finished tally of the shortest row length, or NULL. */
 bool em_tally_finish(em_tally *t, const em_tally *shortest, em_result *results, em_comparison *comparisons,

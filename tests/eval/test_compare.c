@@ -34,17 +34,36 @@ static void make_items(double shift) {
 
 static const char *group_name(const void *data, int32_t g) { return g ? "b" : "a"; }
 
-static em_comparison figures(bool rows, uint64_t bootstrap_seed) {
+/* Saves c and goes on with another that is restored from the bytes. */
+static em_comparator *moved(em_comparator *c, const em_comparator_options *o) {
+    em_error err = EM_ERROR_INIT;
+    em_buffer bytes = {0};
+    assert_true(em_comparator_state(c, &(em_state){.into = &bytes, .err = &err}));
+    em_comparator_free(c);
+    c = em_comparator_new(o, &err);
+    em_state in = {.from = (unsigned char *)bytes.data, .left = bytes.length, .err = &err};
+    assert_true(em_comparator_state(c, &in) && em_state_end(&in));
+    em_buffer_free(&bytes);
+    return c;
+}
+
+/* move: before which row, -1: never. */
+static em_comparison figures_moved(const em_comparator_options *o, int move) {
     em_error err = EM_ERROR_INIT;
     em_comparison out = {0};
-    em_comparator *c = em_comparator_new(&(em_comparator_options){.groups_are_rows = rows, .seed = bootstrap_seed}, &err);
+    em_comparator *c = em_comparator_new(o, &err);
     for (int r = 0; r < ROWS; r++) {
+        if (r == move) c = moved(c, o);
         for (int i = 0; i < ROW; i++) assert_true(em_comparator_add(c, &items[r * ROW + i], &err));
         em_comparator_end_row(c);
     }
     assert_true(em_comparator_finish(c, NULL, &out, group_name, NULL, &err));
     em_comparator_free(c);
     return out;
+}
+
+static em_comparison figures(bool rows, uint64_t bootstrap_seed) {
+    return figures_moved(&(em_comparator_options){.groups_are_rows = rows, .seed = bootstrap_seed}, -1);
 }
 
 static void free_figures(em_comparison *x) {
@@ -173,8 +192,41 @@ static void alphas_parse(void **state) {
     }
 }
 
+static void same_slices(const em_slice *a, int n, const em_slice *b, int m) {
+    assert_int_equal(n, m);
+    for (int i = 0; i < n; i++) {
+        em_slice x = a[i], y = b[i];
+        if (x.name) assert_string_equal(x.name, y.name);
+        x.name = y.name = NULL;
+        assert_memory_equal(&x, &y, sizeof x);
+    }
+}
+
+static void saved_and_restored_anywhere_gives_the_same_bits(void **state) {
+    make_items(0.02);
+    for (int i = 0; i < N; i++) {
+        items[i].effect = (em_effect)(i % 3);
+        items[i].common = i % 4 != 0;
+        items[i].stream = i;
+    }
+    for (int rows = 0; rows < 2; rows++) {
+        em_comparator_options o = {.kind = EM_COMPARE_MASKS, .groups_are_rows = rows, .seed = 5, .stretch = 128};
+        em_comparison whole = figures_moved(&o, -1);
+        for (int move = 0; move < ROWS; move++) {
+            em_comparison x = figures_moved(&o, move), bare = whole;
+            same_slices(whole.subsets, whole.n_subsets, x.subsets, x.n_subsets);
+            same_slices(whole.by_position, whole.n_by_position, x.by_position, x.n_by_position);
+            free_figures(&x);
+            x.subsets = x.by_position = bare.subsets = bare.by_position = NULL;
+            assert_memory_equal(&x, &bare, sizeof x);
+        }
+        free_figures(&whole);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(differences), cmocka_unit_test(bootstrap), cmocka_unit_test(equal_sides),
-                                       cmocka_unit_test(kl_quantiles), cmocka_unit_test(alphas_parse)};
+                                       cmocka_unit_test(kl_quantiles), cmocka_unit_test(alphas_parse),
+                                       cmocka_unit_test(saved_and_restored_anywhere_gives_the_same_bits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

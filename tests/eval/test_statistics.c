@@ -44,12 +44,30 @@ static void make_items(void) {
 static const char *group_name(const void *data, int32_t g) { return ((const char *const *)data)[g]; }
 static const char *const names[] = {"c", "a", "b"};
 
-static em_result figures(bool rows) {
+/* Saves s and goes on with another that is restored from the bytes. */
+static em_statistics *moved(em_statistics *s, bool rows) {
+    em_error err = EM_ERROR_INIT;
+    em_buffer bytes = {0};
+    size_t n;
+    assert_non_null(em_statistics_documents(s, 0, &n, &err));
+    em_statistics_documents_taken(s);
+    assert_true(em_statistics_state(s, &(em_state){.into = &bytes, .err = &err}));
+    em_statistics_free(s);
+    s = em_statistics_new(rows, &err);
+    em_state in = {.from = (unsigned char *)bytes.data, .left = bytes.length, .err = &err};
+    assert_true(em_statistics_state(s, &in) && em_state_end(&in));
+    em_buffer_free(&bytes);
+    return s;
+}
+
+/* move: before which row, -1: never. */
+static em_result figures_moved(bool rows, int move) {
     em_error err = EM_ERROR_INIT;
     em_statistics *s = em_statistics_new(rows, &err);
     em_result out = {0};
     int k = 0;
     for (int r = 0; r < ROWS; r++) {
+        if (r == move) s = moved(s, rows);
         for (; k < n_items && items[k].row == r; k++) assert_true(em_statistics_add(s, &items[k].p, &err));
         assert_true(em_statistics_end_row(s, &err));
         if (r % BATCH == BATCH - 1) em_statistics_end_batch(s);
@@ -58,6 +76,8 @@ static em_result figures(bool rows) {
     em_statistics_free(s);
     return out;
 }
+
+static em_result figures(bool rows) { return figures_moved(rows, -1); }
 
 static void free_result(em_result *r) {
     for (int i = 0; i < r->n_subsets; i++) free(r->subsets[i].name);
@@ -216,10 +236,37 @@ static void fingerprint_follows_the_predictions(void **state) {
     free_result(&c);
 }
 
+static void same_slices(const em_slice *a, int n, const em_slice *b, int m) {
+    assert_int_equal(n, m);
+    for (int i = 0; i < n; i++) {
+        em_slice x = a[i], y = b[i];
+        if (x.name) assert_string_equal(x.name, y.name);
+        x.name = y.name = NULL;
+        assert_memory_equal(&x, &y, sizeof x);
+    }
+}
+
+static void saved_and_restored_anywhere_gives_the_same_bits(void **state) {
+    make_items();
+    for (int rows = 0; rows < 2; rows++) {
+        em_result whole = figures(rows);
+        for (int move = 0; move < ROWS; move++) {
+            em_result x = figures_moved(rows, move), bare = whole;
+            same_slices(whole.subsets, whole.n_subsets, x.subsets, x.n_subsets);
+            same_slices(whole.by_position, whole.n_by_position, x.by_position, x.n_by_position);
+            free_result(&x);
+            x.subsets = x.by_position = bare.subsets = bare.by_position = NULL;
+            assert_memory_equal(&x, &bare, sizeof x);
+        }
+        free_result(&whole);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(means), cmocka_unit_test(standard_errors), cmocka_unit_test(one_group_has_no_standard_error),
         cmocka_unit_test(slices_sum_to_the_whole), cmocka_unit_test(document_sums_come_once),
-        cmocka_unit_test(fingerprint_follows_the_predictions)};
+        cmocka_unit_test(fingerprint_follows_the_predictions),
+        cmocka_unit_test(saved_and_restored_anywhere_gives_the_same_bits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
