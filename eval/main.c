@@ -51,6 +51,7 @@ int main(int argc, char **argv) {
     signal(SIGBUS, on_lost_page);
     if (!em_options_parse(argc, argv, &settings, &err)) {
         fprintf(stderr, "evalmask: %s\n", err.text);
+        em_settings_free(&settings);
         return err.status;
     }
     int code = dispatch(&settings, &err);
@@ -58,5 +59,6 @@ int main(int argc, char **argv) {
         char line[1280];
         fprintf(stderr, "evalmask: %s\n", em_error_line(&err, line, sizeof line));
     }
+    em_settings_free(&settings);
     return code;
 }

@@ -175,6 +175,8 @@ SETTER(tolerance) {
 }
 
 SETTER(tokens) { return s->tokens_file = v, true; }
+SETTER(journal) { return s->journal = v, true; }
+WHOLE(journal_rows, "--journal-every", journal_rows, 1, 1 << 30)
 SETTER(profile) { return s->profile_file = v, true; }
 WHOLE(max_docs, "--max-docs", max_docs, 1, INT64_MAX)
 WHOLE(max_tokens, "--max-tokens", max_tokens, 1, INT64_MAX)
@@ -264,6 +266,9 @@ SETTER(dtype) {
 
 /* ---- the table ---- */
 
+/* Beside its commands: an option that moves no figure and no output, so that a journal's run may go on with another value. */
+#define FREE (1u << 31)
+
 enum {
     DATA_COMMANDS = EM_RUN | EM_INSPECT | EM_AUDIT,
     WITH_PACKED = 1 << 16       /* an option of inspect that --packed leaves its meaning */
@@ -341,8 +346,8 @@ static const struct { const char *title; option options[20]; } groups[] = {
         {0}}},
     {"The engine", {
         {"dtype", 0, "auto|f32|bf16", EM_RUN | EM_AUDIT | EM_BENCH, set_dtype, "inputs of matrix products (default auto: f32 on a CPU)"},
-        {"threads", 0, "N", DATA_COMMANDS | EM_BENCH, set_threads, "default: all cores; the figures do not depend on it"},
-        {"memory", 0, "SIZE", EM_RUN | EM_AUDIT | EM_BENCH, set_memory,
+        {"threads", 0, "N", DATA_COMMANDS | EM_BENCH | FREE, set_threads, "default: all cores; the figures do not depend on it"},
+        {"memory", 0, "SIZE", EM_RUN | EM_AUDIT | EM_BENCH | FREE, set_memory,
          "resident memory to stay within, such as 4G (default: half of the machine's); the figures do not depend on it"},
         {0}}},
     {"Output", {
@@ -353,8 +358,12 @@ static const struct { const char *title; option options[20]; } groups[] = {
         {"tolerance", 0, "NATS|Nse", EM_RUN | EM_DIFF, set_tolerance,
          "what a loss may get worse by: nats, or N paired standard errors, such as 2se (default 0.01); diff: exit 1 beyond it"},
         {"anyway", 0, NULL, EM_DIFF, set_anyway, "compare results that measured different things all the same, marked"},
-        {"profile", 0, "FILE", EM_RUN, set_profile, "write time by stage, rates and peak memory as JSON"},
-        {"quiet", 'q', NULL, EM_RUN | EM_INSPECT | EM_AUDIT | EM_BENCH | WITH_PACKED, set_quiet, "no progress and no notes on stderr"},
+        {"profile", 0, "FILE", EM_RUN | FREE, set_profile, "write time by stage, rates and peak memory as JSON"},
+        {"journal", 0, "FILE", EM_RUN | FREE, set_journal,
+         "keep what is done in FILE, so that the same command goes on after a crash or Ctrl-C with the same results; removed at the end"},
+        {"journal-every", 0, "ROWS", EM_RUN | FREE, set_journal_rows,
+         "how much --journal may lose (default: what was done since some ten seconds ago)"},
+        {"quiet", 'q', NULL, EM_RUN | EM_INSPECT | EM_AUDIT | EM_BENCH | WITH_PACKED | FREE, set_quiet, "no progress and no notes on stderr"},
         {"layers", 0, "N", EM_AUDIT, set_layers, "depth to audit (default: 1, 2 and the model's own)"},
         {"window-layers", 0, "W", EM_AUDIT, set_window_layers, "a sliding window of the model in every layer"},
         {"row", 0, "N", EM_INSPECT | WITH_PACKED, set_row, "the row to draw (default: the first that holds two documents)"},
@@ -384,6 +393,8 @@ static const struct {
      "  evalmask --model pythia/ --data pile.jsonl.zst -T 2048 --max-docs 500 \\\n"
      "           -o results.json\n"
      "  evalmask --model base.bin --compare tuned.bin --alpha=-2:2:0.5,3\n"
+     "  evalmask --model base.bin --data pile.jsonl.zst -o r.json --journal r.journal\n"
+     "                                          # killed? The same command goes on\n"
      "  zstdcat big.jsonl.zst | evalmask --model base.bin --data - --subset Wikipedia\n"},
     {"inspect", EM_INSPECT, "evalmask inspect [--model PATH | --tokenizer PATH] [options]", "how the data is packed: rows, EOS, positions, mask; with verdicts",
      "  evalmask inspect --model base.bin --data val.jsonl.zst\n"
@@ -463,6 +474,27 @@ static const char *command_name(em_command c) {
     return "";
 }
 
+/* Kept sorted by name, so that the order on the command line does not count; values of one option stay in theirs. */
+static bool note_given(em_settings *s, const option *o, const char *value, em_error *err) {
+    em_buffer line = {0}, rest = {0};
+    em_buffer_printf(&line, "--%s\t", o->name);
+    size_t key = line.length;
+    if (value) em_buffer_json(&line, value, strlen(value));
+    em_buffer_puts(&line, "\n");
+    char *at = s->given.data ? s->given.data : "";
+    while (*at && (strncmp(at, line.data, key) <= 0)) at += strcspn(at, "\n") + 1;
+    em_buffer_puts(&rest, at);
+    s->given.length -= rest.length;
+    bool good = em_buffer_append(&s->given, line.data, line.length, err) && em_buffer_append(&s->given, rest.data, rest.length, err);
+    em_buffer_free(&line);
+    em_buffer_free(&rest);
+    return good;
+}
+
+static bool apply(const option *o, em_settings *s, char *value, em_error *err) {
+    return ((o->commands & FREE) || note_given(s, o, value, err)) && o->set(s, value, err);
+}
+
 /* --name value, --name=value, -x value, -xvalue. Returns how many words were used, 0 on error. */
 static int parse_option(char **argv, int left, em_settings *s, em_error *err) {
     char *text = argv[0], *value = NULL;
@@ -481,7 +513,7 @@ static int parse_option(char **argv, int left, em_settings *s, em_error *err) {
     if (!long_form && name[1]) value = name + 1;
     if (!o->argument) {
         if (value) return em_fail(err, EM_USAGE, "--%s takes no value", o->name), 0;
-        return o->set(s, NULL, err) ? 1 : 0;
+        return apply(o, s, NULL, err) ? 1 : 0;
     }
     int used = 1;
     if (!value) {
@@ -489,7 +521,7 @@ static int parse_option(char **argv, int left, em_settings *s, em_error *err) {
         value = argv[1];
         used = 2;
     }
-    return o->set(s, value, err) ? used : 0;
+    return apply(o, s, value, err) ? used : 0;
 }
 
 static bool parse_command(int argc, char **argv, em_settings *s, int *next) {
@@ -610,6 +642,8 @@ bool em_options_parse(int argc, char **argv, em_settings *s, em_error *err) {
     set_defaults(s);
     return check_arguments(s, err) && check_positions(s, err);
 }
+
+void em_settings_free(em_settings *s) { em_buffer_free(&s->given); }
 
 /* ---- help ---- */
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include "common/buffer.h"
 #include "common/error.h"
 #include "common/result.h"
 #include "eval/alphas.h"
@@ -91,6 +92,9 @@ typedef struct em_settings {
     const char *tokens_file;
     const char *profile_file;
     bool quiet;
+    const char *journal;
+    int64_t journal_rows;                   /* a record after so many rows; 0: by the clock */
+    em_buffer given;                        /* what moves figures or outputs: lines --NAME, tab, the value as JSON; owned */
 
     int32_t layers;                         /* audit: depth; 0: the model's, or 1 to 4 */
     int32_t window_layers;                  /* audit: --model-window */
@@ -111,6 +115,7 @@ typedef struct em_settings {
 
 /* argv[0] is skipped. Errors: EM_USAGE, with the nearest option for a misspelt one. */
 bool em_options_parse(int argc, char **argv, em_settings *out, em_error *err);
+void em_settings_free(em_settings *s);
 
 /* Help for people (80 columns) or as a man page. */
 void em_options_help(FILE *out, em_command command);

@@ -17,16 +17,17 @@ static bool try_output(const char *path, em_error *err) {
     return out != NULL;
 }
 
-enum { MAX_PATHS = EM_MAX_LIST + 3 };
+enum { MAX_PATHS = EM_MAX_LIST + 4 };
 
-/* What the run writes; NULL where one of the first three is not asked for. */
+/* What the run writes; NULL where one of the first four is not asked for. */
 static int list_paths(const em_outputs *o, const char *paths[MAX_PATHS]) {
     const em_settings *s = o->settings;
     paths[0] = s->tokens_file;
     paths[1] = s->profile_file;
     paths[2] = o->documents ? o->documents_path : NULL;
-    memcpy(paths + 3, s->outputs, (size_t)s->n_outputs * sizeof *paths);
-    return s->n_outputs + 3;
+    paths[3] = s->journal;
+    memcpy(paths + 4, s->outputs, (size_t)s->n_outputs * sizeof *paths);
+    return s->n_outputs + 4;
 }
 
 static bool written_once(const em_outputs *o, em_error *err) {
@@ -47,14 +48,25 @@ static bool is_jsonl(const char *path) {
     return (dot && (!strcmp(dot, ".jsonl") || !strcmp(dot, ".jsonl.zst"))) || (stat(path, &s) == 0 && !S_ISREG(s.st_mode));
 }
 
-static bool open_sidecar(em_outputs *o, em_error *err) {
+/* A file that grows during the run. */
+static em_output *open_growing(const char *path, const em_outputs_journal *journal, int64_t length, em_error *err) {
+    struct stat st;
+    if (!journal) return em_output_open(path, err);
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        em_fail(err, EM_USAGE, "%s: is no regular file, and a run with --journal must be able to go on with it", path);
+        return NULL;
+    }
+    return em_output_resume(path, &(em_output_resumed){journal->id, length, journal->complete}, err);
+}
+
+static bool open_sidecar(em_outputs *o, const em_outputs_journal *journal, em_error *err) {
     const em_settings *s = o->settings;
     for (int i = 0; i < s->n_outputs; i++) {
         size_t n = strlen(s->outputs[i]);
         if (n < 6 || strcmp(s->outputs[i] + n - 5, ".json")) continue;
         if (o->documents) return em_fail(err, EM_USAGE, "-o %s: one .json a run is enough, copy it", s->outputs[i]);
         snprintf(o->documents_path, sizeof o->documents_path, "%.*s.documents.jsonl.zst", (int)(n - 5), s->outputs[i]);
-        if (!(o->documents = em_output_open(o->documents_path, err))) return false;
+        if (!(o->documents = open_growing(o->documents_path, journal, journal ? journal->point.documents : 0, err))) return false;
     }
     return true;
 }
@@ -65,7 +77,7 @@ static bool open_baseline(em_outputs *o, em_error *err) {
     return em_baseline_open(&o->baseline, o->settings, paths, n, err);
 }
 
-bool em_outputs_open(em_outputs *o, const em_settings *s, em_error *err) {
+bool em_outputs_open(em_outputs *o, const em_settings *s, const em_outputs_journal *journal, em_error *err) {
     *o = (em_outputs){.settings = s, .verdict = EM_ERROR_INIT};
     for (int i = 0; i < s->n_outputs; i++)
         if (!em_report_format_of(s->outputs[i], err)) return false;
@@ -74,8 +86,8 @@ bool em_outputs_open(em_outputs *o, const em_settings *s, em_error *err) {
     if (s->profile_file && !try_output(s->profile_file, err)) return false;
     if (s->tokens_file && !is_jsonl(s->tokens_file))
         return em_fail(err, EM_USAGE, "--tokens %s: the name must end in .jsonl or .jsonl.zst", s->tokens_file);
-    if (s->tokens_file && !(o->tokens = em_output_open(s->tokens_file, err))) return false;
-    return open_sidecar(o, err) && written_once(o, err) && open_baseline(o, err);
+    if (s->tokens_file && !(o->tokens = open_growing(s->tokens_file, journal, journal ? journal->point.tokens : 0, err))) return false;
+    return open_sidecar(o, journal, err) && written_once(o, err) && open_baseline(o, err);
 }
 
 static bool commit(em_output **o, em_error *err) {
@@ -108,9 +120,16 @@ bool em_outputs_commit(em_outputs *o, em_error *err) {
     return commit(&o->documents, err) && commit(&o->tokens, err);
 }
 
+bool em_outputs_sync(em_outputs *o, em_outputs_point *out, em_error *err) {
+    *out = (em_outputs_point){0};
+    return (!o->tokens || em_output_sync(o->tokens, &out->tokens, err)) &&
+           (!o->documents || em_output_sync(o->documents, &out->documents, err));
+}
+
 void em_outputs_close(em_outputs *o) {
-    em_output_abort(o->tokens);
-    em_output_abort(o->documents);
+    void (*end)(em_output *) = o->keep ? em_output_leave : em_output_abort;
+    end(o->tokens);
+    end(o->documents);
     o->tokens = o->documents = NULL;
     em_baseline_close(&o->baseline);
 }

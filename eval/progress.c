@@ -19,13 +19,18 @@ void em_progress_show(em_progress *p, int64_t documents, int64_t tokens, double 
     if (!p->on || now - p->shown < 0.2) return;
     p->shown = now;
     char left[32] = "";
-    if (size > 0 && position > 0 && position <= size && spent > 1) {
-        int seconds = (int)(spent * (double)(size - position) / (double)position);
+    if (size > 0 && position > p->from && position <= size && spent > 1) {
+        int seconds = (int)(spent * (double)(size - position) / (double)(position - p->from));
         snprintf(left, sizeof left, "  %d:%02d left", seconds / 60, seconds % 60);
     }
     fprintf(stderr, "\r\033[K%lld documents  %lld tokens  %.0f tokens/s  loss %.4f%s", (long long)documents,
             (long long)tokens, spent > 0 ? (double)tokens / spent : 0, loss, left);
     fflush(stderr);
+}
+
+void em_progress_from(em_progress *p, int64_t position) {
+    p->start = em_seconds();
+    p->from = position;
 }
 
 void em_progress_end(em_progress *p) {

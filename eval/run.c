@@ -8,6 +8,7 @@
 
 #include "common/buffer.h"
 #include "common/size.h"
+#include "eval/checkpoint.h"
 #include "eval/commands.h"
 #include "eval/feed.h"
 #include "eval/outputs.h"
@@ -31,6 +32,7 @@ typedef struct run {
     em_backend *backend;
     em_network *networks[EM_MAX_MODELS];
     em_passes *passes;
+    em_checkpoints *journal;            /* NULL: none */
     em_outputs outputs;
     em_results results;
     em_buffer line;
@@ -48,6 +50,8 @@ typedef struct stream {
     em_feed *feed;
     em_tally *tally;
     em_sidecar *sidecar;
+    int64_t rows;                       /* of the feed, that are counted */
+    bool counted;                       /* its results have figures */
     em_result *results;                 /* [the plan's cells], inside run.results */
     em_comparison *comparisons;         /* [the plan's pairs], likewise */
 } stream;
@@ -70,13 +74,16 @@ static void catch_interrupt(void) {
 
 /* ---- opening ---- */
 
-static bool open_networks(run *r, em_error *err) {
+static bool open_backend(run *r, em_error *err) {
     em_backend_options backend = {.threads = r->setup.threads,
                                   .compute = r->settings->dtype == EM_DTYPE_BF16 ? EM_BF16 : EM_F32};
+    r->backend = em_backend_cpu_open(&backend, err);
+    return r->backend != NULL;
+}
+
+static bool open_networks(run *r, em_error *err) {
     em_network_options needs = {.row_tokens = r->setup.row_tokens, .want_tokens = SUPER_BATCH_TOKENS,
                                 .n_labels = r->settings->n_labels, .vocab = r->plan.vocab};
-    r->backend = em_backend_cpu_open(&backend, err);
-    if (!r->backend) return false;
     for (int i = 0; i < r->plan.n_models; i++) {
         needs.n_depths = r->plan.models[i].n_scored;
         r->networks[i] = em_setup_network(&r->setup, r->settings, i, r->backend, &needs, err);
@@ -128,10 +135,18 @@ static bool check_rereading(const run *r, em_error *err) {
     return true;
 }
 
+/* The files that grow, from where a journal says that they count. */
+static bool open_outputs(run *r, em_error *err) {
+    em_outputs_journal journal;
+    if (!r->settings->journal) return em_outputs_open(&r->outputs, r->settings, NULL, err);
+    return (r->journal = em_checkpoints_open(r->settings, &r->setup, r->backend, err)) &&
+           em_checkpoints_outputs(r->journal, streams(r), &journal, err) && em_outputs_open(&r->outputs, r->settings, &journal, err);
+}
+
 static bool open_run(run *r, const em_settings *settings, em_error *err) {
     r->settings = settings;
     r->seconds_started = em_seconds();
-    if (!em_setup_open(&r->setup, settings, err) || !check_rereading(r, err) || !em_outputs_open(&r->outputs, settings, err)) return false;
+    if (!em_setup_open(&r->setup, settings, err) || !check_rereading(r, err) || !open_backend(r, err) || !open_outputs(r, err)) return false;
     r->setup.stop = &interrupted;
     if (!em_plan_make(&r->plan, settings, &r->setup, err) || !open_networks(r, err)) return false;
     if (!(r->passes = em_passes_new(&r->plan, err)) || !reserve_results(r, err)) return false;
@@ -142,7 +157,17 @@ static bool open_run(run *r, const em_settings *settings, em_error *err) {
     return true;
 }
 
+/* A journal without anything to go on from goes, and what was written with it. */
+static void close_journal(run *r) {
+    em_error ignored = EM_ERROR_INIT;
+    if (!r->journal) return;
+    r->outputs.keep = !em_checkpoints_empty(r->journal);
+    if (r->outputs.keep) em_checkpoints_close(r->journal);
+    else em_checkpoints_remove(r->journal, &ignored);
+}
+
 static void close_run(run *r) {
+    close_journal(r);
     em_outputs_close(&r->outputs);
     em_passes_free(r->passes);
     for (int i = 0; i < r->plan.n_models; i++) em_network_close(r->networks[i]);
@@ -176,13 +201,20 @@ static bool open_packer(run *r, stream *s, em_error *err) {
            (s->packer = em_packer_open(s->loader, &pack, err));
 }
 
-static bool open_stream(run *r, stream *s, const em_everywhere *everywhere, em_error *err) {
-    int at = s->data_set * r->setup.n_row_lengths + s->length;
-    int32_t t = r->setup.row_lengths[s->length], named = r->setup.n_row_lengths > 1 ? t : 0;
+static int stream_number(const run *r, const stream *s) { return s->data_set * r->setup.n_row_lengths + s->length; }
+
+static bool open_results(run *r, stream *s, const em_everywhere *everywhere, em_error *err) {
+    int at = stream_number(r, s);
     s->results = r->results.results + at * em_plan_cells(&r->plan);
     s->comparisons = r->results.comparisons + at * r->plan.n_pairs;
     name_results(r, s);
-    return (s->tally = em_tally_new(&r->plan, everywhere, err)) && open_packer(r, s, err) &&
+    s->tally = em_tally_new(&r->plan, everywhere, err);
+    return s->tally != NULL;
+}
+
+static bool open_reading(run *r, stream *s, em_error *err) {
+    int32_t t = r->setup.row_lengths[s->length], named = r->setup.n_row_lengths > 1 ? t : 0;
+    return open_packer(r, s, err) &&
            (s->feed = em_feed_open(s->packer, r->settings, t, err)) &&
            (!r->outputs.documents || (s->sidecar = em_sidecar_new(r->outputs.documents, r->setup.datasets[s->data_set].name, named,
                                                                   em_plan_cells(&r->plan), err)));
@@ -213,6 +245,51 @@ static bool count_row(run *r, stream *s, int row, em_error *err) {
     return !r->outputs.tokens || em_tokens_write_row(r->outputs.tokens, &r->line, &source, row, err);
 }
 
+/* ---- the journal ---- */
+
+static bool list_groups(em_checkpoint *c, const em_loader *loader, em_error *err) {
+    size_t n = (size_t)em_loader_groups(loader);
+    if (!(c->groups = em_alloc(n, sizeof *c->groups, "subsets", err))) return false;
+    for (; c->n_groups < n; c->n_groups++)
+        if (!(c->groups[c->n_groups] = strdup(em_loader_group_name(loader, (int32_t)c->n_groups)))) return em_fail_memory(err, 64, "subsets");
+    return true;
+}
+
+static bool write_record(run *r, stream *s, bool finished, em_error *err) {
+    em_checkpoint c = {.finished = finished, .rows = s->rows, .tally = s->tally, .sidecar = s->sidecar,
+                       .data_set = &r->results.data_sets[s->data_set]};
+    bool good = (!finished || list_groups(&c, s->loader, err)) && em_checkpoints_write(r->journal, &c, &r->outputs, err);
+    em_checkpoint_free(&c);
+    return good;
+}
+
+/* The rows that the journal has are made once more and passed over, so that documents and subsets get the same numbers. */
+static bool pass_over(run *r, stream *s, em_error *err) {
+    for (int64_t i = 0; i < s->rows; i++) {
+        em_fed_row *f;
+        int got = interrupted ? 0 : em_feed_next(s->feed, &f, err);
+        if (got < 0) return false;
+        if (interrupted) return em_fail(err, EM_INTERRUPTED, "interrupted on the way back to row %lld", (long long)s->rows);
+        if (got == 0)
+            return em_fail_at(err, EM_INPUT, r->settings->journal, 0, -1, "its data had %lld rows, now there are %lld; delete it to start over",
+                              (long long)s->rows, (long long)i);
+        em_fed_row_free(f);
+    }
+    em_loader_counts counts;
+    em_loader_counts_get(s->loader, &counts);
+    em_progress_from(&r->progress, counts.position);
+    return true;
+}
+
+static bool go_on(run *r, stream *s, em_error *err) {
+    em_checkpoint c = {.tally = s->tally, .sidecar = s->sidecar};
+    int found = r->journal ? em_checkpoints_restore(r->journal, stream_number(r, s), &c, err) : 0;
+    if (found <= 0) return found == 0;
+    s->rows = c.rows;
+    if (!r->settings->quiet) fprintf(stderr, "%s: going on after row %lld\n", r->settings->journal, (long long)c.rows);
+    return pass_over(r, s, err);
+}
+
 /* An interrupted super-batch leaves no trace: the figures are those of the rows before it. */
 static bool pass_failed(run *r, em_error *err) {
     if (err->status != EM_INTERRUPTED) return false;
@@ -238,12 +315,18 @@ static bool score_super_batch(run *r, stream *s, em_error *err) {
     const em_row *last = em_passes_row(r->passes, rows - 1)->row;
     if (!em_tally_settle(s->tally, s->sidecar, last->segments[last->n_segments - 1].document, err)) return false;
     em_passes_clear(r->passes);
+    s->rows += rows;
     show_progress(r, s);
-    return true;
+    return !r->journal || !em_checkpoints_due(r->journal, s->rows) || write_record(r, s, false, err);
+}
+
+/* So many rows make a super-batch: as many as fit, and no more than the journal may lose. */
+static bool enough(const run *r) {
+    int64_t rows = r->journal ? r->settings->journal_rows : 0;
+    return em_passes_padded(r->passes) >= em_network_capacity(r->networks[0]) || (rows && em_passes_rows(r->passes) >= rows);
 }
 
 static bool score_all(run *r, stream *s, em_error *err) {
-    int64_t enough = em_network_capacity(r->networks[0]);
     while (!interrupted) {
         em_fed_row *f;
         int got = em_feed_next(s->feed, &f, err);
@@ -251,13 +334,9 @@ static bool score_all(run *r, stream *s, em_error *err) {
         if (got < 0) return false;
         if (got == 0) break;
         if (!em_passes_add(r->passes, f, err)) return false;
-        if (em_passes_padded(r->passes) >= enough && !score_super_batch(r, s, err)) return false;
+        if (enough(r) && !score_super_batch(r, s, err)) return false;
     }
     return score_super_batch(r, s, err);
-}
-
-static const char *group_name(const void *loader, int32_t group) {
-    return em_loader_group_name(loader, group);
 }
 
 /* The totals of a data set are those at its shortest row length. */
@@ -274,15 +353,7 @@ static void add_totals(run *r, stream *s) {
     d->totals = (em_data_totals){
         .documents = em_packer_documents(s->packer), .empty_documents = counts.empty, .bad_records = counts.bad,
         .filtered_records = counts.filtered, .tokens = em_packer_tokens(s->packer), .bytes = em_packer_bytes(s->packer),
-        .rows = em_feed_rows(s->feed), .batches = s->results[0].batches};
-}
-
-static bool finish_stream(run *r, stream *s, const em_tally *shortest, em_error *err) {
-    if (!em_tally_settle(s->tally, s->sidecar, INT64_MAX, err) ||
-        !em_tally_finish(s->tally, shortest, s->results, s->comparisons, group_name, s->loader, err)) return false;
-    em_protocol_fingerprints(s->results, &r->plan, &r->setup);
-    add_totals(r, s);
-    return true;
+        .rows = em_feed_rows(s->feed)};
 }
 
 static bool any_prediction(const run *r, const stream *s, em_error *err) {
@@ -296,10 +367,59 @@ static bool any_prediction(const run *r, const stream *s, em_error *err) {
                       r->settings->tail == EM_TAIL_DROP && t->rows ? ", all in an incomplete batch that --tail drop leaves out" : "");
 }
 
-static bool score_stream(run *r, stream *s, const em_everywhere *everywhere, const em_tally *shortest, em_error *err) {
-    bool good = open_stream(r, s, everywhere, err) && score_all(r, s, err) && finish_stream(r, s, shortest, err) && any_prediction(r, s, err);
-    close_reading(s);
+static bool make_figures(run *r, stream *s, const em_tally *shortest, const char *(*group_name)(const void *, int32_t),
+                         const void *names, em_error *err) {
+    if (!em_tally_finish(s->tally, shortest, s->results, s->comparisons, group_name, names, err)) return false;
+    em_protocol_fingerprints(s->results, &r->plan, &r->setup);
+    if (s->length == 0) r->results.data_sets[s->data_set].totals.batches = s->results[0].batches;
+    s->counted = true;
+    return any_prediction(r, s, err);
+}
+
+static const char *loader_group(const void *loader, int32_t group) {
+    return em_loader_group_name(loader, group);
+}
+
+/* What an interrupted run has of the stream goes into the journal before it is closed for the partial report. */
+static bool finish_stream(run *r, stream *s, const em_tally *shortest, em_error *err) {
+    bool whole = !interrupted;
+    add_totals(r, s);
+    if (r->journal && !whole && s->rows && !write_record(r, s, false, err)) return false;
+    if (!em_tally_settle(s->tally, s->sidecar, INT64_MAX, err)) return false;
+    if (r->journal && whole && !write_record(r, s, true, err)) return false;
+    return make_figures(r, s, shortest, loader_group, s->loader, err);
+}
+
+static const char *journal_group(const void *groups, int32_t group) {
+    return ((char *const *)groups)[group];
+}
+
+/* A stream that the journal has as a whole. */
+static bool restore_stream(run *r, stream *s, const em_tally *shortest, em_error *err) {
+    em_checkpoint c = {.tally = s->tally, .data_set = &r->results.data_sets[s->data_set]};
+    bool good = em_checkpoints_restore(r->journal, stream_number(r, s), &c, err) > 0 &&
+                make_figures(r, s, shortest, journal_group, c.groups, err);
+    em_checkpoint_free(&c);
     return good;
+}
+
+static bool read_stream(run *r, stream *s, const em_tally *shortest, em_error *err) {
+    bool good = open_reading(r, s, err) && go_on(r, s, err) && score_all(r, s, err) && finish_stream(r, s, shortest, err);
+    close_reading(s);
+    if (!good && !s->counted && err->status == EM_INTERRUPTED) {        /* the streams before it are reported */
+        em_error_init(err);
+        return true;
+    }
+    return good;
+}
+
+static bool in_journal(const run *r, const stream *s) {
+    return r->journal && em_checkpoints_finished(r->journal, stream_number(r, s));
+}
+
+static bool score_stream(run *r, stream *s, const em_everywhere *everywhere, const em_tally *shortest, em_error *err) {
+    if (!open_results(r, s, everywhere, err)) return false;
+    return in_journal(r, s) ? restore_stream(r, s, shortest, err) : read_stream(r, s, shortest, err);
 }
 
 /* ---- one data set ---- */
@@ -322,12 +442,13 @@ static bool score_data_set(run *r, int data_set, int *done, em_error *err) {
     em_tally *shortest = NULL;
     int64_t total = EM_UNKNOWN_TOTAL;
     bool several = r->setup.n_row_lengths > 1, good = true;
-    if (several && r->settings->tail == EM_TAIL_DROP && !count_tokens(r, data_set, &total, err)) return false;
+    stream last = {.data_set = data_set, .length = r->setup.n_row_lengths - 1};
+    if (several && r->settings->tail == EM_TAIL_DROP && !in_journal(r, &last) && !count_tokens(r, data_set, &total, err)) return false;
     if (several) em_everywhere_make(&everywhere, r->settings, r->setup.row_lengths, r->setup.n_row_lengths, total);
     for (int length = 0; good && !interrupted && length < r->setup.n_row_lengths; length++) {
         stream s = {.data_set = data_set, .length = length};
         good = score_stream(r, &s, several ? &everywhere : NULL, shortest, err);
-        *done += good;
+        *done += s.counted;
         if (length == 0) shortest = s.tally;
         else em_tally_free(s.tally);
     }
@@ -339,10 +460,10 @@ static bool score_data_set(run *r, int data_set, int *done, em_error *err) {
 
 /* The results are of the streams that an interrupted run came to. */
 static bool score_data_sets(run *r, em_error *err) {
-    int done = 0, sets = 0;
-    for (; sets < r->setup.n_datasets && !interrupted; sets++)
-        if (!score_data_set(r, sets, &done, err)) return false;
-    r->results.n_data_sets = sets;
+    int done = 0, lengths = r->setup.n_row_lengths;
+    for (int d = 0; d < r->setup.n_datasets && !interrupted; d++)
+        if (!score_data_set(r, d, &done, err)) return false;
+    r->results.n_data_sets = (done + lengths - 1) / lengths;
     r->results.n_results = done * em_plan_cells(&r->plan);
     r->results.n_comparisons = done * r->plan.n_pairs;
     return done > 0 || em_fail(err, EM_INTERRUPTED, "interrupted before the first row");
@@ -400,10 +521,18 @@ static bool write_profile(const run *r, em_error *err) {
     return em_output_commit(out, err);
 }
 
+/* The outputs have their names: nothing is left to go on with. */
+static bool end_journal(run *r, em_error *err) {
+    em_checkpoints *journal = r->journal;
+    r->journal = NULL;
+    return !journal || em_checkpoints_remove(journal, err);
+}
+
 static bool report(run *r, em_error *err) {
     if (!em_outputs_judge(&r->outputs, &r->results, err) || !em_outputs_write(&r->outputs, &r->results, err)) return false;
     if (r->results.partial) return true;
-    return (!r->settings->profile_file || write_profile(r, err)) && em_outputs_commit(&r->outputs, err);
+    if (r->settings->profile_file && !write_profile(r, err)) return false;
+    return em_outputs_commit(&r->outputs, err) && end_journal(r, err);
 }
 
 int em_command_run(const em_settings *settings, em_error *err) {
@@ -422,6 +551,8 @@ int em_command_run(const em_settings *settings, em_error *err) {
     }
     if (good && r.outputs.verdict.status != EM_OK) good = false, *err = r.outputs.verdict;
     bool partial = r.results.partial;
+    if (good && partial && r.journal && !em_checkpoints_empty(r.journal) && !settings->quiet)
+        fprintf(stderr, "%s has what is done; the same command goes on\n", settings->journal);
     close_run(&r);
     if (!good) return err->status;
     return partial ? EM_INTERRUPTED : EM_OK;

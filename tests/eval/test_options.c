@@ -9,15 +9,25 @@
 
 #include "eval/options.h"
 
+static em_buffer given;         /* of the last call's settings, freed after each test */
+
+static int free_given(void **state) {
+    em_buffer_free(&given);
+    return 0;
+}
+
 /* Splits at spaces; the words live until the next call. */
 static bool parse(const char *line, em_settings *s, em_error *err) {
     static char text[512];
     static char *argv[64];
     int argc = 0;
+    free_given(NULL);
     snprintf(text, sizeof text, "evalmask %s", line);
     for (char *w = strtok(text, " "); w; w = strtok(NULL, " ")) argv[argc++] = w;
     em_error_init(err);
-    return em_options_parse(argc, argv, s, err);
+    bool good = em_options_parse(argc, argv, s, err);
+    given = s->given;
+    return good;
 }
 
 static void defaults(void **state) {
@@ -142,9 +152,21 @@ static void help_and_version(void **state) {
     assert_int_equal(s.command, EM_VERSION_COMMAND);
 }
 
+/* What a journal compares: sorted by name, each option's values in their order, only what moves figures or outputs. */
+static void what_was_given(void **state) {
+    em_settings s;
+    em_error err;
+    assert_true(parse("--model m.bin --labels shifted --threads 3 --data b --mask doc,regular --data a -q --journal j --memory 4G "
+                      "--skip-bad-records -T 64,32 -o r.json", &s, &err));
+    assert_string_equal(s.given.data, "--data\t\"b\"\n--data\t\"a\"\n--labels\t\"shifted\"\n--mask\t\"doc,regular\"\n--model\t\"m.bin\"\n"
+                        "--output\t\"r.json\"\n--seq-len\t\"64,32\"\n--skip-bad-records\t\n");
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, free_given)
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults), cmocka_unit_test(lists_names_and_forms), cmocka_unit_test(a_path_with_an_equals_sign),
-        cmocka_unit_test(refusals), cmocka_unit_test(help_fits_80_columns), cmocka_unit_test(help_and_version)};
+        TEST(defaults), TEST(lists_names_and_forms), TEST(a_path_with_an_equals_sign), TEST(refusals), TEST(help_fits_80_columns),
+        TEST(help_and_version), TEST(what_was_given)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
