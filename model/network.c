@@ -1,6 +1,7 @@
 #include "model/network.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 
 #include "common/size.h"
@@ -183,10 +184,18 @@ static void part_read(em_network *n, int part) {
     em_model_done_with(n->model, part);
 }
 
+/* Making a composed model's weights counts as packing them. */
+static bool open_part(em_network *n, int part, em_part *out, em_error *err) {
+    double begin = omp_get_wtime();
+    bool good = em_part_open(n->model, part, n->backend->options.threads, out, err);
+    n->backend->times.pack += omp_get_wtime() - begin;
+    return good;
+}
+
 static bool embed(em_network *n, const em_row_batch *batch, em_error *err) {
     if (!n->layers[0]) em_model_will_need(n->model, 0);
     em_part part;
-    bool ok = em_part_open(n->model, -1, n->backend->options.threads, &part, err) &&
+    bool ok = open_part(n, -1, &part, err) &&
               n->backend->ops->embed(n->backend, &part.embedding, batch, n->activations, err);
     em_part_close(&part);
     part_read(n, -1);
@@ -198,7 +207,7 @@ static em_layer *layer(em_network *n, int l, em_error *err) {
     if (n->layers[l]) return n->layers[l];
     const em_backend_ops *ops = n->backend->ops;
     em_part part;
-    if (em_part_open(n->model, l, n->backend->options.threads, &part, err))
+    if (open_part(n, l, &part, err))
         n->layers[l] = ops->layer_load(n->backend, em_model_layer_spec(n->model, l), &part.layer, err);
     em_part_close(&part);
     part_read(n, l);
@@ -209,7 +218,7 @@ static em_layer *layer(em_network *n, int l, em_error *err) {
 static em_head *head(em_network *n, em_error *err) {
     if (n->head) return n->head;
     em_part part;
-    if (em_part_open(n->model, n->spec->layers, n->backend->options.threads, &part, err)) {
+    if (open_part(n, n->spec->layers, &part, err)) {
         em_head_spec spec = cut_vocabulary(part.head, n->head_spec.vocab);
         n->head = n->backend->ops->head_load(n->backend, &spec, err);
     }
