@@ -496,12 +496,12 @@ static size_t taken_already(void) {
 em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend,
                              const em_network_options *needs, em_error *err) {
     size_t half = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
-    size_t memory = settings->memory ? settings->memory : half, taken = taken_already(), share = 0;
-    if (memory > taken) share = (memory - taken) / (size_t)s->n_models * (size_t)(s->n_models - 1);
+    size_t memory = settings->memory ? settings->memory : half;
     em_network_options o = *needs;
     o.source = em_model_path(s->models[i]);
     o.memory = memory;
-    o.taken = taken + share;
+    o.taken = taken_already();
+    o.sharers = s->n_models;
     o.n_alphas = settings->alpha_space == EM_ALPHA_LOGIT ? settings->alphas.n : 0;
     o.stop = s->stop;
     return em_network_open(s->models[i], backend, &o, err);

@@ -81,7 +81,7 @@ static size_t caller_token_bytes(const em_network_options *o) {
 }
 
 typedef struct memory_plan {
-    size_t fixed;                /* what others take, threads' scratch and mapped pages */
+    size_t fixed;                /* threads' scratch and mapped pages */
     size_t all_weights;          /* every layer and the head, packed */
     size_t one_weight;           /* the largest of them */
     size_t token;
@@ -92,7 +92,7 @@ static memory_plan measure(const em_network *n, const em_network_options *o) {
     em_layer_spec widest = widest_layer(n);
     const em_head_spec *head = &n->head_spec;
     size_t head_bytes = ops->head_bytes(n->backend, head);
-    memory_plan p = {.fixed = o->taken + ops->fixed_bytes(n->backend, &widest, head) + mapped_bytes(n) + making_bytes(n),
+    memory_plan p = {.fixed = ops->fixed_bytes(n->backend, &widest, head) + mapped_bytes(n) + making_bytes(n),
                      .all_weights = head_bytes, .one_weight = head_bytes,
                      .token = ops->token_bytes(n->backend, &widest) + caller_token_bytes(o)};
     for (int l = 0; l < n->spec->layers; l++) {
@@ -115,6 +115,7 @@ static int64_t tokens_beside(const memory_plan *p, size_t weights, size_t memory
  * and the batch takes all the room that the largest of them leaves. */
 static bool plan(em_network *n, const em_network_options *o, em_error *err) {
     memory_plan p = measure(n, o);
+    size_t sharers = o->sharers > 1 ? (size_t)o->sharers : 1, room = o->memory > o->taken ? (o->memory - o->taken) / sharers : 0;
     int64_t row = em_network_padded(o->row_tokens), want = em_network_padded(o->want_tokens);
     if (want < row) want = row;
     int64_t useful = (int64_t)n->backend->options.threads * USEFUL_TOKENS_PER_THREAD;
@@ -122,11 +123,11 @@ static bool plan(em_network *n, const em_network_options *o, em_error *err) {
     if (useful > want) useful = want;
     int64_t plenty = (int64_t)n->backend->options.threads * PLENTY_TOKENS_PER_THREAD;
     if (plenty < row) plenty = row;
-    n->capacity = tokens_beside(&p, p.all_weights, o->memory, want < plenty ? want : plenty);
+    n->capacity = tokens_beside(&p, p.all_weights, room, want < plenty ? want : plenty);
     n->keep = n->capacity >= useful;
-    if (!n->keep) n->capacity = tokens_beside(&p, p.one_weight, o->memory, want);
+    if (!n->keep) n->capacity = tokens_beside(&p, p.one_weight, room, want);
     if (n->capacity >= row) return true;
-    size_t enough = p.fixed + p.one_weight + p.token * (size_t)row;
+    size_t enough = o->taken + sharers * (p.fixed + p.one_weight + p.token * (size_t)row);
     return em_fail(err, EM_MACHINE, "a memory of %zu MiB cannot hold one layer and one row of %lld tokens: give --memory "
                    "at least %zu MiB, or lower -T or --threads", o->memory >> 20, (long long)o->row_tokens, (enough >> 20) + 1);
 }

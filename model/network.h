@@ -14,6 +14,7 @@ typedef struct em_network_options {
     const char *source;          /* the checkpoint's path, for errors; outlives the network; NULL: not named */
     size_t memory;               /* bytes that the process may have resident, mapped pages included */
     size_t taken;                /* of these, what is resident already or will be by others */
+    int sharers;                 /* networks that divide the rest evenly, this one among them; 0: it is alone */
     int64_t row_tokens;          /* longest row: the smallest batch that must fit */
     int64_t want_tokens;         /* no more than this many tokens in a batch (padded) */
     int n_labels;                /* label columns that score() will be asked for */
