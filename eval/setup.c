@@ -449,6 +449,17 @@ static bool open_amplified(em_setup *s, const em_settings *settings, em_error *e
     return true;
 }
 
+/* Resident pages of this process, and what the loader may still take: its documents in flight, the
+ * decompressor's window at its usual size, and the waiting rows. */
+static size_t taken_already(void) {
+    enum { LOADER_BYTES = 24 << 20 };
+    unsigned long size, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f && fscanf(f, "%lu %lu", &size, &resident) != 2) resident = 0;
+    if (f) fclose(f);
+    return resident * (size_t)sysconf(_SC_PAGESIZE) + LOADER_BYTES;
+}
+
 bool em_setup_open(em_setup *s, const em_settings *settings, em_error *err) {
     *s = (em_setup){0};
     s->threads = settings->threads ? settings->threads : omp_get_num_procs();
@@ -458,6 +469,7 @@ bool em_setup_open(em_setup *s, const em_settings *settings, em_error *err) {
     if (!open_amplified(s, settings, err)) goto fail;
     if (!resolve_row_tokens(s, settings, err)) goto fail;
     if (settings->command != EM_TOKENIZE && !settings->n_packed && !resolve_data(s, settings, err)) goto fail;
+    s->taken = taken_already();
     return true;
 fail:
     em_setup_close(s);
@@ -482,17 +494,6 @@ em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const
     return em_loader_open(&o, err);
 }
 
-/* Resident pages of this process, and what the loader may still take: its documents in flight, the
- * decompressor's window at its usual size, and the waiting rows. */
-static size_t taken_already(void) {
-    enum { LOADER_BYTES = 24 << 20 };
-    unsigned long size, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (f && fscanf(f, "%lu %lu", &size, &resident) != 2) resident = 0;
-    if (f) fclose(f);
-    return resident * (size_t)sysconf(_SC_PAGESIZE) + LOADER_BYTES;
-}
-
 em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend,
                              const em_network_options *needs, em_error *err) {
     size_t half = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
@@ -500,7 +501,7 @@ em_network *em_setup_network(const em_setup *s, const em_settings *settings, int
     em_network_options o = *needs;
     o.source = em_model_path(s->models[i]);
     o.memory = memory;
-    o.taken = taken_already();
+    o.taken = s->taken;
     o.sharers = s->n_models;
     o.n_alphas = settings->alpha_space == EM_ALPHA_LOGIT ? settings->alphas.n : 0;
     o.stop = s->stop;

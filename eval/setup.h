@@ -46,6 +46,7 @@ typedef struct em_setup {
     int n_datasets;
     bool bundled_sample;            /* no --data was given */
     int threads;
+    size_t taken;                   /* bytes that are resident without networks, or will be by the loader */
     const volatile sig_atomic_t *stop;  /* for its loaders: see em_loader_options; set by the caller, or NULL */
 } em_setup;
 
