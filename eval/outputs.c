@@ -101,8 +101,9 @@ bool em_outputs_judge(em_outputs *o, em_results *results, em_error *err) {
     if (!o->baseline.path) return true;
     if (results->partial) return em_results_note(results, "The run was interrupted: it is not held to its baseline."), true;
     bool documents = o->documents != NULL;
-    return commit(&o->documents, err) &&
-           em_baseline_judge(&o->baseline, o->settings, results, documents ? o->documents_path : NULL, &o->verdict, err);
+    if (!commit(&o->documents, err)) return false;
+    em_baseline_judge(&o->baseline, o->settings, results, documents ? o->documents_path : NULL, &o->verdict);
+    return true;
 }
 
 bool em_outputs_write(em_outputs *o, const em_results *results, em_error *err) {

@@ -122,6 +122,18 @@ class Gate(Files):
             self.assert_one_line(run.err)
             self.assertFalse(os.path.exists(self.path("x.json")))
 
+    def test_a_bad_sidecar_is_said_before_the_run(self):
+        for name, sums in (("cut", self.sidecar("base")[:200]), ("other", self.sidecar("worse"))):
+            os.symlink(self.file("base"), self.path(name + ".json"))
+            self.write(name + ".documents.jsonl.zst", sums)
+            run = self.gate("-o", self.path("x.json"), baseline=self.path(name + ".json"), status=3)
+            self.assertIn(name + ".documents.jsonl.zst", run.err)
+            self.assertFalse(os.path.exists(self.path("x.documents.jsonl.zst")))
+
+    def sidecar(self, name):
+        with open(self.file(name)[:-5] + ".documents.jsonl.zst", "rb") as f:
+            return f.read()
+
     def test_a_run_never_writes_over_its_baseline(self):
         base = self.measure("mine", *MASKS)
         with open(base, "rb") as f:
