@@ -128,6 +128,43 @@ static void models(const em_diff *d, em_buffer *out) {
     }
 }
 
+/* ---- by subset ---- */
+
+/* The subset's loss in x; NaN where x has none of it. Subsets are sorted by name. */
+static double subset_loss(const em_result *x, const char *name) {
+    int low = 0, high = x->n_subsets;
+    while (low < high) {
+        int middle = (low + high) / 2, order = strcmp(x->subsets[middle].name, name);
+        if (order == 0) return em_slice_loss(&x->subsets[middle]);
+        if (order < 0) low = middle + 1;
+        else high = middle;
+    }
+    return NAN;
+}
+
+/* One table a row, alphas aside: a subset may go another way than the mean. */
+static void subsets(const em_diff *d, em_buffer *out) {
+    static const char *const heads[] = {"Subset", "Documents", "Before", "After", "Difference"};
+    for (int i = 0; i < d->pairing.n_pairs; i++) {
+        const em_result *a = before_of(d, i), *b = after_of(d, i);
+        if (b->n_subsets < 2 || b->has_alpha) continue;
+        em_buffer_puts(out, "## By subset: ");
+        em_result_name(d->after.results, b, out);
+        em_buffer_puts(out, "\n\n");
+        em_table t = em_table_new(1, 5, heads);
+        for (int k = 0; k < b->n_subsets; k++) {
+            const em_slice *s = &b->subsets[k];
+            double before = subset_loss(a, s->name);
+            em_text_cell(&t, *s->name ? s->name : "(none)");
+            em_integer_cell(&t, s->documents);
+            em_number_cell(&t, before, 4);
+            em_number_cell(&t, em_slice_loss(s), 4);
+            em_signed_cell(&t, em_slice_loss(s) - before, 4);
+        }
+        em_table_print(&t, out);
+    }
+}
+
 void em_diff_markdown(const em_diff *d, const em_results *verdicts, em_buffer *out) {
     em_buffer_printf(out, "# %s minus %s: loss in nats per token\n\n", d->after.name, d->before.name);
     losses(d, out);
@@ -140,7 +177,9 @@ void em_diff_markdown(const em_diff *d, const em_results *verdicts, em_buffer *o
     alone(&d->before, d->pairing.before_alone, d->pairing.n_before_alone, out);
     alone(&d->after, d->pairing.after_alone, d->pairing.n_after_alone, out);
     models(d, out);
-    em_buffer_printf(out, "\nevalmask %s\n", EM_VERSION);
+    em_buffer_puts(out, "\n");
+    subsets(d, out);
+    em_buffer_printf(out, "evalmask %s\n", EM_VERSION);
 }
 
 /* ---- JSON ---- */
@@ -160,6 +199,23 @@ static void put_name(em_buffer *b, const em_results *r, const em_result *x) {
 static void put_fingerprints(em_buffer *b, const char *key, const em_result *x) {
     em_buffer_printf(b, "\"%s\": {\"data\": \"%s\", \"protocol\": \"%s\", \"model\": \"%s\"}", key, x->fingerprints.data,
                      x->fingerprints.protocol, x->fingerprints.model);
+}
+
+static void put_subsets(em_buffer *b, const em_result *before, const em_result *after) {
+    em_buffer_puts(b, "\"subsets\": [");
+    for (int i = 0; i < after->n_subsets; i++) {
+        const em_slice *s = &after->subsets[i];
+        em_buffer_puts(b, i ? ",\n       {" : "\n       {");
+        put_text(b, "subset", s->name);
+        em_buffer_printf(b, ", \"documents\": %" PRId64 ", \"predictions\": %" PRId64 ", \"before\": ", s->documents, s->predictions);
+        em_buffer_double(b, subset_loss(before, s->name));
+        em_buffer_puts(b, ", \"after\": ");
+        em_buffer_double(b, em_slice_loss(s));
+        em_buffer_puts(b, ", \"difference\": ");
+        em_buffer_double(b, em_slice_loss(s) - subset_loss(before, s->name));
+        em_buffer_puts(b, "}");
+    }
+    em_buffer_puts(b, "]");
 }
 
 static void put_row(em_buffer *b, const em_diff *d, int row) {
@@ -185,6 +241,8 @@ static void put_row(em_buffer *b, const em_diff *d, int row) {
     put_fingerprints(b, "fingerprints_before", before);
     em_buffer_puts(b, ",\n     ");
     put_fingerprints(b, "fingerprints_after", after);
+    em_buffer_puts(b, ",\n     ");
+    put_subsets(b, before, after);
     em_buffer_puts(b, "}");
     em_buffer_free(&differs);
 }

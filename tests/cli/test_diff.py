@@ -88,6 +88,15 @@ class Diff(Files):
         self.assertIn("crosses documents", " ".join(run.out.split()))
         self.assertGreater(got["differences"][0]["difference"], 0)
 
+    def test_subsets_add_up(self):
+        got, run = self.diff(self.file("base"), self.file("worse"))
+        for d in got["differences"]:
+            total = sum(s["predictions"] * s["difference"] for s in d["subsets"])
+            self.assertEqual(sum(s["predictions"] for s in d["subsets"]), d["predictions"])
+            self.assertAlmostEqual(total / d["predictions"], d["difference"], delta=1e-9)
+        self.assertEqual([s["subset"] for s in d["subsets"]], [s["subset"] for s in self.read(self.file("base"))["results"][0]["subsets"]])
+        self.assertIn("## By subset: regular, unshifted", run.out)
+
     def test_markdown_fits(self):
         for name in "base", "worse":
             for ending in ".json", ".documents.jsonl.zst":
