@@ -255,7 +255,7 @@ static void zero_adapter_is_the_base(void **state) {
     remove_folder(folder);
 }
 
-/* Bits depend on neither threads nor on what the fingerprint says first. */
+/* The same adapter has the same bits on any number of threads, and one fingerprint; another one has another. */
 static void threads_make_no_difference(void **state) {
     em_model *base = open_checkpoint("llama"), *m = open_adapter(base, DATA "/adapters/llama-all");
     rows x = scored(m, (em_backend_options){.threads = 1, .compute = EM_F32}), y = scored(m, (em_backend_options){.threads = 5, .compute = EM_F32});
