@@ -50,8 +50,7 @@ void em_output_new_id(char id[EM_OUTPUT_ID]) {
     snprintf(id, EM_OUTPUT_ID, "%016llx", (unsigned long long)number);
 }
 
-static bool open_zstd(em_output *o, em_error *err) {
-    if (!ends_with(o->path, ".zst")) return true;
+static bool make_compressor(em_output *o, em_error *err) {
     o->zstd = ZSTD_createCCtx();
     o->packed = malloc(ZSTD_CStreamOutSize());
     if (!o->zstd || !o->packed) return em_fail_memory(err, ZSTD_CStreamOutSize(), o->path);
@@ -69,7 +68,7 @@ static em_output *output_new(const char *path, const char *id, em_error *err) {
     if (!o->path || asprintf(&o->partial, "%s%s%s%s", path, o->rename ? "." : "", o->rename ? id : "", o->rename ? ".partial" : "") < 0) {
         o->partial = NULL;
         em_fail_memory(err, strlen(path), path);
-    } else if (open_zstd(o, err)) {
+    } else if (!ends_with(path, ".zst") || make_compressor(o, err)) {
         return o;
     }
     output_free(o);
@@ -87,6 +86,28 @@ em_output *em_output_open(const char *path, em_error *err) {
     em_output *o = output_new(path, id, err);
     if (!o || open_file(o, "wb", err)) return o;
     output_free(o);
+    return NULL;
+}
+
+/* path: of messages, then the one to read it under. */
+static bool open_unnamed(em_output *o, em_error *err) {
+    const char *folder = getenv("TMPDIR");
+    if (asprintf(&o->partial, "%s/evalmask-XXXXXX", folder && *folder ? folder : "/tmp") < 0)
+        return o->partial = NULL, em_fail_memory(err, 1, "a path");
+    int file = mkstemp(o->partial);
+    if (file < 0) return em_fail_at(err, EM_MACHINE, o->partial, 0, -1, "cannot be made: %s", strerror(errno));
+    unlink(o->partial);
+    if (asprintf(&o->path, "/proc/self/fd/%d", file) < 0) o->path = NULL;
+    o->file = o->path ? fdopen(file, "wb") : NULL;
+    if (o->file) return make_compressor(o, err);
+    close(file);
+    return em_fail_memory(err, 1, "a temporary file");
+}
+
+em_output *em_output_open_temporary(em_error *err) {
+    em_output *o = em_alloc(1, sizeof *o, "a temporary file", err);
+    if (o && open_unnamed(o, err)) return o;
+    if (o) output_free(o);
     return NULL;
 }
 
@@ -148,6 +169,13 @@ bool em_output_sync(em_output *o, int64_t *length, em_error *err) {
     if (at < 0 || fsync(fileno(o->file))) return write_failed(o, err);
     *length = at;
     return true;
+}
+
+const char *em_output_readable(em_output *o, em_error *err) {
+    if (!o->file) return o->path;
+    if (!end_frame(o, err)) return NULL;
+    if (fflush(o->file)) return write_failed(o, err), NULL;
+    return o->rename ? o->partial : o->path;
 }
 
 bool em_sync_folder(const char *path, em_error *err) {

@@ -12,6 +12,10 @@
 typedef struct em_output em_output;
 
 em_output *em_output_open(const char *path, em_error *err);      /* EM_MACHINE where it cannot be made */
+/* A Zstandard file without a name in $TMPDIR (or /tmp), gone when it is aborted: for what is only read again. */
+em_output *em_output_open_temporary(em_error *err);
+/* Ends what is written; the path that it can be read under until it is committed or aborted, NULL with err. */
+const char *em_output_readable(em_output *o, em_error *err);
 bool em_output_write(em_output *o, const void *data, size_t n, em_error *err);
 /* Flushes to the disk and renames; frees o in every case. false: nothing was left behind, but for a resumed one's
  * partial file. */

@@ -238,6 +238,7 @@ SETTER(output) {
     SETTER(name) { int i; if (!choice(option, v, (const char *const[]){__VA_ARGS__, NULL}, &i, err)) return false; s->field = (type)i; return true; }
 
 CHOICE(alpha_space, "--alpha-space", alpha_space, em_alpha_space, "logit", "weight")
+CHOICE(markdown_style, "--markdown-style", markdown, em_markdown_style, "plain", "github")
 CHOICE(window, "--window", window, em_window_mode, "next", "inside")
 CHOICE(boundary, "--boundary", boundary, em_boundary, "keep", "drop")
 CHOICE(tail, "--tail", tail, em_tail, "pad", "drop")
@@ -351,7 +352,9 @@ static const struct { const char *title; option options[20]; } groups[] = {
          "resident memory to stay within, such as 4G (default: half of the machine's); the figures do not depend on it"},
         {0}}},
     {"Output", {
-        {"output", 'o', "FILE", EM_RUN | EM_BENCH | EM_REPORT | EM_DIFF, set_output, "also write results: .json or .md by the name; may be given again"},
+        {"output", 'o', "FILE", EM_RUN | EM_BENCH | EM_REPORT | EM_DIFF, set_output, "also write results: .json, .md, .html, .csv or .xml (JUnit) by the name; may be given again"},
+        {"markdown-style", 0, "plain|github", EM_RUN | EM_REPORT, set_markdown_style,
+         "plain: 80 columns, reads as text; github: alerts, long parts folded, tables whole (default plain)"},
         {"tokens", 0, "FILE", EM_RUN, set_tokens, "write one line a prediction: .jsonl or .jsonl.zst"},
         {"baseline", 0, "FILE", EM_RUN, set_baseline,
          "results.json of an earlier run: exit 1 where a loss got worse than it by more than the tolerance"},
@@ -412,7 +415,8 @@ static const struct {
      "  evalmask tokenize --tokenizer base.bin --no-special - < val.jsonl\n"},
     {"report", EM_REPORT, "evalmask report RESULTS.json [-o FILE ...]", "any report from a results file: nothing is measured again",
      "  evalmask report results.json                  # the Markdown of the run\n"
-     "  evalmask report results.json -o report.md\n"},
+     "  evalmask report results.json -o report.html -o results.csv -o junit.xml\n"
+     "  evalmask report results.json --markdown-style github > comment.md\n"},
     {"bench", EM_BENCH, "evalmask bench [--shape NAME | --model PATH] [options]", "how fast this machine runs it, against its own GEMM ceiling",
      "  evalmask bench                                # 135M parameters, T = 1024\n"
      "  evalmask bench --shape llama-1b -T 4096 --mask doc,regular --dtype bf16\n"

@@ -12,6 +12,7 @@
 #include "eval/alphas.h"
 #include "eval/labels.h"
 #include "eval/mask.h"
+#include "reports/reports.h"
 #include "reports/tolerance.h"
 
 typedef enum em_command {
@@ -89,6 +90,7 @@ typedef struct em_settings {
     em_tolerance tolerance;
     bool has_tolerance;                     /* it was given */
     bool anyway;                            /* diff */
+    em_markdown_style markdown;
     const char *tokens_file;
     const char *profile_file;
     bool quiet;

@@ -24,7 +24,7 @@ static int list_paths(const em_outputs *o, const char *paths[MAX_PATHS]) {
     const em_settings *s = o->settings;
     paths[0] = s->tokens_file;
     paths[1] = s->profile_file;
-    paths[2] = o->documents ? o->documents_path : NULL;
+    paths[2] = o->documents && !o->documents_unnamed ? o->documents_path : NULL;
     paths[3] = s->journal;
     memcpy(paths + 4, s->outputs, (size_t)s->n_outputs * sizeof *paths);
     return s->n_outputs + 4;
@@ -59,6 +59,15 @@ static em_output *open_growing(const char *path, const em_outputs_journal *journ
     return em_output_resume(path, &(em_output_resumed){journal->id, length, journal->complete}, err);
 }
 
+static bool any_html(const em_settings *s) {
+    for (int i = 0; i < s->n_outputs; i++) {
+        size_t n = strlen(s->outputs[i]);
+        if (n > 5 && !strcmp(s->outputs[i] + n - 5, ".html")) return true;
+    }
+    return false;
+}
+
+/* An unnamed one could not be gone on with: with a journal, pages show documents where there is a .json. */
 static bool open_sidecar(em_outputs *o, const em_outputs_journal *journal, em_error *err) {
     const em_settings *s = o->settings;
     for (int i = 0; i < s->n_outputs; i++) {
@@ -68,7 +77,9 @@ static bool open_sidecar(em_outputs *o, const em_outputs_journal *journal, em_er
         snprintf(o->documents_path, sizeof o->documents_path, "%.*s.documents.jsonl.zst", (int)(n - 5), s->outputs[i]);
         if (!(o->documents = open_growing(o->documents_path, journal, journal ? journal->point.documents : 0, err))) return false;
     }
-    return true;
+    if (o->documents || journal || !any_html(s)) return true;
+    o->documents_unnamed = true;
+    return (o->documents = em_output_open_temporary(err)) != NULL;
 }
 
 static bool open_baseline(em_outputs *o, em_error *err) {
@@ -100,24 +111,47 @@ static bool commit(em_output **o, em_error *err) {
 bool em_outputs_judge(em_outputs *o, em_results *results, em_error *err) {
     if (!o->baseline.path) return true;
     if (results->partial) return em_results_note(results, "The run was interrupted: it is not held to its baseline."), true;
-    bool documents = o->documents != NULL;
-    if (!commit(&o->documents, err)) return false;
+    bool documents = o->documents && !o->documents_unnamed;
+    if (documents && !commit(&o->documents, err)) return false;
     em_baseline_judge(&o->baseline, o->settings, results, documents ? o->documents_path : NULL, &o->verdict);
     return true;
 }
 
-bool em_outputs_write(em_outputs *o, const em_results *results, em_error *err) {
-    em_buffer text = {0};
-    em_report_markdown(results, &text);
-    em_step_summary(text.data, text.length, o->settings->quiet);
-    bool good = em_print(text.data, text.length, err) == 0;
-    em_buffer_free(&text);
-    for (int i = 0; good && !results->partial && i < o->settings->n_outputs; i++)
-        good = em_report_write(results, o->settings->outputs[i], err);
+/* Where a page can read the sidecar; NULL: there is none. false with err. */
+static bool documents_for_pages(em_outputs *o, const char **path, em_error *err) {
+    *path = NULL;
+    if (!any_html(o->settings)) return true;
+    if (o->documents) return (*path = em_output_readable(o->documents, err)) != NULL;
+    if (*o->documents_path) *path = o->documents_path;      /* committed for the baseline */
+    return true;
+}
+
+static bool write_files(em_outputs *o, const em_results *results, em_error *err) {
+    em_report_options options = {.markdown = o->settings->markdown};
+    bool good = documents_for_pages(o, &options.documents, err);
+    for (int i = 0; good && i < o->settings->n_outputs; i++) good = em_report_write(results, &options, o->settings->outputs[i], err);
     return good;
 }
 
+/* GitHub shows what is written for it, whatever stdout gets. */
+static void write_step_summary(const em_outputs *o, const em_results *results) {
+    em_buffer text = {0};
+    em_report_markdown(results, EM_MARKDOWN_GITHUB, &text);
+    em_step_summary(text.data, text.length, o->settings->quiet);
+    em_buffer_free(&text);
+}
+
+bool em_outputs_write(em_outputs *o, const em_results *results, em_error *err) {
+    em_buffer text = {0};
+    write_step_summary(o, results);
+    em_report_markdown(results, o->settings->markdown, &text);
+    bool good = em_print(text.data, text.length, err) == 0;
+    em_buffer_free(&text);
+    return good && (results->partial || write_files(o, results, err));
+}
+
 bool em_outputs_commit(em_outputs *o, em_error *err) {
+    if (o->documents_unnamed) em_output_abort(o->documents), o->documents = NULL;
     return commit(&o->documents, err) && commit(&o->tokens, err);
 }
 

@@ -10,6 +10,7 @@
 typedef struct em_outputs {
     const em_settings *settings;
     em_output *tokens, *documents;      /* --tokens, the sidecar; NULL: not asked for */
+    bool documents_unnamed;             /* only for a page to read: no .json is written */
     char documents_path[4200];          /* NAME.documents.jsonl.zst beside NAME.json */
     em_baseline baseline;               /* --baseline */
     em_error verdict;                   /* of the gates against it */

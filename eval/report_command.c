@@ -1,15 +1,22 @@
 /* evalmask report: the reports of a results file. */
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "common/output.h"
 #include "eval/commands.h"
+#include "reports/documents.h"
 #include "reports/read.h"
 #include "reports/reports.h"
 
 static bool print_and_write(const em_settings *s, const em_results *results, em_error *err) {
     em_buffer text = {0};
-    em_report_markdown(results, &text);
+    char *documents = em_documents_path(s->arguments[0]);
+    em_report_options options = {.markdown = s->markdown, .documents = documents && access(documents, F_OK) == 0 ? documents : NULL};
+    em_report_markdown(results, s->markdown, &text);
     bool good = em_print(text.data, text.length, err) == 0;
+    for (int i = 0; good && i < s->n_outputs; i++) good = em_report_write(results, &options, s->outputs[i], err);
     em_buffer_free(&text);
-    for (int i = 0; good && i < s->n_outputs; i++) good = em_report_write(results, s->outputs[i], err);
+    free(documents);
     return good;
 }
 

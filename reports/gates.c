@@ -3,7 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "reports/table.h"
 
 static bool has_figures(const em_gate *g) { return isfinite(g->baseline) || isfinite(g->current); }
 
@@ -13,7 +12,7 @@ static int failed(const em_gate *gates, int n) {
     return count;
 }
 
-static void figures(const em_gate *gates, int n, em_buffer *out) {
+static void figures(const em_gate *gates, int n, em_page *p) {
     static const char *const heads[] = {"Verdict", "Gate", "Baseline", "Now", "Difference", "Tolerance"};
     em_table t = em_table_new(2, 6, heads);
     int rows = 0;
@@ -28,32 +27,30 @@ static void figures(const em_gate *gates, int n, em_buffer *out) {
         em_signed_cell(&t, g->difference, 5);
         em_number_cell(&t, g->tolerance, 5);
     }
-    if (rows) em_table_print(&t, out);
-    else em_buffer_free(&t.cells);
+    if (rows) em_page_table(p, &t);
+    else em_table_free(&t);
 }
 
-static void sentences(const em_gate *gates, int n, em_buffer *out) {
-    int lines = 0;
-    em_buffer text = {0};
+static void sentences(const em_gate *gates, int n, em_page *p) {
     for (int i = 0; i < n; i++) {
         const em_gate *g = &gates[i];
-        if (g->passed && has_figures(g)) continue;
-        em_buffer_clear(&text);
-        em_buffer_printf(&text, "%s: %s: %s", g->passed ? "passed" : "FAILED", g->name, g->message);
-        em_list_item(out, text.data);
-        lines++;
+        if (!g->passed || !has_figures(g)) em_page_item(p, "%s: %s: %s", g->passed ? "passed" : "FAILED", g->name, g->message);
     }
-    if (lines) em_buffer_puts(out, "\n");
-    em_buffer_free(&text);
+    em_page_end_list(p);
+}
+
+void em_gates_page(const em_gate *gates, int n, em_page *p) {
+    if (n == 0) return;
+    int bad = failed(gates, n);
+    if (bad) em_page_heading(p, 2, "Gate: FAILED (%d of %d)", bad, n);
+    else em_page_heading(p, 2, "Gate: passed (%d)", n);
+    figures(gates, n, p);
+    sentences(gates, n, p);
 }
 
 void em_gates_markdown(const em_gate *gates, int n, em_buffer *out) {
-    if (n == 0) return;
-    int bad = failed(gates, n);
-    if (bad) em_buffer_printf(out, "## Gate: FAILED (%d of %d)\n\n", bad, n);
-    else em_buffer_printf(out, "## Gate: passed (%d)\n\n", n);
-    figures(gates, n, out);
-    sentences(gates, n, out);
+    em_page page = {.face = EM_FACE_PLAIN, .out = out};
+    em_gates_page(gates, n, &page);
 }
 
 static void put_text(em_buffer *b, const char *key, const char *value) {

@@ -1,30 +1,32 @@
-/* Markdown's tables and lists as the reports print them: even columns, so that they read as plain text too. */
+/* Tables, gathered cell by cell and then printed by a page in its own way (reports/page.h). */
 #ifndef EM_REPORTS_TABLE_H
 #define EM_REPORTS_TABLE_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include "common/buffer.h"
+#include "common/result.h"
 
-enum { EM_MAX_COLUMNS = 12 };
-
-/* A table is gathered cell by cell, row after row. The first `left` columns are text, flush left; the others are
- * figures, flush right. */
+/* Row after row. The first `left` columns are text, flush left; the others are figures, flush right. */
 typedef struct em_table {
-    em_buffer cells;            /* NUL-terminated, one after another */
+    em_buffer cells;            /* NUL-terminated, one after another, the heads first */
     int columns, left, n;
-    size_t width[EM_MAX_COLUMNS];
 } em_table;
 
-em_table em_table_new(int left, int columns, const char *const *heads);    /* columns <= EM_MAX_COLUMNS */
+em_table em_table_new(int left, int columns, const char *const *heads);
+/* A table whose heads are its first cells, for the caller to add. */
+em_table em_table_open(int left, int columns);
 void em_text_cell(em_table *t, const char *text);
 void em_number_cell(em_table *t, double x, int decimals);                  /* "-" where x is not finite */
 void em_signed_cell(em_table *t, double x, int decimals);                  /* with its sign, + too */
 void em_integer_cell(em_table *t, int64_t x);
 void em_percent_cell(em_table *t, double share);
-/* Appends the table and an empty line to out, and frees it. */
-void em_table_print(em_table *t, em_buffer *out);
+void em_interval_cell(em_table *t, double low, double high);               /* both with their signs */
+int em_table_rows(const em_table *t);                                      /* without the heads */
+void em_table_free(em_table *t);
 
+/* Appends the table in aligned pipes and an empty line to out, and frees it. */
+void em_table_print(em_table *t, em_buffer *out);
 /* A line of a list, wrapped at 80 columns. */
 void em_list_item(em_buffer *out, const char *text);
 

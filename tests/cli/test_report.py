@@ -5,7 +5,7 @@ import unittest
 
 import cli
 
-SMALL = ("--model", cli.MODEL, "--data", cli.MIXED, "-q", "--max-docs", "8")
+SMALL = ("--model", cli.MODEL, "--data", "mixed=" + cli.MIXED, "-q", "--max-docs", "8")
 
 
 def read(path):

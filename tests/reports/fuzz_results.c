@@ -15,7 +15,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     em_buffer first = {0}, second = {0};
     if (em_results_parse("FILE", (const char *)data, size, &r, &err)) {
         em_results again;
-        em_report_markdown(&r, &second);
+        em_report_markdown(&r, EM_MARKDOWN_PLAIN, &second);
+        em_report_markdown(&r, EM_MARKDOWN_GITHUB, &second);
+        em_report_csv(&r, &second);
+        em_report_junit(&r, &second);
+        if (!em_report_html(&r, NULL, &second, &err)) abort();
         em_buffer_clear(&second);
         em_report_json(&r, &first);
         if (!em_results_parse("FILE", first.data, first.length, &again, &err)) abort();

@@ -128,7 +128,7 @@ static void comparisons_and_alphas(void **state) {
     assert_int_equal(json_array_size(json_object_get(root, "models")), 2);
     json_decref(root);
     em_buffer_clear(&b);
-    em_report_markdown(&r, &b);
+    em_report_markdown(&r, EM_MARKDOWN_PLAIN, &b);
     assert_non_null(strstr(b.data, "## after minus before"));
     assert_non_null(strstr(b.data, "+0.0625 +0.1875"));
     assert_non_null(strstr(b.data, "The loss is least at alpha = 0.5."));
@@ -182,7 +182,7 @@ static void markdown_tables_are_even(void **state) {
         em_results r = sample(sets);
         em_buffer b = {0};
         size_t width = 0, pipes = 0, tables = 0;
-        em_report_markdown(&r, &b);
+        em_report_markdown(&r, EM_MARKDOWN_PLAIN, &b);
         for (const char *line = b.data; *line; line += strcspn(line, "\n") + 1) {
             size_t n = strcspn(line, "\n"), p = 0;
             for (size_t i = 0; i < n; i++) p += line[i] == '|' && (i == 0 || line[i - 1] != '\\');
@@ -212,7 +212,7 @@ static void counts_in_words_name_what_they_count(void **state) {
             if (i % 2) strcpy(r.results[i].labels, "shifted");
         }
         em_buffer b = {0}, flat = {0};
-        em_report_markdown(&r, &b);
+        em_report_markdown(&r, EM_MARKDOWN_PLAIN, &b);
         for (const char *c = b.data; *c; c++)       /* undo the wrapping */
             if (strncmp(c, "\n  ", 3)) em_buffer_append(&flat, c, 1, NULL);
             else em_buffer_puts(&flat, " "), c += 2;
@@ -232,7 +232,7 @@ static void counts_in_words_name_what_they_count(void **state) {
 static void lines_fit_80_columns(void **state) {
     em_results r = sample(1);
     em_buffer b = {0};
-    em_report_markdown(&r, &b);
+    em_report_markdown(&r, EM_MARKDOWN_PLAIN, &b);
     for (const char *line = b.data; *line; line += strcspn(line, "\n") + 1) {
         size_t n = strcspn(line, "\n");
         if (columns(line, n) > 80) fail_msg("%zu columns: %.*s", columns(line, n), (int)n, line);
@@ -257,7 +257,7 @@ static void many_subsets(void **state) {
         }
     }
     clock_t begin = clock();
-    em_report_markdown(&r, &b);
+    em_report_markdown(&r, EM_MARKDOWN_PLAIN, &b);
     double seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
     assert_non_null(strstr(b.data, "| s65535 |         2 | 1.0000 | 1.0000 |"));
     if (seconds > 5) fail_msg("%.1f seconds", seconds);
@@ -273,7 +273,7 @@ static void formats_go_by_the_name(void **state) {
     assert_null(em_report_format_of("a.pdf", &err));
     assert_int_equal(err.status, EM_USAGE);
     em_error none = EM_ERROR_INIT;
-    assert_false(em_report_write(&r, "/no/such/folder/r.json", &none));
+    assert_false(em_report_write(&r, &(em_report_options){0}, "/no/such/folder/r.json", &none));
     assert_int_equal(none.status, EM_MACHINE);
     em_results_free(&r);
 }

@@ -99,7 +99,7 @@ static void design_fields_are_enough(void **state) {
     assert_int_equal(r.results[0].depth, 3);
     assert_false(r.results[0].has_alpha);
     assert_true(r.results[0].stderr_ != r.results[0].stderr_);
-    em_report_markdown(&r, &b);
+    em_report_markdown(&r, EM_MARKDOWN_PLAIN, &b);
     assert_non_null(strstr(b.data, "2.5000"));
     em_buffer_free(&b);
     em_results_free(&r);
