@@ -40,6 +40,7 @@ void em_section_other_figures(const em_results *r, const em_shown *s, em_page *p
         em_percent_cell(&t, x->top1);
         em_integer_cell(&t, x->predictions);
     }
+    em_page_heading(p, 2, "Other figures");
     em_page_table(p, &t);
 }
 
