@@ -3,8 +3,8 @@
 #ifndef EM_EVAL_PASSES_H
 #define EM_EVAL_PASSES_H
 
+#include "eval/block.h"
 #include "eval/feed.h"
-#include "eval/plan.h"
 
 typedef struct em_passes em_passes;
 
@@ -19,6 +19,8 @@ int em_passes_rows(const em_passes *p);
 const em_fed_row *em_passes_row(const em_passes *p, int row);
 void em_passes_clear(em_passes *p);                 /* frees the rows */
 
+/* The passes, as rows to be run and scored. */
+em_block *em_passes_block(em_passes *p);
 /* Runs all passes through the networks, in as many batches as their capacities ask for. */
 bool em_passes_run(em_passes *p, em_network *const *networks, em_error *err);
 
