@@ -170,9 +170,10 @@ static void report_pair(const bench *o, em_backend *b, const em_head_spec *spec,
 static void run(const bench *o) {
     em_error err = EM_ERROR_INIT;
     em_backend_options options = {.threads = o->threads, .compute = o->compute};
-    double peak = em_cpu_ceiling(&options, &err);
+    em_ceiling ceiling;
     em_backend *b = em_backend_cpu_open(&options, &err);
-    if (!b || peak == 0) stop(err.text);
+    if (!b || !em_cpu_ceiling(&options, &ceiling, &err)) stop(err.text);
+    double peak = ceiling.rate;
     em_layer_spec spec = layer_spec(o);
     em_layer_weights w = random_layer(o);
     em_embedding e = {.tokens = random_weight(o->vocab, o->hidden, 1, 0), .scale = 1};

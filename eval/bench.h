@@ -10,6 +10,7 @@
 #include "eval/options.h"
 #include "eval/profile.h"
 #include "eval/setup.h"
+#include "kernels/ceiling.h"
 
 /* ---- models ---- */
 
@@ -38,7 +39,7 @@ int64_t em_bench_text(const em_setup *setup, int32_t length, int64_t tokens, em_
 typedef struct em_bench_job {
     em_settings settings;
     em_profile *runs;            /* [repeat] */
-    double *ceilings;            /* [repeat]: GFLOP/s, measured beside each run */
+    em_ceiling *ceilings;        /* [repeat]: measured beside each run */
 } em_bench_job;
 
 /* Runs the program in a process of its own, its report thrown away. Errors: the run's own status, after

@@ -13,7 +13,6 @@
 #include "common/size.h"
 #include "eval/bench.h"
 #include "eval/commands.h"
-#include "kernels/ceiling.h"
 
 /* A run of the default size: some 3 TFLOP, which is 12 rows of 1024 tokens of a 135 M model. */
 #define DEFAULT_FLOPS 3.3e12
@@ -202,11 +201,11 @@ static bool list_jobs(bench *x, em_error *err) {
 
 static bool measure(bench *x, em_bench_job *job, int round, em_error *err) {
     em_backend_options options = {.threads = x->b.setup.threads, .compute = job->settings.dtype == EM_DTYPE_BF16 ? EM_BF16 : EM_F32};
-    double before = em_cpu_ceiling(&options, err);
-    if (before == 0 || !em_bench_run(&job->settings, &interrupted, &job->runs[round], err)) return false;
-    double after = em_cpu_ceiling(&options, err);
-    job->ceilings[round] = (before + after) / 2;
-    return after > 0;
+    em_ceiling before, after;
+    if (!em_cpu_ceiling(&options, &before, err) || !em_bench_run(&job->settings, &interrupted, &job->runs[round], err) ||
+        !em_cpu_ceiling(&options, &after, err)) return false;
+    job->ceilings[round] = (em_ceiling){(before.rate + after.rate) / 2, (before.processor_rate + after.processor_rate) / 2};
+    return true;
 }
 
 /* Round by round, so that a machine's busy minutes meet all jobs alike. */

@@ -10,8 +10,13 @@ typedef double figure(const em_bench_job *job, int run);
 
 static double rate(const em_bench_job *j, int i) { return (double)j->runs[i].tokens / j->runs[i].seconds; }
 static double gflops(const em_bench_job *j, int i) { return em_flops_total(&j->runs[i].flops) / j->runs[i].seconds * 1e-9; }
-static double ceiling(const em_bench_job *j, int i) { return j->ceilings[i]; }
-static double share(const em_bench_job *j, int i) { return 100 * gflops(j, i) / j->ceilings[i]; }
+static double ceiling(const em_bench_job *j, int i) { return j->ceilings[i].rate; }
+static double share(const em_bench_job *j, int i) { return 100 * gflops(j, i) / j->ceilings[i].rate; }
+/* Processor time counts what the loader's threads took, too. */
+static double processor_share(const em_bench_job *j, int i) {
+    const em_profile *p = &j->runs[i];
+    return 1e-7 * em_flops_total(&p->flops) * p->threads / p->processor_seconds / j->ceilings[i].processor_rate;
+}
 static double peak(const em_bench_job *j, int i) { return (double)j->runs[i].peak_memory_bytes / (1 << 20); }
 static double seconds(const em_bench_job *j, int i) { return j->runs[i].seconds; }
 static double opening(const em_bench_job *j, int i) { return j->runs[i].open_seconds; }
@@ -31,11 +36,11 @@ static double rest(const em_bench_job *j, int i) {
            output(j, i) - ffn(j, i) - head(j, i);
 }
 
-static double qkv_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.qkv / qkv(j, i) / j->ceilings[i]; }
-static double attention_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.attention / attention(j, i) / j->ceilings[i]; }
-static double output_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.output / output(j, i) / j->ceilings[i]; }
-static double ffn_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.ffn / ffn(j, i) / j->ceilings[i]; }
-static double head_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.head / head(j, i) / j->ceilings[i]; }
+static double qkv_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.qkv / qkv(j, i) / j->ceilings[i].rate; }
+static double attention_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.attention / attention(j, i) / j->ceilings[i].rate; }
+static double output_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.output / output(j, i) / j->ceilings[i].rate; }
+static double ffn_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.ffn / ffn(j, i) / j->ceilings[i].rate; }
+static double head_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.head / head(j, i) / j->ceilings[i].rate; }
 
 /* ---- over all runs ---- */
 
@@ -74,31 +79,32 @@ static spread together(const em_bench *b) {
 
 static void figure_row(const em_bench *b, const char *name, int digits, const char *unit, figure *f, em_buffer *out) {
     spread s = over(b, b->jobs, f);
-    em_buffer_printf(out, "| %-28s | %10.*f%s | %10.*f%s | %10.*f%s |\n", name, digits, s.median, unit, digits, s.least, unit,
+    em_buffer_printf(out, "| %-29s | %10.*f%s | %10.*f%s | %10.*f%s |\n", name, digits, s.median, unit, digits, s.least, unit,
                      digits, s.most, unit);
 }
 
 static void figures(const em_bench *b, em_buffer *out) {
-    em_buffer_puts(out, "|                              |     Median |      Least |       Most |\n"
-                        "|------------------------------|-----------:|-----------:|-----------:|\n");
+    em_buffer_puts(out, "|                               |     Median |      Least |       Most |\n"
+                        "|-------------------------------|-----------:|-----------:|-----------:|\n");
     figure_row(b, "tokens/s", 1, "", rate, out);
     figure_row(b, "GFLOP/s", 1, "", gflops, out);
     figure_row(b, "GEMM ceiling, GFLOP/s", 1, "", ceiling, out);
     figure_row(b, "share of the ceiling, %", 1, "", share, out);
+    figure_row(b, "the same by processor time, %", 1, "", processor_share, out);
     figure_row(b, "seconds, all included", 2, "", seconds, out);
     figure_row(b, "peak memory, MiB", 0, "", peak, out);
 }
 
 static void stage_row(const em_bench *b, const char *name, figure *f, figure *of_ceiling, em_buffer *out) {
     double s = median(b, f);
-    em_buffer_printf(out, "| %-28s | %10.3f | %10.1f %% |", name, s, 100 * s / median(b, seconds));
+    em_buffer_printf(out, "| %-29s | %10.3f | %10.1f %% |", name, s, 100 * s / median(b, seconds));
     if (of_ceiling) em_buffer_printf(out, " %13.1f %% |\n", median(b, of_ceiling));
     else em_buffer_puts(out, "                 |\n");
 }
 
 static void stages(const em_bench *b, em_buffer *out) {
-    em_buffer_puts(out, "| Stage                        |    Seconds |   Of the run |  Of the ceiling |\n"
-                        "|------------------------------|-----------:|-------------:|----------------:|\n");
+    em_buffer_puts(out, "| Stage                         |    Seconds |   Of the run |  Of the ceiling |\n"
+                        "|-------------------------------|-----------:|-------------:|----------------:|\n");
     stage_row(b, "open model and tokenizer", opening, NULL, out);
     stage_row(b, "wait for documents", waiting, NULL, out);
     stage_row(b, "pack weights", packing, NULL, out);
@@ -230,6 +236,7 @@ static void json_job(const em_bench *b, const em_bench_job *job, em_buffer *out)
     json_spread("gflops", over(b, job, gflops), out);
     json_spread("ceiling_gflops", over(b, job, ceiling), out);
     json_spread("share_of_ceiling_percent", over(b, job, share), out);
+    json_spread("share_by_processor_time_percent", over(b, job, processor_share), out);
     json_spread("seconds", over(b, job, seconds), out);
     em_buffer_puts(out, ",\n  \"runs\": [");
     for (int i = 0; i < b->repeat; i++) {

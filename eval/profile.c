@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 typedef struct field { const char *key; size_t place; } field;
 
@@ -10,7 +11,8 @@ typedef struct field { const char *key; size_t place; } field;
 #define STAGE(key) {#key, offsetof(em_profile, stages.key)}
 #define FLOPS(key) {#key, offsetof(em_profile, flops.key)}
 
-static const field times[] = {FIELD(seconds), FIELD(open_seconds), FIELD(read_seconds), FIELD(tokenize_seconds), FIELD(wait_seconds), {0}};
+static const field times[] = {FIELD(seconds), FIELD(open_seconds), FIELD(processor_seconds),
+                              FIELD(read_seconds), FIELD(tokenize_seconds), FIELD(wait_seconds), {0}};
 static const field counts[] = {FIELD(tokens), FIELD(padded_tokens), FIELD(peak_memory_bytes), {0}};
 static const field stages[] = {STAGE(pack), STAGE(embed), STAGE(qkv), STAGE(attention), STAGE(output), STAGE(ffn), STAGE(head), {0}};
 static const field flops[] = {FLOPS(qkv), FLOPS(attention), FLOPS(output), FLOPS(ffn), FLOPS(head), {0}};
@@ -63,4 +65,10 @@ int64_t em_peak_memory(void) {
         if (sscanf(line, "VmHWM: %lld kB", &kib) == 1) break;
     if (f) fclose(f);
     return kib * 1024;
+}
+
+double em_processor_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }

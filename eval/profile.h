@@ -12,6 +12,7 @@ typedef struct em_profile {
     int threads;
     char isa[64];
     double seconds, open_seconds;           /* of the whole run; until the data was first asked for a row */
+    double processor_seconds;               /* of all threads */
     double read_seconds, tokenize_seconds;  /* of the loader's threads' processor time: beside the rest, not part of it */
     double wait_seconds;                    /* that the run waited for the loader */
     int64_t tokens, padded_tokens;          /* of the stream; that went through a model, in whole tiles */
@@ -25,5 +26,7 @@ bool em_profile_parse(const char *text, size_t n, em_profile *out, em_error *err
 
 /* The largest resident size that this program has had; 0 where the system does not say. */
 int64_t em_peak_memory(void);
+/* That this program's threads have taken so far. */
+double em_processor_seconds(void);
 
 #endif

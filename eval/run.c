@@ -504,6 +504,7 @@ static em_profile profile_of(const run *r) {
                     .open_seconds = r->seconds_opened - r->seconds_started, .read_seconds = r->loading.read_seconds,
                     .tokenize_seconds = r->loading.tokenize_seconds, .wait_seconds = r->loading.wait_seconds,
                     .tokens = r->tokens_done, .padded_tokens = r->passes_tokens, .peak_memory_bytes = em_peak_memory(),
+                    .processor_seconds = em_processor_seconds(),
                     .stages = r->backend->times};
     snprintf(p.isa, sizeof p.isa, "%s", r->backend->isa);
     for (int i = 0; i < r->plan.n_models; i++) em_flops_add(&p.flops, em_network_flops(r->networks[i]));
