@@ -11,7 +11,7 @@ void em_result_name(const em_results *r, const em_result *x, em_buffer *out) {
         lengths |= y->seq_len != x->seq_len;
     }
     if (*x->data_set) em_buffer_printf(out, "%s, ", x->data_set);
-    if (models) em_buffer_printf(out, "%s, ", x->model);
+    if (models && !x->has_alpha) em_buffer_printf(out, "%s, ", x->model);
     em_buffer_printf(out, "%s, %s", x->mask, x->labels);
     if (positions) em_buffer_printf(out, ", %s", x->positions);
     if (lengths) em_buffer_printf(out, ", T %d", x->seq_len);
