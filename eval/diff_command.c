@@ -27,11 +27,13 @@ static bool check_outputs(const em_settings *s, const file *files, em_error *err
 
 static bool print(const em_settings *s, const em_diff *d, const em_results *verdicts, em_error *err) {
     em_buffer text = {0};
-    em_diff_markdown(d, verdicts, &text);
+    em_diff_markdown(d, verdicts, EM_MARKDOWN_GITHUB, &text);
     em_step_summary(text.data, text.length, s->quiet);
+    em_buffer_clear(&text);
+    em_diff_markdown(d, verdicts, s->markdown, &text);
     bool good = em_print(text.data, text.length, err) == 0;
     em_buffer_free(&text);
-    for (int i = 0; good && i < s->n_outputs; i++) good = em_diff_write(d, verdicts, s->outputs[i], err);
+    for (int i = 0; good && i < s->n_outputs; i++) good = em_diff_write(d, verdicts, s->markdown, s->outputs[i], err);
     return good;
 }
 

@@ -353,7 +353,7 @@ static const struct { const char *title; option options[20]; } groups[] = {
         {0}}},
     {"Output", {
         {"output", 'o', "FILE", EM_RUN | EM_BENCH | EM_REPORT | EM_DIFF, set_output, "also write results: .json, .md, .html, .csv or .xml (JUnit) by the name; may be given again"},
-        {"markdown-style", 0, "plain|github", EM_RUN | EM_REPORT, set_markdown_style,
+        {"markdown-style", 0, "plain|github", EM_RUN | EM_REPORT | EM_DIFF, set_markdown_style,
          "plain: 80 columns, reads as text; github: alerts, long parts folded, tables whole (default plain)"},
         {"tokens", 0, "FILE", EM_RUN, set_tokens, "write one line a prediction: .jsonl or .jsonl.zst"},
         {"baseline", 0, "FILE", EM_RUN, set_baseline,

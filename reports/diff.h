@@ -4,6 +4,7 @@
 
 #include "common/buffer.h"
 #include "reports/pairing.h"
+#include "reports/reports.h"
 
 /* A results file with the name that the report calls it by, and its sidecar's path; NULL: there is none. */
 typedef struct em_diff_side {
@@ -36,12 +37,11 @@ void em_diff_free(em_diff *d);
 bool em_diff_comparable(const em_diff *d, const char *hint, em_error *err);
 
 /* verdicts: its gates and notes are shown. */
-void em_diff_markdown(const em_diff *d, const em_results *verdicts, em_buffer *out);
-void em_diff_json(const em_diff *d, const em_results *verdicts, em_buffer *out);
+void em_diff_markdown(const em_diff *d, const em_results *verdicts, em_markdown_style style, em_buffer *out);
 
-/* False with EM_USAGE where path ends in neither .md nor .json. */
+/* False with EM_USAGE where path ends in none of .md, .json and .html. */
 bool em_diff_format(const char *path, em_error *err);
 /* Writes path whole or not at all, in the format of its name. */
-bool em_diff_write(const em_diff *d, const em_results *verdicts, const char *path, em_error *err);
+bool em_diff_write(const em_diff *d, const em_results *verdicts, em_markdown_style style, const char *path, em_error *err);
 
 #endif

@@ -7,13 +7,14 @@
 #include "common/output.h"
 #include "reports/diff.h"
 #include "reports/gates.h"
+#include "reports/html.h"
 #include "reports/names.h"
-#include "reports/table.h"
+#include "reports/page.h"
 
 static const em_result *before_of(const em_diff *d, int row) { return &d->before.results->results[d->rows[row].pair.before]; }
 static const em_result *after_of(const em_diff *d, int row) { return &d->after.results->results[d->rows[row].pair.after]; }
 
-/* ---- Markdown ---- */
+/* ---- for people ---- */
 
 /* The partner's name in the newer file; a star where the two measured different things. */
 static void name_cell(em_table *t, const em_diff *d, int row) {
@@ -24,7 +25,7 @@ static void name_cell(em_table *t, const em_diff *d, int row) {
     em_buffer_free(&name);
 }
 
-static void losses(const em_diff *d, em_buffer *out) {
+static void losses(const em_diff *d, em_page *p) {
     static const char *const heads[] = {"Result", "Before", "After", "Difference", "± SE"};
     em_table t = em_table_new(1, 5, heads);
     for (int i = 0; i < d->pairing.n_pairs; i++) {
@@ -34,23 +35,21 @@ static void losses(const em_diff *d, em_buffer *out) {
         em_signed_cell(&t, d->rows[i].figures.difference, 5);
         em_number_cell(&t, d->rows[i].figures.stderr_, 5);
     }
-    em_table_print(&t, out);
+    em_page_table(p, &t);
 }
 
-static void certainty(const em_diff *d, em_buffer *out) {
+static void certainty(const em_diff *d, em_page *p) {
     static const char *const heads[] = {"Result", "Paired by", "95 % interval", "Resolved by", "Scored"};
-    em_table t = em_table_new(2, 5, heads);
+    em_table t = em_table_new(1, 5, heads);
     for (int i = 0; i < d->pairing.n_pairs; i++) {
         const em_difference *f = &d->rows[i].figures;
-        char interval[64] = "-";
-        if (isfinite(f->low)) snprintf(interval, sizeof interval, "%+.4f %+.4f", f->low, f->high);
         name_cell(&t, d, i);
         em_text_cell(&t, d->rows[i].paired ? "document" : "nothing");
-        em_text_cell(&t, interval);
+        em_interval_cell(&t, f->low, f->high);
         em_number_cell(&t, f->documents_to_resolve, 0);
         em_integer_cell(&t, f->predictions);
     }
-    em_table_print(&t, out);
+    em_page_table(p, &t);
 }
 
 static bool any_paired(const em_diff *d, bool paired) {
@@ -65,70 +64,60 @@ static bool crosses_documents(const em_diff *d) {
     return false;
 }
 
-static void how_paired(const em_diff *d, em_buffer *out) {
+static void unpaired(const em_diff *d, em_page *p) {
+    static const char why[] = "Paired by nothing: ± SE is that of two independent samples, much wider than a paired one.";
+    bool before = d->before.documents == NULL, after = d->after.documents == NULL;
+    if (before || after)
+        em_page_item(p, "%s For pairing, keep NAME.documents.jsonl.zst beside NAME.json; it is not there beside %s%s%s.", why,
+                     before ? d->before.name : "", before && after ? " and " : "", after ? d->after.name : "");
+    else em_page_item(p, "%s The two scored different predictions.", why);
+}
+
+static void how_paired(const em_diff *d, em_page *p) {
     if (any_paired(d, true))
-        em_list_item(out, "Paired by document: the same documents on both sides, a bootstrap interval over them. Resolved by: how many "
-                          "documents would put 0 at the edge of a 95 % interval.");
+        em_page_item(p, "Paired by document: the same documents on both sides, a bootstrap interval over them. Resolved by: how many "
+                        "documents would put 0 at the edge of a 95 %% interval.");
     if (crosses_documents(d))
-        em_list_item(out, "A mask that crosses documents makes those of one row depend on each other; ± SE takes them as independent.");
-    if (any_paired(d, false)) {
+        em_page_item(p, "A mask that crosses documents makes those of one row depend on each other; ± SE takes them as independent.");
+    if (any_paired(d, false)) unpaired(d, p);
+}
+
+static void differences(const em_diff *d, em_page *p) {
+    for (int i = 0; i < d->pairing.n_pairs; i++) {
+        em_likeness likeness = d->rows[i].pair.likeness;
+        if (likeness == EM_SAME_MEASURE) continue;
         em_buffer text = {0};
-        em_buffer_puts(&text, "Paired by nothing: ± SE is that of two independent samples, much wider than a paired one. ");
-        if (d->before.documents && d->after.documents) em_buffer_puts(&text, "The two scored different predictions.");
-        else em_buffer_printf(&text, "For pairing, keep NAME.documents.jsonl.zst beside NAME.json; it is not there beside %s%s%s.",
-                              d->before.documents ? "" : d->before.name, !d->before.documents && !d->after.documents ? " and " : "",
-                              d->after.documents ? "" : d->after.name);
-        em_list_item(out, text.data);
+        em_result_name(d->after.results, after_of(d, i), &text);
+        em_buffer_puts(&text, ": ");
+        em_pair_differences(&d->pairing, &d->rows[i].pair, &text);
+        em_page_item(p, "%s: %s", likeness == EM_OTHER_MEASURE ? "(*) Not the same measure" : "The same measure but for the dtype", text.data);
         em_buffer_free(&text);
     }
 }
 
-static void differences(const em_diff *d, em_buffer *out) {
-    em_buffer text = {0};
-    for (int i = 0; i < d->pairing.n_pairs; i++) {
-        em_likeness likeness = d->rows[i].pair.likeness;
-        if (likeness == EM_SAME_MEASURE) continue;
-        em_buffer_clear(&text);
-        em_buffer_puts(&text, likeness == EM_OTHER_MEASURE ? "(*) Not the same measure: " : "The same measure but for the dtype: ");
-        em_result_name(d->after.results, after_of(d, i), &text);
-        em_buffer_puts(&text, ": ");
-        em_pair_differences(&d->pairing, &d->rows[i].pair, &text);
-        em_list_item(out, text.data);
-    }
-    em_buffer_free(&text);
-}
-
-static void alone(const em_diff_side *side, const int *indices, int n, em_buffer *out) {
-    if (n == 0) return;
-    em_buffer text = {0};
-    em_buffer_printf(&text, "Only in %s:", side->name);
+static void alone(const em_diff_side *side, const int *indices, int n, em_page *p) {
+    em_buffer names = {0};
     for (int i = 0; i < n; i++) {
-        em_buffer_puts(&text, i ? "; " : " ");
-        em_result_name(side->results, &side->results->results[indices[i]], &text);
+        em_buffer_puts(&names, i ? "; " : "");
+        em_result_name(side->results, &side->results->results[indices[i]], &names);
     }
-    em_buffer_puts(&text, ".");
-    em_list_item(out, text.data);
-    em_buffer_free(&text);
+    if (n) em_page_item(p, "Only in %s: %s.", side->name, names.data);
+    em_buffer_free(&names);
 }
 
 /* Each pair of models once. */
-static void models(const em_diff *d, em_buffer *out) {
+static void models(const em_diff *d, em_page *p) {
     for (int i = 0; i < d->pairing.n_pairs; i++) {
         const em_result *a = before_of(d, i), *b = after_of(d, i);
+        const char *was = a->fingerprints.model, *is = b->fingerprints.model;
         bool seen = false;
         for (int k = 0; k < i && !seen; k++)
-            seen = !strcmp(before_of(d, k)->fingerprints.model, a->fingerprints.model) &&
-                   !strcmp(after_of(d, k)->fingerprints.model, b->fingerprints.model);
+            seen = !strcmp(before_of(d, k)->fingerprints.model, was) && !strcmp(after_of(d, k)->fingerprints.model, is);
         if (seen) continue;
-        char text[256];
-        bool same = !strcmp(a->fingerprints.model, b->fingerprints.model);
-        if (same) snprintf(text, sizeof text, "Model %s: the same weights and config (%s).", b->model, b->fingerprints.model);
-        else snprintf(text, sizeof text, "Model: %s (%s) before, %s (%s) after.", a->model, a->fingerprints.model, b->model, b->fingerprints.model);
-        em_list_item(out, text);
+        if (!strcmp(was, is)) em_page_item(p, "Model %s: the same weights and config (%s).", b->model, is);
+        else em_page_item(p, "Model: %s (%s) before, %s (%s) after.", a->model, was, b->model, is);
     }
 }
-
-/* ---- by subset ---- */
 
 /* The subset's loss in x; NaN where x has none of it. Subsets are sorted by name. */
 static double subset_loss(const em_result *x, const char *name) {
@@ -143,43 +132,53 @@ static double subset_loss(const em_result *x, const char *name) {
 }
 
 /* One table a row, alphas aside: a subset may go another way than the mean. */
-static void subsets(const em_diff *d, em_buffer *out) {
+static void subsets(const em_diff *d, int row, em_page *p) {
     static const char *const heads[] = {"Subset", "Documents", "Before", "After", "Difference"};
-    for (int i = 0; i < d->pairing.n_pairs; i++) {
-        const em_result *a = before_of(d, i), *b = after_of(d, i);
-        if (b->n_subsets < 2 || b->has_alpha) continue;
-        em_buffer_puts(out, "## By subset: ");
-        em_result_name(d->after.results, b, out);
-        em_buffer_puts(out, "\n\n");
-        em_table t = em_table_new(1, 5, heads);
-        for (int k = 0; k < b->n_subsets; k++) {
-            const em_slice *s = &b->subsets[k];
-            double before = subset_loss(a, s->name);
-            em_text_cell(&t, *s->name ? s->name : "(none)");
-            em_integer_cell(&t, s->documents);
-            em_number_cell(&t, before, 4);
-            em_number_cell(&t, em_slice_loss(s), 4);
-            em_signed_cell(&t, em_slice_loss(s) - before, 4);
-        }
-        em_table_print(&t, out);
+    const em_result *a = before_of(d, row), *b = after_of(d, row);
+    if (b->n_subsets < 2 || b->has_alpha) return;
+    em_buffer name = {0};
+    em_result_name(d->after.results, b, &name);
+    em_page_heading(p, 2, "By subset: %s", name.data);
+    em_buffer_free(&name);
+    em_table t = em_table_new(1, 5, heads);
+    for (int i = 0; i < b->n_subsets; i++) {
+        const em_slice *s = &b->subsets[i];
+        double before = subset_loss(a, s->name);
+        em_text_cell(&t, *s->name ? s->name : "(none)");
+        em_integer_cell(&t, s->documents);
+        em_number_cell(&t, before, 4);
+        em_number_cell(&t, em_slice_loss(s), 4);
+        em_signed_cell(&t, em_slice_loss(s) - before, 4);
     }
+    em_page_table(p, &t);
 }
 
-void em_diff_markdown(const em_diff *d, const em_results *verdicts, em_buffer *out) {
-    em_buffer_printf(out, "# %s minus %s: loss in nats per token\n\n", d->after.name, d->before.name);
-    losses(d, out);
-    em_gates_markdown(verdicts->gates, verdicts->n_gates, out);
-    for (int i = 0; i < verdicts->n_notes; i++) em_list_item(out, verdicts->notes[i]);
-    if (verdicts->n_notes) em_buffer_puts(out, "\n");
-    certainty(d, out);
-    how_paired(d, out);
-    differences(d, out);
-    alone(&d->before, d->pairing.before_alone, d->pairing.n_before_alone, out);
-    alone(&d->after, d->pairing.after_alone, d->pairing.n_after_alone, out);
-    models(d, out);
-    em_buffer_puts(out, "\n");
-    subsets(d, out);
-    em_buffer_printf(out, "evalmask %s\n", EM_VERSION);
+static void page(const em_diff *d, const em_results *verdicts, em_page *p) {
+    em_page_heading(p, 1, "%s minus %s: loss in nats per token", d->after.name, d->before.name);
+    losses(d, p);
+    em_gates_page(verdicts->gates, verdicts->n_gates, p);
+    em_page_notes(p, false, (const char *const *)verdicts->notes, verdicts->n_notes);
+    certainty(d, p);
+    how_paired(d, p);
+    differences(d, p);
+    alone(&d->before, d->pairing.before_alone, d->pairing.n_before_alone, p);
+    alone(&d->after, d->pairing.after_alone, d->pairing.n_after_alone, p);
+    models(d, p);
+    em_page_end_list(p);
+    for (int i = 0; i < d->pairing.n_pairs; i++) subsets(d, i, p);
+    em_page_paragraph(p, "evalmask %s", EM_VERSION);
+}
+
+void em_diff_markdown(const em_diff *d, const em_results *verdicts, em_markdown_style style, em_buffer *out) {
+    em_page p = {.face = style == EM_MARKDOWN_GITHUB ? EM_FACE_GITHUB : EM_FACE_PLAIN, .out = out};
+    page(d, verdicts, &p);
+}
+
+static void html(const em_diff *d, const em_results *verdicts, em_buffer *out) {
+    em_page p = {.face = EM_FACE_HTML, .out = out};
+    em_html_open(out, "loss: differences", "");
+    page(d, verdicts, &p);
+    em_html_close(out);
 }
 
 /* ---- JSON ---- */
@@ -256,7 +255,7 @@ static void put_alone(em_buffer *b, const char *key, const em_results *r, const 
     em_buffer_puts(b, "]");
 }
 
-void em_diff_json(const em_diff *d, const em_results *verdicts, em_buffer *out) {
+static void json(const em_diff *d, const em_results *verdicts, em_buffer *out) {
     em_buffer_printf(out, "{\n  \"evalmask\": \"%s\",\n  ", EM_VERSION);
     put_text(out, "before", d->before.name);
     em_buffer_puts(out, ",\n  ");
@@ -287,14 +286,16 @@ static bool ends_with(const char *path, const char *ending) {
 }
 
 bool em_diff_format(const char *path, em_error *err) {
-    return ends_with(path, ".md") || ends_with(path, ".json") || em_fail(err, EM_USAGE, "-o %s: the name must end in .md or .json", path);
+    return ends_with(path, ".md") || ends_with(path, ".json") || ends_with(path, ".html") ||
+           em_fail(err, EM_USAGE, "-o %s: the name must end in .md, .json or .html", path);
 }
 
-bool em_diff_write(const em_diff *d, const em_results *verdicts, const char *path, em_error *err) {
+bool em_diff_write(const em_diff *d, const em_results *verdicts, em_markdown_style style, const char *path, em_error *err) {
     em_output *out = em_output_open(path, err);
     if (!out) return false;
     em_buffer text = {0};
-    (ends_with(path, ".md") ? em_diff_markdown : em_diff_json)(d, verdicts, &text);
+    if (ends_with(path, ".md")) em_diff_markdown(d, verdicts, style, &text);
+    else (ends_with(path, ".json") ? json : html)(d, verdicts, &text);
     bool good = em_output_write(out, text.data, text.length, err);
     em_buffer_free(&text);
     if (good) return em_output_commit(out, err);

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-
 static bool has_figures(const em_gate *g) { return isfinite(g->baseline) || isfinite(g->current); }
 
 static int failed(const em_gate *gates, int n) {
@@ -46,11 +45,6 @@ void em_gates_page(const em_gate *gates, int n, em_page *p) {
     else em_page_heading(p, 2, "Gate: passed (%d)", n);
     figures(gates, n, p);
     sentences(gates, n, p);
-}
-
-void em_gates_markdown(const em_gate *gates, int n, em_buffer *out) {
-    em_page page = {.face = EM_FACE_PLAIN, .out = out};
-    em_gates_page(gates, n, &page);
 }
 
 static void put_text(em_buffer *b, const char *key, const char *value) {

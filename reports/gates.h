@@ -8,8 +8,6 @@
 
 /* The section "Gate": a table, and a sentence for each that failed or has no figures. Nothing where n is 0. */
 void em_gates_page(const em_gate *gates, int n, em_page *p);
-/* The same in Markdown that reads as plain text. */
-void em_gates_markdown(const em_gate *gates, int n, em_buffer *out);
 /* "gates": [...] without what stands around it. */
 void em_gates_json(const em_gate *gates, int n, em_buffer *out);
 

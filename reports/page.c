@@ -63,11 +63,6 @@ static void put_wrapped(em_buffer *out, em_face face, const char *text, const ch
     em_buffer_puts(out, "\n");
 }
 
-void em_list_item(em_buffer *out, const char *text) {
-    em_buffer_puts(out, "- ");
-    put_wrapped(out, EM_FACE_PLAIN, text, "  ", 2);
-}
-
 static char *formatted(const char *format, va_list args) {
     char *text;
     if (vasprintf(&text, format, args) >= 0) return text;
@@ -283,9 +278,4 @@ void em_page_table(em_page *p, em_table *t) {
     if (p->face == EM_FACE_HTML) html_table(t, p->out);
     else markdown_table(t, p->face, p->out);
     em_table_free(t);
-}
-
-void em_table_print(em_table *t, em_buffer *out) {
-    em_page page = {.face = EM_FACE_PLAIN, .out = out};
-    em_page_table(&page, t);
 }

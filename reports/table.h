@@ -25,11 +25,6 @@ void em_interval_cell(em_table *t, double low, double high);               /* bo
 int em_table_rows(const em_table *t);                                      /* without the heads */
 void em_table_free(em_table *t);
 
-/* Appends the table in aligned pipes and an empty line to out, and frees it. */
-void em_table_print(em_table *t, em_buffer *out);
-/* A line of a list, wrapped at 80 columns. */
-void em_list_item(em_buffer *out, const char *text);
-
 /* Columns that a terminal shows for UTF-8 text (one a character; enough for names). */
 size_t em_text_width(const char *s);
 

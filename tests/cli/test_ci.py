@@ -79,7 +79,8 @@ class Workflows(cli.Case):
     def test_the_gate_on_gitlab(self):
         self.baseline()
         self.shell(self.gitlab["script"][0])
-        for path in self.gitlab["artifacts"]["paths"]:
+        artifacts = self.gitlab["artifacts"]
+        for path in artifacts["paths"] + [artifacts["reports"]["junit"]]:
             self.assertTrue(os.path.exists(self.path(path)), path)
         self.assertEqual(self.gitlab["script"][0].split(), self.step("Measure")["run"].replace("\\\n", " ").split())
 

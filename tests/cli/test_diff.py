@@ -106,6 +106,15 @@ class Diff(Files):
         with open(self.path("d.md"), encoding="utf-8") as f:
             self.assertEqual(f.read(), run.out)
 
+    def test_a_page_is_whole(self):
+        page = self.path("d.html")
+        self.run_program("diff", self.file("base"), self.file("worse"), "--tolerance", "0.001", "-o", page, status=1)
+        with open(page, encoding="utf-8") as f:
+            text = f.read()
+        self.assertTrue(text.startswith("<!doctype html>") and text.endswith("</html>\n"))
+        for words in "Gate: FAILED (2 of 2)", "By subset: doc, unshifted", "Paired by document":
+            self.assertIn(words, text)
+
     def test_without_a_sidecar_nothing_is_paired(self):
         alone = self.path("alone.json")
         os.symlink(self.file("worse"), alone)
@@ -199,7 +208,7 @@ class Diff(Files):
     def test_what_it_refuses(self):
         base, worse = self.file("base"), self.file("worse")
         for arguments, status, words in (((base,), 2, "two results files"), ((base, "/no/such.json"), 3, "/no/such.json"),
-                                         ((base, worse, "-o", "x.csv"), 2, ".md or .json"), ((base, worse, "-o", worse), 2, "write over"),
+                                         ((base, worse, "-o", "x.csv"), 2, ".md, .json or .html"), ((base, worse, "-o", worse), 2, "write over"),
                                          ((base, worse, "--tolerance", "2s"), 2, "--tolerance 2s"), ((base, cli.MIXED), 3, "mixed.jsonl")):
             run = self.run_program("diff", *arguments, status=status)
             self.assertIn(words, run.err)

@@ -168,7 +168,7 @@ class StepSummary(Files):
     def test_reports_are_appended(self):
         path = self.write("summary.md", "before\n")
         one = self.summary(path, "--model", cli.MODEL, *RUN, *T, "--markdown-style", "github")
-        two = self.summary(path, "diff", self.file("base"), self.file("worse"))
+        two = self.summary(path, "diff", self.file("base"), self.file("worse"), "--markdown-style", "github")
         with open(path, encoding="utf-8") as f:
             self.assertEqual(f.read(), "before\n" + one.out + two.out)
 
