@@ -60,24 +60,18 @@ bool em_state_string(em_state *s, char **text) {
     return true;
 }
 
-/* Where an XXH3 state can be continued: its counters within what a reset gave. */
-static bool hash_sound(const XXH3_state_t *read, const XXH3_state_t *fresh) {
-    return read->bufferedSize <= sizeof read->buffer && read->nbStripesPerBlock == fresh->nbStripesPerBlock &&
-           read->nbStripesSoFar <= fresh->nbStripesPerBlock && read->secretLimit == fresh->secretLimit &&
-           read->seed == fresh->seed && read->useSeed == fresh->useSeed && read->bufferedSize <= read->totalLen &&
-           !read->extSecret;
+/* Its counters are within what the algorithm lets them be. */
+static bool hash_sound(const XXH3_state_t *h) {
+    return h->bufferedSize <= sizeof h->buffer && h->bufferedSize <= h->totalLen && h->nbStripesSoFar <= h->nbStripesPerBlock;
 }
 
-/* The secret is a constant of the library, at another address in every process. */
+/* All that its input moved; the rest is as a reset leaves it. */
 bool em_state_hash(em_state *s, XXH3_state_t *h) {
-    const unsigned char *secret = h->extSecret;
     unsigned version = XXH_versionNumber();
     XXH3_state_t copy = *h;
-    copy.extSecret = NULL;
-    if (!EM_STATE(s, version) || !EM_STATE(s, copy)) return false;
-    if (s->into) return true;
-    if (version != XXH_versionNumber() || !hash_sound(&copy, h)) return em_state_bad(s);
-    copy.extSecret = secret;
+    if (!EM_STATE(s, version) || !EM_STATE(s, copy.acc) || !EM_STATE(s, copy.buffer) || !EM_STATE(s, copy.bufferedSize) ||
+        !EM_STATE(s, copy.nbStripesSoFar) || !EM_STATE(s, copy.totalLen)) return false;
+    if (version != XXH_versionNumber() || !hash_sound(&copy)) return em_state_bad(s);
     *h = copy;
     return true;
 }

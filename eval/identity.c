@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "common/hash.h"
@@ -87,6 +88,17 @@ static bool put_model(em_buffer *out, const char *path, em_error *err) {
     return put_file(out, path, err);
 }
 
+/* A tokenizer's file counts with the tokenizer_config.json beside it, as it does where it is read. */
+static bool put_tokenizer(em_buffer *out, const char *path, em_error *err) {
+    struct stat st;
+    char beside[4400];
+    const char *slash = strrchr(path, '/');
+    snprintf(beside, sizeof beside, "%.*stokenizer_config.json", slash ? (int)(slash - path + 1) : 0, path);
+    if (!put_model(out, path, err)) return false;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return true;
+    return access(beside, F_OK) != 0 || put_file(out, beside, err);
+}
+
 static bool put_data_set(em_buffer *out, const em_dataset *d, em_error *err) {
     em_files files;
     if (!em_files_list(d->paths, d->n_paths, &files, err)) return em_files_free(&files), false;
@@ -111,8 +123,8 @@ bool em_identity_make(em_buffer *out, const em_settings *settings, const em_setu
     em_buffer_printf(out, "device\t%s, %s\n", backend->name, backend->isa);
     em_buffer_puts(out, settings->given.data ? settings->given.data : "");
     for (int i = 0; i < setup->n_models; i++)
-        if (!put_model(out, em_bundle_path(em_model_bundle(setup->models[i])), err)) return false;
-    if (settings->tokenizer && !put_model(out, settings->tokenizer, err)) return false;
+        if (!put_model(out, em_model_path(setup->models[i]), err)) return false;
+    if (settings->tokenizer && !put_tokenizer(out, settings->tokenizer, err)) return false;
     if (settings->baseline && !put_file(out, settings->baseline, err)) return false;
     for (int i = 0; i < setup->n_datasets; i++)
         if (!put_data_set(out, &setup->datasets[i], err)) return false;

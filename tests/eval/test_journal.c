@@ -1,0 +1,181 @@
+/* A journal on the disk: what was appended comes back, a torn or flipped record is as if it had never been, and no
+ * other run gets it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "eval/identity.h"
+#include "eval/journal.h"
+
+static char folder[] = "/tmp/evalmask-journal-XXXXXX";
+
+static char *path_of(const char *name) {
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static int make_folder(void **state) { return mkdtemp(folder) == NULL; }
+
+static int remove_folder(void **state) {
+    char command[300];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    return system(command);
+}
+
+static em_buffer text(const char *s) {
+    em_buffer b = {0};
+    em_buffer_puts(&b, s);
+    return b;
+}
+
+static em_journal *open_journal(const char *name, const char *identity, em_error *err) {
+    em_buffer b = text(identity);
+    em_error_init(err);
+    em_journal *j = em_journal_open(path_of(name), &b, err);
+    em_buffer_free(&b);
+    return j;
+}
+
+static void append(em_journal *j, em_record_kind kind, const char *content) {
+    em_error err = EM_ERROR_INIT;
+    em_buffer b = text(content);
+    assert_true(em_journal_append(j, kind, &b, &err));
+    em_buffer_free(&b);
+}
+
+static void expect(em_journal *j, int i, const char *content) {
+    em_error err = EM_ERROR_INIT;
+    em_buffer b = {0};
+    assert_true(em_journal_read(j, i, &b, &err));
+    assert_string_equal(b.data, content);
+    em_buffer_free(&b);
+}
+
+static void what_was_appended_comes_back(void **state) {
+    em_error err;
+    em_journal *j = open_journal("a", "x\t1\n", &err);
+    assert_true(j && em_journal_empty(j));
+    char id[EM_OUTPUT_ID];
+    snprintf(id, sizeof id, "%s", em_journal_id(j));
+    append(j, EM_RECORD_POINT, "one");
+    append(j, EM_RECORD_STREAM, "first");
+    assert_false(em_journal_has_point(j));      /* it belongs to the stream that is finished */
+    append(j, EM_RECORD_STREAM, "second");
+    append(j, EM_RECORD_POINT, "two");
+    append(j, EM_RECORD_POINT, "three");
+    em_journal_close(j);
+    j = open_journal("a", "x\t1\n", &err);
+    assert_non_null(j);
+    assert_string_equal(em_journal_id(j), id);
+    assert_int_equal(em_journal_streams(j), 2);
+    assert_true(em_journal_has_point(j) && !em_journal_empty(j));
+    expect(j, 0, "first");
+    expect(j, 1, "second");
+    expect(j, 2, "three");
+    assert_true(em_journal_remove(j, &err));
+    assert_int_equal(access(path_of("a"), F_OK), -1);
+}
+
+/* Of every length, and with every bit flipped: streams and point are a prefix of what was appended, or it is refused. */
+static void damage_is_as_if_it_had_never_been(void **state) {
+    static const char *const points[] = {"one", NULL, "two"};       /* after no, one and two streams */
+    em_error err;
+    em_journal *j = open_journal("whole", "x\t1\n", &err);
+    append(j, EM_RECORD_POINT, "one");
+    append(j, EM_RECORD_STREAM, "first");
+    append(j, EM_RECORD_STREAM, "second");
+    append(j, EM_RECORD_POINT, "two");
+    em_journal_close(j);
+    unsigned char whole[1024];
+    FILE *f = fopen(path_of("whole"), "rb");
+    size_t n = fread(whole, 1, sizeof whole, f), head = sizeof(uint64_t) * 4 + EM_OUTPUT_ID + 4;
+    fclose(f);
+    for (size_t k = 0; k < n + 8 * n; k++) {
+        size_t size = k < n ? k : n;
+        if (k >= n) whole[(k - n) / 8] ^= (unsigned char)(1 << (k - n) % 8);
+        f = fopen(path_of("damaged"), "wb");
+        fwrite(whole, 1, size, f);
+        fclose(f);
+        if (k >= n) whole[(k - n) / 8] ^= (unsigned char)(1 << (k - n) % 8);
+        size_t at = k < n ? k : (k - n) / 8;
+        j = open_journal("damaged", "x\t1\n", &err);
+        if (size == 0 || at >= head) assert_non_null(j);
+        else assert_true(!j && (err.status == EM_INPUT || err.status == EM_USAGE));
+        if (!j) continue;
+        int streams = em_journal_streams(j);
+        if (streams > 0) expect(j, 0, "first");
+        if (streams > 1) expect(j, 1, "second");
+        if (em_journal_has_point(j)) expect(j, streams, points[streams]);
+        append(j, EM_RECORD_POINT, "more");         /* and it goes on from there */
+        em_journal_close(j);
+        j = open_journal("damaged", "x\t1\n", &err);
+        assert_non_null(j);
+        assert_int_equal(em_journal_streams(j), streams);
+        expect(j, streams, "more");
+        em_journal_close(j);
+    }
+}
+
+static void another_run_or_process_does_not_get_it(void **state) {
+    em_error err;
+    em_journal *j = open_journal("b", "version\t1\n--mask\t\"doc\"\n--seed\t\"3\"\n", &err);
+    assert_null(open_journal("b", "version\t1\n--mask\t\"doc\"\n--seed\t\"3\"\n", &err));
+    assert_true(err.status == EM_USAGE && strstr(err.text, "another process"));
+    em_journal_close(j);
+    static const struct { const char *identity, *words; } others[] = {
+        {"version\t2\n--mask\t\"doc\"\n--seed\t\"3\"\n", "its run had version 1, this one 2"},
+        {"version\t1\n--mask\t\"doc,full\"\n--seed\t\"3\"\n", "its run had --mask \"doc\", this one \"doc,full\""},
+        {"version\t1\n--seed\t\"3\"\n", "its run had --mask \"doc\", this one has not"},
+        {"version\t1\n--mask\t\"doc\"\n", "its run had --seed \"3\", this one has not"},
+        {"version\t1\n--labels\t\"shifted\"\n--mask\t\"doc\"\n--seed\t\"3\"\n", "its run did not have --labels \"shifted\""},
+        {"version\t1\n--mask\t\"doc\"\n--seed\t\"3\"\n--tail\t\"drop\"\n", "its run did not have --tail \"drop\""}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_null(open_journal("b", others[i].identity, &err));
+        assert_int_equal(err.status, EM_USAGE);
+        if (!strstr(err.text, others[i].words)) fail_msg("%s", err.text);
+    }
+    j = open_journal("b", "version\t1\n--mask\t\"doc\"\n--seed\t\"3\"\n", &err);
+    assert_non_null(j);
+    em_journal_close(j);
+}
+
+/* 100 points of 1 MiB are never more than 3 + 4 of them on the disk. */
+static void it_does_not_grow_without_bound(void **state) {
+    em_error err;
+    em_buffer big = {0};
+    struct stat st;
+    em_journal *j = open_journal("c", "x\t1\n", &err);
+    append(j, EM_RECORD_STREAM, "first");
+    for (int i = 0; i < 1 << 17; i++) em_buffer_puts(&big, "01234567");
+    for (int i = 0; i < 100; i++) {
+        big.data[0] = (char)('A' + i % 26);
+        assert_true(em_journal_append(j, EM_RECORD_POINT, &big, &err));
+        assert_int_equal(stat(path_of("c"), &st), 0);
+        assert_true(st.st_size < 7 << 20);
+        assert_null(open_journal("c", "x\t1\n", &err));     /* locked, whichever file it is by now */
+    }
+    em_error_init(&err);
+    em_journal_close(j);
+    assert_int_equal(access(path_of("c.new"), F_OK), -1);
+    j = open_journal("c", "x\t1\n", &err);
+    assert_int_equal(em_journal_streams(j), 1);
+    expect(j, 0, "first");
+    expect(j, 1, big.data);
+    em_journal_close(j);
+    em_buffer_free(&big);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_appended_comes_back), cmocka_unit_test(damage_is_as_if_it_had_never_been),
+        cmocka_unit_test(another_run_or_process_does_not_get_it), cmocka_unit_test(it_does_not_grow_without_bound)};
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
