@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "eval/bench.h"
@@ -86,10 +87,16 @@ static void command_line(words *w, const em_settings *s, const char *program, in
 
 /* ---- the process ---- */
 
+/* The exit code, or -1. Looks every few milliseconds whether it is to stop: what is measured is timed in
+ * the run itself. */
 static int wait_for(pid_t child, const volatile sig_atomic_t *stop) {
+    const struct timespec pause = {.tv_nsec = 20000000};
+    bool told = false;
     int status;
-    while (waitpid(child, &status, 0) < 0)
-        if (errno == EINTR && *stop) kill(child, SIGTERM);
+    for (pid_t got; (got = waitpid(child, &status, WNOHANG)) != child; nanosleep(&pause, NULL)) {
+        if (got < 0 && errno != EINTR) return -1;
+        if (*stop && !told) told = !kill(child, SIGTERM);
+    }
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
@@ -112,6 +119,7 @@ static bool read_profile(int from, em_profile *out, em_error *err) {
 
 static bool run_to_end(const words *w, const volatile sig_atomic_t *stop, em_error *err) {
     pid_t child;
+    if (*stop) return em_fail(err, EM_INTERRUPTED, "interrupted");
     if (!start(w, &child, err)) return false;
     int code = wait_for(child, stop);
     if (*stop) return em_fail(err, EM_INTERRUPTED, "interrupted");
