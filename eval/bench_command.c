@@ -181,21 +181,27 @@ static bool add_job(bench *x, const em_settings *s, em_error *err) {
     return job->runs && job->ceilings;
 }
 
-/* What is asked for and, where it is several models or masks at once, each of them apart. */
+/* One model under one mask, at its whole depth. */
+static bool add_part(bench *x, const em_named_path *model, const em_mask *mask, em_error *err) {
+    em_settings one = x->settings;
+    one.model = *model;
+    one.masks[0] = *mask;
+    one.n_masks = 1;
+    one.n_compare = one.alphas.n = one.n_depths = 0;
+    one.all_depths = false;
+    return add_job(x, &one, err);
+}
+
+/* What is asked for and, where it is several models, masks or depths at once, its parts. */
 static bool list_jobs(bench *x, em_error *err) {
     const em_settings *s = &x->settings;
     int models = s->n_compare + 1, parts = models * s->n_masks;
+    bool several = parts > 1 || s->all_depths || s->n_depths;
     x->b.repeat = s->repeat ? s->repeat : 5;
     x->b.jobs = em_alloc((size_t)parts + 1, sizeof *x->b.jobs, "runs", err);
     if (!x->b.jobs || !add_job(x, s, err)) return false;
-    for (int i = 0; parts > 1 && i < parts; i++) {
-        em_settings one = *s;
-        one.model = i / s->n_masks ? s->compare[i / s->n_masks - 1] : s->model;
-        one.n_compare = one.alphas.n = 0;
-        one.masks[0] = s->masks[i % s->n_masks];
-        one.n_masks = 1;
-        if (!add_job(x, &one, err)) return false;
-    }
+    for (int i = 0; several && i < parts; i++)
+        if (!add_part(x, i / s->n_masks ? &s->compare[i / s->n_masks - 1] : &s->model, &s->masks[i % s->n_masks], err)) return false;
     return true;
 }
 

@@ -64,14 +64,22 @@ static spread over(const em_bench *b, const em_bench_job *job, figure *f) {
 
 static double median(const em_bench *b, figure *f) { return over(b, b->jobs, f).median; }
 
-/* Seconds of the job asked for over those of its parts run apart, in the same round. */
+/* What the parts would take: each by itself and, for every further head that the job asked for runs them
+ * through (one a depth), another head of theirs. */
+static double apart(const em_bench *b, int i) {
+    double total = 0, parts_heads = 0, head_flops = 0;
+    for (int j = 1; j < b->n_jobs; j++) {
+        total += seconds(&b->jobs[j], i);
+        parts_heads += head(&b->jobs[j], i);
+        head_flops += b->jobs[j].runs[i].flops.head;
+    }
+    double heads = b->jobs->runs[i].flops.head / head_flops;
+    return total + (heads > 1 ? heads - 1 : 0) * parts_heads;
+}
+
 static spread together(const em_bench *b) {
     double x[EM_MAX_LIST];
-    for (int i = 0; i < b->repeat; i++) {
-        double apart = 0;
-        for (int j = 1; j < b->n_jobs; j++) apart += seconds(&b->jobs[j], i);
-        x[i] = seconds(b->jobs, i) / apart;
-    }
+    for (int i = 0; i < b->repeat; i++) x[i] = seconds(b->jobs, i) / apart(b, i);
     return sorted(x, b->repeat);
 }
 
@@ -154,6 +162,14 @@ static void add_alphas(em_buffer *out, int *column, const em_alphas *a) {
     em_buffer_free(&list);
 }
 
+static void add_depths(em_buffer *out, int *column, const em_settings *s) {
+    em_buffer list = {0};
+    for (int i = 0; i < s->n_depths; i++) em_buffer_printf(&list, "%s%d", i ? "," : "", s->depths[i]);
+    if (s->all_depths) em_buffer_puts(&list, s->n_depths ? ",all" : "all");
+    if (list.length) add_word(out, column, "--depth", list.data);
+    em_buffer_free(&list);
+}
+
 /* With every default spelt out: the same measurement on another machine. */
 static void command(const em_bench *b, em_buffer *out) {
     const em_settings *s = b->settings;
@@ -169,6 +185,7 @@ static void command(const em_bench *b, em_buffer *out) {
     add_number(out, &column, "-B", s->batch);
     add_masks(out, &column, s);
     add_alphas(out, &column, &s->alphas);
+    add_depths(out, &column, s);
     add_word(out, &column, "--dtype", s->dtype == EM_DTYPE_BF16 ? "bf16" : "f32");
     add_number(out, &column, "--threads", b->setup.threads);
     if (s->memory) add_number(out, &column, "--memory", (int64_t)s->memory);
@@ -215,8 +232,10 @@ void em_bench_markdown(const em_bench *b, em_buffer *out) {
     stages(b, out);
     if (b->n_jobs == 1) return;
     spread s = together(b);
-    em_buffer_printf(out, "\nTogether over apart (%d runs of one model under one mask each, alternated):\n"
-                     "%.3f times the seconds (%.3f to %.3f).\n", b->n_jobs - 1, s.median, s.least, s.most);
+    bool depths = b->settings->all_depths || b->settings->n_depths;
+    em_buffer_printf(out, "\nTogether over apart (%d runs of one model under one mask each, alternated%s):\n"
+                     "%.3f times the seconds (%.3f to %.3f).\n", b->n_jobs - 1, depths ? ", and a head a depth" : "", s.median,
+                     s.least, s.most);
 }
 
 /* ---- JSON ---- */

@@ -47,6 +47,15 @@ class Bench(cli.Case):
         self.assertGreater(found["together_over_apart"]["median"], 0)
         self.assertEqual([j["masks"] for j in found["jobs"]], [["doc", "regular"]] + 2 * [["doc"], ["regular"]])
 
+    def test_depths_beside_one_head_each(self):
+        text, found = self.bench(*SMALL, "--depth", "all")
+        self.assertIn("--depth all", text)
+        self.assertIn("and a head a depth", text)
+        deep, plain = (job["runs"][0]["flops"] for job in found["jobs"])
+        self.assertEqual(deep["ffn"], plain["ffn"])
+        self.assertIn(deep["head"] / plain["head"], (6, 7))     # 6 layers, and none at all
+        self.assertGreater(found["together_over_apart"]["median"], 0)
+
     def test_lengths_as_in_the_pile(self):
         found = self.bench("bench", "--shape", "tiny-llama", "--rows", 40, "--repeat", 1)[1]
         self.assertTrue(1100 < 40 * 1024 / found["documents"] < 1700, found["documents"])      # their mean is 1378
