@@ -13,6 +13,7 @@ int em_command_convert(const em_settings *settings, em_error *err);
 int em_command_diff(const em_settings *settings, em_error *err);
 int em_command_tokenize(const em_settings *settings, em_error *err);
 int em_command_report(const em_settings *settings, em_error *err);
+int em_command_explore(const em_settings *settings, em_error *err);
 int em_command_bench(const em_settings *settings, em_error *err);
 
 #endif

@@ -29,6 +29,7 @@ static int dispatch(const em_settings *s, em_error *err) {
     case EM_BENCH: return em_command_bench(s, err);
     case EM_REPORT: return em_command_report(s, err);
     case EM_DIFF: return em_command_diff(s, err);
+    case EM_EXPLORE: return em_command_explore(s, err);
     case EM_HELP: return help(s, err);
     case EM_VERSION_COMMAND: return puts("evalmask " EM_VERSION), flushed(err);
     }

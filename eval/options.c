@@ -228,6 +228,13 @@ SETTER(subset) {
     return true;
 }
 
+static bool add_document(em_settings *s, char *text, em_error *err) {
+    if (s->explore.n_documents == EM_MAX_DOCUMENTS) return em_fail(err, EM_USAGE, "--document: at most %d", EM_MAX_DOCUMENTS);
+    return whole_number("--document", text, 0, INT64_MAX - 1, &s->explore.documents[s->explore.n_documents++], err);
+}
+
+SETTER(document) { return each(s, v, add_document, err); }
+
 SETTER(output) {
     if (s->n_outputs == EM_MAX_LIST) return too_many("-o", err);
     s->outputs[s->n_outputs++] = v;
@@ -355,6 +362,8 @@ static const struct { const char *title; option options[20]; } groups[] = {
         {"output", 'o', "FILE", EM_RUN | EM_BENCH | EM_REPORT | EM_DIFF, set_output, "also write results: .json, .md, .html, .csv or .xml (JUnit) by the name; may be given again"},
         {"markdown-style", 0, "plain|github", EM_RUN | EM_REPORT | EM_DIFF, set_markdown_style,
          "plain: 80 columns, reads as text; github: alerts, long parts folded, tables whole (default plain)"},
+        {"document", 0, "LIST", EM_EXPLORE, set_document,
+         "documents of the page, by number from 0 (default: the first that has predictions); a run reads no further than the last"},
         {"tokens", 0, "FILE", EM_RUN, set_tokens, "write one line a prediction: .jsonl or .jsonl.zst"},
         {"baseline", 0, "FILE", EM_RUN, set_baseline,
          "results.json of an earlier run: exit 1 where a loss got worse than it by more than the tolerance"},
@@ -417,6 +426,10 @@ static const struct {
      "  evalmask report results.json                  # the Markdown of the run\n"
      "  evalmask report results.json -o report.html -o results.csv -o junit.xml\n"
      "  evalmask report results.json --markdown-style github > comment.md\n"},
+    {"explore", EM_EXPLORE, "evalmask explore [TOKENS.jsonl.zst | --model PATH ...] -o PAGE.html [--document LIST]",
+     "a page of documents, each token shaded by its loss or by a difference",
+     "  evalmask explore --model base.bin --compare tuned.bin --document 3,7 -o page.html\n"
+     "  evalmask explore nll.jsonl.zst --document 12 -o page.html   # what --tokens wrote\n"},
     {"bench", EM_BENCH, "evalmask bench [--shape NAME | --model PATH] [options]", "how fast this machine runs it, against its own GEMM ceiling",
      "  evalmask bench                                # 135M parameters, T = 1024\n"
      "  evalmask bench --shape llama-1b -T 4096 --mask doc,regular --dtype bf16\n"
@@ -499,6 +512,10 @@ static bool apply(const option *o, em_settings *s, char *value, em_error *err) {
     return ((o->commands & FREE) || note_given(s, o, value, err)) && o->set(s, value, err);
 }
 
+static bool belongs(const option *o, em_command command) {
+    return o->commands & (unsigned)(command == EM_EXPLORE ? EM_EXPLORE | EM_RUN : command);
+}
+
 /* --name value, --name=value, -x value, -xvalue. Returns how many words were used, 0 on error. */
 static int parse_option(char **argv, int left, em_settings *s, em_error *err) {
     char *text = argv[0], *value = NULL;
@@ -507,7 +524,7 @@ static int parse_option(char **argv, int left, em_settings *s, em_error *err) {
     size_t n = strcspn(name, "=");
     const option *o = long_form ? find_option(name, n, 0) : find_option(NULL, 0, name[0]);
     if (!o) return unknown_option(text, s->command, err), 0;
-    if (!(o->commands & (unsigned)s->command)) {
+    if (!belongs(o, s->command)) {
         const char *c = command_name(s->command);
         em_fail(err, EM_USAGE, "--%s does not belong to evalmask%s%s", o->name, *c ? " " : "", c);
         return 0;
@@ -584,6 +601,10 @@ static bool check_inspect(const em_settings *s, em_error *err) {
 static bool check_arguments(const em_settings *s, em_error *err) {
     if (s->command == EM_CONVERT && s->n_arguments != 2)
         return em_fail(err, EM_USAGE, "convert wants two paths: evalmask convert DIR OUT.bin");
+    if (s->command == EM_EXPLORE && s->n_outputs != 1)
+        return em_fail(err, EM_USAGE, "explore wants one page: -o PAGE.html");
+    if (s->command == EM_EXPLORE && s->n_arguments + (s->model.path != NULL) != 1)
+        return em_fail(err, EM_USAGE, "explore wants one file of --tokens, or --model PATH with the options of a run");
     if (s->command == EM_REPORT && s->n_arguments != 1)
         return em_fail(err, EM_USAGE, "report wants one results file: evalmask report results.json -o report.md");
     if (s->command == EM_DIFF && s->n_arguments != 2)

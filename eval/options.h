@@ -12,6 +12,7 @@
 #include "eval/alphas.h"
 #include "eval/labels.h"
 #include "eval/mask.h"
+#include "reports/explore.h"
 #include "reports/reports.h"
 #include "reports/tolerance.h"
 
@@ -25,7 +26,8 @@ typedef enum em_command {
     EM_VERSION_COMMAND = 1 << 6,
     EM_BENCH = 1 << 7,
     EM_REPORT = 1 << 8,
-    EM_DIFF = 1 << 9
+    EM_DIFF = 1 << 9,
+    EM_EXPLORE = 1 << 10        /* takes the options of a run, too */
 } em_command;
 
 typedef struct em_named_path { const char *name, *path; } em_named_path;   /* NAME=PATH; name NULL: none given */
@@ -91,6 +93,7 @@ typedef struct em_settings {
     bool has_tolerance;                     /* it was given */
     bool anyway;                            /* diff */
     em_markdown_style markdown;
+    em_explore_options explore;
     const char *tokens_file;
     const char *profile_file;
     bool quiet;

@@ -240,7 +240,7 @@ static bool count_row(run *r, stream *s, int row, em_error *err) {
     }
     if (!em_tally_row(s->tally, r->passes, row, err)) return false;
     r->tokens_done += w->tokens;
-    em_tokens_source source = {.plan = &r->plan, .names = r->setup.names, .data_set = s->results->data_set, .passes = r->passes,
+    em_tokens_source source = {.plan = &r->plan, .tokenizer = r->setup.tokenizer, .names = r->setup.names, .data_set = s->results->data_set, .passes = r->passes,
                                .seq_len = r->setup.n_row_lengths > 1 ? r->setup.row_lengths[s->length] : 0};
     return !r->outputs.tokens || em_tokens_write_row(r->outputs.tokens, &r->line, &source, row, err);
 }

@@ -59,6 +59,14 @@ static void put_values(em_buffer *b, const context *c, int first, int32_t i) {
     }
 }
 
+static void put_id(em_buffer *b, const context *c, const char *key, const char *text_key, int32_t id) {
+    char text[1024];
+    size_t n = em_tokenizer_text(c->source->tokenizer, id, text, sizeof text);
+    em_buffer_printf(b, "\"%s\":%d,\"%s\":", key, id, text_key);
+    em_buffer_json(b, text, n < sizeof text ? n : sizeof text - 1);
+    em_buffer_puts(b, ",");
+}
+
 static void put_line(em_buffer *b, const context *c, int l, int32_t i) {
     const em_row *row = c->fed->row;
     int32_t label = i + c->settings->labels[l]->offset;
@@ -69,8 +77,11 @@ static void put_line(em_buffer *b, const context *c, int l, int32_t i) {
         em_buffer_puts(b, ",");
     }
     if (c->source->seq_len) em_buffer_printf(b, "\"seq_len\":%d,", c->source->seq_len);
-    em_buffer_printf(b, "\"row\":%lld,\"pos\":%d,\"doc\":%lld,\"token\":%d,\"label\":%d,\"nll\":{", (long long)row->index, i,
-                     (long long)row->segments[em_row_segment(row, label)].document, row->ids[i], row->ids[label]);
+    em_buffer_printf(b, "\"row\":%lld,\"pos\":%d,\"doc\":%lld,", (long long)row->index, i,
+                     (long long)row->segments[em_row_segment(row, label)].document);
+    put_id(b, c, "token", "text", row->ids[i]);
+    put_id(b, c, "label", "label_text", row->ids[label]);
+    em_buffer_puts(b, "\"nll\":{");
     put_values(b, c, l, i);
     em_buffer_puts(b, "}}\n");
 }
