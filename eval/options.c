@@ -426,8 +426,8 @@ static const struct {
      "  evalmask report results.json                  # the Markdown of the run\n"
      "  evalmask report results.json -o report.html -o results.csv -o junit.xml\n"
      "  evalmask report results.json --markdown-style github > comment.md\n"},
-    {"explore", EM_EXPLORE, "evalmask explore [TOKENS.jsonl.zst | --model PATH ...] -o PAGE.html [--document LIST]",
-     "a page of documents, each token shaded by its loss or by a difference",
+    {"explore", EM_EXPLORE, "evalmask explore TOKENS.jsonl.zst|--model PATH [options] -o PAGE.html",
+     "documents with each token shaded by its loss or a difference",
      "  evalmask explore --model base.bin --compare tuned.bin --document 3,7 -o page.html\n"
      "  evalmask explore nll.jsonl.zst --document 12 -o page.html   # what --tokens wrote\n"},
     {"bench", EM_BENCH, "evalmask bench [--shape NAME | --model PATH] [options]", "how fast this machine runs it, against its own GEMM ceiling",
