@@ -37,6 +37,7 @@ typedef struct em_result {
     char group[64];             /* of repeated trainings that the model is one of, or "" */
     char model[64], mask[32], labels[24], positions[16];
     char offset_words[64];      /* "the next token" */
+    char pack[8];               /* "stream": rows across documents; "none": each by itself */
     char mask_words[112];       /* "causal within the document" */
     int offset;
     int32_t seq_len, batch;
@@ -108,6 +109,7 @@ typedef struct em_data_totals {
 
 typedef struct em_data_set {
     char name[64];
+    char pack[8];               /* as of its results */
     em_data_totals totals;
     char first_bad[512];        /* the first skipped record, or "" */
 } em_data_set;

@@ -13,6 +13,7 @@
 #include "common/size.h"
 #include "eval/bench.h"
 #include "eval/commands.h"
+#include "eval/shared.h"
 
 /* A run of the default size: some 3 TFLOP, which is 12 rows of 1024 tokens of a 135 M model. */
 #define DEFAULT_FLOPS 3.3e12

@@ -14,6 +14,8 @@ static int flushed(em_error *err) {
 }
 
 static int help(const em_settings *s, em_error *err) {
+    if (s->help_configs && !em_experiment_list(stdout, err)) return err->status;
+    if (s->help_configs) return flushed(err);
     if (s->help_as_man) em_options_man(stdout);
     else em_options_help(stdout, s->help_for);
     return flushed(err);
@@ -50,12 +52,8 @@ int main(int argc, char **argv) {
     em_error err = EM_ERROR_INIT;
     signal(SIGPIPE, SIG_IGN);       /* a closed pipe is an error of the write, with a message and exit code 4 */
     signal(SIGBUS, on_lost_page);
-    if (!em_options_parse(argc, argv, &settings, &err)) {
-        fprintf(stderr, "evalmask: %s\n", err.text);
-        em_settings_free(&settings);
-        return err.status;
-    }
-    int code = dispatch(&settings, &err);
+    bool good = em_options_parse(argc, argv, &settings, &err);
+    int code = good ? dispatch(&settings, &err) : (int)err.status;
     if (err.status != EM_OK) {
         char line[1280];
         fprintf(stderr, "evalmask: %s\n", em_error_line(&err, line, sizeof line));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/result.h"
+#include "eval/shared.h"
 
 /* ---- values ---- */
 
@@ -76,12 +77,21 @@ static bool each(em_settings *s, char *text, bool (*add)(em_settings *, char *, 
     return true;
 }
 
+/* MASK or MASK@LABELS. */
 static bool add_mask(em_settings *s, char *text, em_error *err) {
     em_mask m;
-    if (!em_mask_parse(text, &m, err)) return false;
-    for (int i = 0; i < s->n_masks; i++)
-        if (!strcmp(s->masks[i].name, m.name)) return true;
+    const em_label_scheme *labels = NULL;
+    char *at = strchr(text, '@');
+    if (at) *at = 0;
+    if (!em_mask_parse(text, &m, err) || (at && !(labels = em_labels_parse(at + 1, err)))) return false;
+    for (int i = 0; i < s->n_masks; i++) {
+        if (strcmp(s->masks[i].name, m.name)) continue;
+        if (s->mask_labels[i] == labels) return true;
+        if (!s->mask_labels[i] || !labels)
+            return em_fail(err, EM_USAGE, "--mask %s: with all of --labels and with some of its own; say one of the two", m.name);
+    }
     if (s->n_masks == EM_MAX_LIST) return too_many("--mask", err);
+    s->mask_labels[s->n_masks] = labels;
     s->masks[s->n_masks++] = m;
     return true;
 }
@@ -92,6 +102,16 @@ static bool add_labels(em_settings *s, char *text, em_error *err) {
     for (int i = 0; i < s->n_labels; i++)
         if (s->labels[i] == l) return true;
     s->labels[s->n_labels++] = l;
+    return true;
+}
+
+static bool add_pack(em_settings *s, char *text, em_error *err) {
+    int p;
+    if (!choice("--pack", text, (const char *const[]){"stream", "none", NULL}, &p, err)) return false;
+    for (int i = 0; i < s->n_packs; i++)
+        if (s->packs[i] == (em_pack_mode)p) return true;
+    s->packs[s->n_packs++] = (em_pack_mode)p;
+    s->pack = s->packs[0];
     return true;
 }
 
@@ -141,6 +161,8 @@ static bool add_depth(em_settings *s, char *text, em_error *err) {
 #define WHOLE(name, option, field, least, most) \
     SETTER(name) { int64_t n; if (!whole_number(option, v, least, most, &n, err)) return false; s->field = n; return true; }
 
+/* Read before the other options, which override it: see open_config. */
+SETTER(config) { return true; }
 SETTER(model) { return named_path("--model", v, &s->model, err); }
 SETTER(tokenizer) { return s->tokenizer = v, true; }
 SETTER(eos) { return s->eos = v, true; }
@@ -158,6 +180,7 @@ SETTER(quiet) { return s->quiet = true; }
 SETTER(mask) { return each(s, v, add_mask, err); }
 SETTER(labels) { return each(s, v, add_labels, err); }
 SETTER(positions) { return each(s, v, add_positions, err); }
+SETTER(pack) { return each(s, v, add_pack, err); }
 SETTER(depth) { return each(s, v, add_depth, err); }
 SETTER(common_vocab) { return s->common_vocab = true; }
 SETTER(memory) { return byte_count("--memory", v, &s->memory, err); }
@@ -249,7 +272,6 @@ CHOICE(markdown_style, "--markdown-style", markdown, em_markdown_style, "plain",
 CHOICE(window, "--window", window, em_window_mode, "next", "inside")
 CHOICE(boundary, "--boundary", boundary, em_boundary, "keep", "drop")
 CHOICE(tail, "--tail", tail, em_tail, "pad", "drop")
-CHOICE(pack, "--pack", pack, em_pack_mode, "stream", "none")
 
 SETTER(shape) { return s->shape = v, true; }
 SETTER(keep_model) { return s->keep_model = v, true; }
@@ -334,8 +356,12 @@ static const struct { const char *title; option options[20]; } groups[] = {
          "allow zstd windows of 2^N bytes, up to 31 (default 27)"},
         {0}}},
     {"The protocol", {
+        {"config", 0, "FILE|NAME", EM_RUN | EM_INSPECT, set_config,
+         "options from a JSON file, or those of an installed experiment (evalmask help configs lists them); the options "
+         "beside it override its own"},
         {"mask", 0, "LIST", DATA_COMMANDS | EM_BENCH, set_mask,
-         "regular, doc, window:W, doc-window:W, prefix:N, full, doc-full, backward, doc-backward, flip0, flip0:M (default doc)"},
+         "regular, doc, window:W, doc-window:W, prefix:N, full, doc-full, backward, doc-backward, flip0, flip0:M (default doc); "
+         "MASK@LABELS measures a mask under one label scheme only"},
         {"labels", 0, "LIST", DATA_COMMANDS | EM_BENCH, set_labels,
          "unshifted (next token, as labels=input_ids in Hugging Face), shifted (the double shift), raw-shifted, "
          "raw-unshifted, backward (default unshifted)"},
@@ -349,7 +375,8 @@ static const struct { const char *title; option options[20]; } groups[] = {
         {"boundary", 0, "keep|drop", EM_RUN | EM_INSPECT, set_boundary,
          "count predictions of another document's token, or not (default keep)"},
         {"tail", 0, "pad|drop", EM_RUN | EM_INSPECT, set_tail, "score the last, incomplete batch, or drop it (default pad)"},
-        {"pack", 0, "stream|none", DATA_COMMANDS, set_pack, "rows across documents, or each document by itself (default stream)"},
+        {"pack", 0, "LIST", DATA_COMMANDS, set_pack,
+         "stream: rows across documents; none: each document by itself; or both, one after the other (default stream)"},
         {"seed", 0, "N", EM_RUN, set_seed, "of the bootstrap intervals (default 0)"},
         {0}}},
     {"The engine", {
@@ -407,7 +434,8 @@ static const struct {
      "  evalmask --model base.bin --compare tuned.bin --alpha=-2:2:0.5,3\n"
      "  evalmask --model base.bin --data pile.jsonl.zst -o r.json --journal r.journal\n"
      "                                          # killed? The same command goes on\n"
-     "  zstdcat big.jsonl.zst | evalmask --model base.bin --data - --subset Wikipedia\n"},
+     "  zstdcat big.jsonl.zst | evalmask --model base.bin --data - --subset Wikipedia\n"
+     "  evalmask --config base-vs-instruct      # a published experiment, as installed\n"},
     {"inspect", EM_INSPECT, "evalmask inspect [--model PATH | --tokenizer PATH] [options]", "how the data is packed: rows, EOS, positions, mask; with verdicts",
      "  evalmask inspect --model base.bin --data val.jsonl.zst\n"
      "  evalmask inspect --model base.bin --mask doc,regular -T 64 --row 3\n"
@@ -438,7 +466,7 @@ static const struct {
     {"diff", EM_DIFF, "evalmask diff BEFORE.json AFTER.json [-o FILE ...]", "two results files side by side, paired by document",
      "  evalmask diff base.json tuned.json\n"
      "  evalmask diff base.json tuned.json --tolerance 2se -o diff.md   # exit 1 where worse\n"},
-    {"help", EM_HELP, "evalmask help [COMMAND]", "this text, or a command's", ""},
+    {"help", EM_HELP, "evalmask help [COMMAND|configs]", "this text, a command's, or the list of experiments for --config", ""},
     {"version", EM_VERSION_COMMAND, "evalmask version", "the version", ""},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -512,38 +540,142 @@ static bool apply(const option *o, em_settings *s, char *value, em_error *err) {
     return ((o->commands & FREE) || note_given(s, o, value, err)) && o->set(s, value, err);
 }
 
-static bool belongs(const option *o, em_command command) {
-    return o->commands & (unsigned)(command == EM_EXPLORE ? EM_EXPLORE | EM_RUN : command);
-}
+/* An option and its value, as words of the command line. */
+typedef struct words {
+    const option *option;
+    char *value;                /* NULL: a flag */
+    int used;
+} words;
 
-/* --name value, --name=value, -x value, -xvalue. Returns how many words were used, 0 on error. */
-static int parse_option(char **argv, int left, em_settings *s, em_error *err) {
-    char *text = argv[0], *value = NULL;
+/* --name value, --name=value, -x value, -xvalue. */
+static bool split(char **argv, int left, em_command command, words *out, em_error *err) {
+    char *text = argv[0];
     bool long_form = text[1] == '-';
     char *name = text + (long_form ? 2 : 1);
     size_t n = strcspn(name, "=");
     const option *o = long_form ? find_option(name, n, 0) : find_option(NULL, 0, name[0]);
-    if (!o) return unknown_option(text, s->command, err), 0;
-    if (!belongs(o, s->command)) {
-        const char *c = command_name(s->command);
-        em_fail(err, EM_USAGE, "--%s does not belong to evalmask%s%s", o->name, *c ? " " : "", c);
-        return 0;
-    }
-    if (!(o->commands & WITH_PACKED)) s->not_with_packed = o->name;
-    if (long_form && name[n] == '=') value = name + n + 1;
-    if (!long_form && name[1]) value = name + 1;
-    if (!o->argument) {
-        if (value) return em_fail(err, EM_USAGE, "--%s takes no value", o->name), 0;
-        return apply(o, s, NULL, err) ? 1 : 0;
-    }
-    int used = 1;
-    if (!value) {
-        if (left < 2) return em_fail(err, EM_USAGE, "--%s wants a value: --%s %s", o->name, o->name, o->argument), 0;
-        value = argv[1];
-        used = 2;
-    }
-    return apply(o, s, value, err) ? used : 0;
+    if (!o) return unknown_option(text, command, err);
+    *out = (words){.option = o, .used = 1};
+    if (long_form && name[n] == '=') out->value = name + n + 1;
+    if (!long_form && name[1]) out->value = name + 1;
+    if (!o->argument) return !out->value || em_fail(err, EM_USAGE, "--%s takes no value", o->name);
+    if (out->value) return true;
+    if (left < 2) return em_fail(err, EM_USAGE, "--%s wants a value: --%s %s", o->name, o->name, o->argument);
+    out->value = argv[1];
+    out->used = 2;
+    return true;
 }
+
+static bool belongs(const option *o, em_command command, em_error *err) {
+    const char *c = command_name(command);
+    if (o->commands & (unsigned)(command == EM_EXPLORE ? EM_EXPLORE | EM_RUN : command)) return true;
+    return em_fail(err, EM_USAGE, "--%s does not belong to evalmask%s%s", o->name, *c ? " " : "", c);
+}
+
+/* Of all options of a settings: whether the command line has given it. */
+typedef bool given_options[N_GROUPS][sizeof groups->options / sizeof *groups->options];
+
+static bool *given_at(given_options given, const option *o) {
+    int g = 0;
+    while (o < groups[g].options || o >= groups[g].options + sizeof groups->options / sizeof *groups->options) g++;
+    return &given[g][o - groups[g].options];
+}
+
+static bool use_option(const words *w, em_settings *s, em_error *err) {
+    if (!belongs(w->option, s->command, err)) return false;
+    if (!(w->option->commands & WITH_PACKED)) s->not_with_packed = w->option->name;
+    return apply(w->option, s, w->value, err);
+}
+
+/* ---- the config ---- */
+
+/* The value of --config on the command line, or NULL. A word that is no option is for the main parse to refuse. */
+static const char *find_config(int argc, char **argv, int i, em_command command) {
+    em_error none = EM_ERROR_INIT;
+    const char *found = NULL;
+    words w;
+    for (; i < argc && strcmp(argv[i], "--"); i += w.used) {
+        w = (words){.used = 1};
+        if (argv[i][0] != '-' || !argv[i][1]) continue;
+        if (!split(argv + i, argc - i, command, &w, &none)) return found;
+        if (w.option->set == set_config) found = w.value;
+    }
+    return found;
+}
+
+/* Without a command's name, the config says which command it is for. */
+static bool open_config(em_settings *s, const char *name, bool named_command, em_error *err) {
+    if (!(s->experiment = em_experiment_open(name, err))) return false;
+    em_command command = s->experiment->inspect ? EM_INSPECT : s->command == EM_EXPLORE ? EM_EXPLORE : EM_RUN;
+    if (named_command && s->command != command)
+        return em_fail(err, EM_USAGE, "--config %s is for evalmask%s, not for evalmask %s", name, s->experiment->inspect ? " inspect" : "",
+                       command_name(s->command));
+    s->command = command;
+    return true;
+}
+
+static bool config_option(em_settings *s, const em_experiment_option *given, const option *o, em_error *err) {
+    if (!o) return em_fail(err, EM_USAGE, "\"%s\": no such option; evalmask --help lists them", given->name);
+    if (o->set == set_config) return em_fail(err, EM_USAGE, "\"config\": a config names no other");
+    if (o->argument && !given->value) return em_fail(err, EM_USAGE, "\"%s\": give its value, %s", o->name, o->argument);
+    if (!o->argument && given->value) return em_fail(err, EM_USAGE, "\"%s\": a flag is true, or left out", o->name);
+    return use_option(&(words){o, given->value, 0}, s, err);
+}
+
+static bool use_config(em_settings *s, given_options given, em_error *err) {
+    for (int i = 0; i < s->experiment->n_options; i++) {
+        em_experiment_option *c = &s->experiment->options[i];
+        const option *o = find_option(c->name, strlen(c->name), 0);
+        if (o && *given_at(given, o)) continue;
+        if (!config_option(s, c, o, err)) return em_error_place(err, s->experiment->path, 0, c->byte);
+    }
+    return true;
+}
+
+static const char *bundled(const em_experiment *c, const char *name) {
+    for (int i = 0; i < c->n_bundled; i++)
+        if (!strcmp(c->bundled[i].name, name)) return c->bundled[i].value;
+    return NULL;
+}
+
+/* Replaces a bundled file's name by its path. */
+static bool find_bundled(em_settings *s, const char *name, char **path, em_error *err) {
+    char found[4096];
+    for (int i = 0; i < s->experiment->n_bundled; i++) {
+        em_experiment_option *o = &s->experiment->bundled[i];
+        if (strcmp(o->name, name)) continue;
+        char *copied = em_shared_file(o->value, found, sizeof found) ? strdup(found) : NULL;
+        if (!copied) return em_fail_at(err, EM_USAGE, s->experiment->path, 0, o->byte, "%s is not installed", o->value);
+        free(o->value);
+        *path = o->value = copied;
+    }
+    return true;
+}
+
+/* All of the bundled models, or none: the user's own are not mixed with them. */
+static bool use_bundled_models(em_settings *s, em_error *err) {
+    static const struct { const char *name; bool (*set)(em_settings *, char *, em_error *); } kinds[] = {
+        {"model", set_model}, {"compare", set_compare}, {"adapter", set_adapter}};
+    const em_experiment *x = s->experiment;
+    bool pair = bundled(x, "compare") || bundled(x, "adapter"), second = s->n_compare || s->n_adapters, own = s->model.path;
+    if (pair && s->model.path && !second)
+        return em_fail(err, EM_USAGE, "--config %s is about two models: beside --model say --compare PATH or --adapter DIR", x->path);
+    if (bundled(x, "model") && second && !s->model.path)
+        return em_fail(err, EM_USAGE, "--compare and --adapter want --model PATH too: the config's bundled model is not mixed with yours");
+    for (int i = 0; i < 3 && !own; i++) {
+        char *path = NULL;
+        if (!find_bundled(s, kinds[i].name, &path, err) || (path && !kinds[i].set(s, path, err))) return false;
+        s->bundled_models |= path != NULL;
+    }
+    return true;
+}
+
+static bool use_bundled(em_settings *s, em_error *err) {
+    if (!s->n_data) s->bundled_data = bundled(s->experiment, "data");
+    return use_bundled_models(s, err);
+}
+
+/* ---- together ---- */
 
 static bool parse_command(int argc, char **argv, em_settings *s, int *next) {
     s->command = EM_RUN;
@@ -559,10 +691,32 @@ static bool parse_help(int argc, char **argv, em_settings *s, em_error *err) {
     for (int i = 2; i < argc; i++) {
         bool found = false;
         if (!strcmp(argv[i], "--man")) found = s->help_as_man = true;
+        if (!strcmp(argv[i], "configs")) found = s->help_configs = true;
         for (int c = 1; c < N_COMMANDS; c++)
             if (!strcmp(argv[i], commands[c].name)) s->help_for = commands[c].command, found = true;
         if (!found) return em_fail(err, EM_USAGE, "help %s: no such command; evalmask help lists them", argv[i]);
     }
+    return true;
+}
+
+/* The schemes of MASK@LABELS stand behind those of --labels. */
+static void add_bound_labels(em_settings *s) {
+    for (int m = 0; m < s->n_masks; m++) {
+        int l = 0;
+        while (l < s->n_labels && s->labels[l] != s->mask_labels[m]) l++;
+        if (!s->mask_labels[m] || l < s->n_labels) continue;
+        s->only_bound[s->n_labels] = true;
+        s->labels[s->n_labels++] = s->mask_labels[m];
+    }
+}
+
+bool em_settings_combine(const em_settings *s, int m, int l) {
+    return s->mask_labels[m] ? s->mask_labels[m] == s->labels[l] : !s->only_bound[l];
+}
+
+static bool all_bound(const em_settings *s) {
+    for (int m = 0; m < s->n_masks; m++)
+        if (!s->mask_labels[m]) return false;
     return true;
 }
 
@@ -572,10 +726,25 @@ static void set_defaults(em_settings *s) {
     if (!s->group_by) s->group_by = "meta.pile_set_name";
     if (!s->zstd_window) s->zstd_window = 27;
     if (!s->n_masks) em_mask_parse("doc", &s->masks[s->n_masks++], &none);
-    if (!s->n_labels) s->labels[s->n_labels++] = em_labels_parse("unshifted", &none);
+    if (!s->n_labels && !all_bound(s)) s->labels[s->n_labels++] = em_labels_parse("unshifted", &none);
+    add_bound_labels(s);
     if (!s->n_positions) s->positions[s->n_positions++] = EM_POSITIONS_AUTO;
     if (!s->batch) s->batch = 8;
     if (!s->has_tolerance) s->tolerance = EM_DEFAULT_TOLERANCE;
+}
+
+/* Each of --labels has a mask; only runs take lists of combinations and packings. */
+static bool check_combinations(const em_settings *s, em_error *err) {
+    for (int l = 0; l < s->n_labels; l++) {
+        bool any = false;
+        for (int m = 0; m < s->n_masks; m++) any |= em_settings_combine(s, m, l);
+        if (!any) return em_fail(err, EM_USAGE, "--labels %s: every mask of --mask names its own labels, and none these", s->labels[l]->name);
+    }
+    if (s->command & (EM_RUN | EM_EXPLORE)) return true;
+    for (int m = 0; m < s->n_masks; m++)
+        if (s->mask_labels[m]) return em_fail(err, EM_USAGE, "--mask %s@%s: %s takes every mask with all of --labels", s->masks[m].name,
+                                              s->mask_labels[m]->name, command_name(s->command));
+    return s->n_packs < 2 || em_fail(err, EM_USAGE, "--pack: %s takes one of stream and none", command_name(s->command));
 }
 
 /* Positions that are the same under a mask would be one result twice. */
@@ -637,38 +806,49 @@ static bool check_arguments(const em_settings *s, em_error *err) {
     return s->command != EM_INSPECT || check_inspect(s, err);
 }
 
+/* The words from argv[i] on. A help or version option ends it with that command. */
+static bool parse_words(int argc, char **argv, int i, em_settings *s, given_options given, em_error *err) {
+    bool options = true;
+    words w;
+    for (; i < argc; i += w.used) {
+        char *a = argv[i];
+        w = (words){.used = 1};
+        if (options && (!strcmp(a, "--help") || !strcmp(a, "-h"))) return s->help_for = s->command, s->command = EM_HELP, true;
+        if (options && !strcmp(a, "--version")) return s->command = EM_VERSION_COMMAND, true;
+        if (options && !strcmp(a, "--")) {
+            options = false;
+        } else if (options && a[0] == '-' && a[1]) {
+            if (!split(argv + i, argc - i, s->command, &w, err) || !use_option(&w, s, err)) return false;
+            *given_at(given, w.option) = true;
+        } else {
+            if (s->n_arguments == EM_MAX_LIST) return em_fail(err, EM_USAGE, "at most %d paths", EM_MAX_LIST);
+            s->arguments[s->n_arguments++] = a;
+        }
+    }
+    return true;
+}
+
 bool em_options_parse(int argc, char **argv, em_settings *s, em_error *err) {
     int i;
+    given_options given = {{false}};
     *s = (em_settings){.row = -1};
     if (!parse_command(argc, argv, s, &i))
         return em_fail(err, EM_USAGE, "%s: no such command; evalmask --help lists them", argv[1]);
     if (s->command == EM_HELP) return argc < 2 || parse_help(argc, argv, s, err);
-    bool options = true;
-    while (i < argc) {
-        const char *a = argv[i];
-        if (options && (!strcmp(a, "--help") || !strcmp(a, "-h"))) {
-            s->help_for = s->command;
-            s->command = EM_HELP;
-            return true;
-        }
-        if (options && !strcmp(a, "--version")) return s->command = EM_VERSION_COMMAND, true;
-        if (options && !strcmp(a, "--")) {
-            options = false;
-            i++;
-        } else if (options && a[0] == '-' && a[1]) {
-            int used = parse_option(argv + i, argc - i, s, err);
-            if (!used) return false;
-            i += used;
-        } else {
-            if (s->n_arguments == EM_MAX_LIST) return em_fail(err, EM_USAGE, "at most %d paths", EM_MAX_LIST);
-            s->arguments[s->n_arguments++] = argv[i++];
-        }
-    }
+    const char *config = find_config(argc, argv, i, s->command);
+    if (config && !open_config(s, config, i > 1, err)) return false;
+    if (!parse_words(argc, argv, i, s, given, err)) return false;
+    if (s->command == EM_HELP || s->command == EM_VERSION_COMMAND) return true;
+    if (s->experiment && (!use_config(s, given, err) || !use_bundled(s, err))) return false;
     set_defaults(s);
-    return check_arguments(s, err) && check_positions(s, err);
+    return check_arguments(s, err) && check_combinations(s, err) && check_positions(s, err);
 }
 
-void em_settings_free(em_settings *s) { em_buffer_free(&s->given); }
+void em_settings_free(em_settings *s) {
+    em_experiment_free(s->experiment);
+    s->experiment = NULL;
+    em_buffer_free(&s->given);
+}
 
 /* ---- help ---- */
 

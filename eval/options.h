@@ -10,6 +10,7 @@
 #include "common/error.h"
 #include "common/result.h"
 #include "eval/alphas.h"
+#include "eval/experiment.h"
 #include "eval/labels.h"
 #include "eval/mask.h"
 #include "reports/explore.h"
@@ -39,11 +40,14 @@ typedef enum em_boundary { EM_BOUNDARY_KEEP, EM_BOUNDARY_DROP } em_boundary;
 typedef enum em_alpha_space { EM_ALPHA_LOGIT, EM_ALPHA_WEIGHT } em_alpha_space;    /* what alphas combine */
 typedef enum em_dtype_choice { EM_DTYPE_AUTO, EM_DTYPE_F32, EM_DTYPE_BF16 } em_dtype_choice;
 
-/* What the user asked for. Strings point into argv; the settings live as long as it does. */
+/* What the user asked for. Strings point into argv and into the config; the settings live as long as both do. */
 typedef struct em_settings {
     em_command command;
     em_command help_for;                    /* with EM_HELP */
-    bool help_as_man;
+    bool help_as_man, help_configs;
+    em_experiment *experiment;              /* --config, or NULL; owned */
+    bool bundled_models;                    /* the config's, because the user named none */
+    const char *bundled_data;               /* the config's stand-in for --data, or NULL: the sample */
 
     em_named_path model;
     em_named_path compare[EM_MAX_MODELS - 1];   /* further models, over the same tokens */
@@ -68,8 +72,10 @@ typedef struct em_settings {
     int zstd_window;
 
     em_mask masks[EM_MAX_LIST];
+    const em_label_scheme *mask_labels[EM_MAX_LIST];    /* of MASK@LABELS, or NULL: with all of --labels */
     int n_masks;
     const em_label_scheme *labels[EM_MAX_LIST];
+    bool only_bound[EM_MAX_LIST];           /* [n_labels]: named by MASK@LABELS only */
     int n_labels;
     em_positions positions[3];
     int n_positions;
@@ -80,7 +86,9 @@ typedef struct em_settings {
     em_window_mode window;
     em_boundary boundary;
     em_tail tail;
-    em_pack_mode pack;
+    em_pack_mode packs[2];                  /* of runs; each reads the data */
+    int n_packs;
+    em_pack_mode pack;                      /* the one in force, at first the first */
 
     em_dtype_choice dtype;
     int threads;                            /* 0: all cores */
@@ -118,9 +126,14 @@ typedef struct em_settings {
     int n_arguments;
 } em_settings;
 
-/* argv[0] is skipped. Errors: EM_USAGE, with the nearest option for a misspelt one. */
+/* argv[0] is skipped. Options of the command line stand in for the config's. Errors: EM_USAGE, with the nearest option
+ * for a misspelt one. */
 bool em_options_parse(int argc, char **argv, em_settings *out, em_error *err);
+/* Of settings that em_options_parse has seen, good or not. */
 void em_settings_free(em_settings *s);
+
+/* Whether mask m (an index) is measured under label scheme l. */
+bool em_settings_combine(const em_settings *s, int m, int l);
 
 /* Help for people (80 columns) or as a man page. */
 void em_options_help(FILE *out, em_command command);

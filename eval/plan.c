@@ -84,7 +84,7 @@ static bool list_combinations(em_plan *p, em_error *err) {
     if (!p->combinations) return false;
     for (int m = 0; m < s->n_masks; m++)
         for (int l = 0; l < s->n_labels; l++)
-            for (int q = 0; q < s->n_positions; q++) p->combinations[n++] = (em_combination){m, l, q};
+            for (int q = 0; q < s->n_positions && em_settings_combine(s, m, l); q++) p->combinations[n++] = (em_combination){m, l, q};
     p->n_combinations = n;
     return true;
 }

@@ -38,6 +38,11 @@ static void row_lengths_line(em_results *r, const em_setup *setup) {
     em_buffer_free(&lengths);
 }
 
+static void pack_line(em_results *r, const em_settings *settings) {
+    bool both = settings->n_packs > 1;
+    em_results_protocol(r, "pack", "%s%s%s", pack_name(settings->pack), both ? ", " : "", both ? pack_name(settings->packs[1]) : "");
+}
+
 void em_protocol_shared(em_results *r, const em_settings *settings, const em_setup *setup, const em_backend *backend) {
     em_results_protocol(r, "tokenizer", "%s, %s", em_tokenizer_describe(setup->tokenizer), base_name(setup->tokenizer_source));
     special_line(r, "bos", &setup->bos);
@@ -45,7 +50,7 @@ void em_protocol_shared(em_results *r, const em_settings *settings, const em_set
     row_lengths_line(r, setup);
     if (settings->common_vocab) em_results_protocol(r, "common_vocab", "yes");
     em_results_protocol(r, "batch", "%d", settings->batch);
-    em_results_protocol(r, "pack", "%s", pack_name(settings->pack));
+    pack_line(r, settings);
     em_results_protocol(r, "window", "%s", window_name(settings->window));
     em_results_protocol(r, "boundary", "%s", boundary_name(settings->boundary));
     em_results_protocol(r, "tail", "%s", tail_name(settings->tail));
@@ -91,6 +96,7 @@ void em_protocol_result(em_result *out, const em_plan *plan, em_cell cell, int32
     snprintf(out->mask, sizeof out->mask, "%s", mask->name);
     snprintf(out->labels, sizeof out->labels, "%s", labels->name);
     snprintf(out->positions, sizeof out->positions, "%s", positions_name(em_positions_resolve(settings->positions[k.positions], mask)));
+    snprintf(out->pack, sizeof out->pack, "%s", pack_name(settings->pack));
     snprintf(out->offset_words, sizeof out->offset_words, "%s", labels->words);
     snprintf(out->mask_words, sizeof out->mask_words, "%s", em_mask_words(mask->kind));
     out->offset = labels->offset;
@@ -158,6 +164,7 @@ static void result_notes(em_results *r, const em_result *x) {
 
 void em_protocol_notes(em_results *r, const em_settings *settings, const em_setup *setup) {
     if (r->partial) em_results_note(r, "PARTIAL: the run was interrupted; these are the figures of the rows done by then.");
+    if (settings->bundled_models) em_results_note(r, "No --model was given: these are the bundled models of the config.");
     if (setup->bundled_sample) em_results_note(r, "No --data was given: this is the bundled sample shard.");
     if (*setup->row_tokens_note) em_results_note(r, "%s.", setup->row_tokens_note);
     if (*setup->eos.note) em_results_note(r, "EOS: %s.", setup->eos.note);

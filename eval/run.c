@@ -26,7 +26,8 @@
 enum { SUPER_BATCH_TOKENS = 65536 };
 
 typedef struct run {
-    const em_settings *settings;
+    em_settings in_force;               /* a copy: its packing is that of the data set at hand */
+    const em_settings *settings;        /* in_force */
     em_setup setup;
     em_plan plan;
     em_backend *backend;
@@ -124,12 +125,15 @@ static bool reserve_results(run *r, em_error *err) {
 
 /* Several row lengths read the data anew for each. */
 static bool check_rereading(const run *r, em_error *err) {
-    if (r->setup.n_row_lengths < 2) return true;
+    int readings = r->setup.n_row_lengths * (r->settings->n_packs > 1 ? r->settings->n_packs : 1);
+    if (readings < 2) return true;
     for (int i = 0; i < r->settings->n_data; i++)
         if (!strcmp(r->settings->data[i].path, "-"))
-            return em_fail(err, EM_USAGE, "--data -: stdin can be read once, and each of the %d row lengths reads the data; give a file",
-                           r->setup.n_row_lengths);
-    if (r->settings->tail == EM_TAIL_DROP && r->settings->pack == EM_PACK_NONE)
+            return em_fail(err, EM_USAGE, "--data -: stdin can be read once, and row lengths and packings read the data %d times; give a file",
+                           readings);
+    bool alone = false;
+    for (int i = 0; i < r->setup.n_datasets; i++) alone |= r->setup.datasets[i].pack == EM_PACK_NONE;
+    if (r->setup.n_row_lengths > 1 && r->settings->tail == EM_TAIL_DROP && alone)
         return em_fail(err, EM_USAGE, "--pack none with --tail drop and several row lengths: which documents are dropped would differ from "
                        "length to length; use --tail pad");
     return true;
@@ -144,13 +148,18 @@ static bool open_outputs(run *r, em_error *err) {
 }
 
 static bool open_run(run *r, const em_settings *settings, em_error *err) {
-    r->settings = settings;
+    r->in_force = *settings;
+    r->settings = &r->in_force;
     r->seconds_started = em_seconds();
     if (!em_setup_open(&r->setup, settings, err) || !check_rereading(r, err) || !open_backend(r, err) || !open_outputs(r, err)) return false;
     r->setup.stop = &interrupted;
-    if (!em_plan_make(&r->plan, settings, &r->setup, err) || !open_networks(r, err)) return false;
+    if (!em_plan_make(&r->plan, r->settings, &r->setup, err) || !open_networks(r, err)) return false;
     if (!(r->passes = em_passes_new(&r->plan, err)) || !reserve_results(r, err)) return false;
     describe_models(r);
+    if (settings->experiment) {
+        snprintf(r->results.table, sizeof r->results.table, "%s", settings->experiment->table);
+        snprintf(r->results.title, sizeof r->results.title, "%s", settings->experiment->title);
+    }
     em_protocol_shared(&r->results, settings, &r->setup, r->backend);
     r->progress = em_progress_start(settings->quiet);
     r->seconds_opened = em_seconds();
@@ -185,7 +194,7 @@ static void name_results(run *r, stream *s) {
         for (int side = 0; side < r->plan.n_sides; side++) {
             em_cell cell = {c, side};
             em_result *x = &s->results[em_plan_cell(&r->plan, cell)];
-            snprintf(x->data_set, sizeof x->data_set, "%s", r->setup.datasets[s->data_set].name);
+            snprintf(x->data_set, sizeof x->data_set, "%s", r->setup.datasets[s->data_set].shown);
             em_protocol_result(x, &r->plan, cell, r->setup.row_lengths[s->length], &r->setup, r->backend);
         }
     for (int i = 0; i < r->plan.n_pairs; i++) {
@@ -216,7 +225,7 @@ static bool open_reading(run *r, stream *s, em_error *err) {
     int32_t t = r->setup.row_lengths[s->length], named = r->setup.n_row_lengths > 1 ? t : 0;
     return open_packer(r, s, err) &&
            (s->feed = em_feed_open(s->packer, r->settings, t, err)) &&
-           (!r->outputs.documents || (s->sidecar = em_sidecar_new(r->outputs.documents, r->setup.datasets[s->data_set].name, named,
+           (!r->outputs.documents || (s->sidecar = em_sidecar_new(r->outputs.documents, r->setup.datasets[s->data_set].shown, named,
                                                                   em_plan_cells(&r->plan), err)));
 }
 
@@ -348,7 +357,8 @@ static void add_totals(run *r, stream *s) {
     r->loading.tokenize_seconds += counts.tokenize_seconds;
     r->loading.wait_seconds += counts.wait_seconds;
     if (s->length > 0) return;
-    snprintf(d->name, sizeof d->name, "%s", r->setup.datasets[s->data_set].name);
+    snprintf(d->name, sizeof d->name, "%s", r->setup.datasets[s->data_set].shown);
+    snprintf(d->pack, sizeof d->pack, "%s", s->results[0].pack);
     snprintf(d->first_bad, sizeof d->first_bad, "%s", counts.first_bad);
     d->totals = (em_data_totals){
         .documents = em_packer_documents(s->packer), .empty_documents = counts.empty, .bad_records = counts.bad,
@@ -442,6 +452,7 @@ static bool score_data_set(run *r, int data_set, int *done, em_error *err) {
     em_tally *shortest = NULL;
     int64_t total = EM_UNKNOWN_TOTAL;
     bool several = r->setup.n_row_lengths > 1, good = true;
+    r->in_force.pack = r->setup.datasets[data_set].pack;
     stream last = {.data_set = data_set, .length = r->setup.n_row_lengths - 1};
     if (several && r->settings->tail == EM_TAIL_DROP && !in_journal(r, &last) && !count_tokens(r, data_set, &total, err)) return false;
     if (several) em_everywhere_make(&everywhere, r->settings, r->setup.row_lengths, r->setup.n_row_lengths, total);
@@ -487,10 +498,11 @@ static void average(const run *r, int which, em_mean *mean) {
     memcpy(mean->positions, x->positions, sizeof mean->positions);
 }
 
-/* Only of whole data sets: an interrupted run may lack row lengths of its last one. */
+/* Only of whole data sets (an interrupted run may lack row lengths of its last one), and not where they are the same
+ * data packed twice. */
 static bool average_data_sets(run *r, em_error *err) {
     int n = r->setup.n_row_lengths * em_plan_cells(&r->plan);
-    if (r->results.n_data_sets < 2 || r->results.n_results < r->results.n_data_sets * n) return true;
+    if (r->settings->n_packs > 1 || r->results.n_data_sets < 2 || r->results.n_results < r->results.n_data_sets * n) return true;
     r->results.means = em_alloc((size_t)n, sizeof *r->results.means, "means", err);
     if (!r->results.means) return false;
     r->results.n_means = n;

@@ -11,6 +11,7 @@
 
 #include "common/buffer.h"
 #include "common/size.h"
+#include "eval/shared.h"
 #include "model/compose.h"
 
 /* ---- the tokenizer ---- */
@@ -324,20 +325,6 @@ static bool resolve_row_tokens(em_setup *s, const em_settings *settings, em_erro
 
 /* ---- data sets ---- */
 
-const char *em_shared_file(const char *name, char *out, size_t n) {
-    char program[2048];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[length > 0 ? length : 0] = 0;
-    char *slash = strrchr(program, '/');
-    if (slash) {
-        *slash = 0;
-        snprintf(out, n, "%s/../share/evalmask/%s", program, name);
-        if (access(out, R_OK) == 0) return out;
-    }
-    snprintf(out, n, "%s/%s", EM_SOURCE_DATA, name);     /* run from the build folder */
-    return access(out, R_OK) == 0 ? out : NULL;
-}
-
 /* --data without a name makes one stream together; each name is a data set of its own. */
 static bool add_data(em_setup *s, const em_named_path *p, em_error *err) {
     em_dataset *d = NULL;
@@ -353,6 +340,21 @@ static bool add_data(em_setup *s, const em_named_path *p, em_error *err) {
     return true;
 }
 
+/* Every data set under every packing. */
+static bool pack_data(em_setup *s, const em_settings *settings, em_error *err) {
+    int packs = settings->n_packs > 1 ? settings->n_packs : 1;
+    for (int i = s->n_datasets * packs - 1; i >= 0; i--) {
+        em_dataset *d = &s->datasets[i];
+        *d = s->datasets[i / packs];
+        d->pack = packs > 1 ? settings->packs[i % packs] : settings->pack;
+        const char *how = packs < 2 ? "" : d->pack == EM_PACK_NONE ? "alone" : "packed";
+        int n = snprintf(d->shown, sizeof d->shown, "%s%s%s", d->name, *d->name && *how ? ", " : "", how);
+        if ((size_t)n >= sizeof d->shown) return em_fail(err, EM_USAGE, "--data %s=: this name is too long", d->name);
+    }
+    s->n_datasets *= packs;
+    return true;
+}
+
 static bool resolve_data(em_setup *s, const em_settings *settings, em_error *err) {
     static char sample[4096];
     for (int i = 0; i < settings->n_data; i++)
@@ -364,11 +366,12 @@ static bool resolve_data(em_setup *s, const em_settings *settings, em_error *err
         if (!*s->datasets[i].name)
             return em_fail(err, EM_USAGE, "--data %s: with several data sets each wants a name, --data NAME=%s",
                            s->datasets[i].paths[0], s->datasets[i].paths[0]);
-    if (settings->n_data) return true;
-    if (!em_shared_file("sample.jsonl.zst", sample, sizeof sample))
-        return em_fail(err, EM_USAGE, "no --data, and the bundled sample is not installed; say --data PATH");
+    if (settings->n_data) return pack_data(s, settings, err);
+    const char *name = settings->bundled_data ? settings->bundled_data : "sample.jsonl.zst";
+    if (!em_shared_file(name, sample, sizeof sample))
+        return em_fail(err, EM_USAGE, "no --data, and the bundled %s is not installed; say --data PATH", name);
     s->bundled_sample = true;
-    return add_data(s, &(em_named_path){NULL, sample}, err);
+    return add_data(s, &(em_named_path){NULL, sample}, err) && pack_data(s, settings, err);
 }
 
 /* ---- together ---- */

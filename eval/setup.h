@@ -18,8 +18,10 @@ typedef struct em_special {         /* EOS or BOS in force */
     char note[160];                 /* other candidates, or "" */
 } em_special;
 
-typedef struct em_dataset {         /* one row of the table */
-    const char *name;               /* "" where there is only one and it has none */
+typedef struct em_dataset {         /* one row of the table: what is read, and how it becomes rows */
+    const char *name;               /* of --data, or "" */
+    char shown[64];                 /* name, and the packing where there are two; "" where there is one of each */
+    em_pack_mode pack;
     const char *paths[EM_MAX_LIST];
     int n_paths;
 } em_dataset;
@@ -42,7 +44,7 @@ typedef struct em_setup {
     int n_row_lengths;
     int32_t row_tokens;             /* the longest of them */
     char row_tokens_note[160];      /* why T is not what one would expect, or "" */
-    em_dataset datasets[EM_MAX_LIST];
+    em_dataset datasets[2 * EM_MAX_LIST];
     int n_datasets;
     bool bundled_sample;            /* no --data was given */
     int threads;
@@ -61,8 +63,5 @@ em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const
  * needs: row_tokens, want_tokens, n_labels, n_depths and vocab of em_network_options; the rest is filled in. */
 em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend,
                              const em_network_options *needs, em_error *err);
-
-/* Path of a file that is installed with the program (share/evalmask/NAME), or NULL. */
-const char *em_shared_file(const char *name, char *out, size_t n);
 
 #endif

@@ -125,6 +125,8 @@ static void put_result(em_buffer *b, const em_result *x) {
     em_buffer_printf(b, ", \"seq_len\": %d, \"batch\": %d,\n      ", x->seq_len, x->batch);
     put_string(b, "positions", x->positions);
     em_buffer_puts(b, ", ");
+    put_string(b, "pack", x->pack);
+    em_buffer_puts(b, ", ");
     put_string(b, "mask_words", x->mask_words);
     em_buffer_puts(b, ", ");
     put_string(b, "offset_words", x->offset_words);
@@ -293,6 +295,7 @@ static void put_data(em_buffer *b, const em_results *r) {
     em_data_totals all = {0};
     for (int i = 0; i < r->n_data_sets; i++) {
         const em_data_totals *t = &r->data_sets[i].totals;
+        if (strcmp(r->data_sets[i].pack, r->data_sets[0].pack)) continue;      /* the same documents, packed again */
         all = (em_data_totals){all.documents + t->documents, all.empty_documents + t->empty_documents,
                                all.bad_records + t->bad_records, all.filtered_records + t->filtered_records,
                                all.tokens + t->tokens, all.bytes + t->bytes, all.rows + t->rows, all.batches + t->batches};
@@ -305,6 +308,8 @@ static void put_data(em_buffer *b, const em_results *r) {
     for (int i = 0; i < r->n_data_sets; i++) {
         em_buffer_puts(b, i ? ",\n    {" : "\n    {");
         put_string(b, "data_set", r->data_sets[i].name);
+        em_buffer_puts(b, ", ");
+        put_string(b, "pack", r->data_sets[i].pack);
         em_buffer_puts(b, ", ");
         put_totals(b, &r->data_sets[i].totals);
         em_buffer_puts(b, "}");

@@ -110,6 +110,43 @@ void em_page_paragraph(em_page *p, const char *format, ...) {
     free(text);
 }
 
+/* **words** as <b>words</b>. */
+static void put_bold(em_buffer *out, const char *text) {
+    for (bool bold = false;; bold = !bold) {
+        const char *mark = strstr(text, "**");
+        em_put_escaped_n(out, text, mark ? (size_t)(mark - text) : strlen(text));
+        if (!mark) return;
+        em_buffer_puts(out, bold ? "</b>" : "<b>");
+        text = mark + 2;
+    }
+}
+
+void em_page_rich_paragraph(em_page *p, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char *text = formatted(format, args);
+    va_end(args);
+    em_page_end_list(p);
+    if (p->face == EM_FACE_HTML) {
+        em_buffer_puts(p->out, "<p>");
+        put_bold(p->out, text);
+        em_buffer_puts(p->out, "</p>\n");
+    } else {
+        put_wrapped(p->out, EM_FACE_PLAIN, text, "", 0);
+        em_buffer_puts(p->out, "\n");
+    }
+    free(text);
+}
+
+void em_page_code(em_page *p, const char *lines) {
+    bool html = p->face == EM_FACE_HTML;
+    em_page_end_list(p);
+    em_buffer_puts(p->out, html ? "<pre>" : "```\n");
+    if (html) em_put_escaped(p->out, lines);
+    else em_buffer_puts(p->out, lines);
+    em_buffer_puts(p->out, html ? "</pre>\n" : "```\n\n");
+}
+
 void em_page_item(em_page *p, const char *format, ...) {
     va_list args;
     va_start(args, format);

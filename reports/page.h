@@ -17,6 +17,10 @@ typedef struct em_page {
 
 void em_page_heading(em_page *p, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void em_page_paragraph(em_page *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* One in which **words** are bold. */
+void em_page_rich_paragraph(em_page *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Lines for fixed-width type; each ends with a line end. */
+void em_page_code(em_page *p, const char *lines);
 void em_page_item(em_page *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void em_page_end_list(em_page *p);
 /* Sentences that a reader must see; a loud one says that the figures are not what they seem. Nothing where n is 0. */

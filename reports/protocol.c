@@ -91,13 +91,18 @@ static void put_lengths(em_buffer *b, const em_results *r) {
     }
 }
 
+static const char *rows_words(const char *pack) {
+    if (is(pack, "stream")) return "packed across documents";
+    return is(pack, "none") ? "each document by itself" : "packed across documents and each document by itself, one after the other";
+}
+
 static void rows_item(const em_results *r, const em_shown *s, em_page *p) {
     em_buffer text = {0};
     bool pad = is(em_protocol_value(r, "tail"), "pad");
     em_buffer_puts(&text, "Rows: T = ");
     put_lengths(&text, r);
     em_buffer_printf(&text, ", B = %d, %s; the last, incomplete batch is %s (", r->results->batch,
-                     is(em_protocol_value(r, "pack"), "stream") ? "packed across documents" : "each document by itself",
+                     rows_words(em_protocol_value(r, "pack")),
                      pad ? "scored as it is" : "dropped");
     if (pad) em_buffer_puts(&text, "0 tokens dropped");
     else put_dropped(&text, r, s);

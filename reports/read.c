@@ -222,6 +222,7 @@ static const field result_fields[] = {
     FIELD("data_set", TEXT, false, em_result, data_set), FIELD("model", TEXT, true, em_result, model),
     FIELD("group", TEXT, false, em_result, group), FIELD("mask", TEXT, true, em_result, mask),
     FIELD("labels", TEXT, true, em_result, labels), FIELD("positions", TEXT, true, em_result, positions),
+    FIELD("pack", TEXT, false, em_result, pack),
     FIELD("offset_words", TEXT, false, em_result, offset_words), FIELD("mask_words", TEXT, false, em_result, mask_words),
     FIELD("offset", WHOLE, true, em_result, offset), FIELD("seq_len", WHOLE, true, em_result, seq_len),
     FIELD("batch", WHOLE, true, em_result, batch), FIELD("rows", COUNT, false, em_result, rows),
@@ -384,7 +385,7 @@ static const field totals_fields[] = {
     FIELD("filtered_records", COUNT, false, em_data_totals, filtered_records)};
 
 static bool read_data_set(reader *r, const json_t *object, void *out) {
-    static const field name[] = {FIELD("data_set", TEXT, true, em_data_set, name)};
+    static const field name[] = {FIELD("data_set", TEXT, true, em_data_set, name), FIELD("pack", TEXT, false, em_data_set, pack)};
     em_data_set *d = out;
     return read_fields(r, object, name, N(name), d) && read_fields(r, object, totals_fields, N(totals_fields), &d->totals);
 }

@@ -15,13 +15,25 @@ class Install(cli.Case):
         moved = self.path("moved")
         os.rename(self.path("prefix"), moved)
         files = {os.path.relpath(os.path.join(d, f), moved) for d, _, names in os.walk(moved) for f in names}
-        self.assertEqual(files, {
-            "bin/evalmask", "share/evalmask/base.bin", "share/evalmask/bard-lora/adapter_config.json",
+        configs = {f"share/evalmask/configs/{name}" for name in os.listdir(os.path.join(cli.ROOT, "configs"))}
+        self.assertEqual(files, configs | {
+            "bin/evalmask", "share/evalmask/base.bin", "share/evalmask/instruct.bin", "share/evalmask/tinystories-656k.bin",
+            "share/evalmask/tinystories.jsonl.zst", "share/doc/evalmask/data/Apache-2.0.txt", "share/evalmask/bard-lora/adapter_config.json",
             "share/evalmask/bard-lora/adapter_model.safetensors", "share/evalmask/sample.jsonl.zst", "share/man/man1/evalmask.1",
             "share/doc/evalmask/README.md", "share/doc/evalmask/data/SOURCES.md"})
         with open(os.path.join(moved, "share/man/man1/evalmask.1"), encoding="utf-8") as f:
             self.assertEqual(f.read(), self.run_program("help", "--man").out)
+        self.finds_its_own_configs(moved)
         self.uses_its_own_sample(moved)
+
+    def finds_its_own_configs(self, prefix):
+        name = os.path.join(prefix, "share/evalmask/configs/own.json")
+        with open(name, "w", encoding="utf-8") as f:
+            f.write('{"title": "Our own", "about": "ours", "options": {"seq-len": 64}, "bundled": {"model": "base.bin"}}')
+        binary = os.path.join(prefix, "bin/evalmask")
+        self.assertIn("\nown\n    ours\n", self.run_program("help", "configs", binary=binary, cwd="/").out)
+        self.assertIn("T = 64", self.run_program("--config", "own", "--max-docs", "1", "-q", binary=binary, cwd="/").out)
+        os.remove(name)
 
     def uses_its_own_sample(self, prefix):
         """Another shard in the sample's place is what the installed program reads, wherever it is called from."""

@@ -9,10 +9,10 @@
 
 #include "eval/options.h"
 
-static em_buffer given;         /* of the last call's settings, freed after each test */
+static em_settings owned;       /* what the last call's settings own, freed after each test */
 
-static int free_given(void **state) {
-    em_buffer_free(&given);
+static int free_owned(void **state) {
+    em_settings_free(&owned);
     return 0;
 }
 
@@ -21,12 +21,12 @@ static bool parse(const char *line, em_settings *s, em_error *err) {
     static char text[512];
     static char *argv[64];
     int argc = 0;
-    free_given(NULL);
+    free_owned(NULL);
     snprintf(text, sizeof text, "evalmask %s", line);
     for (char *w = strtok(text, " "); w; w = strtok(NULL, " ")) argv[argc++] = w;
     em_error_init(err);
     bool good = em_options_parse(argc, argv, s, err);
-    given = s->given;
+    owned = (em_settings){.given = s->given, .experiment = s->experiment};
     return good;
 }
 
@@ -112,6 +112,17 @@ static void refusals(void **state) {
         {"tokenize a.jsonl", "tokenize wants --tokenizer"},
         {"inspect --data x", "inspect wants --model"},
         {"help nothing", "no such command"},
+        {"--model m --mask doc,doc@shifted", "say one of the two"},
+        {"--model m --mask doc@", "no such label scheme"},
+        {"--model m --mask doc@shifted --labels unshifted", "names its own labels"},
+        {"inspect --model m --mask doc@shifted", "takes every mask with all of --labels"},
+        {"audit --pack none,stream", "takes one of stream and none"},
+        {"--config no-such-config", "no installed config of that name"},
+        {"audit --config base-vs-instruct", "not for evalmask audit"},
+        {"inspect --config base-vs-instruct", "is for evalmask, not for evalmask inspect"},
+        {"--config packing-check --alpha 1", "does not belong to evalmask inspect"},
+        {"--config base-vs-instruct --model m", "say --compare PATH or --adapter DIR"},
+        {"--config base-vs-instruct --compare m", "want --model PATH too"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         em_settings s;
@@ -120,6 +131,46 @@ static void refusals(void **state) {
         assert_int_equal(err.status, EM_USAGE);
         if (!strstr(err.text, cases[i].says)) fail_msg("\"%s\" says \"%s\", not \"%s\"", cases[i].line, err.text, cases[i].says);
     }
+}
+
+static void masks_with_labels_of_their_own(void **state) {
+    em_settings s;
+    em_error err;
+    assert_true(parse("--model m --mask regular@unshifted,flip0@backward,flip0@unshifted", &s, &err));
+    assert_int_equal(s.n_masks, 3);
+    assert_int_equal(s.n_labels, 2);
+    static const bool want[3][2] = {{true, false}, {false, true}, {true, false}};
+    for (int m = 0; m < 3; m++)
+        for (int l = 0; l < 2; l++) assert_int_equal(em_settings_combine(&s, m, l), want[m][l]);
+    assert_true(parse("--model m --mask doc,flip0@backward", &s, &err));
+    assert_int_equal(s.n_labels, 2);
+    assert_true(em_settings_combine(&s, 0, 0) && !em_settings_combine(&s, 0, 1) && em_settings_combine(&s, 1, 1));
+}
+
+static void packings(void **state) {
+    em_settings s;
+    em_error err;
+    assert_true(parse("--model m --pack none,stream,none", &s, &err));
+    assert_int_equal(s.n_packs, 2);
+    assert_true(s.pack == EM_PACK_NONE && s.packs[1] == EM_PACK_STREAM);
+}
+
+static void a_config_and_what_overrides_it(void **state) {
+    em_settings s;
+    em_error err;
+    assert_true(parse("--config base-vs-instruct --mask full --max-docs 3", &s, &err));
+    assert_int_equal(s.command, EM_RUN);
+    assert_int_equal(s.n_masks, 1);
+    assert_string_equal(s.masks[0].name, "full");
+    assert_int_equal(s.max_docs, 3);
+    assert_int_equal(s.labels[0]->offset, 2);
+    assert_true(s.window == EM_WINDOW_INSIDE && s.n_packs == 2 && s.bundled_models && s.n_compare == 1);
+    assert_non_null(strstr(s.model.path, "base.bin"));
+    assert_true(parse("--config base-vs-instruct --model a --compare b -B 3", &s, &err));
+    assert_true(!s.bundled_models && s.n_compare == 1 && s.batch == 3);
+    assert_string_equal(s.model.path, "a");
+    assert_true(parse("--config packing-check", &s, &err));
+    assert_int_equal(s.command, EM_INSPECT);
 }
 
 static void help_fits_80_columns(void **state) {
@@ -162,11 +213,11 @@ static void what_was_given(void **state) {
                         "--output\t\"r.json\"\n--seq-len\t\"64,32\"\n--skip-bad-records\t\n");
 }
 
-#define TEST(name) cmocka_unit_test_teardown(name, free_given)
+#define TEST(name) cmocka_unit_test_teardown(name, free_owned)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(defaults), TEST(lists_names_and_forms), TEST(a_path_with_an_equals_sign), TEST(refusals), TEST(help_fits_80_columns),
-        TEST(help_and_version), TEST(what_was_given)};
+        TEST(defaults), TEST(lists_names_and_forms), TEST(a_path_with_an_equals_sign), TEST(refusals), TEST(masks_with_labels_of_their_own),
+        TEST(packings), TEST(a_config_and_what_overrides_it), TEST(help_fits_80_columns), TEST(help_and_version), TEST(what_was_given)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
