@@ -132,7 +132,7 @@ em_output *em_output_resume(const char *path, const em_output_resumed *from, em_
     em_output *o = output_new(path, from->id, err);
     if (!o || committed_before(o, from)) return o;
     o->keep = true;
-    if (from->length ? open_at(o, from->length, err) : open_file(o, "wb", err)) return o;
+    if (from->length ? open_at(o, from->length, err) : open_file(o, "wb", err) && em_sync_folder(path, err)) return o;
     output_free(o);
     return NULL;
 }

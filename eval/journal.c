@@ -166,26 +166,40 @@ static int open_locked(const char *path, int flags, em_error *err) {
     return -1;
 }
 
-/* FILE.new, written by the holder of FILE's lock, becomes FILE; j goes on in it. */
-static bool replace_file(em_journal *j, int fresh, const char *name, em_error *err) {
-    if (fdatasync(fresh) || rename(name, j->path)) return write_failed(j, err);
+/* FILE.new, written and whole, becomes FILE: j goes on in it. The other way round it is removed. */
+static bool replace_file(em_journal *j, em_journal *fresh, const char *name, bool whole, em_error *err) {
+    if (whole && rename(name, j->path)) whole = write_failed(j, err);
+    if (!whole) {
+        if (fresh->file >= 0) close(fresh->file), unlink(name);
+        em_records_free(&fresh->records);
+        return false;
+    }
     close(j->file);
-    j->file = fresh;
+    j->file = fresh->file;
+    em_records_free(&j->records);
+    j->records = fresh->records;
     return em_sync_folder(j->path, err);
+}
+
+/* A file beside the journal, written by the holder of its lock. *name: owned by the caller, also on failure. */
+static bool open_fresh(const em_journal *j, em_journal *fresh, char **name, em_error *err) {
+    *fresh = (em_journal){.path = j->path, .file = -1, .records = {.head = 0, .point = -1}};
+    if (asprintf(name, "%s.new", j->path) < 0) return *name = NULL, em_fail_memory(err, strlen(j->path), j->path);
+    fresh->file = open_locked(*name, O_TRUNC, err);
+    return fresh->file >= 0;
 }
 
 /* A journal never has its name without a whole head. */
 static bool create(em_journal *j, const em_buffer *identity, em_error *err) {
     em_buffer head = {0};
-    char *name = NULL;
-    em_output_new_id(j->records.id);
-    bool good = em_buffer_append(&head, j->records.id, EM_OUTPUT_ID, err) && em_buffer_append(&head, identity->data, identity->length, err) &&
-                (asprintf(&name, "%s.new", j->path) >= 0 || (name = NULL, em_fail_memory(err, strlen(j->path), j->path)));
-    em_journal fresh = {.path = j->path, .file = good ? open_locked(name, O_TRUNC, err) : -1};
-    good = fresh.file >= 0 && put_record(&fresh, EM_RECORD_HEAD, &head, err) && replace_file(j, fresh.file, name, err);
-    if (good) j->records.end = fresh.records.end;
-    else if (fresh.file >= 0) close(fresh.file), unlink(name), unlink(j->path);
-    j->records.head = 0;
+    em_journal fresh;
+    char *name;
+    bool good = open_fresh(j, &fresh, &name, err);
+    em_output_new_id(fresh.records.id);
+    good = good && em_buffer_append(&head, fresh.records.id, EM_OUTPUT_ID, err) &&
+           em_buffer_append(&head, identity->data, identity->length, err) && put_record(&fresh, EM_RECORD_HEAD, &head, err);
+    good = replace_file(j, &fresh, name, good, err);
+    if (!good) unlink(j->path);         /* it was empty */
     em_buffer_free(&head);
     free(name);
     return good;
@@ -208,17 +222,10 @@ static bool copy_records(em_journal *to, const em_journal *from, em_error *err) 
 
 /* Points that a later one replaced go. */
 static bool compact(em_journal *j, em_error *err) {
+    em_journal fresh;
     char *name;
-    if (asprintf(&name, "%s.new", j->path) < 0) return em_fail_memory(err, strlen(j->path), j->path);
-    em_journal fresh = {.path = j->path, .file = open_locked(name, O_TRUNC, err), .records = {.head = 0, .point = -1}};
-    bool good = fresh.file >= 0 && copy_records(&fresh, j, err) && replace_file(j, fresh.file, name, err);
-    if (good) {
-        em_records_free(&j->records);
-        j->records = fresh.records;
-    } else {
-        if (fresh.file >= 0) close(fresh.file), unlink(name);
-        em_records_free(&fresh.records);
-    }
+    bool good = open_fresh(j, &fresh, &name, err) && copy_records(&fresh, j, err);
+    good = replace_file(j, &fresh, name, good, err);
     free(name);
     return good;
 }

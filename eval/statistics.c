@@ -213,7 +213,7 @@ static bool subsets_state(em_statistics *s, em_state *io) {
     size_t n = s->n_subsets;
     if (!em_state_length(io, &n, 6 * 8)) return false;
     if (!em_grow(&s->subsets, &s->subset_capacity, n, sizeof *s->subsets, "subsets", io->err)) return io->failed = true, false;
-    if (!io->into) memset(s->subsets, 0, n * sizeof *s->subsets);
+    if (!io->into && n) memset(s->subsets, 0, n * sizeof *s->subsets);
     s->n_subsets = n;
     for (size_t i = 0; i < n; i++)
         if (!slice_state(&s->subsets[i], io)) return false;

@@ -84,7 +84,7 @@ static void what_was_appended_comes_back(void **state) {
     assert_int_equal(access(path_of("a"), F_OK), -1);
 }
 
-/* Of every length, and with every bit flipped: streams and point are a prefix of what was appended, or it is refused. */
+/* Of every length, and with a bit of every byte flipped: streams and point are a prefix of what was appended, or it is refused. */
 static void damage_is_as_if_it_had_never_been(void **state) {
     static const char *const points[] = {"one", NULL, "two"};       /* after no, one and two streams */
     em_error err;
@@ -98,14 +98,14 @@ static void damage_is_as_if_it_had_never_been(void **state) {
     FILE *f = fopen(path_of("whole"), "rb");
     size_t n = fread(whole, 1, sizeof whole, f), head = sizeof(uint64_t) * 4 + EM_OUTPUT_ID + 4;
     fclose(f);
-    for (size_t k = 0; k < n + 8 * n; k++) {
-        size_t size = k < n ? k : n;
-        if (k >= n) whole[(k - n) / 8] ^= (unsigned char)(1 << (k - n) % 8);
+    for (size_t k = 0; k < 2 * n; k++) {
+        size_t at = k % n, size = k < n ? k : n;
+        unsigned char bit = (unsigned char)(k < n ? 0 : 1 << k % 8);
+        whole[at] ^= bit;
         f = fopen(path_of("damaged"), "wb");
         fwrite(whole, 1, size, f);
         fclose(f);
-        if (k >= n) whole[(k - n) / 8] ^= (unsigned char)(1 << (k - n) % 8);
-        size_t at = k < n ? k : (k - n) / 8;
+        whole[at] ^= bit;
         j = open_journal("damaged", "x\t1\n", &err);
         if (size == 0 || at >= head) assert_non_null(j);
         else assert_true(!j && (err.status == EM_INPUT || err.status == EM_USAGE));
