@@ -125,6 +125,7 @@ bool em_identity_make(em_buffer *out, const em_settings *settings, const em_setu
     for (int i = 0; i < setup->n_models; i++)
         if (!put_model(out, em_model_path(setup->models[i]), err)) return false;
     if (settings->tokenizer && !put_tokenizer(out, settings->tokenizer, err)) return false;
+    if (settings->experiment && !put_file(out, settings->experiment->path, err)) return false;
     if (settings->baseline && !put_file(out, settings->baseline, err)) return false;
     for (int i = 0; i < setup->n_datasets; i++)
         if (!put_data_set(out, &setup->datasets[i], err)) return false;

@@ -772,6 +772,8 @@ static bool check_arguments(const em_settings *s, em_error *err) {
         return em_fail(err, EM_USAGE, "convert wants two paths: evalmask convert DIR OUT.bin");
     if (s->command == EM_EXPLORE && s->n_outputs != 1)
         return em_fail(err, EM_USAGE, "explore wants one page: -o PAGE.html");
+    if (s->command == EM_EXPLORE && s->journal && !s->tokens_file)
+        return em_fail(err, EM_USAGE, "--journal: explore goes on with a file of tokens; say --tokens FILE too");
     if (s->command == EM_EXPLORE && s->n_arguments + (s->model.path != NULL) != 1)
         return em_fail(err, EM_USAGE, "explore wants one file of --tokens, or --model PATH with the options of a run");
     if (s->command == EM_REPORT && s->n_arguments != 1)

@@ -129,6 +129,10 @@ class Journal(cli.Case):
         self.assertEqual(self.read("notes.txt"), b"my notes")
         self.assertEqual(sorted(os.listdir(self.scratch)), ["notes.txt", "pipe.jsonl"])
 
+    def test_explore_needs_a_file_of_tokens(self):
+        run = self.run_program("explore", "--model", cli.MODEL, *SMALL, "-o", "p.html", "--journal", "j", cwd=self.scratch, status=2)
+        self.assertIn("--tokens FILE", run.err)
+
     def test_missing_partial_file(self):
         self.half_a_run()
         for name in os.listdir(self.scratch):
