@@ -40,10 +40,10 @@ static bool groups_state(em_checkpoint *c, em_state *io) {
 
 static bool data_set_state(em_data_set *d, em_state *io) {
     em_data_totals *t = &d->totals;
-    bool good = EM_STATE(io, d->name) && EM_STATE(io, d->first_bad) && EM_STATE(io, t->documents) && EM_STATE(io, t->empty_documents) &&
+    bool good = EM_STATE(io, d->first_bad) && EM_STATE(io, t->documents) && EM_STATE(io, t->empty_documents) &&
                 EM_STATE(io, t->bad_records) && EM_STATE(io, t->filtered_records) && EM_STATE(io, t->tokens) &&
                 EM_STATE(io, t->bytes) && EM_STATE(io, t->rows);
-    return good && ((!d->name[sizeof d->name - 1] && !d->first_bad[sizeof d->first_bad - 1]) || em_state_bad(io));
+    return good && (!d->first_bad[sizeof d->first_bad - 1] || em_state_bad(io));
 }
 
 bool em_checkpoint_state(em_checkpoint *c, em_state *io) {

@@ -14,7 +14,7 @@ typedef struct em_checkpoint {
     int64_t rows;               /* of its feed, that are counted */
     em_tally *tally;
     em_sidecar *sidecar;        /* NULL: there is none */
-    em_data_set *data_set;      /* totals, but for the batches */
+    em_data_set *data_set;      /* its totals, but for the batches, and the first bad record */
     char **groups;              /* [n_groups]: names of the subsets; owned */
     size_t n_groups;
 } em_checkpoint;

@@ -212,11 +212,18 @@ static bool open_packer(run *r, stream *s, em_error *err) {
 
 static int stream_number(const run *r, const stream *s) { return s->data_set * r->setup.n_row_lengths + s->length; }
 
+static void name_data_set(run *r, const stream *s) {
+    em_data_set *d = &r->results.data_sets[s->data_set];
+    snprintf(d->name, sizeof d->name, "%s", r->setup.datasets[s->data_set].shown);
+    snprintf(d->pack, sizeof d->pack, "%s", s->results[0].pack);
+}
+
 static bool open_results(run *r, stream *s, const em_everywhere *everywhere, em_error *err) {
     int at = stream_number(r, s);
     s->results = r->results.results + at * em_plan_cells(&r->plan);
     s->comparisons = r->results.comparisons + at * r->plan.n_pairs;
     name_results(r, s);
+    name_data_set(r, s);
     s->tally = em_tally_new(&r->plan, everywhere, err);
     return s->tally != NULL;
 }
@@ -357,8 +364,6 @@ static void add_totals(run *r, stream *s) {
     r->loading.tokenize_seconds += counts.tokenize_seconds;
     r->loading.wait_seconds += counts.wait_seconds;
     if (s->length > 0) return;
-    snprintf(d->name, sizeof d->name, "%s", r->setup.datasets[s->data_set].shown);
-    snprintf(d->pack, sizeof d->pack, "%s", s->results[0].pack);
     snprintf(d->first_bad, sizeof d->first_bad, "%s", counts.first_bad);
     d->totals = (em_data_totals){
         .documents = em_packer_documents(s->packer), .empty_documents = counts.empty, .bad_records = counts.bad,

@@ -25,13 +25,14 @@ SMALL = os.path.join(ROOT, "tests", "eval", "small.jsonl")
 SAMPLE = os.path.join(ROOT, "data", "sample.jsonl.zst")
 JOURNAL = "run.journal"
 
-# Each with what the others lack: several data sets and row lengths, a pair with alphas, dropped batches, depths, plain tokens.
+# Each with what the others lack: several data sets, row lengths and packings, a pair with alphas, dropped batches, depths.
 COMMANDS = [
     ["--data", MIXED, "-T", "64", "--mask", "doc,regular", "--tokens", "tokens.jsonl.zst", "--journal-every", "7"],
     ["--data", "a=" + MIXED, "--data", "b=" + SMALL, "-T", "32,64", "--mask", "doc,flip0", "--journal-every", "9"],
     ["--compare", MODEL, "--alpha=-1:2:1", "--data", MIXED, "-T", "96", "--labels", "unshifted,shifted", "--journal-every", "5"],
     ["--data", MIXED, "-T", "48,96", "-B", "3", "--tail", "drop", "--mask", "doc,regular", "--tokens", "tokens.jsonl", "--journal-every", "11"],
     ["--data", MIXED, "-T", "128", "--depth", "all", "--pack", "none", "--journal-every", "3"],
+    ["--data", SMALL, "-T", "32", "--pack", "stream,none", "--tokens", "tokens.jsonl", "--journal-every", "4"],
     ["--data", SAMPLE, "--max-docs", "8", "-T", "256", "--group-by", "meta.pile_set_name"],
 ]
 
