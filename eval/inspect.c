@@ -378,6 +378,16 @@ static int inspect_data(const em_settings *settings, const em_setup *setup, cons
     return failed;
 }
 
+/* Of a config. */
+static bool print_title(const em_settings *settings, em_error *err) {
+    em_buffer out = {0};
+    if (!settings->experiment || !*settings->experiment->title) return true;
+    em_buffer_printf(&out, "# %s\n\n", settings->experiment->title);
+    bool good = em_print(out.data, out.length, err) == 0;
+    em_buffer_free(&out);
+    return good;
+}
+
 int em_command_inspect(const em_settings *settings, em_error *err) {
     em_setup setup;
     if (settings->n_packed) return em_packed_inspect(settings, err);
@@ -385,6 +395,7 @@ int em_command_inspect(const em_settings *settings, em_error *err) {
     if (setup.bundled_sample && !settings->quiet) fputs("no --data: using the bundled sample\n", stderr);
     if (*setup.row_tokens_note && !settings->quiet) fprintf(stderr, "%s\n", setup.row_tokens_note);
     int failed = 0, more = 0;
+    if (!print_title(settings, err)) more = -1;
     for (int d = 0; d < setup.n_datasets && more >= 0; d++) {
         more = inspect_data(settings, &setup, &setup.datasets[d], err);
         failed += more > 0;

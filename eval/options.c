@@ -356,7 +356,7 @@ static const struct { const char *title; option options[20]; } groups[] = {
          "allow zstd windows of 2^N bytes, up to 31 (default 27)"},
         {0}}},
     {"The protocol", {
-        {"config", 0, "FILE|NAME", EM_RUN | EM_INSPECT, set_config,
+        {"config", 0, "FILE|NAME", EM_RUN | EM_INSPECT | WITH_PACKED, set_config,
          "options from a JSON file, or those of an installed experiment (evalmask help configs lists them); the options "
          "beside it override its own"},
         {"mask", 0, "LIST", DATA_COMMANDS | EM_BENCH, set_mask,
@@ -622,11 +622,12 @@ static bool config_option(em_settings *s, const em_experiment_option *given, con
     return use_option(&(words){o, given->value, 0}, s, err);
 }
 
+/* Rows that are packed already take of a config what has a meaning for them. */
 static bool use_config(em_settings *s, given_options given, em_error *err) {
     for (int i = 0; i < s->experiment->n_options; i++) {
         em_experiment_option *c = &s->experiment->options[i];
         const option *o = find_option(c->name, strlen(c->name), 0);
-        if (o && *given_at(given, o)) continue;
+        if (o && (*given_at(given, o) || (s->n_packed && !(o->commands & WITH_PACKED)))) continue;
         if (!config_option(s, c, o, err)) return em_error_place(err, s->experiment->path, 0, c->byte);
     }
     return true;
@@ -670,7 +671,9 @@ static bool use_bundled_models(em_settings *s, em_error *err) {
     return true;
 }
 
+/* Not with --packed: the bundled model's EOS need not be that of the user's rows. */
 static bool use_bundled(em_settings *s, em_error *err) {
+    if (s->n_packed) return true;
     if (!s->n_data) s->bundled_data = bundled(s->experiment, "data");
     return use_bundled_models(s, err);
 }

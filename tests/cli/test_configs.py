@@ -187,6 +187,15 @@ class Configs(cli.Case):
         self.assertEqual(run.out.count("**pass**"), 5)
         run = self.run_program("inspect", "--config", "packing-check", "-q", "--eos", "none", status=1)
         self.assertIn("**FAIL** EOS between all documents", run.out)
+        self.assertTrue(run.out.startswith("# Packing check\n\n# Packing of the bundled sample\n"), run.out[:200])
+
+    def test_packing_check_on_packed_rows(self):
+        rows = os.path.join(cli.ROOT, "tests", "eval", "packed", "pad-is-eos.jsonl")
+        run = self.run_program("--config", "packing-check", "--packed", rows, "--eos", "2", status=1)
+        self.assertIn("**FAIL**", run.out)
+        self.assertEqual(run.out, self.run_program("inspect", "--packed", rows, "--eos", "2", status=1).out)
+        run = self.run_program("--config", "packing-check", "--packed", rows, status=2)
+        self.assertIn("wants --eos ID", run.err)
 
     def test_a_published_model_and_its_mask(self):
         """Transformers and torch on the first 60 stories: T = 512, B = 3, --tail drop."""
