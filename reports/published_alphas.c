@@ -68,7 +68,7 @@ static void losses(const em_results *r, const columns *c, em_page *p) {
     char names[MOST][64];
     const char *heads[MOST + 1] = {"Alpha"};
     for (int i = 0; i < c->n; i++) heads[i + 1] = mask_name(c->first[i], names[i], sizeof names[i]);
-    em_table t = em_table_new(0, c->n + 1, heads);
+    em_table t = em_table_new(1, c->n + 1, heads);
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
         if (!x->has_alpha || !same_column(x, c->first[0])) continue;
@@ -88,7 +88,7 @@ static void differences(const em_results *r, const columns *c, em_page *p) {
         heads[2 * i + 1] = mask_name(c->first[i], names[i], sizeof names[i]);
         heads[2 * i + 2] = "95 % interval";
     }
-    em_table t = em_table_new(0, 2 * c->n + 1, heads);
+    em_table t = em_table_new(1, 2 * c->n + 1, heads);
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
         if (!x->has_alpha || !same_column(x, c->first[0])) continue;

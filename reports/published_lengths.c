@@ -94,7 +94,7 @@ static void curve(const em_results *r, const em_comparison *first, em_page *p) {
     const char *heads[] = {"T", first->mask_before, first->mask, "Gap", "95 % interval", "Growth", "95 % interval", "Docs/row", "Affected"};
     const em_comparison *last = first;
     name_curve(r, first, p);
-    em_table t = em_table_new(0, 9, heads);
+    em_table t = em_table_new(1, 9, heads);
     for (int i = 0; i < r->n_comparisons; i++) {
         if (!same_curve(&r->comparisons[i], first)) continue;
         last = &r->comparisons[i];
