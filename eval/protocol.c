@@ -165,6 +165,7 @@ static void result_notes(em_results *r, const em_result *x) {
 void em_protocol_notes(em_results *r, const em_settings *settings, const em_setup *setup) {
     if (r->partial) em_results_note(r, "PARTIAL: the run was interrupted; these are the figures of the rows done by then.");
     if (settings->bundled_models) em_results_note(r, "No --model was given: these are the bundled models of the config.");
+    if (settings->bundled_data) em_results_note(r, "No --data was given: this is the config's %s.", settings->bundled_data);
     if (setup->bundled_sample) em_results_note(r, "No --data was given: this is the bundled sample shard.");
     if (*setup->row_tokens_note) em_results_note(r, "%s.", setup->row_tokens_note);
     if (*setup->eos.note) em_results_note(r, "EOS: %s.", setup->eos.note);

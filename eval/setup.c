@@ -370,7 +370,7 @@ static bool resolve_data(em_setup *s, const em_settings *settings, em_error *err
     const char *name = settings->bundled_data ? settings->bundled_data : "sample.jsonl.zst";
     if (!em_shared_file(name, sample, sizeof sample))
         return em_fail(err, EM_USAGE, "no --data, and the bundled %s is not installed; say --data PATH", name);
-    s->bundled_sample = true;
+    s->bundled_sample = !settings->bundled_data;
     return add_data(s, &(em_named_path){NULL, sample}, err) && pack_data(s, settings, err);
 }
 

@@ -46,7 +46,7 @@ typedef struct em_setup {
     char row_tokens_note[160];      /* why T is not what one would expect, or "" */
     em_dataset datasets[2 * EM_MAX_LIST];
     int n_datasets;
-    bool bundled_sample;            /* no --data was given */
+    bool bundled_sample;            /* no --data was given, and no config names data of its own */
     int threads;
     size_t taken;                   /* bytes that are resident without networks, or will be by the loader */
     const volatile sig_atomic_t *stop;  /* for its loaders: see em_loader_options; set by the caller, or NULL */

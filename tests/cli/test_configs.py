@@ -200,10 +200,15 @@ class Configs(cli.Case):
     def test_a_published_model_and_its_mask(self):
         """Transformers and torch on the first 60 stories: T = 512, B = 3, --tail drop."""
         _, got = self.run_config("document-mask", "-q", "--max-docs", "60", "-B", "3", "--tail", "drop")
+        self.assertTrue(any("the config's tinystories.jsonl.zst" in note for note in got["notes"]))
         for mask, positions, loss in ("doc", "continuous", 3.2654745092370674), ("regular", "continuous", 3.791550043557096), \
                                      ("regular", "reset", 4.8040331366470905):
             row = self.pick(got["results"], mask=mask, positions=positions)
             self.assertAlmostEqual(row["loss_batch_mean"] / loss, 1, delta=1e-5)
+        with open(os.path.join(cli.ROOT, "docs", "experiments.md"), encoding="utf-8") as f:
+            page = f.read()
+        for row in got["results"]:
+            self.assertIn(f"| {row['mask']} | {row['positions']} | {row['loss']:.4f} | {row['stderr']:.4f} |", page)
 
     # ---- the command line over the config ----
 
