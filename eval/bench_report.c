@@ -233,8 +233,10 @@ void em_bench_markdown(const em_bench *b, em_buffer *out) {
     if (b->n_jobs == 1) return;
     spread s = together(b);
     bool depths = b->settings->all_depths || b->settings->n_depths;
-    em_buffer_printf(out, "\nTogether over apart (%d runs of one model under one mask each, alternated%s):\n"
-                     "%.3f times the seconds (%.3f to %.3f).\n", b->n_jobs - 1, depths ? ", and a head a depth" : "", s.median,
+    em_buffer_puts(out, "\nTogether over apart (");
+    if (b->n_jobs == 2) em_buffer_puts(out, "a run at the whole depth");
+    else em_buffer_printf(out, "%d runs of one model under one mask each", b->n_jobs - 1);
+    em_buffer_printf(out, "%s; alternated):\n%.3f times the seconds (%.3f to %.3f).\n", depths ? ",\nand a head a depth" : "", s.median,
                      s.least, s.most);
 }
 
