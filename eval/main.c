@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "eval/commands.h"
+#include "eval/ranks.h"
 
 static int flushed(em_error *err) {
     if (!fflush(stdout) && !ferror(stdout)) return EM_OK;
@@ -22,6 +23,9 @@ static int help(const em_settings *s, em_error *err) {
 }
 
 static int dispatch(const em_settings *s, em_error *err) {
+    if (em_launch_rank() > 0 && s->command != EM_RUN) return EM_OK;     /* only runs are shared among ranks */
+    if (em_launch_ranks() > 1 && s->command & (EM_BENCH | EM_EXPLORE))
+        return em_fail(err, EM_USAGE, "bench and explore make runs of one process: start them without mpirun"), EM_USAGE;
     switch (s->command) {
     case EM_RUN: return em_command_run(s, err);
     case EM_INSPECT: return em_command_inspect(s, err);
@@ -47,6 +51,14 @@ static void on_lost_page(int signal_number) {
     _exit(EM_INPUT);
 }
 
+/* Rank 0 speaks for all, and its status is the job's: a launcher ends the others where one of them says that it failed. */
+static int ended(const em_error *err, int code) {
+    char line[1280];
+    if (em_launch_rank() > 0) return EM_OK;
+    if (err->status != EM_OK) fprintf(stderr, "evalmask: %s\n", em_error_line(err, line, sizeof line));
+    return code;
+}
+
 int main(int argc, char **argv) {
     em_settings settings;
     em_error err = EM_ERROR_INIT;
@@ -54,10 +66,6 @@ int main(int argc, char **argv) {
     signal(SIGBUS, on_lost_page);
     bool good = em_options_parse(argc, argv, &settings, &err);
     int code = good ? dispatch(&settings, &err) : (int)err.status;
-    if (err.status != EM_OK) {
-        char line[1280];
-        fprintf(stderr, "evalmask: %s\n", em_error_line(&err, line, sizeof line));
-    }
     em_settings_free(&settings);
-    return code;
+    return ended(&err, code);
 }

@@ -176,6 +176,7 @@ SETTER(group_by) {
 
 SETTER(skip_bad) { return s->skip_bad_records = true; }
 SETTER(no_special) { return s->no_special = true; }
+SETTER(mixed) { return s->mixed = true; }
 SETTER(quiet) { return s->quiet = true; }
 SETTER(mask) { return each(s, v, add_mask, err); }
 SETTER(labels) { return each(s, v, add_labels, err); }
@@ -384,6 +385,8 @@ static const struct { const char *title; option options[20]; } groups[] = {
         {"threads", 0, "N", DATA_COMMANDS | EM_BENCH | FREE, set_threads, "default: all cores; the figures do not depend on it"},
         {"memory", 0, "SIZE", EM_RUN | EM_AUDIT | EM_BENCH | FREE, set_memory,
          "resident memory to stay within, such as 4G (default: half of the machine's); the figures do not depend on it"},
+        {"mixed", 0, NULL, EM_RUN, set_mixed,
+         "under mpirun: ranks may differ in device and instruction set, which moves last digits and is recorded"},
         {0}}},
     {"Output", {
         {"output", 'o', "FILE", EM_RUN | EM_BENCH | EM_REPORT | EM_DIFF, set_output, "also write results: .json, .md, .html, .csv or .xml (JUnit) by the name; may be given again"},
@@ -435,7 +438,8 @@ static const struct {
      "  evalmask --model base.bin --data pile.jsonl.zst -o r.json --journal r.journal\n"
      "                                          # killed? The same command goes on\n"
      "  zstdcat big.jsonl.zst | evalmask --model base.bin --data - --subset Wikipedia\n"
-     "  evalmask --config base-vs-instruct      # a published experiment, as installed\n"},
+     "  evalmask --config base-vs-instruct      # a published experiment, as installed\n"
+     "  mpirun -n 8 evalmask --model base.bin --data val.jsonl.zst  # same figures\n"},
     {"inspect", EM_INSPECT, "evalmask inspect [--model PATH | --tokenizer PATH] [options]", "how the data is packed: rows, EOS, positions, mask; with verdicts",
      "  evalmask inspect --model base.bin --data val.jsonl.zst\n"
      "  evalmask inspect --model base.bin --mask doc,regular -T 64 --row 3\n"

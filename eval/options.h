@@ -93,6 +93,7 @@ typedef struct em_settings {
     em_dtype_choice dtype;
     int threads;                            /* 0: all cores */
     size_t memory;                          /* bytes; 0: by the machine */
+    bool mixed;                             /* ranks on unlike devices */
 
     const char *outputs[EM_MAX_LIST];       /* -o */
     int n_outputs;

@@ -28,7 +28,7 @@ static void print_group(const em_profile *p, const char *name, const field *fiel
 }
 
 void em_profile_print(const em_profile *p, em_buffer *out) {
-    em_buffer_printf(out, "{\"threads\": %d, \"isa\": \"%s\"", p->threads, p->isa);
+    em_buffer_printf(out, "{\"ranks\": %d, \"threads\": %d, \"isa\": \"%s\"", p->ranks, p->threads, p->isa);
     for (const field *f = times; f->key; f++) em_buffer_printf(out, ", \"%s\": %.6f", f->key, *number(p, f));
     for (const field *f = counts; f->key; f++) em_buffer_printf(out, ", \"%s\": %lld", f->key, (long long)*count(p, f));
     em_buffer_printf(out, ", \"tokens_per_second\": %.1f", (double)p->tokens / (p->seconds - p->open_seconds));
@@ -46,7 +46,7 @@ bool em_profile_parse(const char *text, size_t n, em_profile *out, em_error *err
     json_t *root = json_loadb(text, n, 0, &e);
     if (!root) return em_fail(err, EM_MACHINE, "a profile is no valid JSON: %s", e.text);
     const char *isa = json_string_value(json_object_get(root, "isa"));
-    *out = (em_profile){.threads = (int)json_integer_value(json_object_get(root, "threads"))};
+    *out = (em_profile){.ranks = (int)json_integer_value(json_object_get(root, "ranks")), .threads = (int)json_integer_value(json_object_get(root, "threads"))};
     snprintf(out->isa, sizeof out->isa, "%s", isa ? isa : "");
     read_group(out, root, times);
     for (const field *f = counts; f->key; f++) *count(out, f) = json_integer_value(json_object_get(root, f->key));

@@ -9,7 +9,7 @@
 #include "model/flops.h"
 
 typedef struct em_profile {
-    int threads;
+    int ranks, threads;                     /* threads, stages, flops and memory are those of rank 0 */
     char isa[64];
     double seconds, open_seconds;           /* of the whole run; until the data was first asked for a row */
     double processor_seconds;               /* of all threads */

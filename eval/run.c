@@ -12,7 +12,7 @@
 #include "eval/commands.h"
 #include "eval/feed.h"
 #include "eval/outputs.h"
-#include "eval/passes.h"
+#include "eval/pipeline.h"
 #include "eval/plan.h"
 #include "eval/profile.h"
 #include "eval/progress.h"
@@ -32,14 +32,15 @@ typedef struct run {
     em_plan plan;
     em_backend *backend;
     em_network *networks[EM_MAX_MODELS];
-    em_passes *passes;
+    em_ranks *ranks;                    /* NULL: this process is alone */
+    em_pipeline *pipeline;
     em_checkpoints *journal;            /* NULL: none */
     em_outputs outputs;
     em_results results;
     em_buffer line;
     em_progress progress;
     double seconds_started, seconds_opened;
-    int64_t tokens_done, passes_tokens;
+    int64_t tokens_done, padded_tokens;
     em_loader_counts loading;           /* of all data sets: the seconds */
 } run;
 
@@ -82,8 +83,17 @@ static bool open_backend(run *r, em_error *err) {
     return r->backend != NULL;
 }
 
+static bool is_root(const run *r) { return !r->ranks || r->ranks->rank == 0; }
+
+/* Whose arrays are there at once: on rank 0 the pipeline's, beside messages; on others a job's at work, the next one's
+ * and a message. */
+static int batches_held(const run *r) {
+    if (!r->ranks) return 1;
+    return is_root(r) ? em_pipeline_depth(r->ranks->n) + r->ranks->n : 3;
+}
+
 static bool open_networks(run *r, em_error *err) {
-    em_network_options needs = {.row_tokens = r->setup.row_tokens, .want_tokens = SUPER_BATCH_TOKENS,
+    em_network_options needs = {.row_tokens = r->setup.row_tokens, .want_tokens = SUPER_BATCH_TOKENS, .batches = batches_held(r),
                                 .n_labels = r->settings->n_labels, .vocab = r->plan.vocab};
     for (int i = 0; i < r->plan.n_models; i++) {
         needs.n_depths = r->plan.models[i].n_scored;
@@ -147,23 +157,51 @@ static bool open_outputs(run *r, em_error *err) {
            em_checkpoints_outputs(r->journal, streams(r), &journal, err) && em_outputs_open(&r->outputs, r->settings, &journal, err);
 }
 
-static bool open_run(run *r, const em_settings *settings, em_error *err) {
-    r->in_force = *settings;
-    r->settings = &r->in_force;
+/* What every rank opens; rank 0 has the outputs. */
+static bool open_run(run *r, em_error *err) {
     r->seconds_started = em_seconds();
-    if (!em_setup_open(&r->setup, settings, err) || !check_rereading(r, err) || !open_backend(r, err) || !open_outputs(r, err)) return false;
+    if (!em_setup_open(&r->setup, r->settings, err) || !check_rereading(r, err) || !open_backend(r, err)) return false;
+    if (is_root(r) && !open_outputs(r, err)) return false;
     r->setup.stop = &interrupted;
-    if (!em_plan_make(&r->plan, r->settings, &r->setup, err) || !open_networks(r, err)) return false;
-    if (!(r->passes = em_passes_new(&r->plan, err)) || !reserve_results(r, err)) return false;
+    return em_plan_make(&r->plan, r->settings, &r->setup, err) && open_networks(r, err);
+}
+
+static void record_devices(run *r, const em_buffer *devices) {
+    if (!devices->length) return;
+    em_results_protocol(&r->results, "mixed", "%s", devices->data);
+    em_results_note(&r->results, "Ranks computed on unlike devices (--mixed): %s. Last digits depend on which of them a row met.", devices->data);
+}
+
+/* Whether this rank and all others are open. */
+static bool agree(run *r, bool opened, em_pipeline_options *pipeline, em_error *err) {
+    em_rank_card card = {.err = *err};
+    em_buffer devices = {0};
+    if (!r->ranks) return opened;
+    if (opened) em_rank_card_fill(&card, &r->setup, &r->plan, r->backend, r->networks);
+    bool good = r->ranks->ops->agree(r->ranks, &card, r->settings->mixed, &devices, err);
+    pipeline->capacity = card.capacity;
+    pipeline->job = card.job;
+    if (good) record_devices(r, &devices);
+    em_buffer_free(&devices);
+    return good && (!is_root(r) || r->ranks->ops->start(r->ranks, r->networks, err));
+}
+
+static bool open_counting(run *r, const em_pipeline_options *pipeline, em_error *err) {
+    if (!(r->pipeline = em_pipeline_open(pipeline, err)) || !reserve_results(r, err)) return false;
     describe_models(r);
-    if (settings->experiment) {
-        snprintf(r->results.table, sizeof r->results.table, "%s", settings->experiment->table);
-        snprintf(r->results.title, sizeof r->results.title, "%s", settings->experiment->title);
+    if (r->settings->experiment) {
+        snprintf(r->results.table, sizeof r->results.table, "%s", r->settings->experiment->table);
+        snprintf(r->results.title, sizeof r->results.title, "%s", r->settings->experiment->title);
     }
-    em_protocol_shared(&r->results, settings, &r->setup, r->backend);
-    r->progress = em_progress_start(settings->quiet);
+    em_protocol_shared(&r->results, r->settings, &r->setup, r->backend);
+    r->progress = em_progress_start(r->settings->quiet);
     r->seconds_opened = em_seconds();
     return true;
+}
+
+static bool open_all(run *r, em_error *err) {
+    em_pipeline_options pipeline = {.plan = &r->plan, .networks = r->networks, .ranks = r->ranks, .stop = &interrupted};
+    return agree(r, open_run(r, err), &pipeline, err) && (!is_root(r) || open_counting(r, &pipeline, err));
 }
 
 /* A journal without anything to go on from goes, and what was written with it. */
@@ -178,7 +216,8 @@ static void close_journal(run *r) {
 static void close_run(run *r) {
     close_journal(r);
     em_outputs_close(&r->outputs);
-    em_passes_free(r->passes);
+    if (r->ranks) r->ranks->ops->close(r->ranks);
+    em_pipeline_close(r->pipeline);
     for (int i = 0; i < r->plan.n_models; i++) em_network_close(r->networks[i]);
     if (r->backend) r->backend->ops->close(r->backend);
     em_plan_free(&r->plan);
@@ -247,16 +286,16 @@ static void close_reading(stream *s) {
     s->loader = NULL;
 }
 
-static bool count_row(run *r, stream *s, int row, em_error *err) {
-    const em_row *w = em_passes_row(r->passes, row)->row;
+static bool count_row(run *r, stream *s, const em_passes *passes, int row, em_error *err) {
+    const em_row *w = em_passes_row(passes, row)->row;
     for (int i = 0; s->sidecar && i < w->n_segments; i++) {
         const em_segment *g = &w->segments[i];
         if (!em_sidecar_document(s->sidecar, g->document, em_loader_group_name(s->loader, g->group), g->document_bytes, err))
             return false;
     }
-    if (!em_tally_row(s->tally, r->passes, row, err)) return false;
+    if (!em_tally_row(s->tally, passes, row, err)) return false;
     r->tokens_done += w->tokens;
-    em_tokens_source source = {.plan = &r->plan, .tokenizer = r->setup.tokenizer, .names = r->setup.names, .data_set = s->results->data_set, .passes = r->passes,
+    em_tokens_source source = {.plan = &r->plan, .tokenizer = r->setup.tokenizer, .names = r->setup.names, .data_set = s->results->data_set, .passes = passes,
                                .seq_len = r->setup.n_row_lengths > 1 ? r->setup.row_lengths[s->length] : 0};
     return !r->outputs.tokens || em_tokens_write_row(r->outputs.tokens, &r->line, &source, row, err);
 }
@@ -306,14 +345,6 @@ static bool go_on(run *r, stream *s, em_error *err) {
     return pass_over(r, s, err);
 }
 
-/* An interrupted super-batch leaves no trace: the figures are those of the rows before it. */
-static bool pass_failed(run *r, em_error *err) {
-    if (err->status != EM_INTERRUPTED) return false;
-    em_error_init(err);
-    em_passes_clear(r->passes);
-    return true;
-}
-
 static void show_progress(run *r, const stream *s) {
     em_loader_counts counts;
     em_loader_counts_get(s->loader, &counts);
@@ -321,25 +352,45 @@ static void show_progress(run *r, const stream *s) {
                      counts.position, counts.size);
 }
 
-static bool score_super_batch(run *r, stream *s, em_error *err) {
-    int rows = em_passes_rows(r->passes);
-    if (rows == 0) return true;
-    r->passes_tokens += em_passes_padded(r->passes);
-    if (!em_passes_run(r->passes, r->networks, err)) return pass_failed(r, err);
+static bool count_super_batch(run *r, stream *s, const em_passes *passes, em_error *err) {
+    int rows = em_passes_rows(passes);
     for (int i = 0; i < rows; i++)
-        if (!count_row(r, s, i, err)) return false;
-    const em_row *last = em_passes_row(r->passes, rows - 1)->row;
+        if (!count_row(r, s, passes, i, err)) return false;
+    const em_row *last = em_passes_row(passes, rows - 1)->row;
     if (!em_tally_settle(s->tally, s->sidecar, last->segments[last->n_segments - 1].document, err)) return false;
-    em_passes_clear(r->passes);
+    em_pipeline_release(r->pipeline);
     s->rows += rows;
     show_progress(r, s);
     return !r->journal || !em_checkpoints_due(r->journal, s->rows) || write_record(r, s, false, err);
 }
 
+/* An interrupted super-batch leaves no trace: the figures are those of the rows before it. */
+static bool pass_failed(run *r, em_error *err) {
+    if (err->status != EM_INTERRUPTED) return false;
+    interrupted = 1;
+    em_error_init(err);
+    em_pipeline_drop(r->pipeline);
+    return true;
+}
+
+/* What has been scored is counted; all: until everything has. */
+static bool count_scored(run *r, stream *s, bool all, em_error *err) {
+    em_passes *passes;
+    int got;
+    while ((got = em_pipeline_next(r->pipeline, all, &passes, err)) > 0)
+        if (!count_super_batch(r, s, passes, err)) return false;
+    return got == 0 || pass_failed(r, err);
+}
+
+static bool push(run *r, em_error *err) {
+    r->padded_tokens += em_passes_padded(em_pipeline_filling(r->pipeline));
+    return em_pipeline_push(r->pipeline, err);
+}
+
 /* So many rows make a super-batch: as many as fit, and no more than the journal may lose. */
 static bool enough(const run *r) {
     int64_t rows = r->journal ? r->settings->journal_rows : 0;
-    return em_passes_padded(r->passes) >= em_network_capacity(r->networks[0]) || (rows && em_passes_rows(r->passes) >= rows);
+    return em_pipeline_full(r->pipeline) || (rows && em_passes_rows(em_pipeline_filling(r->pipeline)) >= rows);
 }
 
 static bool score_all(run *r, stream *s, em_error *err) {
@@ -349,10 +400,11 @@ static bool score_all(run *r, stream *s, em_error *err) {
         if (got < 0 && err->status == EM_INTERRUPTED) em_error_init(err), got = 0;     /* a partial report follows */
         if (got < 0) return false;
         if (got == 0) break;
-        if (!em_passes_add(r->passes, f, err)) return false;
-        if (enough(r) && !score_super_batch(r, s, err)) return false;
+        if (!em_passes_add(em_pipeline_filling(r->pipeline), f, err)) return false;
+        if (enough(r) && !push(r, err)) return false;
+        if (!count_scored(r, s, false, err)) return false;
     }
-    return score_super_batch(r, s, err);
+    return push(r, err) && count_scored(r, s, true, err);
 }
 
 /* The totals of a data set are those at its shortest row length. */
@@ -517,10 +569,10 @@ static bool average_data_sets(run *r, em_error *err) {
 
 static em_profile profile_of(const run *r) {
     double now = em_seconds();
-    em_profile p = {.threads = r->setup.threads, .seconds = now - r->seconds_started,
+    em_profile p = {.ranks = r->ranks ? r->ranks->n : 1, .threads = r->setup.threads, .seconds = now - r->seconds_started,
                     .open_seconds = r->seconds_opened - r->seconds_started, .read_seconds = r->loading.read_seconds,
                     .tokenize_seconds = r->loading.tokenize_seconds, .wait_seconds = r->loading.wait_seconds,
-                    .tokens = r->tokens_done, .padded_tokens = r->passes_tokens, .peak_memory_bytes = em_peak_memory(),
+                    .tokens = r->tokens_done, .padded_tokens = r->padded_tokens, .peak_memory_bytes = em_peak_memory(),
                     .processor_seconds = em_processor_seconds(),
                     .stages = r->backend->times};
     snprintf(p.isa, sizeof p.isa, "%s", r->backend->isa);
@@ -553,24 +605,40 @@ static bool report(run *r, em_error *err) {
     return em_outputs_commit(&r->outputs, err) && end_journal(r, err);
 }
 
+static bool measure(run *r, em_error *err) {
+    if (r->setup.bundled_sample && !r->settings->quiet) fputs("no --data: using the bundled sample\n", stderr);
+    if (*r->setup.row_tokens_note && !r->settings->quiet) fprintf(stderr, "%s\n", r->setup.row_tokens_note);
+    bool good = score_data_sets(r, err);
+    em_progress_end(&r->progress);
+    if (!good) return false;
+    r->results.partial = interrupted;
+    if (!average_data_sets(r, err)) return false;
+    em_protocol_notes(&r->results, r->settings, &r->setup);
+    return report(r, err);
+}
+
+/* Ranks of a node share its cores and its memory. */
+static void share_node(em_settings *s, const em_ranks *ranks) {
+    if (!ranks) return;
+    if (!s->threads) s->threads = ranks->threads;
+    if (!s->memory) s->memory = em_setup_default_memory() / (size_t)ranks->node_n;
+}
+
 int em_command_run(const em_settings *settings, em_error *err) {
     run r = {0};
+    r.in_force = *settings;
+    r.settings = &r.in_force;
     catch_interrupt();
-    bool good = open_run(&r, settings, err);
-    if (good && r.setup.bundled_sample && !settings->quiet) fputs("no --data: using the bundled sample\n", stderr);
-    if (good && *r.setup.row_tokens_note && !settings->quiet) fprintf(stderr, "%s\n", r.setup.row_tokens_note);
-    good = good && score_data_sets(&r, err);
-    em_progress_end(&r.progress);
-    if (good) {
-        r.results.partial = interrupted;
-        good = average_data_sets(&r, err);
-        em_protocol_notes(&r.results, settings, &r.setup);
-        good = good && report(&r, err);
-    }
+    bool good = em_ranks_open(&r.ranks, err);
+    share_node(&r.in_force, r.ranks);
+    good = good && open_all(&r, err);
+    if (is_root(&r)) good = good && measure(&r, err);
+    else good = good && r.ranks->ops->work(r.ranks, &r.plan, r.networks, &interrupted, err);
     if (good && r.outputs.verdict.status != EM_OK) good = false, *err = r.outputs.verdict;
     bool partial = r.results.partial;
     if (good && partial && r.journal && !em_checkpoints_empty(r.journal) && !settings->quiet)
         fprintf(stderr, "%s has what is done; the same command goes on\n", settings->journal);
+    if (!good) interrupted = 1;         /* what still computes ends before its next layer */
     close_run(&r);
     if (!good) return err->status;
     return partial ? EM_INTERRUPTED : EM_OK;

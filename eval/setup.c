@@ -497,13 +497,15 @@ em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const
     return em_loader_open(&o, err);
 }
 
+size_t em_setup_default_memory(void) {
+    return (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
+}
+
 em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend,
                              const em_network_options *needs, em_error *err) {
-    size_t half = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
-    size_t memory = settings->memory ? settings->memory : half;
     em_network_options o = *needs;
     o.source = em_model_path(s->models[i]);
-    o.memory = memory;
+    o.memory = settings->memory ? settings->memory : em_setup_default_memory();
     o.taken = s->taken;
     o.sharers = s->n_models;
     o.n_alphas = settings->alpha_space == EM_ALPHA_LOGIT ? settings->alphas.n : 0;

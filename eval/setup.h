@@ -64,4 +64,7 @@ em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const
 em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend,
                              const em_network_options *needs, em_error *err);
 
+/* What --memory is by default: half of the machine's, in bytes. */
+size_t em_setup_default_memory(void);
+
 #endif

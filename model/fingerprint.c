@@ -1,4 +1,5 @@
 /* What tells two models apart: every weight under our own name, so that formats agree. */
+#include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -52,7 +53,7 @@ static void hash_head(em_model *m) {
     em_hash_hex(XXH3_128bits_digest(m->hash), m->fingerprint);
 }
 
-bool em_model_hash_part(em_model *m, int layer) {
+static bool hash_part(em_model *m, int layer) {
     if (m->composition) return em_composition_hash_part(m, layer);
     if (layer != m->next_part) return false;
     m->next_part++;
@@ -65,6 +66,16 @@ bool em_model_hash_part(em_model *m, int layer) {
         hash_head(m);
     }
     return true;
+}
+
+/* An interrupted run's report asks for the fingerprint while a thread may still read the weights. Models share parts
+ * with what is composed of them, so one lock serves all; a composed model's parts take it twice. */
+bool em_model_hash_part(em_model *m, int layer) {
+    static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    pthread_mutex_lock(&lock);
+    bool turn = hash_part(m, layer);
+    pthread_mutex_unlock(&lock);
+    return turn;
 }
 
 const char *em_model_fingerprint(const em_model *m) { return m->fingerprint; }

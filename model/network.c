@@ -94,7 +94,7 @@ static memory_plan measure(const em_network *n, const em_network_options *o) {
     size_t head_bytes = ops->head_bytes(n->backend, head);
     memory_plan p = {.fixed = ops->fixed_bytes(n->backend, &widest, head) + mapped_bytes(n) + making_bytes(n),
                      .all_weights = head_bytes, .one_weight = head_bytes,
-                     .token = ops->token_bytes(n->backend, &widest) + caller_token_bytes(o)};
+                     .token = ops->token_bytes(n->backend, &widest) + (size_t)(o->batches ? o->batches : 1) * caller_token_bytes(o)};
     for (int l = 0; l < n->spec->layers; l++) {
         size_t bytes = ops->layer_bytes(n->backend, em_model_layer_spec(n->model, l));
         p.all_weights += bytes;
@@ -161,6 +161,10 @@ em_network *em_network_open(em_model *m, em_backend *b, const em_network_options
 
 int64_t em_network_capacity(const em_network *n) {
     return n->capacity;
+}
+
+bool em_network_keeps(const em_network *n) {
+    return n->keep;
 }
 
 const em_flops *em_network_flops(const em_network *n) {

@@ -20,6 +20,7 @@ typedef struct em_network_options {
     int n_labels;                /* label columns that score() will be asked for */
     int n_alphas;                /* and alphas that head_pair() will be asked for */
     int n_depths;                /* and depths that score_depths() will be asked for */
+    int batches;                 /* whose arrays the caller holds at once; 0: 1 */
     int vocab;                   /* softmax over ids [0, vocab) only; 0: the model's own */
     /* Where set: once *stop is not 0, em_network_score fails with EM_INTERRUPTED before its next layer. */
     const volatile sig_atomic_t *stop;
@@ -28,6 +29,8 @@ typedef struct em_network_options {
 /* Errors: EM_MACHINE where memory cannot hold one row and one layer, naming what would be enough. */
 em_network *em_network_open(em_model *m, em_backend *b, const em_network_options *options, em_error *err);
 int64_t em_network_capacity(const em_network *n);    /* padded tokens per batch */
+/* Whether packed weights stay between batches, so that small ones cost no more than large ones. */
+bool em_network_keeps(const em_network *n);
 /* Padded length of a row, to fill batches up to the capacity. */
 int64_t em_network_padded(int64_t tokens);
 /* Runs the batch through all layers; then its heads may be asked for, until the next forward. */

@@ -1,0 +1,12 @@
+# Runs of many processes (docs/cluster.md) where MPI is; EVALMASK_MPI=OFF builds without it.
+option(EVALMASK_MPI "runs of many processes, where MPI is found" ON)
+if(EVALMASK_MPI)
+  find_package(MPI QUIET COMPONENTS C)
+endif()
+if(MPI_C_FOUND)
+  message(STATUS "MPI: ${MPI_C_LIBRARY_VERSION_STRING}")
+elseif(EVALMASK_MPI)
+  message(STATUS "MPI: skipped, none was found (Debian: libopenmpi-dev); mpirun evalmask will refuse to run")
+else()
+  message(STATUS "MPI: skipped, EVALMASK_MPI is OFF")
+endif()

@@ -1,0 +1,20 @@
+/* A thread that runs stretches of blocks through the networks, so that the process can meanwhile talk to others. */
+#ifndef EM_EVAL_HAND_H
+#define EM_EVAL_HAND_H
+
+#include "eval/block.h"
+
+enum { EM_HAND_JOBS = 2 };      /* the one at work and the one that follows it without a pause */
+
+typedef struct em_hand em_hand;
+
+/* networks outlive the hand. */
+em_hand *em_hand_start(em_network *const *networks, em_error *err);
+/* The block stays as it is until the job is taken. At most EM_HAND_JOBS are given and not yet taken. */
+void em_hand_give(em_hand *h, em_block *b, em_stretch rows);
+/* The jobs in the order in which they were given: 1: the next one is done; 0: not yet, or there is none; -1: it failed. */
+int em_hand_take(em_hand *h, em_error *err);
+/* Waits for the job at hand, which ends early where its networks are told to stop. h may be NULL. */
+void em_hand_stop(em_hand *h);
+
+#endif
