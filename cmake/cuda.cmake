@@ -1,14 +1,27 @@
-# EVALMASK_CUDA (the cuda preset): a CUDA toolchain is required and checked. This version computes
-# on the CPU only, so the check is all that it does, and the configure step says so.
-option(EVALMASK_CUDA "require a CUDA toolchain (nvcc)" OFF)
+# EVALMASK_CUDA: AUTO builds the CUDA engine where nvcc is found, ON insists on it, OFF leaves it out. The program starts
+# without a driver either way: the runtime is linked into it, cuBLASLt is opened when a device is.
+set(EVALMASK_CUDA AUTO CACHE STRING "the CUDA engine: AUTO, ON or OFF")
+set_property(CACHE EVALMASK_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(EM_CUDA OFF)
 if(EVALMASK_CUDA)
   include(CheckLanguage)
   check_language(CUDA)
-  if(NOT CMAKE_CUDA_COMPILER)
+  if(CMAKE_CUDA_COMPILER)
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 80-real 89-real 90-real 90-virtual)   # and PTX, which drivers compile for what comes later
+    endif()
+    enable_language(CUDA)
+    find_package(CUDAToolkit REQUIRED)
+    set(CMAKE_CUDA_STANDARD 17)
+    set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+    set(EM_CUDA ON)
+    message(STATUS "The CUDA engine is built, by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
+  elseif(EVALMASK_CUDA STREQUAL AUTO)
+    message(STATUS "The CUDA engine is skipped: no nvcc was found (CUDACXX names it)")
+  else()
     message(FATAL_ERROR "EVALMASK_CUDA: no working nvcc was found. Name it with CUDACXX=/usr/local/cuda/bin/nvcc, "
                         "or use the release preset.")
   endif()
-  enable_language(CUDA)
-  message(WARNING "nvcc ${CMAKE_CUDA_COMPILER_VERSION} works, but evalmask ${PROJECT_VERSION} has no CUDA kernels: "
-                  "this build computes on the CPU, as the release preset does.")
+else()
+  message(STATUS "The CUDA engine is skipped: EVALMASK_CUDA is OFF")
 endif()

@@ -4,17 +4,17 @@ add_library(em_flags INTERFACE)
 target_include_directories(em_flags INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(em_flags INTERFACE _GNU_SOURCE EM_VERSION="${PROJECT_VERSION}")
 target_compile_options(em_flags INTERFACE
-  -Wall -Wextra -Wshadow -Wvla -Wno-unused-parameter
+  $<$<COMPILE_LANGUAGE:C,CXX>:-Wall -Wextra -Wshadow -Wvla -Wno-unused-parameter>
   $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes>
-  -ffp-contract=off)     # fused operations are written where they are meant: same bits everywhere
+  $<$<COMPILE_LANGUAGE:C,CXX>:-ffp-contract=off>)     # fused operations are written where they are meant: same bits everywhere
 target_link_libraries(em_flags INTERFACE m)
 if(EVALMASK_SANITIZE OR EVALMASK_FUZZ)
   set(sanitize -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  target_compile_options(em_flags INTERFACE ${sanitize})
+  target_compile_options(em_flags INTERFACE $<$<COMPILE_LANGUAGE:C,CXX>:${sanitize}>)
   target_link_options(em_flags INTERFACE ${sanitize})
 endif()
 if(EVALMASK_FUZZ)
-  target_compile_options(em_flags INTERFACE -fsanitize=fuzzer-no-link)
+  target_compile_options(em_flags INTERFACE $<$<COMPILE_LANGUAGE:C,CXX>:-fsanitize=fuzzer-no-link>)
 endif()
 
 # em_add_library(NAME LIBS lib... SOURCES file...): a folder of the house as a static library.

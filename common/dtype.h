@@ -39,4 +39,21 @@ static inline float em_f16_to_f32(uint16_t x) {
     return f;
 }
 
+/* Round to nearest, ties to even; beyond the largest, 65504, infinite; NaN stays NaN. */
+static inline uint16_t em_f32_to_f16(float f) {
+    uint32_t u, magic = 0x3f000000u;     /* 0.5: adding it rounds at the subnormals' last bit, 2^-24 */
+    float size, half;
+    memcpy(&u, &f, 4);
+    uint16_t sign = (uint16_t)(u >> 16 & 0x8000);
+    u &= 0x7fffffffu;
+    if (u > 0x7f800000u) return (uint16_t)(sign | 0x7e00);
+    if (u >= 0x477ff000u) return (uint16_t)(sign | 0x7c00);
+    if (u >= 0x38800000u) return (uint16_t)(sign | (u - 0x38000000u + 0xfffu + (u >> 13 & 1)) >> 13);
+    memcpy(&size, &u, 4);
+    memcpy(&half, &magic, 4);
+    size += half;
+    memcpy(&u, &size, 4);
+    return (uint16_t)(sign | (u - magic));
+}
+
 #endif

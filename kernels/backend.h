@@ -1,6 +1,6 @@
 /* What a device does for a network: the stages of a transformer layer over a batch of rows,
  * and the fused head and loss. model/ puts them in the order of the paper's figure; cpu/
- * (and later cuda/) implements them. Results of a row do not depend on the other rows of the
+ * and cuda/ implement them. Results of a row do not depend on the other rows of the
  * batch, on the number of threads or on the row's place in the batch: bit for bit. */
 #ifndef EM_KERNELS_BACKEND_H
 #define EM_KERNELS_BACKEND_H
@@ -148,7 +148,7 @@ typedef struct em_activations em_activations;   /* the batch's state between sta
 
 typedef struct em_backend_options {
     int threads;                 /* at least 1 */
-    em_dtype compute;            /* EM_F32 or EM_BF16: the inputs of matrix products; sums are f32 */
+    em_dtype compute;            /* the inputs of matrix products; sums are f32. EM_F16: on a GPU only */
     bool portable;               /* plain C reference kernels instead of vector ones (tests) */
 } em_backend_options;
 
@@ -156,11 +156,13 @@ typedef struct em_backend_options {
 typedef struct em_stage_times { double pack, embed, qkv, attention, output, ffn, head; } em_stage_times;
 
 struct em_backend {
-    const char *name;            /* "cpu" */
-    char isa[64];                /* "avx512_core_amx", "avx2": part of results' provenance */
+    const char *name;            /* "cpu", "cuda" */
+    char isa[64];                /* "avx512_core_amx", "NVIDIA H200 sm_90": part of results' provenance */
     const struct em_backend_ops *ops;
     em_backend_options options;
     em_stage_times times;
+    size_t device_memory;        /* free bytes of the device at opening; 0: the host's own memory is what it uses */
+    em_error failure;            /* of a stage that cannot return it (EM_MACHINE); figures are void then */
 };
 
 typedef struct em_backend_ops {
@@ -206,5 +208,8 @@ typedef struct em_backend_ops {
 #define EM_TILE 128
 
 em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err);
+/* device: counted from 0. Products in f32, f16 or bf16, as options->compute says. EM_MACHINE where the build, the driver or
+ * the device is not there: the text says which. */
+em_backend *em_backend_cuda_open(const em_backend_options *options, int device, em_error *err);
 
 #endif

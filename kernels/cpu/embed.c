@@ -1,9 +1,9 @@
 /* A batch enters: its rows are cut into tiles, and its tokens become vectors. */
-#include <math.h>
 #include <omp.h>
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/weight.h"
 
 static int64_t tiles_of(int32_t length) {
     return ((int64_t)length + EM_TILE - 1) / EM_TILE;
@@ -14,9 +14,7 @@ static bool cut_into_tiles(em_activations *a, const em_row_batch *batch, em_erro
     a->n_tiles = 0;
     for (int r = 0; r < batch->n_rows; r++) {
         int64_t n = tiles_of(batch->length[r]), row_tile = a->n_tiles;
-        if (n > a->max_tiles - a->n_tiles)
-            return em_fail(err, EM_MACHINE, "a batch of more than %lld padded tokens: raise --memory or lower -B",
-                           (long long)a->max_tiles * EM_TILE);
+        if (n > a->max_tiles - a->n_tiles) return em_batch_refuse(a->max_tiles * EM_TILE, err);
         for (int64_t t = 0; t < n; t++) {
             int first = (int)t * EM_TILE, rest = batch->length[r] - first;
             a->tiles[a->n_tiles++] = (em_tile){.row = r, .first = first, .count = rest < EM_TILE ? rest : EM_TILE,
@@ -45,10 +43,6 @@ static void embed_token(const em_cpu *cpu, const em_embedding *e, int32_t id, in
     cpu->kernels->add(x, position, n);
 }
 
-static bool in_range(const em_embedding *e, int32_t id, int32_t position) {
-    return id >= 0 && id < e->tokens.out && position >= 0 && (!e->positions.data || position < e->positions.out);
-}
-
 /* The batch's index of the tile's first bad token (out of range, or not finite), or -1. */
 static int64_t embed_tile(em_cpu *cpu, int thread, const em_embedding *e, em_activations *a, int64_t t) {
     const em_tile *tile = &a->tiles[t];
@@ -57,34 +51,12 @@ static int64_t embed_tile(em_cpu *cpu, int thread, const em_embedding *e, em_act
     for (int i = 0; i < tile->count; i++) {
         int64_t token = tile->token + i;
         int32_t id = a->batch->ids[token], at = a->batch->positions[token];
-        if (!in_range(e, id, at)) return token;
+        if (!em_token_in_range(e, id, at)) return token;
         embed_token(cpu, e, id, at, x + i * n, position);
         if (!cpu->kernels->all_finite(x + i * n, n)) return token;
     }
     memset(x + tile->count * n, 0, (size_t)((EM_TILE - tile->count) * n) * sizeof *x);
     return -1;
-}
-
-static bool fail_row(const em_cpu *cpu, const em_weight *w, int64_t row, float *x, em_error *err) {
-    read_embedding(cpu, w, row, x);
-    for (int64_t i = 0; i < w->in; i++)
-        if (!isfinite(x[i]))
-            return em_fail(err, EM_INPUT, "tensor %s: row %lld, element %lld is %s; the checkpoint is damaged or its "
-                           "training diverged", w->name, (long long)row, (long long)i, isnan(x[i]) ? "NaN" : "infinite");
-    return true;
-}
-
-static bool fail_token(em_cpu *cpu, const em_embedding *e, int32_t id, int32_t position, em_error *err) {
-    if (id < 0 || id >= e->tokens.out)
-        return em_fail(err, EM_INPUT, "token id %d is outside the model's vocabulary of %lld: give the model's own "
-                       "tokenizer with --tokenizer", id, (long long)e->tokens.out);
-    if (position < 0 || (e->positions.data && position >= e->positions.out))
-        return em_fail(err, EM_INPUT, "position %d is outside the model's %lld learned positions: lower -T",
-                       position, (long long)e->positions.out);
-    float *x = em_cpu_scratch(cpu, 0, EM_SCRATCH_INPUT);
-    if (!fail_row(cpu, &e->tokens, id, x, err)) return false;
-    if (e->positions.data && !fail_row(cpu, &e->positions, position, x, err)) return false;
-    return em_fail(err, EM_INPUT, "the embedding of token %d at position %d overflows", id, position);
 }
 
 bool em_cpu_embed(em_backend *b, const em_embedding *e, const em_row_batch *batch, em_activations *a, em_error *err) {
@@ -102,5 +74,5 @@ bool em_cpu_embed(em_backend *b, const em_embedding *e, const em_row_batch *batc
         }
     }
     b->times.embed += omp_get_wtime() - begin;
-    return bad == INT64_MAX || fail_token(cpu, e, batch->ids[bad], batch->positions[bad], err);
+    return bad == INT64_MAX || em_token_refuse(e, batch->ids[bad], batch->positions[bad], err);
 }

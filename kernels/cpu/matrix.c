@@ -1,11 +1,11 @@
 /* Weights: from the checkpoint's format and strides to f32 rows, checked, and packed by slices. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/size.h"
 #include "kernels/cpu/cpu.h"
+#include "kernels/weight.h"
 
 /* ---- reading a weight ---- */
 
@@ -44,16 +44,6 @@ static void read_rows(const em_cpu *cpu, const em_weight *w, int64_t o, int coun
     else for (int r = 0; r < count; r++) read_row(cpu, w, o + r, rows + r * w->in);
 }
 
-static bool fail_not_finite(const em_weight *w, int64_t o, const float *row, em_error *err) {
-    int64_t i = 0;
-    while (isfinite(row[i])) i++;
-    char place[64];
-    if (w->in > 1) snprintf(place, sizeof place, "output %lld, input %lld", (long long)o, (long long)i);
-    else snprintf(place, sizeof place, "element %lld", (long long)o);
-    return em_fail(err, EM_INPUT, "tensor %s: %s is %s; the checkpoint is damaged or its training diverged",
-                   w->name, place, isnan(row[i]) ? "NaN" : "infinite");
-}
-
 bool em_vector_load(em_cpu *cpu, const em_weight *w, float add, float **out, em_error *err) {
     *out = NULL;
     if (!w->data) return true;
@@ -61,7 +51,7 @@ bool em_vector_load(em_cpu *cpu, const em_weight *w, float add, float **out, em_
     for (int64_t o = 0; v && o < w->out; o++) {
         read_row(cpu, w, o, v + o);
         if (!isfinite(v[o])) {
-            fail_not_finite(w, o, v + o, err);
+            em_weight_refuse(w, o, err);
             free(v);
             return false;
         }
@@ -110,7 +100,7 @@ static bool read_slice(const em_cpu *cpu, const em_matrix *m, const em_matrix_so
         if (cpu->kernels->all_finite(to, (int64_t)runs[i].count * m->in)) continue;
         for (int r = 0; err && r < runs[i].count; r++)
             if (!cpu->kernels->all_finite(to + (int64_t)r * m->in, m->in))
-                return fail_not_finite(runs[i].weight, runs[i].first + r, to + (int64_t)r * m->in, err);
+                return em_weight_refuse(runs[i].weight, runs[i].first + r, err);
         return false;
     }
     return true;

@@ -73,10 +73,12 @@ em_activations *forward_rows(em_backend *b, const network *n, const rows *r, con
     return a;
 }
 
+em_backend *(*open_backend)(const em_backend_options *options, em_error *err) = em_backend_cpu_open;
+
 void score_labels(const network *n, em_backend_options options, const rows *r, int n_labels, const int32_t *labels,
                   em_scores *out) {
     em_error err = EM_ERROR_INIT;
-    em_backend *b = em_backend_cpu_open(&options, &err);
+    em_backend *b = open_backend(&options, &err);
     check(&err);
     em_row_batch batch = batch_of(r);
     em_activations *a = forward_rows(b, n, r, &batch);
@@ -84,6 +86,7 @@ void score_labels(const network *n, em_backend_options options, const rows *r, i
     check(&err);
     em_score_request request = {.n_labels = n_labels, .labels = labels, .digest = out->digest != NULL};
     b->ops->score(b, h, &request, a, out);
+    check(&b->failure);
     b->ops->head_free(b, h);
     b->ops->activations_free(b, a);
     b->ops->close(b);

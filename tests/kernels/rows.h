@@ -28,6 +28,8 @@ void check(const em_error *err);
 
 /* The batch after all layers; the caller frees it. */
 em_activations *forward_rows(em_backend *b, const network *n, const rows *r, const em_row_batch *batch);
+/* The backend that score_labels opens: the CPU's, unless a test sets another. */
+extern em_backend *(*open_backend)(const em_backend_options *options, em_error *err);
 /* labels: [tokens, n_labels] */
 void score_labels(const network *n, em_backend_options options, const rows *r, int n_labels, const int32_t *labels,
                   em_scores *out);

@@ -1,0 +1,80 @@
+/* What the kernels need of the CUDA language, in one place: number formats, sums over a block, tensor core products.
+ * tests/kernels/emulator/ has the same for a C++ compiler, so that the kernels' own code also runs without a device. */
+#ifndef EM_KERNELS_CUDA_LAUNCH_CUH
+#define EM_KERNELS_CUDA_LAUNCH_CUH
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+
+#ifdef __CUDACC__
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+extern __shared__ __align__(16) unsigned char em_shared_bytes[];
+
+/* kernel: a name without commas */
+#define EM_LAUNCH(kernel, grid, block, shared, stream, ...) \
+    kernel<<<grid, block, shared, (cudaStream_t)(stream)>>>(__VA_ARGS__)
+/* More shared memory than the 48 KiB that a kernel gets unasked. An error shows at the launch. */
+#define EM_ALLOW_SHARED(kernel, bytes) cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(bytes))
+
+struct em_half_bf16 { uint16_t bits; };
+struct em_half_f16 { uint16_t bits; };
+
+__device__ inline float em_to_float(float x) { return x; }
+__device__ inline float em_to_float(em_half_bf16 x) { return __uint_as_float((uint32_t)x.bits << 16); }
+__device__ inline float em_to_float(em_half_f16 x) { return __half2float(__ushort_as_half(x.bits)); }
+__device__ inline void em_from_float(float *y, float x) { *y = x; }
+__device__ inline void em_from_float(em_half_bf16 *y, float x) { y->bits = __bfloat16_as_ushort(__float2bfloat16_rn(x)); }
+__device__ inline void em_from_float(em_half_f16 *y, float x) { y->bits = __half_as_ushort(__float2half_rn(x)); }
+
+/* (1 + alpha) * after - alpha * before, each step rounded to double: never fused. */
+__device__ inline float em_mix(double alpha, float after, float before) {
+    return (float)__dsub_rn(__dmul_rn(1 + alpha, (double)after), __dmul_rn(alpha, (double)before));
+}
+
+/* 16 bytes from memory to shared memory, behind the thread's back; wait: until all but the latest `pending` groups came. */
+__device__ inline void em_copy16(void *shared, const void *from) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((uint32_t)__cvta_generic_to_shared(shared)), "l"(from) : "memory");
+}
+__device__ inline void em_copy_commit(void) { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int pending> __device__ inline void em_copy_wait(void) {
+    asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
+}
+
+/* c += a b, 16 x 8 x 16. Lane g * 4 + t holds a: rows g and g + 8, columns 2t, 2t+1, 2t+8, 2t+9 as words (g, low), (g + 8, low),
+ * (g, high), (g + 8, high); b: the same rows of column g; c: (g, 2t), (g, 2t+1), (g + 8, 2t), (g + 8, 2t+1). PTX ISA, mma.m16n8k16. */
+__device__ inline void em_mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1, em_half_bf16) {
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+__device__ inline void em_mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1, em_half_f16) {
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+#endif
+
+#define EM_ALL_LANES 0xffffffffu
+
+__device__ inline float em_warp_sum(float v) {
+    for (int m = 16; m > 0; m >>= 1) v += __shfl_xor_sync(EM_ALL_LANES, v, m);
+    return v;
+}
+
+/* The sum over all threads of a block, for each of them. scratch: a float a warp; all threads call. */
+__device__ inline float em_block_sum(float v, float *scratch) {
+    v = em_warp_sum(v);
+    __syncthreads();
+    if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = v;
+    __syncthreads();
+    float sum = 0;
+    for (unsigned w = 0; w < blockDim.x / 32; w++) sum += scratch[w];
+    return sum;
+}
+
+#endif

@@ -1,0 +1,80 @@
+/* kernels/cuda/device.h without a device: everything happens at once, and new memory is full of NaN. */
+#include "kernels/cuda/device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/cuda/layout.h"
+
+bool em_device_open(em_device *d, int index, em_error *err) {
+    if (index > 0) return em_fail(err, EM_MACHINE, "there is no CUDA device %d: this machine has 1, counted from 0", index);
+    *d = (em_device){.name = "emulated", .free_bytes = (size_t)1 << 30};
+    return true;
+}
+
+void *em_device_alloc(size_t bytes, const char *what, em_error *err) {
+    void *p = aligned_alloc(256, (bytes + 255) / 256 * 256 + 256);
+    if (p) memset(p, 0xff, bytes);
+    else em_fail_memory(err, bytes, what);
+    return p;
+}
+
+void em_device_free(void *p) { free(p); }
+void *em_pinned_alloc(size_t bytes, em_error *err) { return em_device_alloc(bytes, "pinned memory", err); }
+void em_pinned_free(void *p) { free(p); }
+
+em_stream em_stream_new(em_error *err) { return em_device_alloc(1, "a stream", err); }
+void em_stream_free(em_stream s) { free(s); }
+bool em_stream_wait(em_stream s, em_error *err) { return true; }
+bool em_stream_after(em_stream s, em_event e, em_error *err) { return true; }
+em_event em_event_new(em_error *err) { return em_device_alloc(1, "an event", err); }
+void em_event_free(em_event e) { free(e); }
+bool em_event_record(em_event e, em_stream s, em_error *err) { return true; }
+bool em_event_wait(em_event e, em_error *err) { return true; }
+bool em_event_reached(em_event e) { return true; }
+double em_event_seconds(em_event from, em_event to) { return 0; }
+
+bool em_copy_in(em_stream s, void *device, const void *host, size_t bytes, em_error *err) { return memcpy(device, host, bytes) != NULL; }
+bool em_copy_out(em_stream s, void *host, const void *device, size_t bytes, em_error *err) { return memcpy(host, device, bytes) != NULL; }
+bool em_fill_zero(em_stream s, void *device, size_t bytes, em_error *err) { return memset(device, 0, bytes) != NULL; }
+bool em_launch_check(em_error *err) { return true; }
+
+/* ---- matrix products ---- */
+
+static char products;
+
+em_products *em_products_open(em_error *err) { return (em_products *)&products; }
+void em_products_close(em_products *p) {}
+
+static float read(em_dtype type, const void *x, int64_t i) {
+    if (type == EM_F32) return ((const float *)x)[i];
+    uint16_t half = ((const uint16_t *)x)[i];
+    return type == EM_BF16 ? em_bf16_to_f32(half) : em_f16_to_f32(half);
+}
+
+static float *widen(em_dtype type, const void *x, int64_t n) {
+    float *y = malloc((size_t)n * sizeof *y);
+    for (int64_t i = 0; i < n; i++) y[i] = read(type, x, i);
+    return y;
+}
+
+static void write(const em_product_shape *s, void *y, int64_t i, float value) {
+    if (s->y_f32) ((float *)y)[i] = value + (s->add ? ((float *)y)[i] : 0);
+    else ((uint16_t *)y)[i] = s->type == EM_BF16 ? em_f32_to_bf16(value) : em_f32_to_f16(value);
+}
+
+bool em_product_run(em_products *p, em_stream stream, const em_product_shape *s, const void *x, const void *w, void *y, em_error *err) {
+    if (s->n % 16 || s->k % 16 || s->y_stride % 16 || s->y_stride < s->n || (uintptr_t)x % 16 || (uintptr_t)w % 16 || (uintptr_t)y % 16)
+        return em_fail(err, EM_MACHINE, "a product of a shape or place that cuBLASLt would not take at full rate");
+    float *rows = widen(s->type, x, (int64_t)EM_CUDA_TOKENS * s->k), *columns = widen(s->type, w, (int64_t)s->n * s->k);
+    for (int64_t i = 0; i < EM_CUDA_TOKENS; i++)
+        for (int64_t o = 0; o < s->n; o++) {
+            float sum = 0;
+            for (int64_t j = 0; j < s->k; j++) sum += rows[i * s->k + j] * columns[o * s->k + j];
+            write(s, y, i * s->y_stride + o, sum);
+        }
+    free(rows);
+    free(columns);
+    return true;
+}

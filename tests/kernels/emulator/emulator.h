@@ -1,0 +1,69 @@
+/* The part of the CUDA language that kernels/cuda/ uses, for a C++ compiler, so that the kernels' own code runs and is
+ * tested without a device. Blocks run one after another; a block's threads are fibers that go on in turn, in either order,
+ * from one meeting point (barrier, shuffle, tensor core product) to the next. Shared memory starts as NaN, and copies to it
+ * arrive when they are waited for, not before. Included ahead of each .cu file. */
+#ifndef EM_TESTS_KERNELS_EMULATOR_H
+#define EM_TESTS_KERNELS_EMULATOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <functional>
+#include "common/dtype.h"
+
+#define __global__
+#define __device__
+#define __launch_bounds__(threads)
+
+struct em_index { unsigned x; };
+extern em_index threadIdx, blockIdx, blockDim;
+extern unsigned char *em_shared_bytes;
+
+void em_emulate(unsigned grid, unsigned block, size_t shared, const std::function<void()> &kernel);
+#define EM_LAUNCH(kernel, grid, block, shared, stream, ...) \
+    ((void)(stream), em_emulate((unsigned)(grid), (unsigned)(block), shared, [&] { kernel(__VA_ARGS__); }))
+#define EM_ALLOW_SHARED(kernel, bytes) ((void)(bytes))
+
+/* Each thread of the block / of the warp has come here. */
+void __syncthreads();
+void __syncwarp();
+
+/* What the warp's lanes posted at their last meeting, 8 words each. */
+const uint32_t *em_meet(const void *words, size_t bytes);
+
+template <typename T> T __shfl_sync(unsigned, T value, int lane) {
+    const uint32_t *all = em_meet(&value, sizeof value);
+    memcpy(&value, all + (size_t)(lane % 32) * 8, sizeof value);
+    return value;
+}
+
+template <typename T> T __shfl_xor_sync(unsigned lanes, T value, int mask) {
+    return __shfl_sync(lanes, value, (int)(threadIdx.x % 32) ^ mask);
+}
+
+/* The two half formats, as launch.cuh has them. */
+struct em_half_bf16 { uint16_t bits; };
+struct em_half_f16 { uint16_t bits; };
+inline float em_to_float(float x) { return x; }
+inline float em_to_float(em_half_bf16 x) { return em_bf16_to_f32(x.bits); }
+inline float em_to_float(em_half_f16 x) { return em_f16_to_f32(x.bits); }
+inline void em_from_float(float *y, float x) { *y = x; }
+inline void em_from_float(em_half_bf16 *y, float x) { y->bits = em_f32_to_bf16(x); }
+inline void em_from_float(em_half_f16 *y, float x) { y->bits = em_f32_to_f16(x); }
+
+float em_mix(double alpha, float after, float before);
+
+void em_copy16(void *shared, const void *from);
+void em_copy_commit();
+void em_copy_wait_until(int pending);
+template <int pending> void em_copy_wait() { em_copy_wait_until(pending); }
+
+/* c += a b as a warp holds them: see launch.cuh. */
+void em_mma_words(float *c, const uint32_t *a, uint32_t b0, uint32_t b1, float (*value)(uint16_t));
+inline void em_mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1, em_half_bf16) { em_mma_words(c, a, b0, b1, em_bf16_to_f32); }
+inline void em_mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1, em_half_f16) { em_mma_words(c, a, b0, b1, em_f16_to_f32); }
+
+/* Which thread of a block goes first: the last one, where set. */
+extern "C" bool em_emulator_backwards;
+
+#endif
