@@ -10,7 +10,8 @@ import cli
 
 CONFIGS = os.path.join(cli.ROOT, "configs")
 DATA = os.path.join(cli.ROOT, "data")
-FEW = ("-q", "--max-docs", "3")
+FEW = ("-q", "--max-docs", "2" if cli.SANITIZED else "3")
+long_runs = unittest.skipIf(cli.SANITIZED, "thousands of tokens through several models")
 
 # Transformers and torch, f32 with dense masks, on the bundled models and the first 25 documents of the sample:
 # T = 1024, B = 3, --tail drop, continuous positions. (mask, labels, model or alpha): loss
@@ -71,6 +72,7 @@ class Configs(cli.Case):
 
     # ---- logit-amplification ----
 
+    @long_runs
     def test_alphas_against_the_reference(self):
         text, got = self.run_config("logit-amplification", "-q", "--max-docs", "25")
         for (mask, alpha), loss in BARD.items():
@@ -94,6 +96,7 @@ class Configs(cli.Case):
 
     # ---- base-vs-instruct ----
 
+    @long_runs
     def test_base_and_instruct_against_the_reference(self):
         _, got = self.run_config("base-vs-instruct", "-q", "--max-docs", "25", "-B", "3", "--tail", "drop", "--window", "next",
                                  "--pack", "stream")
@@ -136,7 +139,7 @@ class Configs(cli.Case):
     # ---- sequence-length ----
 
     def test_gap_by_length(self):
-        text, got = self.run_config("sequence-length", "-q", "--max-docs", "12", "-T", "64,128,256")
+        text, got = self.run_config("sequence-length", "-q", "--max-tokens", "4000", "-T", "64,128,256")
         table = tables(text)[0]
         self.assertEqual([line[0] for line in table[2:]], ["64", "128", "256"])
         for line in table[2:]:
@@ -197,6 +200,7 @@ class Configs(cli.Case):
         run = self.run_program("--config", "packing-check", "--packed", rows, status=2)
         self.assertIn("wants --eos ID", run.err)
 
+    @long_runs
     def test_a_published_model_and_its_mask(self):
         """Transformers and torch on the first 60 stories: T = 512, B = 3, --tail drop."""
         _, got = self.run_config("document-mask", "-q", "--max-docs", "60", "-B", "3", "--tail", "drop")
