@@ -286,12 +286,21 @@ SETTER(lengths) {
     return s->length = (int32_t)n, true;
 }
 
-SETTER(dtype) {
+CHOICE(dtype, "--dtype", dtype, em_dtype_choice, "auto", "f32", "bf16", "f16")
+
+/* cuda is cuda:0. */
+SETTER(device) {
+    static const char with_index[] = "cuda:";
     int i;
-    if (!strcmp(v, "f16"))
-        return em_fail(err, EM_USAGE, "--dtype f16: there is no f16 arithmetic on the CPU; use f32 or bf16 (f16 weights are read by both)");
-    if (!choice("--dtype", v, (const char *const[]){"auto", "f32", "bf16", NULL}, &i, err)) return false;
-    s->dtype = (em_dtype_choice)i;
+    s->device_given = true;
+    if (!strncmp(v, with_index, sizeof with_index - 1)) {
+        int64_t n;
+        if (!whole_number("--device cuda:N", v + sizeof with_index - 1, 0, 1023, &n, err)) return false;
+        s->device = EM_DEVICE_CUDA;
+        return s->device_index = (int32_t)n, true;
+    }
+    if (!choice("--device", v, (const char *const[]){"auto", "cpu", "cuda", NULL}, &i, err)) return false;
+    s->device = (em_device_choice)i;
     return true;
 }
 
@@ -381,7 +390,9 @@ static const struct { const char *title; option options[20]; } groups[] = {
         {"seed", 0, "N", EM_RUN, set_seed, "of the bootstrap intervals (default 0)"},
         {0}}},
     {"The engine", {
-        {"dtype", 0, "auto|f32|bf16", EM_RUN | EM_AUDIT | EM_BENCH, set_dtype, "inputs of matrix products (default auto: f32 on a CPU)"},
+        {"device", 0, "auto|cpu|cuda[:N]", EM_RUN | EM_AUDIT | EM_BENCH | EM_EXPLORE, set_device,
+         "what computes (default auto: the first CUDA device, else the CPU)"},
+        {"dtype", 0, "auto|f32|bf16|f16", EM_RUN | EM_AUDIT | EM_BENCH, set_dtype, "inputs of matrix products (default auto: f32 on a CPU, the weights' own on a GPU; f16: on a GPU only)"},
         {"threads", 0, "N", DATA_COMMANDS | EM_BENCH | FREE, set_threads, "default: all cores; the figures do not depend on it"},
         {"memory", 0, "SIZE", EM_RUN | EM_AUDIT | EM_BENCH | FREE, set_memory,
          "resident memory to stay within, such as 4G (default: half of the machine's); the figures do not depend on it"},

@@ -38,7 +38,8 @@ typedef struct em_named_path { const char *name, *path; } em_named_path;   /* NA
 typedef enum em_tail { EM_TAIL_PAD, EM_TAIL_DROP } em_tail;
 typedef enum em_boundary { EM_BOUNDARY_KEEP, EM_BOUNDARY_DROP } em_boundary;
 typedef enum em_alpha_space { EM_ALPHA_LOGIT, EM_ALPHA_WEIGHT } em_alpha_space;    /* what alphas combine */
-typedef enum em_dtype_choice { EM_DTYPE_AUTO, EM_DTYPE_F32, EM_DTYPE_BF16 } em_dtype_choice;
+typedef enum em_dtype_choice { EM_DTYPE_AUTO, EM_DTYPE_F32, EM_DTYPE_BF16, EM_DTYPE_F16 } em_dtype_choice;
+typedef enum em_device_choice { EM_DEVICE_AUTO, EM_DEVICE_CPU, EM_DEVICE_CUDA } em_device_choice;
 
 /* What the user asked for. Strings point into argv and into the config; the settings live as long as both do. */
 typedef struct em_settings {
@@ -91,6 +92,9 @@ typedef struct em_settings {
     em_pack_mode pack;                      /* the one in force, at first the first */
 
     em_dtype_choice dtype;
+    em_device_choice device;
+    int32_t device_index;                   /* of CUDA devices */
+    bool device_given;
     int threads;                            /* 0: all cores */
     size_t memory;                          /* bytes; 0: by the machine */
     bool mixed;                             /* ranks on unlike devices */

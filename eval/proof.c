@@ -1,3 +1,4 @@
+#include "eval/device.h"
 #include "eval/proof.h"
 
 #include <stdlib.h>
@@ -43,12 +44,10 @@ typedef struct tally {
 static bool open_engine(proof *p, em_error *err) {
     const em_settings *s = p->of->settings;
     const em_setup *setup = p->of->setup;
-    em_backend_options backend = {.threads = setup->threads,
-                                  .compute = s->dtype == EM_DTYPE_BF16 ? EM_BF16 : EM_F32};
     p->layers = em_model_spec_of(setup->model)->layers;
     if (!(p->windows = em_alloc((size_t)p->layers, sizeof *p->windows, "layer windows", err))) return false;
     for (int32_t l = 0; l < p->layers; l++) p->windows[l] = em_model_layer_spec(setup->model, l)->window;
-    if (!(p->backend = em_backend_cpu_open(&backend, err))) return false;
+    if (!(p->backend = em_device_open_backend(s, setup, err))) return false;
     int32_t tokens = p->of->row->tokens;
     em_network_options needs = {.row_tokens = tokens, .want_tokens = (EM_PROOF_CHANGES + 1) * em_network_padded(tokens), .n_labels = 1, .n_depths = 1};
     p->network = em_setup_network(setup, s, 0, p->backend, &needs, err);

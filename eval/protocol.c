@@ -1,3 +1,4 @@
+#include "eval/device.h"
 #include "eval/protocol.h"
 
 #include <math.h>
@@ -61,7 +62,7 @@ void em_protocol_shared(em_results *r, const em_settings *settings, const em_set
     if (settings->max_tokens) em_results_protocol(r, "max_tokens", "%lld", (long long)settings->max_tokens);
     if (settings->skip_bad_records) em_results_protocol(r, "skip_bad_records", "yes");
     if (settings->alpha_space == EM_ALPHA_WEIGHT) em_results_protocol(r, "alpha_space", "weight");
-    em_results_protocol(r, "dtype", "%s", settings->dtype == EM_DTYPE_AUTO ? "auto: f32 on a CPU" : em_dtype_name(backend->options.compute));
+    em_results_protocol(r, "dtype", "%s", settings->dtype == EM_DTYPE_AUTO ? em_device_auto_dtype(backend) : em_dtype_name(backend->options.compute));
     em_results_protocol(r, "device", "%s, %s", backend->name, backend->isa);
 }
 

@@ -10,6 +10,7 @@
 #include "common/size.h"
 #include "eval/checkpoint.h"
 #include "eval/commands.h"
+#include "eval/device.h"
 #include "eval/feed.h"
 #include "eval/outputs.h"
 #include "eval/pipeline.h"
@@ -77,9 +78,7 @@ static void catch_interrupt(void) {
 /* ---- opening ---- */
 
 static bool open_backend(run *r, em_error *err) {
-    em_backend_options backend = {.threads = r->setup.threads,
-                                  .compute = r->settings->dtype == EM_DTYPE_BF16 ? EM_BF16 : EM_F32};
-    r->backend = em_backend_cpu_open(&backend, err);
+    r->backend = em_device_open_backend(r->settings, &r->setup, err);
     return r->backend != NULL;
 }
 

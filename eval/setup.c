@@ -503,10 +503,11 @@ size_t em_setup_default_memory(void) {
 
 em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend,
                              const em_network_options *needs, em_error *err) {
+    size_t device = backend->device_memory, room = device ? device / 10 * 9 : em_setup_default_memory();
     em_network_options o = *needs;
     o.source = em_model_path(s->models[i]);
-    o.memory = settings->memory ? settings->memory : em_setup_default_memory();
-    o.taken = s->taken;
+    o.memory = settings->memory ? settings->memory : room;
+    o.taken = device ? 0 : s->taken;
     o.sharers = s->n_models;
     o.n_alphas = settings->alpha_space == EM_ALPHA_LOGIT ? settings->alphas.n : 0;
     o.stop = s->stop;

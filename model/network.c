@@ -92,9 +92,11 @@ static memory_plan measure(const em_network *n, const em_network_options *o) {
     em_layer_spec widest = widest_layer(n);
     const em_head_spec *head = &n->head_spec;
     size_t head_bytes = ops->head_bytes(n->backend, head);
-    memory_plan p = {.fixed = ops->fixed_bytes(n->backend, &widest, head) + mapped_bytes(n) + making_bytes(n),
+    size_t host = n->backend->device_memory ? 0 : mapped_bytes(n) + making_bytes(n);
+    size_t callers = n->backend->device_memory ? 0 : (size_t)(o->batches ? o->batches : 1) * caller_token_bytes(o);
+    memory_plan p = {.fixed = ops->fixed_bytes(n->backend, &widest, head) + host,
                      .all_weights = head_bytes, .one_weight = head_bytes,
-                     .token = ops->token_bytes(n->backend, &widest) + (size_t)(o->batches ? o->batches : 1) * caller_token_bytes(o)};
+                     .token = ops->token_bytes(n->backend, &widest) + callers};
     for (int l = 0; l < n->spec->layers; l++) {
         size_t bytes = ops->layer_bytes(n->backend, em_model_layer_spec(n->model, l));
         p.all_weights += bytes;
@@ -264,6 +266,12 @@ static bool token_finite(const em_score_request *r, const em_scores *out, int64_
     return true;
 }
 
+/* A device that failed says so here: its figures are void. */
+static bool device_well(const em_network *n, em_error *err) {
+    const em_error *e = &n->backend->failure;
+    return e->status == EM_OK || em_fail(err, e->status, "%s", e->text);
+}
+
 static bool check_finite(const em_row_batch *batch, const em_score_request *r, const em_scores *out, em_error *err) {
     for (int row = 0; row < batch->n_rows; row++)
         for (int32_t i = 0; i < batch->length[row]; i++)
@@ -300,7 +308,7 @@ static bool score_with(em_network *n, const em_row_batch *batch, const em_score_
     if (!head(n, err)) return blame(n, err);
     n->backend->ops->score(n->backend, n->head, request, n->activations, out);
     em_flops_add_head(&n->flops, &n->head_spec, batch, request);
-    return check_finite(batch, request, out, err) || blame(n, err);
+    return (device_well(n, err) && check_finite(batch, request, out, err)) || blame(n, err);
 }
 
 bool em_network_head(em_network *n, const em_row_batch *batch, const em_score_request *request, em_scores *out, em_error *err) {
@@ -342,6 +350,6 @@ bool em_network_head_pair(em_network *before, em_network *after, const em_row_ba
     em_flops_add_head(&after->flops, &after->head_spec, batch, &request->labels);
     let_head_go(before);
     let_head_go(after);
-    return (check_finite(batch, &request->labels, &out->before, err) || blame(before, err)) &&
+    return (device_well(before, err) || blame(before, err)) && (check_finite(batch, &request->labels, &out->before, err) || blame(before, err)) &&
            (check_finite(batch, &request->labels, &out->after, err) || blame(after, err));
 }

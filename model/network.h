@@ -12,7 +12,7 @@ typedef struct em_network em_network;
 
 typedef struct em_network_options {
     const char *source;          /* the checkpoint's path, for errors; outlives the network; NULL: not named */
-    size_t memory;               /* bytes that the process may have resident, mapped pages included */
+    size_t memory;               /* bytes that the process may have resident, mapped pages included; on a device: of its own */
     size_t taken;                /* of these, what is resident already or will be by others */
     int sharers;                 /* networks that divide the rest evenly, this one among them; 0: it is alone */
     int64_t row_tokens;          /* longest row: the smallest batch that must fit */

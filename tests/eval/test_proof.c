@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "eval/device.h"
 #include "eval/proof.h"
 #include "model/network.h"
 
@@ -27,10 +28,10 @@ const em_layer_spec *em_model_layer_spec(const em_model *m, int layer) { return 
 
 static void nothing(em_backend *b) {}
 
-em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err) {
+em_backend *em_device_open_backend(const em_settings *settings, const em_setup *setup, em_error *err) {
     static const em_backend_ops ops = {.close = nothing};
     static em_backend b;
-    b = (em_backend){.name = "stand-in", .ops = &ops, .options = *options};
+    b = (em_backend){.name = "stand-in", .ops = &ops, .options = {.threads = 1, .compute = EM_F32}};
     return &b;
 }
 

@@ -16,7 +16,7 @@ namespace {
 enum state { READY, AT_BARRIER, AT_WARP, ENDED };
 struct copy { void *to; const void *from; int group; };
 
-const size_t STACK = 256 << 10, WORDS = 8;
+const size_t STACK = 32 << 10, WORDS = 8;       /* of a fiber: the address sanitizer clears all of it at each switch */
 
 struct fiber {
     ucontext_t start;
@@ -32,9 +32,10 @@ struct fiber {
 std::vector<std::unique_ptr<fiber>> fibers;
 std::vector<uint32_t> posts;         /* [2][threads][WORDS] */
 const std::function<void()> *kernel_now;
-jmp_buf scheduler;
 #ifdef __SANITIZE_ADDRESS__
 ucontext_t main_context;
+#else
+jmp_buf scheduler;
 #endif
 fiber *now;
 size_t n_threads;
