@@ -77,8 +77,11 @@ static void command_line(words *w, const em_settings *s, const char *program, in
     number_option(w, "--max-tokens", s->max_tokens, &b);
     number_option(w, "--threads", s->threads, &b);
     number_option(w, "--memory", (int64_t)s->memory, &b);
-    em_buffer_puts(&b, s->dtype == EM_DTYPE_AUTO ? "auto" : s->dtype == EM_DTYPE_F32 ? "f32" : "bf16");
+    static const char *const dtypes[] = {[EM_DTYPE_AUTO] = "auto", [EM_DTYPE_F32] = "f32", [EM_DTYPE_BF16] = "bf16", [EM_DTYPE_F16] = "f16"};
+    em_buffer_puts(&b, dtypes[s->dtype]);
     option(w, "--dtype", &b);
+    em_buffer_puts(&b, "cpu");           /* as the ceiling that it is held against */
+    option(w, "--device", &b);
     em_buffer_printf(&b, "/proc/self/fd/%d", profile);
     option(w, "--profile", &b);
     push(w, strdup("-q"));

@@ -390,7 +390,7 @@ static const struct { const char *title; option options[20]; } groups[] = {
         {"seed", 0, "N", EM_RUN, set_seed, "of the bootstrap intervals (default 0)"},
         {0}}},
     {"The engine", {
-        {"device", 0, "auto|cpu|cuda[:N]", EM_RUN | EM_AUDIT | EM_BENCH | EM_EXPLORE, set_device,
+        {"device", 0, "auto|cpu|cuda[:N]", EM_RUN | EM_AUDIT, set_device,
          "what computes (default auto: the first CUDA device, else the CPU)"},
         {"dtype", 0, "auto|f32|bf16|f16", EM_RUN | EM_AUDIT | EM_BENCH, set_dtype, "inputs of matrix products (default auto: f32 on a CPU, the weights' own on a GPU; f16: on a GPU only)"},
         {"threads", 0, "N", DATA_COMMANDS | EM_BENCH | FREE, set_threads, "default: all cores; the figures do not depend on it"},
