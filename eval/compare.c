@@ -136,7 +136,7 @@ static void open_stretch(em_comparator *c, int64_t stretch) {
 
 /* Bin b of 4096 spans [2^(-40 + 48 b / 4096), 2^(-40 + 48 (b + 1) / 4096)). */
 static void add_kl(em_comparator *c, double kl) {
-    int bin = kl < 0x1p-40 ? 0 : kl >= 256 ? KL_BINS + 1 : 1 + (int)((log2(kl) + 40) * (KL_BINS / 48.0));
+    int bin = kl < 0x1p-40 ? 0 : kl < 256 ? 1 + (int)((log2(kl) + 40) * (KL_BINS / 48.0)) : KL_BINS + 1;
     if (bin > KL_BINS && kl < 256) bin = KL_BINS;
     c->kl_bins[bin]++;
     c->kl_n++;
@@ -324,7 +324,7 @@ static void common_figures(const em_comparator *c, const em_comparator *shortest
     out->has_common = c->options.stretch > 0;
     if (!out->has_common) return;
     mean_figures(&c->common, &out->common);
-    if (!shortest) return;
+    if (!shortest || shortest->common.predictions != c->common.predictions) return;     /* an interrupted run's differ */
     out->growth = out->common.difference - ratio(shortest->common.total, (double)shortest->common.predictions);
     em_bootstrap_interval(&c->common.bootstrap, &shortest->common.bootstrap, &out->growth_low, &out->growth_high);
 }

@@ -43,7 +43,8 @@ void em_comparator_end_row(em_comparator *c);
 bool em_comparator_state(em_comparator *c, em_state *io);
 
 /* Closes what is open and fills the figures of out (not its names). shortest: the same comparison at the
- * shortest row length, finished, or NULL: growth is against it. */
+ * shortest row length, finished, or NULL: growth is against it, and NaN where an interrupted run
+ * left the two different predictions. */
 bool em_comparator_finish(em_comparator *c, const em_comparator *shortest, em_comparison *out,
                           const char *(*group_name)(const void *data, int32_t group), const void *data, em_error *err);
 

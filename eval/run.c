@@ -490,7 +490,7 @@ static bool score_stream(run *r, stream *s, const em_everywhere *everywhere, con
 
 /* ---- one data set ---- */
 
-/* Tokens of the stream: which batches are whole depends on it. */
+/* Tokens of the stream: which batches are whole depends on it. Interrupted, nothing of the data set is scored. */
 static bool count_tokens(run *r, int data_set, int64_t *total, em_error *err) {
     stream s = {.data_set = data_set};
     em_row *row;
@@ -499,6 +499,7 @@ static bool count_tokens(run *r, int data_set, int64_t *total, em_error *err) {
     while (good && (got = em_packer_next(s.packer, &row, err)) > 0) em_row_free(row);
     if (good) *total = em_packer_tokens(s.packer);
     close_reading(&s);
+    if ((!good || got < 0) && err->status == EM_INTERRUPTED) return em_error_init(err), true;
     return good && got == 0;
 }
 

@@ -62,6 +62,22 @@ static em_comparison figures_moved(const em_comparator_options *o, int move) {
     return out;
 }
 
+/* The first so many rows, all of whose predictions are scored at every length. */
+static em_comparator *with_common_rows(int rows) {
+    em_error err = EM_ERROR_INIT;
+    em_comparator *c = em_comparator_new(&(em_comparator_options){.stretch = 2 * ROW}, &err);
+    for (int r = 0; r < rows; r++) {
+        for (int i = r * ROW; i < (r + 1) * ROW; i++) {
+            em_paired x = items[i];
+            x.common = true;
+            x.stream = i;
+            assert_true(em_comparator_add(c, &x, &err));
+        }
+        em_comparator_end_row(c);
+    }
+    return c;
+}
+
 static em_comparison figures(bool rows, uint64_t bootstrap_seed) {
     return figures_moved(&(em_comparator_options){.groups_are_rows = rows, .seed = bootstrap_seed}, -1);
 }
@@ -87,6 +103,25 @@ static double naive_stderr(bool rows, double mean) {
         groups++;
     }
     return sqrt(groups / (groups - 1) * squares) / N;
+}
+
+/* Growth is between the same predictions, or not told: an interrupted run has fewer of its last length. */
+static void growth(void **state) {
+    make_items(0.02);
+    for (int rows = ROWS - 1; rows <= ROWS; rows++) {
+        em_error err = EM_ERROR_INIT;
+        em_comparison a = {0}, b = {0};
+        em_comparator *shortest = with_common_rows(ROWS), *c = with_common_rows(rows);
+        assert_true(em_comparator_finish(shortest, NULL, &a, group_name, NULL, &err));
+        assert_true(em_comparator_finish(c, shortest, &b, group_name, NULL, &err));
+        assert_true(isnan(a.growth));
+        if (rows == ROWS) assert_true(b.growth == 0 && b.growth_low == 0 && b.growth_high == 0);
+        else assert_true(isnan(b.growth) && isnan(b.growth_low) && isnan(b.growth_high));
+        free_figures(&a);
+        free_figures(&b);
+        em_comparator_free(shortest);
+        em_comparator_free(c);
+    }
 }
 
 static void differences(void **state) {
@@ -225,7 +260,7 @@ static void saved_and_restored_anywhere_gives_the_same_bits(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(differences), cmocka_unit_test(bootstrap), cmocka_unit_test(equal_sides),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(differences), cmocka_unit_test(growth), cmocka_unit_test(bootstrap), cmocka_unit_test(equal_sides),
                                        cmocka_unit_test(kl_quantiles), cmocka_unit_test(alphas_parse),
                                        cmocka_unit_test(saved_and_restored_anywhere_gives_the_same_bits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
