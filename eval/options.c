@@ -800,6 +800,7 @@ static bool check_arguments(const em_settings *s, em_error *err) {
         return em_fail(err, EM_USAGE, "diff wants two results files: evalmask diff before.json after.json");
     if (s->command == EM_RUN && s->has_tolerance && !s->baseline)
         return em_fail(err, EM_USAGE, "--tolerance wants --baseline FILE: the results that losses are held to");
+    if (s->journal_rows && !s->journal) return em_fail(err, EM_USAGE, "--journal-every wants --journal FILE");
     if (s->command == EM_TOKENIZE && !s->tokenizer)
         return em_fail(err, EM_USAGE, "tokenize wants --tokenizer PATH: tokenizer.json, tokenizer.model, tok512.bin or a model");
     if (s->command & DATA_COMMANDS && s->n_arguments)

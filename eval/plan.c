@@ -131,6 +131,8 @@ static bool list_pairs(em_plan *p, const em_setup *setup, em_error *err) {
 
 bool em_plan_make(em_plan *p, const em_settings *settings, const em_setup *setup, em_error *err) {
     bool same;
+    if (settings->common_vocab && setup->n_models < 2)
+        return em_fail(err, EM_USAGE, "--common-vocab wants --compare PATH: ids that one model has are all its own");
     *p = (em_plan){.settings = settings, .depths = settings->all_depths || settings->n_depths > 0};
     int least = smallest_vocabulary(setup, &same);
     p->vocab = settings->common_vocab ? least : 0;
