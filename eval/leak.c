@@ -8,23 +8,7 @@
 
 typedef struct interval { int32_t lo, hi; } interval;
 
-/* ---- the exact definition ---- */
-
-void em_leak_reach(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows, int32_t layers,
-                   int32_t i, uint8_t *reach) {
-    enum { HERE = 1, NEXT = 2 };
-    memset(reach, 0, (size_t)inputs);
-    reach[i] = HERE;
-    for (int32_t l = layers - 1; l >= 0; l--) {     /* what position i read last came from the top */
-        for (int32_t j = 0; j < inputs; j++) {
-            if (!(reach[j] & HERE)) continue;
-            int32_t a = lo[j], b = hi[j];
-            em_mask_clip(j, windows[l], &a, &b);
-            for (int32_t k = a; k < b; k++) reach[k] |= NEXT;
-        }
-        for (int32_t k = 0; k < inputs; k++) reach[k] = reach[k] ? HERE : 0;
-    }
-}
+/* ---- from one token ---- */
 
 /* next: [inputs + 1], scratch. */
 static void spread_layer(const int32_t *lo, const int32_t *hi, int32_t inputs, int32_t window,

@@ -18,12 +18,6 @@ typedef enum em_leak { EM_CLEAN = 0, EM_LEAK_DIRECT = 1, EM_LEAK_INDIRECT = 2 } 
 bool em_leak_row(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows, int32_t layers,
                  int offset, int32_t from, int32_t to, uint8_t *out, em_error *err);
 
-/* All key positions that position i reaches through the layers [0, layers): reach[k] = 1.
- * reach: [inputs], the caller's. The exact definition, one position at a time; em_leak_row is
- * tested against it. */
-void em_leak_reach(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows, int32_t layers,
-                   int32_t i, uint8_t *reach);
-
 /* The same relation from the other end: all positions that the token at `key` reaches, in
  * O(inputs * layers). after: [layers + 1, inputs], after[l * inputs + i] = 1 where position i
  * carries something of the token once l layers have run; the last of them is the answer. */

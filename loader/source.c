@@ -39,7 +39,6 @@ struct em_source {
     size_t head_begin, head_end;
     int64_t read;                   /* bytes read from the file */
     int64_t offset;                 /* decompressed, of the next byte handed out */
-    int64_t size;
 };
 
 static bool fail(const em_source *s, em_error *err, const char *what) {
@@ -55,7 +54,6 @@ static bool open_file(em_source *s, em_error *err) {
         return em_fail_at(err, EM_INPUT, s->path, 0, -1, "cannot be opened: %s", strerror(errno));
     if (S_ISDIR(st.st_mode))
         return em_fail_at(err, EM_INPUT, s->path, 0, -1, "is a directory where a file is expected");
-    s->size = S_ISREG(st.st_mode) ? st.st_size : -1;
     s->wake = eventfd(0, EFD_CLOEXEC);
     if (s->wake >= 0) return true;
     return em_fail_at(err, EM_MACHINE, s->path, 0, -1, "no event descriptor: %s", strerror(errno));
@@ -100,7 +98,6 @@ void em_source_interrupt(em_source *s) {
 
 int64_t em_source_offset(const em_source *s) { return s->offset; }
 int64_t em_source_position(const em_source *s) { return s->read - (int64_t)(s->end - s->begin); }
-int64_t em_source_size(const em_source *s) { return s->size; }
 
 static bool wait_for_data(em_source *s, em_error *err) {
     struct pollfd fds[2] = {{.fd = s->fd, .events = POLLIN}, {.fd = s->wake, .events = POLLIN}};

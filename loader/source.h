@@ -26,9 +26,8 @@ em_source *em_source_open(const char *path, const em_source_options *options, em
 ptrdiff_t em_source_read(em_source *s, void *out, size_t n, em_error *err);
 /* Decompressed offset of the byte that the next read begins with (a skipped byte order mark counts). */
 int64_t em_source_offset(const em_source *s);
-/* Compressed bytes consumed so far, and the file's size (-1 unknown): for progress. */
+/* Compressed bytes consumed so far: for progress. */
 int64_t em_source_position(const em_source *s);
-int64_t em_source_size(const em_source *s);
 /* The one call allowed from another thread while s is open: a read that waits for data, and
  * every later one that would have to, fails with EM_INTERRUPTED. */
 void em_source_interrupt(em_source *s);

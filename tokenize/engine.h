@@ -13,7 +13,6 @@ typedef struct em_engine {
     void (*scratch_free)(void *scratch);
     void (*close)(void *model);
     int32_t (*id)(const void *model, const char *token);
-    bool (*is_special)(const void *model, int32_t id);
     size_t (*text)(const void *model, int32_t id, char *out, size_t n);
 } em_engine;
 

@@ -143,7 +143,6 @@ typedef struct added_reader {
  * otherwise is read in two ways by two readers, so it is refused. */
 static bool added_id(added_reader *a, const json_t *token, const char *text, size_t n, int32_t *id, em_error *err) {
     const json_t *said = json_object_get(token, "id");
-    uint8_t special = json_is_true(json_object_get(token, "special")) ? EM_TOKEN_SPECIAL : 0;
     em_vocab *v = &a->m->vocab;
     if (!json_is_integer(said)) return em_fail(err, EM_INPUT, "added token \"%.60s\" has no id", text);
     *id = em_vocab_find(v, text, n);
@@ -156,7 +155,7 @@ static bool added_id(added_reader *a, const json_t *token, const char *text, siz
         *id = (int32_t)expected;
         a->next_id++;
     }
-    v->tokens[*id].flags |= special | EM_TOKEN_LITERAL;
+    v->tokens[*id].flags |= EM_TOKEN_LITERAL;
     return true;
 }
 
@@ -209,11 +208,6 @@ static int32_t id_of(const void *model, const char *token) {
     return em_vocab_find(&m->vocab, token, strlen(token));
 }
 
-static bool is_special(const void *model, int32_t id) {
-    const em_json_model *m = model;
-    return m->vocab.tokens[id].flags & EM_TOKEN_SPECIAL;
-}
-
 /* The alphabet's characters as their bytes; others (an added token's) as they are. */
 static size_t byte_level_text(const char *s, size_t length, char *out, size_t n) {
     size_t written = 0;
@@ -239,7 +233,7 @@ static size_t text_of(const void *model, int32_t id, char *out, size_t n) {
 }
 
 static const em_engine json_engine = {em_json_encode, em_json_scratch_new, em_json_scratch_free, em_json_close,
-                                      id_of, is_special, text_of};
+                                      id_of, text_of};
 
 static bool read_truncation(em_tokenizer *t, const json_t *section, em_error *err) {
     if (!section || json_is_null(section)) return true;

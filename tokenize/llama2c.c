@@ -67,7 +67,7 @@ static bool add_token(llama2c_model *m, const char *text, size_t n, int32_t id, 
     bool is_byte = id >= FIRST_BYTE && id < FIRST_PIECE;
     if (is_byte && (n != 6 || memcmp(text, bytes, 6)))
         return em_fail(err, EM_INPUT, "token %d is not the byte %s, as llama2.c has it", id, bytes);
-    return em_vocab_add(&m->vocab, text, n, id, id < FIRST_BYTE ? EM_TOKEN_SPECIAL : EM_TOKEN_MODEL, err);
+    return em_vocab_add(&m->vocab, text, n, id, id < FIRST_BYTE ? EM_TOKEN_LITERAL : EM_TOKEN_MODEL, err);
 }
 
 static bool read_tokens(llama2c_model *m, const unsigned char *data, size_t size, em_error *err) {
@@ -201,14 +201,12 @@ static int32_t id_of(const void *model, const char *token) {
     return em_vocab_find(&m->vocab, token, strlen(token));
 }
 
-static bool is_special(const void *model, int32_t id) { return id < FIRST_BYTE; }
-
 static size_t text_of(const void *model, int32_t id, char *out, size_t n) {
     const llama2c_model *m = model;
     return em_piece_text(em_vocab_text(&m->vocab, id), m->vocab.tokens[id].length, out, n);
 }
 
-static const em_engine llama2c_engine = {encode, scratch_new, scratch_free, close_model, id_of, is_special, text_of};
+static const em_engine llama2c_engine = {encode, scratch_new, scratch_free, close_model, id_of, text_of};
 
 bool em_open_llama2c(em_tokenizer *t, const char *source, const void *data, size_t size, em_error *err) {
     llama2c_model *m = em_alloc(1, sizeof *m, "a tokenizer", err);

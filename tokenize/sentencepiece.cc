@@ -60,6 +60,5 @@ int32_t em_spm_id(const em_spm *m, const char *piece) {
     return id >= 0 && id < em_spm_size(m) && m->processor.IdToPiece(id) == piece ? id : -1;
 }
 
-bool em_spm_is_special(const em_spm *m, int32_t id) { return m->processor.IsControl(id) || m->processor.IsUnknown(id); }
 bool em_spm_is_byte(const em_spm *m, int32_t id) { return m->processor.IsByte(id); }
 const char *em_spm_piece(const em_spm *m, int32_t id) { return m->processor.IdToPiece(id).c_str(); }

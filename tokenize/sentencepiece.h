@@ -26,7 +26,6 @@ int32_t em_spm_size(const em_spm *m);
 int32_t em_spm_bos(const em_spm *m);                       /* -1: none */
 int32_t em_spm_eos(const em_spm *m);
 int32_t em_spm_id(const em_spm *m, const char *piece);     /* -1: there is no such piece */
-bool em_spm_is_special(const em_spm *m, int32_t id);       /* control or unknown */
 bool em_spm_is_byte(const em_spm *m, int32_t id);          /* <0xNN>: one byte of a character without a piece */
 const char *em_spm_piece(const em_spm *m, int32_t id);     /* valid while m lives */
 

@@ -51,14 +51,13 @@ static void *scratch_new(const void *model, em_error *err) {
 static void scratch_free(void *scratch) { free(scratch); }
 static void close_model(void *model) { em_spm_close(model); }
 static int32_t id_of(const void *model, const char *token) { return em_spm_id(model, token); }
-static bool is_special(const void *model, int32_t id) { return em_spm_is_special(model, id); }
 
 static size_t text_of(const void *model, int32_t id, char *out, size_t n) {
     const char *piece = em_spm_piece(model, id);
     return em_piece_text(piece, strlen(piece), out, n);
 }
 
-static const em_engine spm_engine = {encode, scratch_new, scratch_free, close_model, id_of, is_special, text_of};
+static const em_engine spm_engine = {encode, scratch_new, scratch_free, close_model, id_of, text_of};
 
 bool em_open_sentencepiece(em_tokenizer *t, const char *source, const void *data, size_t size, em_error *err) {
     char why[256] = "";

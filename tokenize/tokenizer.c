@@ -162,11 +162,7 @@ const int32_t *em_tokenizer_prefix(const em_tokenizer *t, size_t *n) { *n = t->p
 const int32_t *em_tokenizer_suffix(const em_tokenizer *t, size_t *n) { *n = t->suffix.n; return t->suffix.ids; }
 int32_t em_tokenizer_size(const em_tokenizer *t) { return t->size; }
 em_truncation em_tokenizer_truncation(const em_tokenizer *t) { return t->truncation; }
-int32_t em_tokenizer_bos(const em_tokenizer *t) { return t->bos; }
 int32_t em_tokenizer_eos(const em_tokenizer *t) { return t->eos; }
-bool em_tokenizer_is_special(const em_tokenizer *t, int32_t id) {
-    return id >= 0 && id < t->size && t->engine->is_special(t->model, id);
-}
 int32_t em_tokenizer_id(const em_tokenizer *t, const char *token) { return t->engine->id(t->model, token); }
 const char *em_tokenizer_describe(const em_tokenizer *t) { return t->describe; }
 

@@ -59,9 +59,7 @@ typedef struct em_truncation {
 em_truncation em_tokenizer_truncation(const em_tokenizer *t);
 
 int32_t em_tokenizer_size(const em_tokenizer *t);     /* highest id + 1, added tokens included */
-int32_t em_tokenizer_bos(const em_tokenizer *t);      /* -1: none is named */
 int32_t em_tokenizer_eos(const em_tokenizer *t);      /* by tokenizer_config.json, else the SentencePiece model's; -1: none */
-bool em_tokenizer_is_special(const em_tokenizer *t, int32_t id);
 
 /* The id whose vocabulary string (or added token) is exactly this, or -1. */
 int32_t em_tokenizer_id(const em_tokenizer *t, const char *token);

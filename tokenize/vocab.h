@@ -12,8 +12,7 @@
 
 enum {
     EM_TOKEN_MODEL = 1,      /* of the model's own vocabulary */
-    EM_TOKEN_SPECIAL = 2,
-    EM_TOKEN_LITERAL = 4     /* an added token: its string is its text, no alphabet to decode */
+    EM_TOKEN_LITERAL = 2     /* an added token: its string is its text, no alphabet to decode */
 };
 
 typedef struct em_vocab_entry {

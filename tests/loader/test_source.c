@@ -29,7 +29,8 @@ static bool read_all(const char *path, int window_log, size_t n, em_buffer *out)
     em_error_line(&err, line, sizeof line);
     assert_true((got < 0) == (err.status != EM_OK));
     if (s && got == 0) assert_int_equal(em_source_read(s, piece, n, &err), 0);
-    if (s && got == 0 && em_source_size(s) >= 0) assert_int_equal(em_source_position(s), em_source_size(s));
+    struct stat st;
+    if (s && got == 0 && !stat(path, &st) && S_ISREG(st.st_mode)) assert_int_equal(em_source_position(s), st.st_size);
     free(piece);
     em_source_close(s);
     return got == 0;

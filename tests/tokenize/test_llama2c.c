@@ -75,7 +75,6 @@ static void test_encode(void **state) {
     if (!t) fail_msg("%s", err.text);
     em_tokenizer_scratch *s = em_tokenizer_scratch_new(t, &err);
     assert_int_equal(em_tokenizer_size(t), SIZE);
-    assert_int_equal(em_tokenizer_bos(t), 1);
     assert_int_equal(em_tokenizer_eos(t), 2);
     srand(5);
     for (int round = 0; round < 5000; round++) {

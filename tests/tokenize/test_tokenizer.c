@@ -176,12 +176,11 @@ static void test_sentencepiece(void **state) {
     em_tokenizer *t = must_open(HERE "real/tiny4k-spm.model", NULL);
     char text[16];
     assert_int_equal(em_tokenizer_size(t), 4096);
-    assert_true(em_tokenizer_bos(t) >= 0 && em_tokenizer_eos(t) >= 0);
-    expect_affixes(t, em_tokenizer_bos(t), -1);
-    assert_true(em_tokenizer_is_special(t, em_tokenizer_bos(t)));
+    assert_int_equal(em_tokenizer_eos(t), em_tokenizer_id(t, "</s>"));
+    expect_affixes(t, em_tokenizer_id(t, "<s>"), -1);
     assert_int_equal(em_tokenizer_id(t, "no such piece"), -1);
     int32_t id = em_tokenizer_id(t, "\xe2\x96\x81the");
-    assert_true(id >= 0 && !em_tokenizer_is_special(t, id));
+    assert_true(id >= 0);
     assert_int_equal(em_tokenizer_text(t, id, text, sizeof text), 4);
     assert_string_equal(text, " the");
     assert_int_equal(em_tokenizer_text(t, id, text, 3), 2);
@@ -199,12 +198,10 @@ static void test_config(void **state) {
     em_tokenizer *t = must_open(path, NULL);
     int32_t s = em_tokenizer_id(t, "<s>"), end = em_tokenizer_id(t, "</s>");
     expect_affixes(t, s, end);
-    assert_int_equal(em_tokenizer_bos(t), -1);
     assert_int_equal(em_tokenizer_eos(t), -1);
     em_tokenizer_close(t);
     t = must_open(path, "{\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"</s>\"}, \"add_bos_token\": false, \"add_eos_token\": true}");
     expect_affixes(t, -1, end);
-    assert_int_equal(em_tokenizer_bos(t), s);
     assert_int_equal(em_tokenizer_eos(t), end);
     em_tokenizer_close(t);
     t = must_open(HERE "real/tiny4k-spm.model", "{\"add_bos_token\": false, \"add_eos_token\": null, \"bos_token\": null}");
@@ -228,7 +225,6 @@ static void test_texts(void **state) {
     assert_string_equal(text, " a");
     em_tokenizer_text(t, em_tokenizer_id(t, "<|im_start|>"), text, sizeof text);
     assert_string_equal(text, "<|im_start|>");
-    assert_true(em_tokenizer_is_special(t, em_tokenizer_id(t, "<|im_start|>")));
     assert_non_null(strstr(em_tokenizer_describe(t), "byte-level BPE, 4"));
     em_tokenizer_close(t);
 }
