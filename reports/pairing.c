@@ -35,10 +35,11 @@ static void put_integers(em_buffer *out, const char *key, int64_t before, int64_
 
 /* The lines of the protocol fingerprint (docs/protocol.md) but for the dtypes. */
 static void protocol_changes(const em_pairing *p, const em_result *a, const em_result *b, em_buffer *out) {
-    static const char *const shared[] = {"boundary", "pack", "tail", "window"};
+    static const char *const shared[] = {"boundary", "tail", "window"};
     put_change(out, "mask", a->mask, b->mask);
     put_change(out, "labels", a->labels, b->labels);
     put_change(out, "positions", a->positions, b->positions);
+    put_change(out, "pack", a->pack, b->pack);
     put_integers(out, "seq_len", a->seq_len, b->seq_len);
     for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
         put_change(out, shared[i], line_of(p->before, shared[i]), line_of(p->after, shared[i]));
@@ -114,7 +115,7 @@ static void write_key(entry *e, const em_result *x, unsigned by) {
     int n = snprintf(e->key, sizeof e->key, "%s\t%s\t%s\t%s\t%s\t%s\t", by & FINGERPRINTS ? x->fingerprints.data : "",
                      by & FINGERPRINTS ? x->fingerprints.protocol : "", by & DATA_SET ? x->data_set : "", by & MODEL ? x->model : "",
                      by & MASK ? x->mask : "", by & LABELS ? x->labels : "");
-    if (by & PLACES) n += snprintf(e->key + n, sizeof e->key - (size_t)n, "%s\t%d", x->positions, x->seq_len);
+    if (by & PLACES) n += snprintf(e->key + n, sizeof e->key - (size_t)n, "%s\t%d\t%s", x->positions, x->seq_len, x->pack);
     if (by & VARIANT) snprintf(e->key + n, sizeof e->key - (size_t)n, "\t%d\t%s", x->depth, alpha);
 }
 

@@ -123,6 +123,18 @@ static void only_the_dtype_differs(void **state) {
     assert_pairs(&a, &b, "0-0! ||");
 }
 
+static void each_packing_is_its_own(void **state) {
+    file a = {0}, b = {0};
+    strcpy(add(&a, "base", "doc", "d", "p")->pack, "stream");
+    strcpy(add(&a, "base", "doc", "e", "q")->pack, "none");
+    em_result *x = add(&b, "base", "doc", "e", "r");
+    strcpy(x->pack, "none");
+    strcpy(x->compute_dtype, "bf16");
+    line(&a, "pack", "stream, none");
+    line(&b, "pack", "none");
+    assert_pairs(&a, &b, "1-0d |0|");
+}
+
 static void the_batch_counts_where_it_moves_figures(void **state) {
     file a = {0}, b = {0};
     add(&a, "base", "doc", "d", "p");
@@ -182,7 +194,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_checkpoint_and_another), cmocka_unit_test(names_decide_where_several_share_a_measure),
         cmocka_unit_test(alphas_and_depths_have_partners_of_their_own), cmocka_unit_test(data_sets_of_the_same_documents),
-        cmocka_unit_test(only_the_dtype_differs), cmocka_unit_test(the_batch_counts_where_it_moves_figures),
+        cmocka_unit_test(only_the_dtype_differs), cmocka_unit_test(each_packing_is_its_own), cmocka_unit_test(the_batch_counts_where_it_moves_figures),
         cmocka_unit_test(what_differs_is_named), cmocka_unit_test(common_vocabularies), cmocka_unit_test(strangers_stay_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
