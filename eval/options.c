@@ -471,8 +471,8 @@ static const struct {
      "  evalmask report results.json --markdown-style github > comment.md\n"},
     {"explore", EM_EXPLORE, "evalmask explore TOKENS.jsonl.zst|--model PATH [options] -o PAGE.html",
      "documents with each token shaded by its loss or a difference",
-     "  evalmask explore --model base.bin --compare tuned.bin --document 3,7 -o page.html\n"
-     "  evalmask explore nll.jsonl.zst --document 12 -o page.html   # what --tokens wrote\n"},
+     "  evalmask explore --model base.bin --compare tuned.bin --document 3,7 -o p.html\n"
+     "  evalmask explore nll.jsonl.zst --document 12 -o p.html   # what --tokens wrote\n"},
     {"bench", EM_BENCH, "evalmask bench [--shape NAME | --model PATH] [options]", "how fast this machine runs it, against its own GEMM ceiling",
      "  evalmask bench                                # 135M parameters, T = 1024\n"
      "  evalmask bench --shape llama-1b -T 4096 --mask doc,regular --dtype bf16\n"
@@ -480,7 +480,7 @@ static const struct {
      "  evalmask bench --model base.bin --data val.jsonl.zst\n"},
     {"diff", EM_DIFF, "evalmask diff BEFORE.json AFTER.json [-o FILE ...]", "two results files side by side, paired by document",
      "  evalmask diff base.json tuned.json\n"
-     "  evalmask diff base.json tuned.json --tolerance 2se -o diff.md   # exit 1 where worse\n"},
+     "  evalmask diff base.json tuned.json --tolerance 2se -o diff.md  # 1 where worse\n"},
     {"help", EM_HELP, "evalmask help [COMMAND|configs]", "this text, a command's, or the list of experiments for --config", ""},
     {"version", EM_VERSION_COMMAND, "evalmask version", "the version", ""},
 };

@@ -30,11 +30,26 @@ static bool first_of_models(const em_results *r, int i) {
     return true;
 }
 
+static bool any_kl(const em_results *r, const em_comparison *pair, bool want) {
+    for (int i = 0; i < r->n_comparisons; i++) {
+        const em_comparison *x = &r->comparisons[i];
+        if (of_models(x) && (!pair || same_models(x, pair)) && x->has_kl == want) return true;
+    }
+    return false;
+}
+
+static void kl_cells(em_table *t, const em_comparison *x) {
+    em_number_cell(t, x->has_kl ? x->kl_mean : NAN, 4);
+    for (int k = 0; k < EM_KL_QUANTILES; k++) em_number_cell(t, x->has_kl ? x->kl_quantiles[k] : NAN, k < 2 ? 4 : 3);
+    em_number_cell(t, x->has_kl ? x->kl_max : NAN, 3);
+}
+
 static void model_rows(const em_results *r, em_keys keys, const em_comparison *pair, em_page *p) {
     static const char *const columns[] = {"Difference", "± SE", "95 % interval", "Resolved by", "Better"};
     static const char *const more[] = {"Ratio of ppl", "Same top-1", "P change", "P RMS", "KL mean", "KL 50 %", "KL 90 %", "KL 99 %",
                                        "KL 99.9 %", "KL max"};
-    em_table t = em_keyed_table(keys, columns, 5), u = em_keyed_table(keys, more, 10);
+    bool kl = any_kl(r, pair, true);
+    em_table t = em_keyed_table(keys, columns, 5), u = em_keyed_table(keys, more, kl ? 10 : 4);
     for (int i = 0; i < r->n_comparisons; i++) {
         const em_comparison *x = &r->comparisons[i];
         if (!of_models(x) || !same_models(x, pair)) continue;
@@ -47,9 +62,7 @@ static void model_rows(const em_results *r, em_keys keys, const em_comparison *p
         em_percent_cell(&u, x->same_top1);
         em_signed_cell(&u, x->probability_change, 4);
         em_number_cell(&u, x->probability_change_rms, 4);
-        em_number_cell(&u, x->has_kl ? x->kl_mean : NAN, 4);
-        for (int k = 0; k < EM_KL_QUANTILES; k++) em_number_cell(&u, x->has_kl ? x->kl_quantiles[k] : NAN, k < 2 ? 4 : 3);
-        em_number_cell(&u, x->has_kl ? x->kl_max : NAN, 3);
+        if (kl) kl_cells(&u, x);
     }
     em_page_table(p, &t);
     em_page_table(p, &u);
@@ -126,8 +139,10 @@ void em_section_models(const em_results *r, const em_shown *s, em_page *p) {
     }
     if (any)
         em_page_paragraph(p, "Paired by prediction; a bootstrap interval over the groups of ± SE. Resolved by: how many documents would "
-                          "put 0 at the edge of a 95 %% interval. Better: share of predictions. P: change of the label's probability. "
-                          "KL(after || before): percentiles over predictions.");
+                          "put 0 at the edge of a 95 %% interval. Better: share of predictions. P: change of the label's probability.%s%s",
+                          any_kl(r, NULL, true) ? " KL(after || before): percentiles over predictions." : "",
+                          any_kl(r, NULL, false) ? " KL is measured between the first model and each other one, at full depth and where "
+                                                   "the vocabularies agree in size." : "");
 }
 
 /* ---- masks ---- */

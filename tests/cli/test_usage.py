@@ -7,7 +7,7 @@ import unittest
 
 import cli
 
-COMMANDS = ("inspect", "audit", "convert", "tokenize", "bench", "help", "version")
+COMMANDS = ("inspect", "audit", "convert", "tokenize", "bench", "report", "explore", "diff", "help", "version")
 
 
 class Usage(cli.Case):
