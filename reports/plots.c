@@ -48,6 +48,11 @@ static int by_x(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* series: NULL: nothing to sort. */
+static void sort_points(em_series *series) {
+    if (series && series->n) qsort(series->points, series->n, sizeof *series->points, by_x);
+}
+
 static void alpha_plot(const em_results *r, em_shown s, bool difference, em_page *p) {
     em_plot plot = {.title = difference ? "Loss at alpha minus the before model's, with 95 % intervals" : "Loss by alpha", .zero = difference,
                     .x_label = "alpha (−1: before, 0: after)", .y_label = difference ? "difference (nats)" : "loss (nats)"};
@@ -60,7 +65,7 @@ static void alpha_plot(const em_results *r, em_shown s, bool difference, em_page
         for (int k = i; k < r->n_results && series; k++)
             if (r->results[k].has_alpha && same_sweep(&r->results[k], first))
                 em_series_add(series, alpha_point(r, &r->results[k], difference));
-        if (series) qsort(series->points, series->n, sizeof *series->points, by_x);
+        sort_points(series);
     }
     em_plot_print(&plot, p->out);
 }
@@ -107,7 +112,7 @@ static void result_curves(const em_results *r, em_shown s, const curves *c, em_p
         em_series *series = seen ? NULL : named_series(plot, label_of(s, first));
         for (int k = i; k < r->n_results && series; k++)
             if (c->wanted(&r->results[k]) && c->same(&r->results[k], first)) em_series_add(series, c->point(&r->results[k]));
-        if (series) qsort(series->points, series->n, sizeof *series->points, by_x);
+        sort_points(series);
     }
     em_plot_print(plot, p->out);
 }

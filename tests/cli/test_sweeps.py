@@ -1,5 +1,6 @@
 """Several depths, row lengths, masks and repeated trainings in one run, against the same asked for alone."""
 import json
+import os
 import unittest
 
 import cli
@@ -78,6 +79,15 @@ class RowLengths(cli.Case):
         lengths = [r["seq_len"] for r in got["results"]]
         self.assertEqual(lengths[0], 512)
         self.assertTrue(all(b == 2 * a for a, b in zip(lengths, lengths[1:])), lengths)
+
+    def test_a_scheme_that_the_shortest_length_cannot_score(self):
+        page = self.path("page.html")
+        results = self.results("--data", cli.MIXED, "--max-docs", "2", "-T", "2,8", "--labels", "shifted,backward", "--window", "inside",
+                               "-o", page)["results"]
+        for r in results:
+            some = r["labels"] == "backward"
+            self.assertEqual((r["predictions"] > 0, r["common"]["predictions"] > 0), (some or r["seq_len"] == 8, some))
+        self.assertTrue(os.path.getsize(page))
 
     def test_stdin_is_read_once(self):
         run = self.run_program("--model", cli.MODEL, "--data", "-", "-T", "32,64", status=2)
