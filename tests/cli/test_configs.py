@@ -10,7 +10,7 @@ import cli
 
 CONFIGS = os.path.join(cli.ROOT, "configs")
 DATA = os.path.join(cli.ROOT, "data")
-FEW = ("-q", "--max-docs", "2" if cli.SANITIZED else "3")
+FEW = ("-q", "--max-docs", "3")
 long_runs = unittest.skipIf(cli.SANITIZED, "thousands of tokens through several models")
 
 # Transformers and torch, f32 with dense masks, on the bundled models and the first 25 documents of the sample:
