@@ -19,7 +19,7 @@ LORA = os.path.join(cli.ROOT, "data", "bard-lora")
 
 
 def environment():
-    """Under a sanitizer Open MPI's own leaks would be reported as ours."""
+    """Open MPI leaks, and unloads the modules that did, so that no suppression could name them."""
     return dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
 
 
