@@ -427,6 +427,10 @@ static bool any_prediction(const run *r, const stream *s, em_error *err) {
     for (int i = 0; i < em_plan_cells(&r->plan); i++) n += s->results[i].predictions;
     if (n || interrupted) return true;
     const em_data_totals *t = &r->results.data_sets[s->data_set].totals;
+    if (r->settings->n_subsets && t->documents == 0)
+        return em_fail_at(err, EM_INPUT, r->setup.datasets[s->data_set].paths[0], 0, -1,
+                          "no record is of --subset %s%s: %lld are of other groups, by --group-by %s", r->settings->subsets[0],
+                          r->settings->n_subsets > 1 ? " or the others" : "", (long long)t->filtered_records, r->settings->group_by);
     return em_fail_at(err, EM_INPUT, r->setup.datasets[s->data_set].paths[0], 0, -1,
                       "no prediction to score: %lld documents, %lld tokens, %lld rows%s", (long long)t->documents,
                       (long long)t->tokens, (long long)t->rows,

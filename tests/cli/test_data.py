@@ -42,6 +42,10 @@ class Data(cli.Case):
         want = self.results("--data", f"x={cli.MIXED}", "-T", "128")["results"]
         self.assertEqual(got, want)
 
+    def test_a_subset_that_no_record_is_of(self):
+        run = self.run_program("--model", cli.MODEL, "--data", cli.MIXED, "--subset", "Wiki", status=3)
+        self.assertIn("no record is of --subset Wiki: 23 are of other groups", run.err)
+
     def test_max_docs_counts_after_the_subset_filter(self):
         got = self.results("--data", cli.MIXED, "--subset", "RustRFCs", "--max-docs", "3")
         self.assertEqual([s["subset"] for s in got["results"][0]["subsets"]], ["RustRFCs"])
