@@ -27,7 +27,8 @@ static em_backend *open_cpu(const em_settings *s, const em_setup *setup, em_erro
 }
 
 static em_backend *open_cuda(const em_settings *s, const em_setup *setup, em_error *err) {
-    em_backend_options o = {.threads = setup->threads, .compute = chosen_dtype(s->dtype, own_dtype(setup))};
+    em_backend_options o = {.threads = setup->threads, .node_rank = setup->node_rank,
+                            .compute = chosen_dtype(s->dtype, own_dtype(setup))};
     return em_backend_cuda_open(&o, s->device_index, err);
 }
 

@@ -159,7 +159,9 @@ static bool open_outputs(run *r, em_error *err) {
 /* What every rank opens; rank 0 has the outputs. */
 static bool open_run(run *r, em_error *err) {
     r->seconds_started = em_seconds();
-    if (!em_setup_open(&r->setup, r->settings, err) || !check_rereading(r, err) || !open_backend(r, err)) return false;
+    if (!em_setup_open(&r->setup, r->settings, err) || !check_rereading(r, err)) return false;
+    if (r->ranks) r->setup.node_rank = r->ranks->node_rank, r->setup.node_ranks = r->ranks->node_n;
+    if (!open_backend(r, err)) return false;
     if (is_root(r) && !open_outputs(r, err)) return false;
     r->setup.stop = &interrupted;
     return em_plan_make(&r->plan, r->settings, &r->setup, err) && open_networks(r, err);
@@ -621,11 +623,11 @@ static bool measure(run *r, em_error *err) {
     return report(r, err);
 }
 
-/* Ranks of a node share its cores and its memory. */
+/* Ranks of a node share its cores, and one of all speaks. */
 static void share_node(em_settings *s, const em_ranks *ranks) {
     if (!ranks) return;
     if (!s->threads) s->threads = ranks->threads;
-    if (!s->memory) s->memory = em_setup_default_memory() / (size_t)ranks->node_n;
+    if (ranks->rank > 0) s->quiet = true;
 }
 
 int em_command_run(const em_settings *settings, em_error *err) {

@@ -497,13 +497,10 @@ em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const
     return em_loader_open(&o, err);
 }
 
-size_t em_setup_default_memory(void) {
-    return (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
-}
-
 em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend,
                              const em_network_options *needs, em_error *err) {
-    size_t device = backend->device_memory, room = device ? device / 10 * 9 : em_setup_default_memory();
+    size_t device = backend->device_memory, ranks = s->node_ranks ? (size_t)s->node_ranks : 1;
+    size_t half = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2, room = device ? device / 10 * 9 : half / ranks;
     em_network_options o = *needs;
     o.source = em_model_path(s->models[i]);
     o.memory = settings->memory ? settings->memory : room;

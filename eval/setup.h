@@ -48,6 +48,7 @@ typedef struct em_setup {
     int n_datasets;
     bool bundled_sample;            /* no --data was given, and no config names data of its own */
     int threads;
+    int node_rank, node_ranks;      /* of this process, where several share a run; set by the caller. 0, 0: it is alone */
     size_t taken;                   /* bytes that are resident without networks, or will be by the loader */
     const volatile sig_atomic_t *stop;  /* for its loaders: see em_loader_options; set by the caller, or NULL */
 } em_setup;
@@ -63,8 +64,5 @@ em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const
  * needs: row_tokens, want_tokens, n_labels, n_depths and vocab of em_network_options; the rest is filled in. */
 em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend,
                              const em_network_options *needs, em_error *err);
-
-/* What --memory is by default: half of the machine's, in bytes. */
-size_t em_setup_default_memory(void);
 
 #endif

@@ -148,6 +148,7 @@ typedef struct em_activations em_activations;   /* the batch's state between sta
 
 typedef struct em_backend_options {
     int threads;                 /* at least 1 */
+    int node_rank;               /* among the processes of this machine that share a run: each takes a device, round them all */
     em_dtype compute;            /* the inputs of matrix products; sums are f32. EM_F16: on a GPU only */
     bool portable;               /* plain C reference kernels instead of vector ones (tests) */
 } em_backend_options;
@@ -208,7 +209,7 @@ typedef struct em_backend_ops {
 #define EM_TILE 128
 
 em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err);
-/* device: counted from 0. Products in f32, f16 or bf16, as options->compute says. EM_MACHINE where the build, the driver or
+/* device: counted from 0, and from there on by options->node_rank. Products in f32, f16 or bf16, as options->compute says. EM_MACHINE where the build, the driver or
  * the device is not there: the text says which. */
 em_backend *em_backend_cuda_open(const em_backend_options *options, int device, em_error *err);
 

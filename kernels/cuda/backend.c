@@ -201,7 +201,7 @@ em_backend *em_backend_cuda_open(const em_backend_options *options, int device, 
     em_cuda *c = em_alloc(1, sizeof *c, "the CUDA engine", err);
     if (!c) return NULL;
     c->base = (em_backend){.name = "cuda", .ops = &cuda_ops, .options = *options, .failure = EM_ERROR_INIT};
-    if (em_device_open(&c->device, device, err) && (c->compute = em_stream_new(err)) && (c->copy = em_stream_new(err)) &&
+    if (em_device_open(&c->device, device, options->node_rank, err) && (c->compute = em_stream_new(err)) && (c->copy = em_stream_new(err)) &&
         open_staging(c, err) && (c->products = em_products_open(err))) {
         snprintf(c->base.isa, sizeof c->base.isa, "%s", c->device.name);
         c->base.device_memory = c->device.free_bytes;

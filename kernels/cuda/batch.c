@@ -135,7 +135,7 @@ static bool send_tokens(em_cuda *c, const em_embedding *e, em_activations *a, em
 bool em_cuda_embed(em_backend *b, const em_embedding *e, const em_row_batch *batch, em_activations *a, em_error *err) {
     em_cuda *c = em_cuda_of(b);
     double begin = omp_get_wtime();
-    bool ok = lay_out_rows(a, batch, err) &&
+    bool ok = em_device_use(&c->device, err) && lay_out_rows(a, batch, err) &&      /* of a forward pass, the first call */
               em_copy_in(c->compute, a->positions, a->host_positions, (size_t)a->n_tokens * sizeof *a->positions, err) &&
               send_tokens(c, e, a, err);
     b->times.embed += omp_get_wtime() - begin;

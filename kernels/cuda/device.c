@@ -9,7 +9,7 @@ static bool good(cudaError_t e, const char *what, em_error *err) {
     return e == cudaSuccess || em_fail(err, EM_MACHINE, "CUDA, %s: %s", what, cudaGetErrorString(e));
 }
 
-bool em_device_open(em_device *d, int index, em_error *err) {
+bool em_device_open(em_device *d, int index, int node_rank, em_error *err) {
     int n = 0;
     cudaError_t e = cudaGetDeviceCount(&n);
     if (e == cudaErrorInsufficientDriver || e == cudaErrorNoDevice || (e == cudaSuccess && n == 0)) {
@@ -23,6 +23,7 @@ bool em_device_open(em_device *d, int index, em_error *err) {
     }
     if (!good(e, "counting devices", err)) return false;
     if (index >= n) return em_fail(err, EM_MACHINE, "there is no CUDA device %d: this machine has %d, counted from 0", index, n);
+    index = (int)(((int64_t)index + node_rank) % n);
     struct cudaDeviceProp p;
     if (!good(cudaGetDeviceProperties(&p, index), "reading the device", err)) return false;
     if (p.major < 8)
@@ -32,6 +33,10 @@ bool em_device_open(em_device *d, int index, em_error *err) {
     snprintf(d->name, sizeof d->name, "%.48s sm_%d%d", p.name, p.major, p.minor);
     return good(cudaSetDevice(index), "opening the device", err) &&
            good(cudaMemGetInfo(&d->free_bytes, &total), "asking for its memory", err);
+}
+
+bool em_device_use(const em_device *d, em_error *err) {
+    return good(cudaSetDevice(d->index), "taking the device", err);
 }
 
 void *em_device_alloc(size_t bytes, const char *what, em_error *err) {

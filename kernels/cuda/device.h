@@ -15,8 +15,11 @@ typedef struct em_device {
     size_t free_bytes;           /* at opening */
 } em_device;
 
-/* Errors (EM_MACHINE) say what is missing: driver, device, compute capability 8.0. */
-bool em_device_open(em_device *d, int index, em_error *err);
+/* The device `node_rank` places after `index`, round all that there are. Errors (EM_MACHINE) say what is missing: driver,
+ * device `index`, compute capability 8.0. */
+bool em_device_open(em_device *d, int index, int node_rank, em_error *err);
+/* What this thread asks of CUDA from now on is asked of this device: a thread that did not open it says so first. */
+bool em_device_use(const em_device *d, em_error *err);
 
 void *em_device_alloc(size_t bytes, const char *what, em_error *err);
 void em_device_free(void *p);                /* waits for what uses it */

@@ -7,11 +7,13 @@
 
 #include "kernels/cuda/layout.h"
 
-bool em_device_open(em_device *d, int index, em_error *err) {
+bool em_device_open(em_device *d, int index, int node_rank, em_error *err) {
     if (index > 0) return em_fail(err, EM_MACHINE, "there is no CUDA device %d: this machine has 1, counted from 0", index);
     *d = (em_device){.name = "emulated", .free_bytes = (size_t)1 << 30};
     return true;
 }
+
+bool em_device_use(const em_device *d, em_error *err) { return true; }
 
 void *em_device_alloc(size_t bytes, const char *what, em_error *err) {
     void *p = aligned_alloc(256, (bytes + 255) / 256 * 256 + 256);
