@@ -97,15 +97,19 @@ void em_cpu_attention_inputs(em_backend *b, const em_layer *l, em_activations *a
     em_cpu *cpu = em_cpu_of(b);
     double begin = omp_get_wtime();
     int n = l->spec.hidden;
+    em_groups groups = em_groups_of(cpu, a->n_tiles);
 #pragma omp parallel num_threads(b->options.threads)
     {
         int thread = em_cpu_enter();
         float *qkv = em_cpu_scratch(cpu, thread, EM_SCRATCH_OUTPUT);
 #pragma omp for schedule(dynamic, 1)
-        for (int64_t t = 0; t < a->n_tiles; t++) {
-            const void *x = em_normed_input(cpu, thread, &l->attention_in, a->x + t * EM_TILE * n, n);
-            em_matrix_run_all(cpu, thread, &l->qkv, x, qkv);
-            place_heads(cpu, thread, l, a, t, qkv);
+        for (int64_t g = 0; g < groups.n; g++) {
+            int64_t first = g * groups.tiles;
+            int tiles = em_group_tiles(&groups, g, a->n_tiles);
+            const void *x = em_normed_input(cpu, thread, &l->attention_in, a->x + first * EM_TILE * n, tiles, n);
+            em_matrix_run_all(cpu, thread, &l->qkv, tiles, x, qkv);
+            for (int t = 0; t < tiles; t++)
+                place_heads(cpu, thread, l, a, first + t, qkv + (int64_t)t * EM_TILE * l->qkv.out);
         }
     }
     b->times.qkv += omp_get_wtime() - begin;
@@ -206,16 +210,21 @@ void em_cpu_attention(em_backend *b, const em_layer *l, em_activations *a) {
 
 /* ---- back into the residual stream ---- */
 
+static void output_group(em_cpu *cpu, int thread, const em_layer *l, em_activations *a, int64_t first, int tiles) {
+    const void *input = em_product_input(cpu, thread, a->q + first * EM_TILE * l->o.in, tiles, l->o.in);
+    em_cpu_residual(cpu, thread, &l->o, &l->attention_out, tiles, input, a->x + first * EM_TILE * l->o.out);
+}
+
 void em_cpu_attention_output(em_backend *b, const em_layer *l, em_activations *a) {
     em_cpu *cpu = em_cpu_of(b);
     double begin = omp_get_wtime();
+    em_groups groups = em_groups_of(cpu, a->n_tiles);
 #pragma omp parallel num_threads(b->options.threads)
     {
         int thread = em_cpu_enter();
 #pragma omp for schedule(dynamic, 1)
-        for (int64_t t = 0; t < a->n_tiles; t++)
-            em_cpu_residual(cpu, thread, &l->o, &l->attention_out, a->q + t * EM_TILE * l->o.in,
-                            a->x + t * EM_TILE * l->o.out);
+        for (int64_t g = 0; g < groups.n; g++)
+            output_group(cpu, thread, l, a, g * groups.tiles, em_group_tiles(&groups, g, a->n_tiles));
     }
     b->times.output += omp_get_wtime() - begin;
 }

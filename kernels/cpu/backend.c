@@ -118,12 +118,15 @@ static size_t fixed_bytes(const em_backend *b, const em_layer_spec *s, const em_
     size_t heads = (size_t)s->heads * (size_t)s->head_dim, kv = (size_t)s->kv_heads * (size_t)s->head_dim;
     size_t hidden = (size_t)s->hidden, ffn = (size_t)s->ffn, widest = hidden > ffn ? hidden : ffn;
     if (heads > widest) widest = heads;
-    size_t tile = hidden + widest + ffn + heads + 2 * kv + hidden + EM_SLICE + (size_t)s->rope.dim +
+    size_t input = em_product_bytes((const em_cpu *)b, (int64_t)(hidden > heads ? hidden : heads) + s->ffn);
+    size_t output = (heads + 2 * kv > hidden ? heads + 2 * kv : hidden) * sizeof(float);
+    size_t tile = EM_SLICE + (size_t)s->rope.dim +
                   (size_t)(s->heads / s->kv_heads) * (size_t)(em_value_width(s->head_dim) + 2 + em_depth(s->head_dim) / 2);
     size_t pair = (size_t)head->hidden + EM_SLICE;
     size_t states = 2 * sizeof(XXH3_state_t) + EM_PAIR_MAX_ALPHAS * sizeof(em_token_sum);
-    size_t slices = 2 * EM_SLICE * widest;
-    return (size_t)b->options.threads * (((tile + pair) * EM_TILE + slices) * sizeof(float) + EM_TILE * states);
+    size_t slices = 2 * EM_SLICE * hidden + 2 * EM_SLICE_ELEMENTS + 256 * widest;
+    return (size_t)b->options.threads * (EM_GROUP * EM_TILE * (input + output) + EM_TILE * states +
+                                         ((tile + pair) * EM_TILE + slices + hidden + EM_SLICE) * sizeof(float));
 }
 
 /* ---- activations ---- */
@@ -157,7 +160,7 @@ static em_activations *activations_new(em_backend *b, const em_layer_spec *s, in
         (a->x = tile_memory(n, (int64_t)s->hidden * 4, err)) &&
         (a->q = tile_memory(n, (int64_t)s->heads * s->head_dim * 4, err)) &&
         (a->keys = tile_memory(n, key, err)) && (a->values = tile_memory(n, value, err)) &&
-        em_cpu_reserve(em_cpu_of(b), EM_SCRATCH_INPUT, (size_t)s->hidden * EM_TILE * sizeof(float), err))
+        em_cpu_reserve(em_cpu_of(b), EM_SCRATCH_LINE, (size_t)s->hidden * sizeof(float), err))
         return a;
     activations_free(b, a);
     return NULL;

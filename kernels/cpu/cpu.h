@@ -12,11 +12,11 @@
 /* Memory of each thread, reserved when weights are loaded and activations made, so that the
  * stages allocate nothing. All are f32 but where said. */
 typedef enum em_scratch {
-    EM_SCRATCH_INPUT,        /* [EM_TILE, widest input]: normed tokens */
-    EM_SCRATCH_NARROW,       /* the same in bf16 */
-    EM_SCRATCH_INNER,        /* [EM_TILE, ffn] */
+    EM_SCRATCH_INPUT,        /* [EM_GROUP, EM_TILE, hidden or attention's outputs], as the products take it */
+    EM_SCRATCH_INNER,        /* [EM_GROUP, EM_TILE, ffn], as the products take it */
+    EM_SCRATCH_LINE,         /* [hidden]: a token on its way to the products' type */
     EM_SCRATCH_SLICE,        /* [EM_TILE, EM_SLICE]: a product */
-    EM_SCRATCH_OUTPUT,       /* [EM_TILE, widest output]: products side by side */
+    EM_SCRATCH_OUTPUT,       /* [EM_GROUP, EM_TILE, widest output]: products side by side */
     EM_SCRATCH_ROWS,         /* [slice, inputs]: weights on their way to oneDNN's format */
     EM_SCRATCH_WIDE,         /* a packed slice in f32, where memory holds bf16 */
     EM_SCRATCH_ROPE,         /* cosines and sines: [2, EM_TILE, pairs] */
@@ -59,8 +59,13 @@ static inline float *em_cpu_scratch(em_cpu *cpu, int thread, em_scratch which) {
 
 /* ---- weights ---- */
 
-/* Columns of a slice of a matrix: a slice and a tile's inputs stay in the second-level cache. */
+/* Tiles that a thread takes through each slice of a matrix before the next slice: the slice is read from
+ * memory once for all of them (docs/speed.md). */
+#define EM_GROUP 4
+
+/* Columns of a slice of a matrix at most, and its elements: it stays in the second-level cache. */
 #define EM_SLICE 512
+#define EM_SLICE_ELEMENTS (512 << 10)
 
 /* W, cut by outputs into slices of one width (the last may be narrower), each packed apart. */
 typedef struct em_matrix {
@@ -79,6 +84,7 @@ typedef struct em_matrix_source {
     const em_weight *parts[3], *biases[3];
     int n_parts;
     bool paired;
+    bool full_slices;            /* slices of EM_SLICE outputs, however many inputs there are */
 } em_matrix_source;
 
 bool em_matrix_load(em_cpu *cpu, em_matrix *m, const em_matrix_source *source, em_error *err);
@@ -89,17 +95,33 @@ size_t em_matrix_bytes(const em_cpu *cpu, int64_t in, int64_t out);
 static inline int em_matrix_width(const em_matrix *m, int s) {
     return s + 1 < m->slices ? m->width : m->out - s * m->width;
 }
-/* The product of a tile with slice s: [EM_TILE, em_matrix_width(m, s)], in the thread's scratch
- * until the next product. a: see em_product_input. */
+/* Before a thread's products with slice s, and again once it has opened another slice. */
+void em_matrix_open_slice(em_cpu *cpu, int thread, const em_matrix *m, int s);
+/* The product of a tile with the open slice s: [EM_TILE, em_matrix_width(m, s)], in the thread's scratch
+ * until the next product. a: [EM_TILE, in], as the products take it. */
 float *em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a);
 /* The same, into y. */
 void em_matrix_run_to(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *y);
-/* With all slices: y = product, y: [EM_TILE, out]; or y += product. */
-void em_matrix_run_all(em_cpu *cpu, int thread, const em_matrix *m, const void *a, float *y);
-void em_matrix_add_all(em_cpu *cpu, int thread, const em_matrix *m, const void *a, float *y);
-/* x: [EM_TILE, n] as the products take it; x itself may be rounded. */
-const void *em_product_input(em_cpu *cpu, int thread, float *x, int n);
-size_t em_product_input_bytes(const em_cpu *cpu, int n);
+/* Some tiles, one after another, with all slices: y = product, y: [tiles, EM_TILE, out]; or y += product. */
+void em_matrix_run_all(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a, float *y);
+void em_matrix_add_all(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a, float *y);
+
+/* What products take is f32, f32 rounded to bf16, or bf16. n values of it at to are made in two steps: they are
+ * computed where em_product_line says (to itself or the thread's scratch), then put into place. */
+float *em_product_line(em_cpu *cpu, int thread, void *to);
+void em_product_put(const em_cpu *cpu, void *to, float *line, int n);
+/* x: [tiles, EM_TILE, n] as the products take it; x itself may be rounded. */
+const void *em_product_input(em_cpu *cpu, int thread, float *x, int tiles, int n);
+size_t em_product_bytes(const em_cpu *cpu, int64_t n);
+
+/* Tiles are shared out to threads in groups. */
+typedef struct em_groups { int64_t n; int tiles; } em_groups;
+em_groups em_groups_of(const em_cpu *cpu, int64_t n_tiles);
+/* Tiles of group g, which begin at g * groups->tiles. */
+static inline int em_group_tiles(const em_groups *groups, int64_t g, int64_t n_tiles) {
+    int64_t left = n_tiles - g * groups->tiles;
+    return left < groups->tiles ? (int)left : groups->tiles;
+}
 
 /* A vector of n floats plus add; *out NULL where w is absent. */
 bool em_vector_load(em_cpu *cpu, const em_weight *w, float add, float **out, em_error *err);
@@ -112,8 +134,8 @@ typedef struct em_norm {
 } em_norm;
 
 void em_norm_apply(const em_cpu *cpu, const em_norm *norm, float *y, const float *x);
-/* A tile's input to a product: normed, or as it is where there is no norm. x: [EM_TILE, n]. */
-const void *em_normed_input(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int n);
+/* Tiles' input to a product: normed, or as it is where there is no norm. x: [tiles, EM_TILE, n]. */
+const void *em_normed_input(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int tiles, int n);
 
 struct em_layer {
     em_layer_spec spec;
@@ -174,8 +196,8 @@ typedef struct em_token_sum {
 
 /* ---- stages: see em_backend_ops ---- */
 
-/* x += norm(input W + bias) on one tile. input: [EM_TILE, in], used up; x: [EM_TILE, out]. */
-void em_cpu_residual(em_cpu *cpu, int thread, const em_matrix *m, const em_norm *norm, float *input, float *x);
+/* x += norm(input W + bias). input: [tiles, EM_TILE, in], as the products take it; x: [tiles, EM_TILE, out]. */
+void em_cpu_residual(em_cpu *cpu, int thread, const em_matrix *m, const em_norm *norm, int tiles, const void *input, float *x);
 
 bool em_cpu_embed(em_backend *b, const em_embedding *e, const em_row_batch *batch, em_activations *a, em_error *err);
 void em_cpu_attention_inputs(em_backend *b, const em_layer *l, em_activations *a);

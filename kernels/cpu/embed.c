@@ -47,7 +47,7 @@ static void embed_token(const em_cpu *cpu, const em_embedding *e, int32_t id, in
 static int64_t embed_tile(em_cpu *cpu, int thread, const em_embedding *e, em_activations *a, int64_t t) {
     const em_tile *tile = &a->tiles[t];
     int64_t n = e->tokens.in;
-    float *x = a->x + t * EM_TILE * n, *position = em_cpu_scratch(cpu, thread, EM_SCRATCH_INPUT);
+    float *x = a->x + t * EM_TILE * n, *position = em_cpu_scratch(cpu, thread, EM_SCRATCH_LINE);
     for (int i = 0; i < tile->count; i++) {
         int64_t token = tile->token + i;
         int32_t id = a->batch->ids[token], at = a->batch->positions[token];

@@ -129,7 +129,7 @@ static void side_start(em_cpu *cpu, int thread, side *m, const labelled_tile *t,
     int hidden = m->head->spec.hidden;
     sums_start(&m->sums, t);
     for (int i = 0; m->digests && i < t->tile.count; i++) XXH3_64bits_reset(&m->digests[i]);
-    m->input = em_normed_input(cpu, thread, &m->head->norm, m->x->x + tile * EM_TILE * hidden, hidden);
+    m->input = em_normed_input(cpu, thread, &m->head->norm, m->x->x + tile * EM_TILE * hidden, 1, hidden);
 }
 
 /* logits: [n] of the ids from first on; capped here */
@@ -153,6 +153,7 @@ static void score_tile(em_cpu *cpu, int thread, side *m, const em_score_request 
     side_start(cpu, thread, m, &t, tile);
     for (int s = 0; s < output->slices; s++) {
         int first = s * output->width, n = em_matrix_width(output, s);
+        em_matrix_open_slice(cpu, thread, output, s);
         float *logits = em_matrix_run(cpu, thread, output, s, m->input);
         for (int i = 0; i < t.tile.count; i++)
             if (t.scored[i]) side_add(cpu, m, &t, i, logits + (int64_t)i * n, first, n);
@@ -215,7 +216,7 @@ static tile_sums alpha_sums(pair *p, int k) {
 static void pair_start(em_cpu *cpu, int thread, pair *p, const labelled_tile *t, int64_t tile) {
     void *input = em_cpu_scratch(cpu, thread, EM_SCRATCH_PAIR_INPUT);
     side_start(cpu, thread, &p->before, t, tile);
-    memcpy(input, p->before.input, em_product_input_bytes(cpu, p->before.head->spec.hidden));
+    memcpy(input, p->before.input, em_product_bytes(cpu, (int64_t)EM_TILE * p->before.head->spec.hidden));
     p->before.input = input;
     side_start(cpu, thread, &p->after, t, tile);
     for (int k = 0; k < p->request->n_alphas; k++) {
@@ -275,7 +276,9 @@ static void pair_tile(em_cpu *cpu, int thread, pair *p, int64_t tile) {
     pair_start(cpu, thread, p, &t, tile);
     for (int s = 0; s < output->slices; s++) {
         int first = s * output->width, n = em_matrix_width(output, s);
+        em_matrix_open_slice(cpu, thread, &p->before.head->output, s);
         em_matrix_run_to(cpu, thread, &p->before.head->output, s, p->before.input, before);
+        em_matrix_open_slice(cpu, thread, output, s);
         float *after = em_matrix_run(cpu, thread, output, s, p->after.input);
         for (int i = 0; i < t.tile.count; i++)
             if (t.scored[i]) pair_add(cpu, p, &t, i, before + (int64_t)i * n, after + (int64_t)i * n, first, n);

@@ -62,9 +62,11 @@ static size_t query_bytes(const em_layer_spec *s) {
 }
 
 static bool reserve_for_layer(em_cpu *cpu, const em_layer_spec *s, em_error *err) {
-    return em_cpu_reserve(cpu, EM_SCRATCH_INPUT, tile_floats(s->hidden), err) &&
-           em_cpu_reserve(cpu, EM_SCRATCH_INNER, tile_floats(s->ffn), err) &&
-           em_cpu_reserve(cpu, EM_SCRATCH_OUTPUT, tile_floats(larger(qkv_width(s), s->hidden)), err) &&
+    int input = larger(s->hidden, s->heads * s->head_dim);
+    return em_cpu_reserve(cpu, EM_SCRATCH_INPUT, em_product_bytes(cpu, (int64_t)EM_GROUP * EM_TILE * input), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_INNER, em_product_bytes(cpu, (int64_t)EM_GROUP * EM_TILE * s->ffn), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_LINE, (size_t)larger(s->hidden, EM_SLICE) * sizeof(float), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_OUTPUT, EM_GROUP * tile_floats(larger(qkv_width(s), s->hidden)), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_ROPE, tile_floats(s->rope.dim), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_ATTENTION, attention_floats(s) * sizeof(float), err) &&
            (!cpu->attend_bf16 || em_cpu_reserve(cpu, EM_SCRATCH_QUERIES, query_bytes(s), err));
@@ -96,15 +98,16 @@ void em_cpu_layer_free(em_backend *b, em_layer *l) {
 
 /* The pair's parts are for a head that is the before of a pair; until then their pages are not touched. */
 static bool reserve_for_head(em_cpu *cpu, const em_head *h, em_error *err) {
-    return em_cpu_reserve(cpu, EM_SCRATCH_INPUT, tile_floats(h->spec.hidden), err) &&
-           em_cpu_reserve(cpu, EM_SCRATCH_PAIR_INPUT, em_product_input_bytes(cpu, h->spec.hidden), err) &&
+    size_t input = em_product_bytes(cpu, (int64_t)EM_TILE * h->spec.hidden);
+    return em_cpu_reserve(cpu, EM_SCRATCH_INPUT, input, err) && em_cpu_reserve(cpu, EM_SCRATCH_PAIR_INPUT, input, err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_LINE, (size_t)h->spec.hidden * sizeof(float), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_PAIR_SLICE, tile_floats(h->output.width), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_ALPHAS, EM_PAIR_MAX_ALPHAS * EM_TILE * sizeof(em_token_sum), err);
 }
 
 static bool load_head(em_cpu *cpu, em_head *h, em_error *err) {
     const em_head_spec *s = &h->spec;
-    em_matrix_source output = {.parts = {&s->output}, .biases = {&s->output_bias}, .n_parts = 1};
+    em_matrix_source output = {.parts = {&s->output}, .biases = {&s->output_bias}, .n_parts = 1, .full_slices = true};
     return load_norm(cpu, &h->norm, s->norm, s->norm_eps, s->norm_plus_one, &s->final_norm, &s->final_norm_bias, err) &&
            em_matrix_load(cpu, &h->output, &output, err) &&
            reserve_for_head(cpu, h, err);

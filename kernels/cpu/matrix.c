@@ -148,10 +148,17 @@ static int64_t round_up(int64_t n, int64_t to) {
     return (n + to - 1) / to * to;
 }
 
+/* Most outputs of a slice: a power of two from 128 on. */
+static int widest_slice(int64_t in) {
+    int width = EM_SLICE;
+    while (width > 128 && width * in > EM_SLICE_ELEMENTS * 3 / 2) width /= 2;
+    return width;
+}
+
 /* Slices of about equal width, a multiple of 64 (16 where paired parts share it); the limit and
  * the matrix alone decide, never the machine. */
-static int slice_width(int64_t out, int parts) {
-    int64_t limit = EM_SLICE / parts, each = out / parts, n = (each + limit - 1) / limit;
+static int slice_width(int64_t out, int parts, int widest) {
+    int64_t limit = widest / parts, each = out / parts, n = (each + limit - 1) / limit;
     int64_t width = round_up((each + n - 1) / n, parts > 1 ? 16 : 64);
     return (int)(width < each ? width : each) * parts;
 }
@@ -161,7 +168,7 @@ static void shape_matrix(em_matrix *m, const em_matrix_source *source) {
     for (int p = 0; p < source->n_parts; p++) out += source->parts[p]->out;
     m->in = (int)source->parts[0]->in;
     m->out = (int)out;
-    m->width = slice_width(out, source->paired ? source->n_parts : 1);
+    m->width = slice_width(out, source->paired ? source->n_parts : 1, source->full_slices ? EM_SLICE : widest_slice(m->in));
     m->slices = (m->out + m->width - 1) / m->width;
 }
 
@@ -211,8 +218,7 @@ static bool reserve(em_cpu *cpu, em_matrix *m, em_error *err) {
     return m->packed && (!widened || em_cpu_reserve(cpu, EM_SCRATCH_WIDE, packed, err)) &&
            em_cpu_reserve(cpu, EM_SCRATCH_DNNL, larger(m->full->scratch_bytes, m->last->scratch_bytes), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_ROWS, (size_t)m->width * (size_t)m->in * sizeof(float), err) &&
-           em_cpu_reserve(cpu, EM_SCRATCH_SLICE, (size_t)EM_TILE * (size_t)m->width * sizeof(float), err) &&
-           em_cpu_reserve(cpu, EM_SCRATCH_NARROW, (size_t)EM_TILE * (size_t)m->in * sizeof(uint16_t), err);
+           em_cpu_reserve(cpu, EM_SCRATCH_SLICE, (size_t)EM_TILE * (size_t)m->width * sizeof(float), err);
 }
 
 static bool make_memories(em_cpu *cpu, em_matrix *m, em_error *err) {
@@ -258,12 +264,14 @@ size_t em_matrix_bytes(const em_cpu *cpu, int64_t in, int64_t out) {
 
 /* ---- products ---- */
 
-void em_matrix_run_to(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *y) {
-    em_gemm *gemm = gemm_of(m, s);
+void em_matrix_open_slice(em_cpu *cpu, int thread, const em_matrix *m, int s) {
     float *wide = em_cpu_scratch(cpu, thread, EM_SCRATCH_WIDE);
-    if (!m->weights[s]) cpu->kernels->from_bf16(wide, packed_slice(m, s), (int64_t)(gemm->packed_bytes / sizeof *wide));
-    em_gemm_run(&cpu->gemms, gemm, thread, a, m->weights[s], wide, m->biases[s], y,
-                em_cpu_scratch(cpu, thread, EM_SCRATCH_DNNL));
+    if (!m->weights[s]) cpu->kernels->from_bf16(wide, packed_slice(m, s), (int64_t)(gemm_of(m, s)->packed_bytes / sizeof *wide));
+}
+
+void em_matrix_run_to(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *y) {
+    em_gemm_run(&cpu->gemms, gemm_of(m, s), thread, a, m->weights[s], em_cpu_scratch(cpu, thread, EM_SCRATCH_WIDE),
+                m->biases[s], y, em_cpu_scratch(cpu, thread, EM_SCRATCH_DNNL));
 }
 
 float *em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a) {
@@ -272,36 +280,62 @@ float *em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const v
     return y;
 }
 
-void em_matrix_run_all(em_cpu *cpu, int thread, const em_matrix *m, const void *a, float *y) {
+static void copy_line(float *y, const float *x, int n) {
+    memcpy(y, x, (size_t)n * sizeof *y);
+}
+
+/* Each slice of each tile's product into its columns of y, line by line. */
+static void run_slices(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a, float *y,
+                       void (*place)(float *y, const float *x, int n)) {
+    size_t tile_bytes = em_product_bytes(cpu, (int64_t)EM_TILE * m->in);
     for (int s = 0; s < m->slices; s++) {
-        const float *slice = em_matrix_run(cpu, thread, m, s, a);
         int width = em_matrix_width(m, s);
-        for (int64_t i = 0; i < EM_TILE; i++)
-            memcpy(y + i * m->out + s * m->width, slice + i * width, (size_t)width * sizeof *y);
+        em_matrix_open_slice(cpu, thread, m, s);
+        for (int t = 0; t < tiles; t++) {
+            const float *slice = em_matrix_run(cpu, thread, m, s, (const char *)a + (size_t)t * tile_bytes);
+            float *to = y + (int64_t)t * EM_TILE * m->out + s * m->width;
+            for (int64_t i = 0; i < EM_TILE; i++) place(to + i * m->out, slice + i * width, width);
+        }
     }
 }
 
-void em_matrix_add_all(em_cpu *cpu, int thread, const em_matrix *m, const void *a, float *y) {
-    for (int s = 0; s < m->slices; s++) {
-        const float *slice = em_matrix_run(cpu, thread, m, s, a);
-        int width = em_matrix_width(m, s);
-        for (int64_t i = 0; i < EM_TILE; i++) cpu->kernels->add(y + i * m->out + s * m->width, slice + i * width, width);
-    }
+void em_matrix_run_all(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a, float *y) {
+    run_slices(cpu, thread, m, tiles, a, y, copy_line);
 }
 
-const void *em_product_input(em_cpu *cpu, int thread, float *x, int n) {
-    uint16_t *narrow = cpu->threads[thread].scratch[EM_SCRATCH_NARROW];
-    int64_t size = (int64_t)EM_TILE * n;
+void em_matrix_add_all(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a, float *y) {
+    run_slices(cpu, thread, m, tiles, a, y, cpu->kernels->add);
+}
+
+/* ---- what products take ---- */
+
+size_t em_product_bytes(const em_cpu *cpu, int64_t n) {
+    return (size_t)n * (cpu->gemms.product == EM_PRODUCT_BF16 ? sizeof(uint16_t) : sizeof(float));
+}
+
+float *em_product_line(em_cpu *cpu, int thread, void *to) {
+    return cpu->gemms.product == EM_PRODUCT_BF16 ? em_cpu_scratch(cpu, thread, EM_SCRATCH_LINE) : to;
+}
+
+void em_product_put(const em_cpu *cpu, void *to, float *line, int n) {
     switch (cpu->gemms.product) {
     case EM_PRODUCT_F32: break;
-    case EM_PRODUCT_BF16: cpu->kernels->to_bf16(narrow, x, size); return narrow;
-    case EM_PRODUCT_BF16_WIDENED: cpu->kernels->round_bf16(x, size); break;
+    case EM_PRODUCT_BF16: cpu->kernels->to_bf16(to, line, n); break;
+    case EM_PRODUCT_BF16_WIDENED: cpu->kernels->round_bf16(line, n); break;
     }
-    return x;
 }
 
-size_t em_product_input_bytes(const em_cpu *cpu, int n) {
-    return (size_t)EM_TILE * (size_t)n * (cpu->gemms.product == EM_PRODUCT_BF16 ? sizeof(uint16_t) : sizeof(float));
+const void *em_product_input(em_cpu *cpu, int thread, float *x, int tiles, int n) {
+    void *to = cpu->gemms.product == EM_PRODUCT_BF16 ? cpu->threads[thread].scratch[EM_SCRATCH_INPUT] : x;
+    em_product_put(cpu, to, x, tiles * EM_TILE * n);
+    return to;
+}
+
+/* Smaller groups where the tiles would not give every thread one. */
+em_groups em_groups_of(const em_cpu *cpu, int64_t n_tiles) {
+    int64_t share = (n_tiles + cpu->base.options.threads - 1) / cpu->base.options.threads;
+    int tiles = share < 1 ? 1 : share < EM_GROUP ? (int)share : EM_GROUP;
+    return (em_groups){(n_tiles + tiles - 1) / tiles, tiles};
 }
 
 void em_norm_apply(const em_cpu *cpu, const em_norm *norm, float *y, const float *x) {
@@ -309,9 +343,13 @@ void em_norm_apply(const em_cpu *cpu, const em_norm *norm, float *y, const float
     else cpu->kernels->layer_norm(y, x, norm->w, norm->b, norm->n, norm->eps);
 }
 
-const void *em_normed_input(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int n) {
-    float *y = em_cpu_scratch(cpu, thread, EM_SCRATCH_INPUT);
-    if (!norm->w) memcpy(y, x, (size_t)EM_TILE * (size_t)n * sizeof *y);
-    else for (int i = 0; i < EM_TILE; i++) em_norm_apply(cpu, norm, y + (int64_t)i * n, x + (int64_t)i * n);
-    return em_product_input(cpu, thread, y, n);
+const void *em_normed_input(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int tiles, int n) {
+    char *input = cpu->threads[thread].scratch[EM_SCRATCH_INPUT], *to = input;
+    for (int i = 0; i < tiles * EM_TILE; i++, x += n, to += em_product_bytes(cpu, n)) {
+        float *line = em_product_line(cpu, thread, to);
+        if (norm->w) em_norm_apply(cpu, norm, line, x);
+        else memcpy(line, x, (size_t)n * sizeof *line);
+        em_product_put(cpu, to, line, n);
+    }
+    return input;
 }
