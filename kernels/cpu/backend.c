@@ -123,7 +123,7 @@ static size_t fixed_bytes(const em_backend *b, const em_layer_spec *s, const em_
     size_t tile = EM_SLICE + (size_t)s->rope.dim +
                   (size_t)(s->heads / s->kv_heads) * (size_t)(em_value_width(s->head_dim) + 2 + em_depth(s->head_dim) / 2);
     size_t pair = (size_t)head->hidden + EM_SLICE;
-    size_t states = 2 * sizeof(XXH3_state_t) + EM_PAIR_MAX_ALPHAS * sizeof(em_token_sum);
+    size_t states = EM_GROUP * sizeof(XXH3_state_t) + EM_PAIR_MAX_ALPHAS * sizeof(em_token_sum);
     size_t slices = 2 * EM_SLICE * hidden + 2 * EM_SLICE_ELEMENTS + 256 * widest;
     return (size_t)b->options.threads * (EM_GROUP * EM_TILE * (input + output) + EM_TILE * states +
                                          ((tile + pair) * EM_TILE + slices + hidden + EM_SLICE) * sizeof(float));
@@ -215,7 +215,7 @@ em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err
     snprintf(cpu->base.isa, sizeof cpu->base.isa, "%s%s", isa_name(), options->portable ? "+portable" : "");
     cpu->threads = em_alloc((size_t)options->threads, sizeof *cpu->threads, "the CPU backend", err);
     if (cpu->threads && em_gemms_open(&cpu->gemms, em_cpu_product(options), options->threads, err) &&
-        em_cpu_reserve(cpu, EM_SCRATCH_DIGEST, 2 * EM_TILE * sizeof(XXH3_state_t), err))
+        em_cpu_reserve(cpu, EM_SCRATCH_DIGEST, EM_GROUP * EM_TILE * sizeof(XXH3_state_t), err))
         return &cpu->base;
     cpu_close(&cpu->base);
     return NULL;

@@ -12,7 +12,7 @@
 /* Memory of each thread, reserved when weights are loaded and activations made, so that the
  * stages allocate nothing. All are f32 but where said. */
 typedef enum em_scratch {
-    EM_SCRATCH_INPUT,        /* [EM_GROUP, EM_TILE, hidden or attention's outputs], as the products take it */
+    EM_SCRATCH_INPUT,        /* [EM_GROUP, EM_TILE, widest of hidden and attention's outputs], as the products take it */
     EM_SCRATCH_INNER,        /* [EM_GROUP, EM_TILE, ffn], as the products take it */
     EM_SCRATCH_LINE,         /* [hidden]: a token on its way to the products' type */
     EM_SCRATCH_SLICE,        /* [EM_TILE, EM_SLICE]: a product */
@@ -23,7 +23,7 @@ typedef enum em_scratch {
     EM_SCRATCH_ATTENTION,    /* running max, sum and output of a kv head's queries */
     EM_SCRATCH_QUERIES,      /* a kv head's queries in bf16 */
     EM_SCRATCH_DNNL,         /* bytes: oneDNN's scratchpad */
-    EM_SCRATCH_DIGEST,       /* [2, EM_TILE] states of XXH3, for a pair's two models */
+    EM_SCRATCH_DIGEST,       /* [EM_GROUP, EM_TILE] states of XXH3: a group's, or a pair's two models' */
     EM_SCRATCH_PAIR_INPUT,   /* a pair's before: its input to the head, as the products take it, */
     EM_SCRATCH_PAIR_SLICE,   /* and its product [EM_TILE, EM_SLICE] */
     EM_SCRATCH_ALPHAS,       /* [EM_PAIR_MAX_ALPHAS, EM_TILE] of em_token_sum */
@@ -134,8 +134,10 @@ typedef struct em_norm {
 } em_norm;
 
 void em_norm_apply(const em_cpu *cpu, const em_norm *norm, float *y, const float *x);
-/* Tiles' input to a product: normed, or as it is where there is no norm. x: [tiles, EM_TILE, n]. */
+/* Tiles' input to a product: normed, or as it is where there is no norm. x: [tiles, EM_TILE, n]. Into the
+ * thread's scratch, or to. */
 const void *em_normed_input(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int tiles, int n);
+void em_normed_input_to(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int tiles, int n, void *to);
 
 struct em_layer {
     em_layer_spec spec;

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
-#include <string.h>
 #define XXH_STATIC_LINKING_ONLY      /* the size of XXH3_state_t */
 #include <xxhash.h>
 
@@ -125,11 +124,13 @@ static void side_open(side *m, const em_head *h, const em_activations *x, const 
     m->sums = (tile_sums){m->tokens, out->nll, out->argmax, .nll_step = r->n_labels, .argmax_step = 1};
 }
 
-static void side_start(em_cpu *cpu, int thread, side *m, const labelled_tile *t, int64_t tile) {
+/* input: memory for the tile's normed tokens */
+static void side_start(em_cpu *cpu, int thread, side *m, const labelled_tile *t, int64_t tile, void *input) {
     int hidden = m->head->spec.hidden;
     sums_start(&m->sums, t);
     for (int i = 0; m->digests && i < t->tile.count; i++) XXH3_64bits_reset(&m->digests[i]);
-    m->input = em_normed_input(cpu, thread, &m->head->norm, m->x->x + tile * EM_TILE * hidden, 1, hidden);
+    em_normed_input_to(cpu, thread, &m->head->norm, m->x->x + tile * EM_TILE * hidden, 1, hidden, input);
+    m->input = input;
 }
 
 /* logits: [n] of the ids from first on; capped here */
@@ -146,35 +147,62 @@ static void side_finish(side *m, const labelled_tile *t) {
         if (t->scored[i]) m->digest[t->tile.token + i] = XXH3_64bits_digest(&m->digests[i]);
 }
 
-static void score_tile(em_cpu *cpu, int thread, side *m, const em_score_request *r, int64_t tile) {
-    labelled_tile t;
-    if (!find_labels(&t, &m->x->tiles[tile], r)) return;
-    const em_matrix *output = &m->head->output;
-    side_start(cpu, thread, m, &t, tile);
-    for (int s = 0; s < output->slices; s++) {
-        int first = s * output->width, n = em_matrix_width(output, s);
-        em_matrix_open_slice(cpu, thread, output, s);
-        float *logits = em_matrix_run(cpu, thread, output, s, m->input);
-        for (int i = 0; i < t.tile.count; i++)
-            if (t.scored[i]) side_add(cpu, m, &t, i, logits + (int64_t)i * n, first, n);
-    }
-    side_finish(m, &t);
-}
+/* A tile of a group and what its logits leave behind. */
+typedef struct scored_tile {
+    labelled_tile tile;
+    side side;
+} scored_tile;
 
 static XXH3_state_t *digests_of(const em_cpu *cpu, int thread) {
     return cpu->threads[thread].scratch[EM_SCRATCH_DIGEST];
 }
 
+/* Those of the tiles that have labels; their number. */
+static int start_group(em_cpu *cpu, int thread, scored_tile *group, const em_score_request *r, int64_t first, int tiles) {
+    const em_activations *x = group->side.x;
+    size_t bytes = em_product_bytes(cpu, (int64_t)EM_TILE * group->side.head->spec.hidden);
+    char *inputs = cpu->threads[thread].scratch[EM_SCRATCH_INPUT];
+    int n = 0;
+    for (int64_t t = first; t < first + tiles; t++) {
+        if (!find_labels(&group[n].tile, &x->tiles[t], r)) continue;
+        side_start(cpu, thread, &group[n].side, &group[n].tile, t, inputs + (size_t)n * bytes);
+        n++;
+    }
+    return n;
+}
+
+/* Slice s of one tile. */
+static void score_slice(em_cpu *cpu, int thread, const em_matrix *output, int s, scored_tile *scored) {
+    const labelled_tile *t = &scored->tile;
+    int first = s * output->width, n = em_matrix_width(output, s);
+    float *logits = em_matrix_run(cpu, thread, output, s, scored->side.input);
+    for (int i = 0; i < t->tile.count; i++)
+        if (t->scored[i]) side_add(cpu, &scored->side, t, i, logits + (int64_t)i * n, first, n);
+}
+
+static void score_group(em_cpu *cpu, int thread, scored_tile *group, const em_score_request *r, int64_t first, int tiles) {
+    const em_matrix *output = &group->side.head->output;
+    int n = start_group(cpu, thread, group, r, first, tiles);
+    for (int s = 0; n && s < output->slices; s++) {
+        em_matrix_open_slice(cpu, thread, output, s);
+        for (int i = 0; i < n; i++) score_slice(cpu, thread, output, s, &group[i]);
+    }
+    for (int i = 0; i < n; i++) side_finish(&group[i].side, &group[i].tile);
+}
+
 void em_cpu_score(em_backend *b, const em_head *h, const em_score_request *request, em_activations *a, em_scores *out) {
     em_cpu *cpu = em_cpu_of(b);
     double begin = omp_get_wtime();
+    em_groups groups = em_groups_of(cpu, a->n_tiles);
 #pragma omp parallel num_threads(b->options.threads)
     {
         int thread = em_cpu_enter();
-        side m;
-        side_open(&m, h, a, request, digests_of(cpu, thread), out);
+        scored_tile group[EM_GROUP];
+        for (int i = 0; i < EM_GROUP; i++)
+            side_open(&group[i].side, h, a, request, digests_of(cpu, thread) + (ptrdiff_t)i * EM_TILE, out);
 #pragma omp for schedule(dynamic, 1)
-        for (int64_t t = 0; t < a->n_tiles; t++) score_tile(cpu, thread, &m, request, t);
+        for (int64_t g = 0; g < groups.n; g++)
+            score_group(cpu, thread, group, request, g * groups.tiles, em_group_tiles(&groups, g, a->n_tiles));
     }
     b->times.head += omp_get_wtime() - begin;
 }
@@ -214,11 +242,8 @@ static tile_sums alpha_sums(pair *p, int k) {
 }
 
 static void pair_start(em_cpu *cpu, int thread, pair *p, const labelled_tile *t, int64_t tile) {
-    void *input = em_cpu_scratch(cpu, thread, EM_SCRATCH_PAIR_INPUT);
-    side_start(cpu, thread, &p->before, t, tile);
-    memcpy(input, p->before.input, em_product_bytes(cpu, (int64_t)EM_TILE * p->before.head->spec.hidden));
-    p->before.input = input;
-    side_start(cpu, thread, &p->after, t, tile);
+    side_start(cpu, thread, &p->before, t, tile, em_cpu_scratch(cpu, thread, EM_SCRATCH_PAIR_INPUT));
+    side_start(cpu, thread, &p->after, t, tile, em_cpu_scratch(cpu, thread, EM_SCRATCH_INPUT));
     for (int k = 0; k < p->request->n_alphas; k++) {
         tile_sums sums = alpha_sums(p, k);
         sums_start(&sums, t);

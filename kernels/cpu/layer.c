@@ -99,7 +99,8 @@ void em_cpu_layer_free(em_backend *b, em_layer *l) {
 /* The pair's parts are for a head that is the before of a pair; until then their pages are not touched. */
 static bool reserve_for_head(em_cpu *cpu, const em_head *h, em_error *err) {
     size_t input = em_product_bytes(cpu, (int64_t)EM_TILE * h->spec.hidden);
-    return em_cpu_reserve(cpu, EM_SCRATCH_INPUT, input, err) && em_cpu_reserve(cpu, EM_SCRATCH_PAIR_INPUT, input, err) &&
+    return em_cpu_reserve(cpu, EM_SCRATCH_INPUT, EM_GROUP * input, err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_PAIR_INPUT, input, err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_LINE, (size_t)h->spec.hidden * sizeof(float), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_PAIR_SLICE, tile_floats(h->output.width), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_ALPHAS, EM_PAIR_MAX_ALPHAS * EM_TILE * sizeof(em_token_sum), err);

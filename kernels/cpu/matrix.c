@@ -343,13 +343,18 @@ void em_norm_apply(const em_cpu *cpu, const em_norm *norm, float *y, const float
     else cpu->kernels->layer_norm(y, x, norm->w, norm->b, norm->n, norm->eps);
 }
 
-const void *em_normed_input(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int tiles, int n) {
-    char *input = cpu->threads[thread].scratch[EM_SCRATCH_INPUT], *to = input;
+void em_normed_input_to(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int tiles, int n, void *input) {
+    char *to = input;
     for (int i = 0; i < tiles * EM_TILE; i++, x += n, to += em_product_bytes(cpu, n)) {
         float *line = em_product_line(cpu, thread, to);
         if (norm->w) em_norm_apply(cpu, norm, line, x);
         else memcpy(line, x, (size_t)n * sizeof *line);
         em_product_put(cpu, to, line, n);
     }
+}
+
+const void *em_normed_input(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int tiles, int n) {
+    void *input = cpu->threads[thread].scratch[EM_SCRATCH_INPUT];
+    em_normed_input_to(cpu, thread, norm, x, tiles, n, input);
     return input;
 }
