@@ -196,7 +196,8 @@ static void test_memory_changes_no_bit(void **state) {
     free(y);
 }
 
-/* Each part is hashed once, while it is read, and let go; the next is read ahead. */
+/* Each part is hashed once, while it is read, and let go; the next is read ahead. From the second batch on
+ * weights that fit are kept. */
 static void test_parts_pass_in_order(void **state) {
     em_error err = EM_ERROR_INIT;
     em_model *m = model_new(&network_shapes[0]);
@@ -208,6 +209,9 @@ static void test_parts_pass_in_order(void **state) {
     assert_string_equal(m->calls, "w0 h-1 d-1 h0 d0 w1 h1 d1 w2 h2 d2 ");
     m->calls[0] = 0;
     assert_true(score_rows(n, rows, 1, 1, &err));
+    assert_string_equal(m->calls, "w0 d-1 d0 w1 d1 w2 d2 ");
+    m->calls[0] = 0;
+    assert_true(score_rows(n, rows, 0, 1, &err));
     assert_string_equal(m->calls, "d-1 ");
     em_network_close(n);
     b->ops->close(b);
