@@ -12,8 +12,8 @@ struct em_network {
     em_backend *backend;
     const em_model_spec *spec;
     int64_t capacity;            /* padded tokens of a batch */
-    bool keep;                   /* memory holds all packed weights: from the second batch on they stay */
-    bool embedded, repeated;     /* a batch has begun; and it is not the first */
+    bool keep;                   /* memory holds all packed weights: see stays */
+    int64_t batches;             /* begun so far */
     const volatile sig_atomic_t *stop;
     const char *source;
     em_layer **layers;           /* [spec->layers], NULL where not packed now */
@@ -202,8 +202,7 @@ static bool open_part(em_network *n, int part, em_part *out, em_error *err) {
 
 static bool embed(em_network *n, const em_row_batch *batch, em_error *err) {
     if (!n->layers[0]) em_model_will_need(n->model, 0);
-    n->repeated = n->embedded;
-    n->embedded = true;
+    n->batches++;
     em_part part;
     bool ok = open_part(n, -1, &part, err) &&
               n->backend->ops->embed(n->backend, &part.embedding, batch, n->activations, err);
@@ -251,10 +250,12 @@ static void layer_forward(em_backend *b, const em_layer_spec *spec, const em_lay
     }
 }
 
-/* What a run of one batch needs once is let go like what does not fit: the next weights take its memory, and
- * memory that a process has touched before is many times as fast as fresh memory (docs/speed.md). */
+/* Batches that pack each weight anew although memory holds them all: the next weights take the memory of those
+ * let go, and to fill fresh memory costs as much as some packings into memory touched before (docs/speed.md). */
+#define PASSING_BATCHES 3
+
 static bool stays(const em_network *n) {
-    return n->keep && n->repeated;
+    return n->keep && n->batches > PASSING_BATCHES;
 }
 
 static void let_go(em_network *n, int l) {

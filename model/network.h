@@ -1,5 +1,6 @@
 /* The forward pass, layer by layer: a super-batch of rows goes through layer 0, then layer 1 …
- * A layer's weights are packed once per super-batch, or kept from the second one on while --memory allows. */
+ * A layer's weights are packed once per super-batch, or kept while --memory allows and the run is long
+ * enough for that to pay. */
 #ifndef EM_MODEL_NETWORK_H
 #define EM_MODEL_NETWORK_H
 

@@ -178,7 +178,7 @@ static void test_memory_changes_no_bit(void **state) {
     assert_int_equal(em_network_capacity(kept), 4096);
     assert_true(em_network_capacity(packed) >= em_network_padded(ROW) && em_network_capacity(packed) % EM_TILE == 0);
     batch *x = batch_new(), *y = batch_new();
-    assert_true(score_rows(kept, x, 0, ROWS, &err));
+    for (int i = 0; i < 4; i++) assert_true(score_rows(kept, x, 0, ROWS, &err));
     for (int r = 0; r < ROWS; r++) {
         m->calls[0] = 0;
         assert_true(score_rows(packed, y, r, 1, &err));
@@ -196,7 +196,7 @@ static void test_memory_changes_no_bit(void **state) {
     free(y);
 }
 
-/* Each part is hashed once, while it is read, and let go; the next is read ahead. From the second batch on
+/* Each part is hashed once, while it is read, and let go; the next is read ahead. From the fourth batch on
  * weights that fit are kept. */
 static void test_parts_pass_in_order(void **state) {
     em_error err = EM_ERROR_INIT;
@@ -207,12 +207,11 @@ static void test_parts_pass_in_order(void **state) {
     batch *rows = batch_new();
     assert_true(score_rows(n, rows, 0, 1, &err));
     assert_string_equal(m->calls, "w0 h-1 d-1 h0 d0 w1 h1 d1 w2 h2 d2 ");
-    m->calls[0] = 0;
-    assert_true(score_rows(n, rows, 1, 1, &err));
-    assert_string_equal(m->calls, "w0 d-1 d0 w1 d1 w2 d2 ");
-    m->calls[0] = 0;
-    assert_true(score_rows(n, rows, 0, 1, &err));
-    assert_string_equal(m->calls, "d-1 ");
+    for (int i = 1; i < 5; i++) {
+        m->calls[0] = 0;
+        assert_true(score_rows(n, rows, 0, 1, &err));
+        assert_string_equal(m->calls, i < 4 ? "w0 d-1 d0 w1 d1 w2 d2 " : "d-1 ");
+    }
     em_network_close(n);
     b->ops->close(b);
     model_free(m);
@@ -287,7 +286,7 @@ static void test_pair(void **state) {
     for (int i = 0; i < 2; i++) {
         little[i] = options(least_memory(kept->models[i], b));
     }
-    assert_true(score_pair(kept, alphas, ALPHAS, ROWS, &err));
+    for (int i = 0; i < 5; i++) assert_true(score_pair(kept, alphas, ALPHAS, ROWS, &err));
     same_as_alone(kept);
     pair *packed = pair_new(b, &little[0], &little[1]);
     assert_true(score_pair(packed, alphas, ALPHAS, 1, &err));
