@@ -13,23 +13,11 @@
 #include "common/size.h"
 #include "eval/bench.h"
 #include "eval/commands.h"
+#include "eval/interrupt.h"
 #include "eval/shared.h"
 
 /* A run of the default size: some 3 TFLOP, which is 12 rows of 1024 tokens of a 135 M model. */
 #define DEFAULT_FLOPS 3.3e12
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number) {
-    (void)signal_number;
-    interrupted = 1;
-}
-
-static void catch_interrupt(void) {
-    struct sigaction a = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
-}
 
 typedef struct bench {
     em_bench b;
@@ -65,7 +53,7 @@ static int nameless_file(em_error *err) {
 static const char *temporary_model(bench *x, const em_shape *shape, uint64_t seed, em_error *err) {
     int file = nameless_file(err);
     if (file < 0) return NULL;
-    if (em_shape_write(shape, seed, file, &interrupted, err)) return keep_file(x, file, err);
+    if (em_shape_write(shape, seed, file, &em_interrupted, err)) return keep_file(x, file, err);
     close(file);
     return NULL;
 }
@@ -76,7 +64,7 @@ static bool make_kept_model(const char *path, const em_shape *shape, em_error *e
     snprintf(partial, sizeof partial, "%s.partial", path);
     int file = open(partial, O_WRONLY | O_CREAT | O_TRUNC, 0666);
     if (file < 0) return em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
-    bool good = em_shape_write(shape, 1, file, &interrupted, err);
+    bool good = em_shape_write(shape, 1, file, &em_interrupted, err);
     if (close(file) && good) good = em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
     if (good && rename(partial, path)) good = em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
     if (!good) unlink(partial);
@@ -209,7 +197,7 @@ static bool list_jobs(bench *x, em_error *err) {
 static bool measure(bench *x, em_bench_job *job, int round, em_error *err) {
     em_backend_options options = {.threads = x->b.setup.threads, .compute = job->settings.dtype == EM_DTYPE_BF16 ? EM_BF16 : EM_F32};
     em_ceiling before, after;
-    if (!em_cpu_ceiling(&options, &before, err) || !em_bench_run(&job->settings, &interrupted, &job->runs[round], err) ||
+    if (!em_cpu_ceiling(&options, &before, err) || !em_bench_run(&job->settings, &em_interrupted, &job->runs[round], err) ||
         !em_cpu_ceiling(&options, &after, err)) return false;
     job->ceilings[round] = (em_ceiling){(before.rate + after.rate) / 2, (before.processor_rate + after.processor_rate) / 2};
     return true;
@@ -267,7 +255,7 @@ static void close_bench(bench *x) {
 int em_command_bench(const em_settings *settings, em_error *err) {
     bench x = {.settings = *settings};
     x.b.settings = &x.settings;
-    catch_interrupt();
+    em_catch_interrupt();
     bool good = open_models(&x, settings, err) && open_data(&x, settings, err) && list_jobs(&x, err) && run_all(&x, err) &&
                 report(&x, err);
     close_bench(&x);

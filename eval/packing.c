@@ -87,13 +87,12 @@ static void count_special(em_packing_counter *c, const em_row *row) {
 static void count_labels(em_packing_scheme *to, const em_row *row, const em_reading *r, int offset, const em_packing_counter *c) {
     if (r->from >= r->to) return;
     bool drop = c->settings->boundary == EM_BOUNDARY_DROP;
-    int32_t own = em_row_segment(row, r->from), label = em_row_segment(row, r->from + offset);
+    em_row_walk walk = em_row_walk_from(row, r->from, r->from + offset);
     for (int32_t i = r->from; i < r->to; i++) {
-        while (row->segments[own].end <= i) own++;
-        while (row->segments[label].end <= i + offset) label++;
+        bool boundary = em_row_walk_to(&walk, row, i, i + offset);
         bool is_eos = row->ids[i + offset] == c->eos && row->kind[i + offset] == EM_TOKEN_ADDED;
-        to->boundary += own != label;
-        to->eos += is_eos && !(drop && own != label);
+        to->boundary += boundary;
+        to->eos += is_eos && !(drop && boundary);
     }
     to->predictions += r->to - r->from;
 }

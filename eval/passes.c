@@ -69,8 +69,9 @@ static void fill_labels(em_passes *p, int pass, int scheme, const em_fed_row *f)
     int offset = p->settings->labels[scheme]->offset, columns = p->settings->n_labels;
     bool drop = p->settings->boundary == EM_BOUNDARY_DROP;
     int32_t *labels = p->block.labels + (size_t)p->block.start[pass] * (size_t)columns;
+    em_row_walk walk = em_row_walk_from(row, f->reading[scheme].from, f->reading[scheme].from + offset);
     for (int32_t i = f->reading[scheme].from; i < f->reading[scheme].to; i++) {
-        if (drop && em_row_segment(row, i) != em_row_segment(row, i + offset)) continue;
+        if (em_row_walk_to(&walk, row, i, i + offset) && drop) continue;
         labels[(size_t)i * (size_t)columns + (size_t)scheme] = row->ids[i + offset];
     }
 }

@@ -1,6 +1,5 @@
 /* The main job: rows through the model, figures out. */
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "eval/commands.h"
 #include "eval/device.h"
 #include "eval/feed.h"
+#include "eval/interrupt.h"
 #include "eval/outputs.h"
 #include "eval/pipeline.h"
 #include "eval/plan.h"
@@ -58,22 +58,6 @@ typedef struct stream {
     em_result *results;                 /* [the plan's cells], inside run.results */
     em_comparison *comparisons;         /* [the plan's pairs], likewise */
 } stream;
-
-/* ---- Ctrl-C ---- */
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number) {
-    (void)signal_number;
-    interrupted = 1;
-}
-
-/* The first Ctrl-C ends the run after the super-batch at hand; a second one ends it at once. */
-static void catch_interrupt(void) {
-    struct sigaction a = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &a, NULL);
-    sigaction(SIGTERM, &a, NULL);
-}
 
 /* ---- opening ---- */
 
@@ -163,7 +147,7 @@ static bool open_run(run *r, em_error *err) {
     if (r->ranks) r->setup.node_rank = r->ranks->node_rank, r->setup.node_ranks = r->ranks->node_n;
     if (!open_backend(r, err)) return false;
     if (is_root(r) && !open_outputs(r, err)) return false;
-    r->setup.stop = &interrupted;
+    r->setup.stop = &em_interrupted;
     return em_plan_make(&r->plan, r->settings, &r->setup, err) && open_networks(r, err);
 }
 
@@ -201,7 +185,7 @@ static bool open_counting(run *r, const em_pipeline_options *pipeline, em_error 
 }
 
 static bool open_all(run *r, em_error *err) {
-    em_pipeline_options pipeline = {.plan = &r->plan, .networks = r->networks, .ranks = r->ranks, .stop = &interrupted};
+    em_pipeline_options pipeline = {.plan = &r->plan, .networks = r->networks, .ranks = r->ranks, .stop = &em_interrupted};
     return agree(r, open_run(r, err), &pipeline, err) && (!is_root(r) || open_counting(r, &pipeline, err));
 }
 
@@ -323,9 +307,9 @@ static bool write_record(run *r, stream *s, bool finished, em_error *err) {
 static bool pass_over(run *r, stream *s, em_error *err) {
     for (int64_t i = 0; i < s->rows; i++) {
         em_fed_row *f;
-        int got = interrupted ? 0 : em_feed_next(s->feed, &f, err);
+        int got = em_interrupted ? 0 : em_feed_next(s->feed, &f, err);
         if (got < 0) return false;
-        if (interrupted) return em_fail(err, EM_INTERRUPTED, "interrupted on the way back to row %lld", (long long)s->rows);
+        if (em_interrupted) return em_fail(err, EM_INTERRUPTED, "interrupted on the way back to row %lld", (long long)s->rows);
         if (got == 0)
             return em_fail_at(err, EM_INPUT, r->settings->journal, 0, -1, "its data had %lld rows, now there are %lld; delete it to start over",
                               (long long)s->rows, (long long)i);
@@ -368,7 +352,7 @@ static bool count_super_batch(run *r, stream *s, const em_passes *passes, em_err
 /* An interrupted super-batch leaves no trace: the figures are those of the rows before it. */
 static bool pass_failed(run *r, em_error *err) {
     if (err->status != EM_INTERRUPTED) return false;
-    interrupted = 1;
+    em_interrupted = 1;
     em_error_init(err);
     em_pipeline_drop(r->pipeline);
     return true;
@@ -395,7 +379,7 @@ static bool enough(const run *r) {
 }
 
 static bool score_all(run *r, stream *s, em_error *err) {
-    while (!interrupted) {
+    while (!em_interrupted) {
         em_fed_row *f;
         int got = em_feed_next(s->feed, &f, err);
         if (got < 0 && err->status == EM_INTERRUPTED) em_error_init(err), got = 0;     /* a partial report follows */
@@ -427,7 +411,7 @@ static void add_totals(run *r, stream *s) {
 static bool any_prediction(const run *r, const stream *s, em_error *err) {
     int64_t n = 0;
     for (int i = 0; i < em_plan_cells(&r->plan); i++) n += s->results[i].predictions;
-    if (n || interrupted) return true;
+    if (n || em_interrupted) return true;
     const em_data_totals *t = &r->results.data_sets[s->data_set].totals;
     if (r->settings->n_subsets && t->documents == 0)
         return em_fail_at(err, EM_INPUT, r->setup.datasets[s->data_set].paths[0], 0, -1,
@@ -454,7 +438,7 @@ static const char *loader_group(const void *loader, int32_t group) {
 
 /* What an interrupted run has of the stream goes into the journal before it is closed for the partial report. */
 static bool finish_stream(run *r, stream *s, const em_tally *shortest, em_error *err) {
-    bool whole = !interrupted;
+    bool whole = !em_interrupted;
     add_totals(r, s);
     if (r->journal && !whole && s->rows && !write_record(r, s, false, err)) return false;
     if (!em_tally_settle(s->tally, s->sidecar, INT64_MAX, err)) return false;
@@ -519,7 +503,7 @@ static bool score_data_set(run *r, int data_set, int *done, em_error *err) {
     stream last = {.data_set = data_set, .length = r->setup.n_row_lengths - 1};
     if (several && r->settings->tail == EM_TAIL_DROP && !in_journal(r, &last) && !count_tokens(r, data_set, &total, err)) return false;
     if (several) em_everywhere_make(&everywhere, r->settings, r->setup.row_lengths, r->setup.n_row_lengths, total);
-    for (int length = 0; good && !interrupted && length < r->setup.n_row_lengths; length++) {
+    for (int length = 0; good && !em_interrupted && length < r->setup.n_row_lengths; length++) {
         stream s = {.data_set = data_set, .length = length};
         good = score_stream(r, &s, several ? &everywhere : NULL, shortest, err);
         *done += s.counted;
@@ -535,7 +519,7 @@ static bool score_data_set(run *r, int data_set, int *done, em_error *err) {
 /* The results are of the streams that an interrupted run came to. */
 static bool score_data_sets(run *r, em_error *err) {
     int done = 0, lengths = r->setup.n_row_lengths;
-    for (int d = 0; d < r->setup.n_datasets && !interrupted; d++)
+    for (int d = 0; d < r->setup.n_datasets && !em_interrupted; d++)
         if (!score_data_set(r, d, &done, err)) return false;
     r->results.n_data_sets = (done + lengths - 1) / lengths;
     r->results.n_results = done * em_plan_cells(&r->plan);
@@ -617,7 +601,7 @@ static bool measure(run *r, em_error *err) {
     bool good = score_data_sets(r, err);
     em_progress_end(&r->progress);
     if (!good) return false;
-    r->results.partial = interrupted;
+    r->results.partial = em_interrupted;
     if (!average_data_sets(r, err)) return false;
     em_protocol_notes(&r->results, r->settings, &r->setup);
     return report(r, err);
@@ -634,17 +618,17 @@ int em_command_run(const em_settings *settings, em_error *err) {
     run r = {0};
     r.in_force = *settings;
     r.settings = &r.in_force;
-    catch_interrupt();
+    em_catch_interrupt();
     bool good = em_ranks_open(&r.ranks, err);
     share_node(&r.in_force, r.ranks);
     good = good && open_all(&r, err);
     if (is_root(&r)) good = good && measure(&r, err);
-    else good = good && r.ranks->ops->work(r.ranks, &r.plan, r.networks, &interrupted, err);
+    else good = good && r.ranks->ops->work(r.ranks, &r.plan, r.networks, &em_interrupted, err);
     if (good && r.outputs.verdict.status != EM_OK) good = false, *err = r.outputs.verdict;
     bool partial = r.results.partial;
     if (good && partial && r.journal && !em_checkpoints_empty(r.journal) && !settings->quiet)
         fprintf(stderr, "%s has what is done; the same command goes on\n", settings->journal);
-    if (!good) interrupted = 1;         /* what still computes ends before its next layer */
+    if (!good) em_interrupted = 1;         /* what still computes ends before its next layer */
     close_run(&r);
     if (!good) return err->status;
     return partial ? EM_INTERRUPTED : EM_OK;

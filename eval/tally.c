@@ -101,12 +101,11 @@ static bool find_spots(em_tally *t, const em_fed_row *f, int scheme, em_error *e
     t->n_spots = 0;
     if (f->dropped[scheme] || reading->from >= reading->to) return true;
     if (!em_grow(&t->spots, &t->spots_capacity, (size_t)(reading->to - reading->from), sizeof *t->spots, "scored positions", err)) return false;
-    int32_t own = em_row_segment(row, reading->from), other = em_row_segment(row, reading->from + offset);
+    em_row_walk walk = em_row_walk_from(row, reading->from, reading->from + offset);
     for (int32_t i = reading->from; i < reading->to; i++) {
         int32_t at = i + offset;
-        while (row->segments[own].end <= i) own++;
-        while (row->segments[other].end <= at) other++;
-        spot s = {.i = i, .at = at, .label = row->ids[at], .segment = &row->segments[other], .boundary = own != other};
+        bool boundary = em_row_walk_to(&walk, row, i, at);
+        spot s = {.i = i, .at = at, .label = row->ids[at], .segment = &row->segments[walk.label], .boundary = boundary};
         if (s.boundary && t->plan->settings->boundary == EM_BOUNDARY_DROP) continue;
         s.common = scored_everywhere(t, scheme, row, &s);
         t->spots[t->n_spots++] = s;

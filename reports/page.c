@@ -93,23 +93,6 @@ void em_page_heading(em_page *p, int level, const char *format, ...) {
     free(text);
 }
 
-void em_page_paragraph(em_page *p, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    char *text = formatted(format, args);
-    va_end(args);
-    em_page_end_list(p);
-    if (p->face == EM_FACE_HTML) {
-        em_buffer_puts(p->out, "<p>");
-        em_put_escaped(p->out, text);
-        em_buffer_puts(p->out, "</p>\n");
-    } else {
-        put_wrapped(p->out, p->face, text, "", 0);
-        em_buffer_puts(p->out, "\n");
-    }
-    free(text);
-}
-
 /* **words** as <b>words</b>. */
 static void put_bold(em_buffer *out, const char *text) {
     for (bool bold = false;; bold = !bold) {
@@ -121,21 +104,33 @@ static void put_bold(em_buffer *out, const char *text) {
     }
 }
 
-void em_page_rich_paragraph(em_page *p, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    char *text = formatted(format, args);
-    va_end(args);
+/* Takes text. rich: its ** are marks, and so not to be escaped in Markdown. */
+static void put_paragraph(em_page *p, char *text, bool rich) {
     em_page_end_list(p);
     if (p->face == EM_FACE_HTML) {
         em_buffer_puts(p->out, "<p>");
-        put_bold(p->out, text);
+        if (rich) put_bold(p->out, text);
+        else em_put_escaped(p->out, text);
         em_buffer_puts(p->out, "</p>\n");
     } else {
-        put_wrapped(p->out, EM_FACE_PLAIN, text, "", 0);
+        put_wrapped(p->out, rich ? EM_FACE_PLAIN : p->face, text, "", 0);
         em_buffer_puts(p->out, "\n");
     }
     free(text);
+}
+
+void em_page_paragraph(em_page *p, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    put_paragraph(p, formatted(format, args), false);
+    va_end(args);
+}
+
+void em_page_rich_paragraph(em_page *p, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    put_paragraph(p, formatted(format, args), true);
+    va_end(args);
 }
 
 void em_page_code(em_page *p, const char *lines) {
