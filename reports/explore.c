@@ -82,6 +82,7 @@ static bool choose_sides(explorer *e, const line *l, em_error *err) {
     e->seq_len = l->seq_len;
     json_object_foreach(l->nll, key, value) {
         char labels[32];
+        if (strcspn(key, "|") == 0) return em_lines_fail(e->lines, err, "a key of nll names no model (MODEL|MASK|LABELS)");
         labels_of(key, labels, sizeof labels);
         if (e->n_sides == 0) memcpy(e->labels, labels, sizeof labels);
         if (e->n_sides == MOST_SIDES || strcmp(labels, e->labels)) {
