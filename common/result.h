@@ -38,6 +38,7 @@ typedef struct em_result {
     char model[64], mask[32], labels[24], positions[16];
     char offset_words[64];      /* "the next token" */
     char pack[8];               /* "stream": rows across documents; "none": each by itself */
+    char window[8];             /* of labels that the caller shifts: "next" or "inside"; "" where none does */
     char mask_words[112];       /* "causal within the document" */
     int offset;
     int32_t seq_len, batch;

@@ -67,7 +67,7 @@ void em_protocol_shared(em_results *r, const em_settings *settings, const em_set
 }
 
 /* Sorted key=value lines; a choice that cannot move this result's figures is not among them. */
-static void fingerprint(em_result *out, const em_plan *plan, const em_label_scheme *labels) {
+static void fingerprint(em_result *out, const em_plan *plan) {
     const em_settings *s = plan->settings;
     em_buffer b = {0};
     if (out->has_alpha && s->alpha_space == EM_ALPHA_WEIGHT) em_buffer_puts(&b, "alpha_space=weight\n");
@@ -77,7 +77,7 @@ static void fingerprint(em_result *out, const em_plan *plan, const em_label_sche
     em_buffer_printf(&b, "compute_dtype=%s\nlabels=%s\nlogit_dtype=%s\nmask=%s\npack=%s\npositions=%s\nseq_len=%d\ntail=%s\n",
                      out->compute_dtype, out->labels, out->logit_dtype, out->mask,
                      pack_name(s->pack), out->positions, out->seq_len, tail_name(s->tail));
-    if (labels->caller_shifts) em_buffer_printf(&b, "window=%s\n", window_name(s->window));
+    if (*out->window) em_buffer_printf(&b, "window=%s\n", out->window);
     em_hash_hex(XXH3_128bits(b.data, b.length), out->fingerprints.protocol);
     em_buffer_free(&b);
 }
@@ -100,13 +100,14 @@ void em_protocol_result(em_result *out, const em_plan *plan, em_cell cell, int32
     snprintf(out->pack, sizeof out->pack, "%s", pack_name(settings->pack));
     snprintf(out->offset_words, sizeof out->offset_words, "%s", labels->words);
     snprintf(out->mask_words, sizeof out->mask_words, "%s", em_mask_words(mask->kind));
+    if (labels->caller_shifts) snprintf(out->window, sizeof out->window, "%s", window_name(settings->window));
     out->offset = labels->offset;
     out->seq_len = row_tokens;
     out->batch = settings->batch;
     snprintf(out->weight_dtype, sizeof out->weight_dtype, "%s", em_dtype_name(em_model_spec_of(setup->models[side->model])->weight_dtype));
     snprintf(out->compute_dtype, sizeof out->compute_dtype, "%s", em_dtype_name(backend->options.compute));
     snprintf(out->logit_dtype, sizeof out->logit_dtype, "f32");
-    fingerprint(out, plan, labels);
+    fingerprint(out, plan);
 }
 
 void em_protocol_comparison(em_comparison *out, em_comparison_kind kind, const em_result *before, const em_result *after) {

@@ -136,6 +136,7 @@ static void put_result(em_buffer *out, const em_result *x) {
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) integer(&w, counts[i].key, counts[i].value);
     text(&w, "grouped_by", x->groups_are_rows ? "row" : "document");
     text(&w, "pack", x->pack);
+    if (*x->window) text(&w, "window", x->window);
     text(&w, "weight_dtype", x->weight_dtype);
     text(&w, "compute_dtype", x->compute_dtype);
     text(&w, "logit_dtype", x->logit_dtype);

@@ -127,6 +127,10 @@ static void put_result(em_buffer *b, const em_result *x) {
     em_buffer_puts(b, ", ");
     put_string(b, "pack", x->pack);
     em_buffer_puts(b, ", ");
+    if (*x->window) {
+        put_string(b, "window", x->window);
+        em_buffer_puts(b, ", ");
+    }
     put_string(b, "mask_words", x->mask_words);
     em_buffer_puts(b, ", ");
     put_string(b, "offset_words", x->offset_words);

@@ -35,11 +35,12 @@ static void put_integers(em_buffer *out, const char *key, int64_t before, int64_
 
 /* The lines of the protocol fingerprint (docs/protocol.md) but for the dtypes. */
 static void protocol_changes(const em_pairing *p, const em_result *a, const em_result *b, em_buffer *out) {
-    static const char *const shared[] = {"boundary", "tail", "window"};
+    static const char *const shared[] = {"boundary", "tail"};
     put_change(out, "mask", a->mask, b->mask);
     put_change(out, "labels", a->labels, b->labels);
     put_change(out, "positions", a->positions, b->positions);
     put_change(out, "pack", a->pack, b->pack);
+    if (*a->window && *b->window) put_change(out, "window", a->window, b->window);
     put_integers(out, "seq_len", a->seq_len, b->seq_len);
     for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
         put_change(out, shared[i], line_of(p->before, shared[i]), line_of(p->after, shared[i]));

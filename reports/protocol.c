@@ -117,7 +117,7 @@ static void label_items(const em_results *r, em_page *p) {
         for (int k = 0; k < i; k++) first &= !is(r->results[k].labels, x->labels);
         if (first)
             em_page_item(p, "Labels %s: position i is scored on the token at i%+d%s%s%s.", x->labels, x->offset, *x->offset_words ? ", " : "",
-                         x->offset_words, is(em_protocol_value(r, "window"), "inside") ? "; windows stay inside the row" : "");
+                         x->offset_words, is(x->window, "inside") ? "; windows stay inside the row" : "");
     }
 }
 

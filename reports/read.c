@@ -222,7 +222,7 @@ static const field result_fields[] = {
     FIELD("data_set", TEXT, false, em_result, data_set), FIELD("model", TEXT, true, em_result, model),
     FIELD("group", TEXT, false, em_result, group), FIELD("mask", TEXT, true, em_result, mask),
     FIELD("labels", TEXT, true, em_result, labels), FIELD("positions", TEXT, true, em_result, positions),
-    FIELD("pack", TEXT, false, em_result, pack),
+    FIELD("pack", TEXT, false, em_result, pack), FIELD("window", TEXT, false, em_result, window),
     FIELD("offset_words", TEXT, false, em_result, offset_words), FIELD("mask_words", TEXT, false, em_result, mask_words),
     FIELD("offset", WHOLE, true, em_result, offset), FIELD("seq_len", WHOLE, true, em_result, seq_len),
     FIELD("batch", WHOLE, true, em_result, batch), FIELD("rows", COUNT, false, em_result, rows),

@@ -123,6 +123,21 @@ static void only_the_dtype_differs(void **state) {
     assert_pairs(&a, &b, "0-0! ||");
 }
 
+/* The files' lines say how windows were cut where labels were shifted, and these are not. */
+static void a_window_of_other_labels(void **state) {
+    file a = {0}, b = {0};
+    line(&a, "window", "next");
+    line(&b, "window", "inside");
+    add(&a, "base", "doc", "d", "p");
+    em_result *x = add(&b, "base", "doc", "d", "q");
+    strcpy(x->compute_dtype, "bf16");
+    assert_pairs(&a, &b, "0-0d ||");
+    strcpy(a.x[0].window, "next");
+    strcpy(x->window, "inside");
+    assert_pairs(&a, &b, "0-0! ||");
+    assert_string_equal(differences(&a, &b), "protocol fingerprint (window: next -> inside; compute dtype: f32 -> bf16)");
+}
+
 static void each_packing_is_its_own(void **state) {
     file a = {0}, b = {0};
     strcpy(add(&a, "base", "doc", "d", "p")->pack, "stream");
@@ -194,7 +209,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_checkpoint_and_another), cmocka_unit_test(names_decide_where_several_share_a_measure),
         cmocka_unit_test(alphas_and_depths_have_partners_of_their_own), cmocka_unit_test(data_sets_of_the_same_documents),
-        cmocka_unit_test(only_the_dtype_differs), cmocka_unit_test(each_packing_is_its_own), cmocka_unit_test(the_batch_counts_where_it_moves_figures),
+        cmocka_unit_test(only_the_dtype_differs), cmocka_unit_test(a_window_of_other_labels),
+        cmocka_unit_test(each_packing_is_its_own), cmocka_unit_test(the_batch_counts_where_it_moves_figures),
         cmocka_unit_test(what_differs_is_named), cmocka_unit_test(common_vocabularies), cmocka_unit_test(strangers_stay_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
