@@ -300,13 +300,29 @@ static void judge_fill(const em_packed_counts *c, em_verdicts *v) {
                    percent(filled, c->tokens), (long long)filled, (long long)c->tokens, 100 * LEAST_FILL);
 }
 
+static void judge_documents(const em_packed_counts *c, em_verdicts *v) {
+    judge_eos(c, v);
+    judge_labels(c, v);
+    judge_padding(c, v);
+    judge_positions(c, v);
+    judge_mask(c, v);
+}
+
+/* Whatever mask or positions fit rows without a document, they say nothing about the packing. */
+static void judge_nothing(const em_packed_counts *c, em_verdicts *v) {
+    static const char why[] = "every token is padding: there is nothing to judge";
+    em_verdict_add(v, EM_NOT_TOLD, "EOS between all documents", why);
+    em_verdict_add(v, EM_NOT_TOLD, "labels follow the tokens", why);
+    em_verdict_add(v, EM_NOT_TOLD, "labels contain EOS", why);
+    judge_padding(c, v);
+    em_verdict_add(v, EM_NOT_TOLD, "positions restart", why);
+    em_verdict_add(v, EM_NOT_TOLD, "mask", why);
+}
+
 static int judge(const em_packed_counts *c, em_buffer *out) {
     em_verdicts v = {0};
-    judge_eos(c, &v);
-    judge_labels(c, &v);
-    judge_padding(c, &v);
-    judge_positions(c, &v);
-    judge_mask(c, &v);
+    if (c->padding < c->tokens) judge_documents(c, &v);
+    else judge_nothing(c, &v);
     judge_fill(c, &v);
     return em_verdicts_print(&v, out);
 }

@@ -67,6 +67,12 @@ class Packed(cli.Case):
         labelled = self.write("labelled.jsonl", bare.replace("-100", "0"))
         self.assertEqual(verdicts(self.packed(labelled, "--pad", "0", status=1).out)["no labelled padding"], "F")
 
+    def test_nothing_but_padding(self):
+        row = {"input_ids": [0] * 8, "attention_mask": [0] * 8, "labels": [-100] * 8, "position_ids": [0] * 8}
+        out = self.packed(self.write("empty.jsonl", (json.dumps(row) + "\n") * 3), "--pad", "0", status=1).out
+        self.assertEqual("".join(verdicts(out)[w] for w in WHAT), "---p--F")
+        self.assertIn("mask: every token is padding: there is nothing to judge", re.sub(r"\n  ", " ", re.sub(r"\*\*", "", out)))
+
     def test_documents_without_eos_between_them(self):
         path = self.write("x.jsonl", '{"input_ids":[5,2,6,7,2],"cu_seqlens":[0,2,3,5]}\n')
         out = self.packed(path, status=1).out
