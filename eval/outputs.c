@@ -30,12 +30,30 @@ static int list_paths(const em_outputs *o, const char *paths[MAX_PATHS]) {
     return s->n_outputs + 4;
 }
 
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static bool stat_folder(const char *path, struct stat *out) {
+    char folder[4096];
+    int n = (int)(base_name(path) - path);
+    return n < (int)sizeof folder - 1 && snprintf(folder, sizeof folder, "%.*s.", n, path) > 0 && stat(folder, out) == 0;
+}
+
+/* Whether both are one name in one folder. What lies there does not count: it is replaced. */
+static bool same_name(const char *a, const char *b) {
+    struct stat x, y;
+    if (!strcmp(a, b)) return true;
+    return !strcmp(base_name(a), base_name(b)) && stat_folder(a, &x) && stat_folder(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static bool written_once(const em_outputs *o, em_error *err) {
     const char *paths[MAX_PATHS];
     int n = list_paths(o, paths);
     for (int i = 0; i < n; i++)
         for (int k = 0; k < i; k++)
-            if (paths[i] && paths[k] && !strcmp(paths[i], paths[k]))
+            if (paths[i] && paths[k] && same_name(paths[i], paths[k]))
                 return em_fail(err, EM_USAGE, "%s: two outputs would be written to this file", paths[i]);
     return true;
 }

@@ -120,6 +120,16 @@ class Outputs(cli.Case):
         self.assertIn("two outputs", run.err)
         self.assertEqual(os.listdir(self.scratch), [])
 
+    def test_one_file_under_two_names(self):
+        os.mkdir(self.path("folder"))
+        os.symlink("folder", self.path("other"))
+        for one, two in (("r.md", "./r.md"), ("folder/r.md", "other/r.md"), ("folder/../r.csv", self.path("r.csv"))):
+            with self.subTest(two):
+                run = self.run_program("--model", cli.MODEL, *SMALL, "-o", one, "-o", two, cwd=self.scratch, status=2)
+                self.assertIn("two outputs would be written to this file", run.err)
+        self.run_program("--model", cli.MODEL, *SMALL, "-o", "r.md", "-o", "folder/r.md", cwd=self.scratch)
+        self.assertTrue(os.path.exists(self.path("other/r.md")))
+
     def test_bad_data_leaves_earlier_results_alone(self):
         bad = self.write("bad.jsonl", "".join(json.dumps(r) + "\n" for r in [*cli.records(), {"text": 3}]))
         self.write("r.json", "earlier")
