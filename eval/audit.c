@@ -418,17 +418,11 @@ static bool open_audit(audit *a, em_error *err) {
     return open_depths(a, err);
 }
 
-static void notes(const audit *a) {
-    if (a->settings->quiet) return;
-    if (a->setup.bundled_sample) fputs("no --data: using the bundled sample\n", stderr);
-    if (*a->setup.row_tokens_note) fprintf(stderr, "%s\n", a->setup.row_tokens_note);
-}
-
 int em_command_audit(const em_settings *settings, em_error *err) {
     audit a = {.settings = settings};
     em_buffer out = {0};
     bool refuted = false, good = open_audit(&a, err);
-    if (good) notes(&a);
+    if (good) em_setup_notes(&a.setup, settings);
     good = good && geometry(&a, &out, err);
     if (good && a.setup.model)
         good = em_proof_run(&(em_proof){.settings = settings, .setup = &a.setup, .row = a.row}, &out,

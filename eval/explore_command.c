@@ -48,9 +48,9 @@ static int run_with_scratch(const em_settings *s, em_error *err) {
 }
 
 int em_command_explore(const em_settings *s, em_error *err) {
-    const char *format = em_report_format_of(s->outputs[0], err);
-    if (format && strcmp(format, "HTML")) em_fail(err, EM_USAGE, "-o %s: explore writes a page; the name must end in .html", s->outputs[0]);
-    if (err->status != EM_OK) return err->status;
+    const char *end = strrchr(s->outputs[0], '.');
+    if (!end || end == s->outputs[0] || strcmp(end, ".html"))
+        return em_fail(err, EM_USAGE, "-o %s: explore writes a page; the name must end in .html", s->outputs[0]), err->status;
     if (s->n_arguments) return write_page(s, s->arguments[0], err) ? EM_OK : err->status;
     return s->tokens_file ? run_and_write(s, s->tokens_file, err) : run_with_scratch(s, err);
 }

@@ -392,8 +392,7 @@ int em_command_inspect(const em_settings *settings, em_error *err) {
     em_setup setup;
     if (settings->n_packed) return em_packed_inspect(settings, err);
     if (!em_setup_open(&setup, settings, err)) return err->status;
-    if (setup.bundled_sample && !settings->quiet) fputs("no --data: using the bundled sample\n", stderr);
-    if (*setup.row_tokens_note && !settings->quiet) fprintf(stderr, "%s\n", setup.row_tokens_note);
+    em_setup_notes(&setup, settings);
     int failed = 0, more = 0;
     if (!print_title(settings, err)) more = -1;
     for (int d = 0; d < setup.n_datasets && more >= 0; d++) {

@@ -116,3 +116,27 @@ static bool check_arguments(const em_settings *s, em_error *err) {
 bool em_options_check(const em_settings *s, em_error *err) {
     return check_arguments(s, err) && check_combinations(s, err) && check_positions(s, err);
 }
+
+static bool any_caller_shifts(const em_settings *s) {
+    for (int l = 0; l < s->n_labels; l++)
+        if (s->labels[l]->caller_shifts) return true;
+    return false;
+}
+
+/* Two models, or two masks or kinds of positions under the same labels. */
+static bool any_comparison(const em_settings *s) {
+    if (s->n_compare || s->n_adapters || s->n_positions > 1) return true;
+    for (int l = 0; l < s->n_labels; l++) {
+        int masks = 0;
+        for (int m = 0; m < s->n_masks; m++) masks += em_settings_combine(s, m, l);
+        if (masks > 1) return true;
+    }
+    return false;
+}
+
+void em_settings_idle(const em_settings *s, em_buffer *out) {
+    if (s->window == EM_WINDOW_INSIDE && !any_caller_shifts(s))
+        em_buffer_puts(out, "--window inside moves nothing here: under none of the labels does the caller shift\n");
+    if (s->seed_given && !any_comparison(s))
+        em_buffer_puts(out, "--seed moves nothing here: intervals are of differences, and nothing is compared\n");
+}

@@ -179,7 +179,7 @@ SETTER(adapter) {
 }
 
 SETTER(alpha) { return em_alphas_parse(v, &s->alphas, err); }
-WHOLE(seed, "--seed", seed, 0, INT64_MAX)
+SETTER(seed) { return s->seed_given = true, em_value_whole_number("--seed", v, 0, INT64_MAX, &s->seed, err); }
 
 SETTER(data) {
     if (s->n_data == EM_MAX_LIST) return too_many("--data", err);

@@ -61,6 +61,7 @@ typedef struct em_settings {
     int depths[EM_MAX_LIST];                /* layers kept */
     int n_depths;
     int64_t seed;                           /* of bootstrap intervals */
+    bool seed_given;
     const char *tokenizer, *eos, *bos, *pad;    /* NULL: by the model */
 
     em_named_path data[EM_MAX_LIST];
@@ -139,6 +140,9 @@ void em_settings_free(em_settings *s);
 
 /* Whether mask m (an index) is measured under label scheme l. */
 bool em_settings_combine(const em_settings *s, int m, int l);
+
+/* Appends a line for each option that was given and moves nothing beside the others. */
+void em_settings_idle(const em_settings *s, em_buffer *out);
 
 /* Help for people (80 columns) or as a man page. */
 void em_options_help(FILE *out, em_command command);

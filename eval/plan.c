@@ -1,5 +1,6 @@
 #include "eval/plan.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "common/size.h"
@@ -89,6 +90,18 @@ static bool list_combinations(em_plan *p, em_error *err) {
     return true;
 }
 
+/* All figures are in memory until the end, and a stream's comparisons with their intervals, some 85 KiB each. */
+enum { MAX_RESULTS = 100000, MAX_STREAM_PAIRS = 16384 };
+
+/* each: of one stream, that is a data set, packing and row length. */
+static bool check_number(const em_setup *setup, const char *what, int64_t each, int64_t most_each, em_error *err) {
+    int64_t streams = (int64_t)setup->n_datasets * setup->n_row_lengths;
+    if (each <= most_each && each * streams <= MAX_RESULTS) return true;
+    return em_fail(err, EM_USAGE, "%" PRId64 " %s for each of %" PRId64 " data sets, packings and row lengths: at most %" PRId64 " for one, %d "
+                   "in all; shorten a list (--mask, --labels, --alpha, --depth, -T) and run again", each, what, streams, most_each,
+                   MAX_RESULTS);
+}
+
 /* All pairs of models, depth by depth, and every alpha against the first model. Repeated trainings are
  * compared by their spread, not pairwise. */
 static bool worth_a_pair(const em_plan *p, const em_setup *setup, const em_side *a, const em_side *b) {
@@ -119,13 +132,17 @@ static void pair_masks(em_plan *p) {
     }
 }
 
+static void add_pairs(em_plan *p, const em_setup *setup) {
+    p->n_pairs = 0;
+    pair_models(p, setup);
+    pair_masks(p);
+}
+
 static bool list_pairs(em_plan *p, const em_setup *setup, em_error *err) {
-    for (int pass = 0; pass < 2; pass++) {          /* count, then fill */
-        if (pass && !(p->pairs = em_alloc((size_t)p->n_pairs, sizeof *p->pairs, "comparisons", err))) return false;
-        p->n_pairs = 0;
-        pair_models(p, setup);
-        pair_masks(p);
-    }
+    add_pairs(p, setup);            /* counts them */
+    if (!check_number(setup, "comparisons", p->n_pairs, MAX_STREAM_PAIRS, err)) return false;
+    if (!(p->pairs = em_alloc((size_t)p->n_pairs, sizeof *p->pairs, "comparisons", err))) return false;
+    add_pairs(p, setup);
     return true;
 }
 
@@ -137,7 +154,8 @@ bool em_plan_make(em_plan *p, const em_settings *settings, const em_setup *setup
     int least = smallest_vocabulary(setup, &same);
     p->vocab = settings->common_vocab ? least : 0;
     p->kl = setup->n_models > 1 && !p->depths && (same || settings->common_vocab);
-    if (take_models(p, setup, err) && list_sides(p, setup, err) && list_combinations(p, err) && list_pairs(p, setup, err)) return true;
+    if (take_models(p, setup, err) && list_sides(p, setup, err) && list_combinations(p, err) &&
+        check_number(setup, "results", em_plan_cells(p), MAX_RESULTS, err) && list_pairs(p, setup, err)) return true;
     em_plan_free(p);
     return false;
 }

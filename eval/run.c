@@ -596,8 +596,7 @@ static bool report(run *r, em_error *err) {
 }
 
 static bool measure(run *r, em_error *err) {
-    if (r->setup.bundled_sample && !r->settings->quiet) fputs("no --data: using the bundled sample\n", stderr);
-    if (*r->setup.row_tokens_note && !r->settings->quiet) fprintf(stderr, "%s\n", r->setup.row_tokens_note);
+    em_setup_notes(&r->setup, r->settings);
     bool good = score_data_sets(r, err);
     em_progress_end(&r->progress);
     if (!good) return false;

@@ -510,3 +510,13 @@ em_network *em_setup_network(const em_setup *s, const em_settings *settings, int
     o.stop = s->stop;
     return em_network_open(s->models[i], backend, &o, err);
 }
+
+void em_setup_notes(const em_setup *s, const em_settings *settings) {
+    em_buffer idle = {0};
+    if (settings->quiet) return;
+    if (s->bundled_sample) fputs("no --data: using the bundled sample\n", stderr);
+    if (*s->row_tokens_note) fprintf(stderr, "%s\n", s->row_tokens_note);
+    em_settings_idle(settings, &idle);
+    if (idle.length) fputs(idle.data, stderr);
+    em_buffer_free(&idle);
+}

@@ -56,6 +56,8 @@ typedef struct em_setup {
 /* Opens model (if settings name one) and tokenizer and resolves everything above. */
 bool em_setup_open(em_setup *s, const em_settings *settings, em_error *err);
 void em_setup_close(em_setup *s);
+/* Says on stderr, unless it is to be quiet, what stands in for what was not given, and what was given in vain. */
+void em_setup_notes(const em_setup *s, const em_settings *settings);
 
 em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const em_dataset *d, em_error *err);
 

@@ -46,6 +46,32 @@ class Usage(cli.Case):
         for option in options:
             self.assertIn("--" + option, man)
 
+    def test_lists_longer_than_memory_holds(self):
+        windows = ",".join(f"window:{w}" for w in range(1, 65))
+        for arguments, words in ((("--mask", windows, "--labels", "unshifted,shifted", "--compare", cli.MODEL, "--alpha=-3:3:0.05",
+                                   "--data", cli.MIXED),
+                                  "comparisons for each of 1 data sets"),
+                                 (("--mask", windows, "--labels", "unshifted,raw-shifted", "-T", ",".join(map(str, range(2, 66))),
+                                   *(f"--data=d{i}={cli.MIXED}" for i in range(13))),
+                                  "128 results for each of 832 data sets, packings and row lengths: at most 100000 for one")):
+            with self.subTest(words):
+                run = self.run_program("--model", cli.MODEL, *arguments, status=2)
+                self.assert_one_line(run.err)
+                self.assertIn(words, run.err)
+
+    def test_options_that_move_nothing_are_said(self):
+        for command, arguments, words in (("", ("--window", "inside"), "--window inside moves nothing here"),
+                                          ("", ("--seed", "3"), "--seed moves nothing here"),
+                                          ("inspect", ("--window", "inside"), "--window inside moves nothing here"),
+                                          ("audit", ("--window", "inside", "--mask", "doc", "-T", "32"), "--window inside moves nothing here")):
+            given = [command] * bool(command) + ["--model", cli.MODEL, "--data", cli.MIXED, "--max-docs", "3", *arguments]
+            with self.subTest(given):
+                self.assertIn(words, self.run_program(*given).err)
+                self.assertNotIn("moves nothing", self.run_program(*given, "-q").err)
+        given = ["--model", cli.MODEL, "--data", cli.MIXED, "--max-docs", "3", "--window", "inside", "--seed", "3"]
+        for more in (("--labels", "shifted", "--mask", "doc,regular"), ("--labels", "unshifted,raw-shifted", "--compare", cli.MODEL)):
+            self.assertNotIn("moves nothing", self.run_program(*given, *more).err)
+
     def test_version(self):
         with open(os.path.join(cli.ROOT, "CMakeLists.txt"), encoding="utf-8") as f:
             version = re.search(r"project\(evalmask VERSION ([\d.]+)", f.read())[1]
