@@ -75,6 +75,13 @@ void em_block_add_row(em_block *b, int32_t tokens) {
     b->n_tokens += (size_t)tokens;
 }
 
+int64_t em_block_capacity(const em_plan *plan, em_network *const *networks) {
+    int64_t capacity = em_network_capacity(networks[0]);
+    for (int i = 1; i < plan->n_models; i++)
+        if (em_network_capacity(networks[i]) < capacity) capacity = em_network_capacity(networks[i]);
+    return capacity;
+}
+
 em_stretch em_block_cut(const em_block *b, size_t first, int64_t padded_tokens) {
     int64_t tokens = em_network_padded(b->length[first]);
     size_t n = 1;

@@ -39,6 +39,8 @@ void em_block_add_row(em_block *b, int32_t tokens);
 
 typedef struct em_stretch { size_t first, n; } em_stretch;      /* rows */
 
+/* Padded tokens that all of the plan's networks take at once. */
+int64_t em_block_capacity(const em_plan *plan, em_network *const *networks);
 /* The rows from `first` that fit into so many padded tokens; one in any case. */
 em_stretch em_block_cut(const em_block *b, size_t first, int64_t padded_tokens);
 /* Through the networks of all the plan's models. */

@@ -14,6 +14,8 @@ struct em_passes {
     int *pass_of;                   /* [rows, combinations]: index of the pass, -1: none */
     size_t n_rows, rows_capacity, pass_of_capacity;
     int64_t padded;
+    size_t last_pass, last_token;   /* the block's rows and tokens, */
+    int64_t last_padded;            /* and padded, before the row added last */
 };
 
 em_passes *em_passes_new(const em_plan *plan, em_error *err) {
@@ -86,6 +88,9 @@ bool em_passes_add(em_passes *p, em_fed_row *f, em_error *err) {
         return false;
     }
     int *pass_of = p->pass_of + p->n_rows * (size_t)p->plan->n_combinations;
+    p->last_pass = first_pass;
+    p->last_token = b->n_tokens;
+    p->last_padded = p->padded;
     p->rows[p->n_rows++] = f;
     for (int c = 0; c < p->plan->n_combinations; c++) {
         em_combination k = p->plan->combinations[c];
@@ -102,10 +107,16 @@ bool em_passes_add(em_passes *p, em_fed_row *f, em_error *err) {
     return true;
 }
 
+/* No other row has a share in the row's passes. */
+em_fed_row *em_passes_take_last(em_passes *p) {
+    p->block.n_rows = p->last_pass;
+    p->block.n_tokens = p->last_token;
+    p->padded = p->last_padded;
+    return p->rows[--p->n_rows];
+}
+
 bool em_passes_run(em_passes *p, em_network *const *networks, em_error *err) {
-    int64_t capacity = em_network_capacity(networks[0]);
-    for (int i = 1; i < p->plan->n_models; i++)
-        if (em_network_capacity(networks[i]) < capacity) capacity = em_network_capacity(networks[i]);
+    int64_t capacity = em_block_capacity(p->plan, networks);
     em_stretch next;
     for (size_t first = 0; first < p->block.n_rows; first += next.n) {
         next = em_block_cut(&p->block, first, capacity);

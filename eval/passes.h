@@ -14,6 +14,8 @@ void em_passes_free(em_passes *p);
 
 /* Takes the row over (also on failure). */
 bool em_passes_add(em_passes *p, em_fed_row *row, em_error *err);
+/* The row added last, which is the caller's again. */
+em_fed_row *em_passes_take_last(em_passes *p);
 int64_t em_passes_padded(const em_passes *p);       /* tokens, in whole tiles, that wait to be run */
 int em_passes_rows(const em_passes *p);
 const em_fed_row *em_passes_row(const em_passes *p, int row);

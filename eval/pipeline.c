@@ -8,7 +8,7 @@ typedef struct slot { em_passes *passes; int left; } slot;     /* left: stretche
 
 struct em_pipeline {
     em_pipeline_options options;
-    int64_t enough;                     /* padded tokens */
+    int64_t enough, capacity;           /* padded tokens of a super-batch, and of a batch at most */
     slot *slots;                        /* [n], a ring */
     int n, oldest, under_way;           /* the one after those under way is being filled */
 };
@@ -22,7 +22,8 @@ em_pipeline *em_pipeline_open(const em_pipeline_options *o, em_error *err) {
     em_pipeline *p = em_alloc(1, sizeof *p, "super-batches", err);
     if (!p) return NULL;
     p->options = *o;
-    p->enough = o->ranks ? o->job : em_network_capacity(o->networks[0]);
+    p->capacity = o->ranks ? o->capacity : em_block_capacity(o->plan, o->networks);
+    p->enough = o->ranks ? o->job : p->capacity;
     p->n = em_pipeline_depth(o->ranks ? o->ranks->n : 1);
     p->slots = em_alloc((size_t)p->n, sizeof *p->slots, "super-batches", err);
     for (int i = 0; p->slots && i < p->n; i++)
@@ -45,12 +46,17 @@ em_passes *em_pipeline_filling(em_pipeline *p) { return filling(p)->passes; }
 
 bool em_pipeline_full(const em_pipeline *p) { return em_passes_padded(filling(p)->passes) >= p->enough; }
 
+em_fed_row *em_pipeline_take_excess(em_pipeline *p) {
+    em_passes *passes = filling(p)->passes;
+    return em_passes_padded(passes) > p->capacity && em_passes_rows(passes) > 1 ? em_passes_take_last(passes) : NULL;
+}
+
 static bool give(em_pipeline *p, slot *s, em_error *err) {
     em_ranks *r = p->options.ranks;
     em_block *b = em_passes_block(s->passes);
     em_stretch next;
     for (size_t first = 0; first < b->n_rows; first += next.n) {
-        next = em_block_cut(b, first, p->options.capacity);
+        next = em_block_cut(b, first, p->capacity);
         s->left++;
         if (!r->ops->give(r, b, next, &s->left, err)) return false;
     }

@@ -27,6 +27,9 @@ em_pipeline *em_pipeline_open(const em_pipeline_options *options, em_error *err)
 em_passes *em_pipeline_filling(em_pipeline *p);
 /* Whether it holds enough to be run. */
 bool em_pipeline_full(const em_pipeline *p);
+/* The row added last, taken out again, where with it the super-batch is more than one batch: alone in a batch of its own
+ * it would pass all weights once more. NULL: it stays. */
+em_fed_row *em_pipeline_take_excess(em_pipeline *p);
 /* It is to be run now. */
 bool em_pipeline_push(em_pipeline *p, em_error *err);
 /* 1: *out is the oldest super-batch, scored, until em_pipeline_release; 0: none is; -1: err. It waits for the oldest

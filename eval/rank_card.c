@@ -62,9 +62,7 @@ void em_rank_card_fill(em_rank_card *card, const em_setup *setup, const em_plan 
                        em_network *const *networks) {
     snprintf(card->device, sizeof card->device, "%s, %s", backend->name, backend->isa);
     em_rank_card_models(setup, card->models);
-    card->capacity = em_network_capacity(networks[0]);
-    for (int i = 1; i < plan->n_models; i++)
-        if (em_network_capacity(networks[i]) < card->capacity) card->capacity = em_network_capacity(networks[i]);
+    card->capacity = em_block_capacity(plan, networks);
     card->job = job_tokens(setup, plan, networks, card->capacity);
     check_message(card, plan);
 }

@@ -378,6 +378,15 @@ static bool enough(const run *r) {
     return em_pipeline_full(r->pipeline) || (rows && em_passes_rows(em_pipeline_filling(r->pipeline)) >= rows);
 }
 
+/* A row for which the super-batch has no room begins the next one. */
+static bool add_row(run *r, stream *s, em_fed_row *f, em_error *err) {
+    if (!em_passes_add(em_pipeline_filling(r->pipeline), f, err)) return false;
+    if (!(f = em_pipeline_take_excess(r->pipeline))) return true;
+    if (push(r, err) && count_scored(r, s, false, err) && !em_interrupted) return em_passes_add(em_pipeline_filling(r->pipeline), f, err);
+    em_fed_row_free(f);
+    return err->status == EM_OK;
+}
+
 static bool score_all(run *r, stream *s, em_error *err) {
     while (!em_interrupted) {
         em_fed_row *f;
@@ -385,7 +394,7 @@ static bool score_all(run *r, stream *s, em_error *err) {
         if (got < 0 && err->status == EM_INTERRUPTED) em_error_init(err), got = 0;     /* a partial report follows */
         if (got < 0) return false;
         if (got == 0) break;
-        if (!em_passes_add(em_pipeline_filling(r->pipeline), f, err)) return false;
+        if (!add_row(r, s, f, err)) return false;
         if (enough(r) && !push(r, err)) return false;
         if (!count_scored(r, s, false, err)) return false;
     }
