@@ -24,25 +24,26 @@ __device__ inline void plain_load(const em_cuda_attend &a, int64_t token, int kv
     }
 }
 
+/* p: [PLAIN_KEYS], the warp's own */
 __device__ inline void plain_step(const em_cuda_attend &a, em_seen seen, int first, const float *q, const float *keys,
-                                  const float *values, plain_query *r) {
+                                  const float *values, float *p, plain_query *r) {
     int lane = threadIdx.x % 32, n = a.head_dim, key = first + lane;
     float z = 0;
     for (int d = 0; d < n; d++) z += q[d] * keys[lane * (n + 1) + d];
     z = key >= seen.lo && key < seen.hi ? capped(z, a.softcap) : -INFINITY;
-    float max = fmaxf(r->max, z);
-    for (int m = 16; m > 0; m >>= 1) max = fmaxf(max, __shfl_xor_sync(EM_ALL_LANES, max, m));
-    float keep = expf(r->max - max), p = expf(z - max);
-    r->sum = r->sum * keep + em_warp_sum(p);
+    float max = fmaxf(r->max, em_warp_max(z)), keep = expf(r->max - max), own = expf(z - max);
+    r->sum = r->sum * keep + em_warp_sum(own);
     r->max = max;
+    p[lane] = own;
+    __syncwarp();
 #pragma unroll
     for (int i = 0; i < PLAIN_PARTS; i++) r->out[i] *= keep;
     for (int k = 0; k < PLAIN_KEYS; k++) {
-        float other = __shfl_sync(EM_ALL_LANES, p, k);
 #pragma unroll
         for (int i = 0; i < PLAIN_PARTS; i++)
-            if (lane + 32 * i < n) r->out[i] += other * values[k * (n + 1) + lane + 32 * i];
+            if (lane + 32 * i < n) r->out[i] += p[k] * values[k * (n + 1) + lane + 32 * i];
     }
+    __syncwarp();
 }
 
 __device__ inline void plain_finish(const em_cuda_attend &a, int64_t token, int head, const plain_query *r) {
@@ -62,6 +63,7 @@ __global__ void attend_plain(em_cuda_attend a) {
     int kv = em_cuda_kv_head(head, a.heads, a.kv_heads), own = threadIdx.x / 32 * PLAIN_OWN;
     int64_t first = (int64_t)item.first_query + part * PLAIN_QUERIES;
     float *q = (float *)em_shared_bytes, *keys = q + PLAIN_QUERIES * n, *values = keys + PLAIN_KEYS * (n + 1);
+    float *p = values + PLAIN_KEYS * (n + 1) + threadIdx.x / 32 * PLAIN_KEYS;
     for (int i = threadIdx.x; i < PLAIN_QUERIES * n; i += blockDim.x)
         q[i] = ((const float *)a.q)[em_cuda_head_index(first + i / n, head, a.heads, n) + i % n];
     plain_query r[PLAIN_OWN];
@@ -74,13 +76,13 @@ __global__ void attend_plain(em_cuda_attend a) {
         __syncthreads();
         plain_load(a, (int64_t)item.row_token + key, kv, keys, values);
         __syncthreads();
-        for (int i = 0; i < PLAIN_OWN; i++) plain_step(a, a.seen[first + own + i], key, q + (own + i) * n, keys, values, &r[i]);
+        for (int i = 0; i < PLAIN_OWN; i++) plain_step(a, a.seen[first + own + i], key, q + (own + i) * n, keys, values, p, &r[i]);
     }
     for (int i = 0; i < PLAIN_OWN; i++) plain_finish(a, first + own + i, head, &r[i]);
 }
 
 static void run_plain(em_stream s, const em_cuda_attend *a) {
-    size_t shared = (size_t)(PLAIN_QUERIES * a->head_dim + 2 * PLAIN_KEYS * (a->head_dim + 1)) * sizeof(float);
+    size_t shared = (size_t)(PLAIN_QUERIES * a->head_dim + 2 * PLAIN_KEYS * (a->head_dim + 1) + PLAIN_WARPS * PLAIN_KEYS) * sizeof(float);
     EM_ALLOW_SHARED(attend_plain, shared);
     EM_LAUNCH(attend_plain, a->n_items * a->heads * (EM_QUERY_TILE / PLAIN_QUERIES), PLAIN_WARPS * 32, shared, s, *a);
 }

@@ -6,6 +6,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __CUDACC__
 
@@ -57,13 +58,31 @@ __device__ inline void em_mma(float *c, const uint32_t *a, uint32_t b0, uint32_t
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+/* A struct of whole words from the lane whose number differs by mask. */
+template <typename T> __device__ inline T em_shuffle_xor(T value, int mask) {
+    uint32_t words[sizeof(T) / 4];
+    memcpy(words, &value, sizeof value);
+#pragma unroll
+    for (unsigned i = 0; i < sizeof(T) / 4; i++) words[i] = __shfl_xor_sync(0xffffffffu, words[i], mask);
+    memcpy(&value, words, sizeof value);
+    return value;
+}
+
+/* All lanes' values brought together by a commutative f(a, b), for each of them: lanes 16 apart first. */
+template <typename T, typename F> __device__ inline T em_warp_reduce(T value, F f) {
+    for (int m = 16; m > 0; m >>= 1) value = f(value, em_shuffle_xor(value, m));
+    return value;
+}
+
 #endif
 
 #define EM_ALL_LANES 0xffffffffu
 
 __device__ inline float em_warp_sum(float v) {
-    for (int m = 16; m > 0; m >>= 1) v += __shfl_xor_sync(EM_ALL_LANES, v, m);
-    return v;
+    return em_warp_reduce(v, [](float a, float b) { return a + b; });
+}
+__device__ inline float em_warp_max(float v) {
+    return em_warp_reduce(v, [](float a, float b) { return fmaxf(a, b); });
 }
 
 /* The sum over all threads of a block, for each of them. scratch: a float a warp; all threads call. */

@@ -21,21 +21,9 @@ void em_cuda_logits_finish(em_stream s, const em_cuda_logits *l) {
 
 /* ---- sums ---- */
 
-__device__ inline em_soft warp_merge(em_soft v) {
-    for (int m = 16; m > 0; m >>= 1) {
-        em_soft other;
-        other.sum = __shfl_xor_sync(EM_ALL_LANES, v.sum, m);
-        other.gap = __shfl_xor_sync(EM_ALL_LANES, v.gap, m);
-        other.max = __shfl_xor_sync(EM_ALL_LANES, v.max, m);
-        other.argmax = __shfl_xor_sync(EM_ALL_LANES, v.argmax, m);
-        v = em_soft_merge(v, other);
-    }
-    return v;
-}
-
 /* All threads' v, in order of warps, into *state. scratch: [WARPS]; all threads call. */
 __device__ inline void block_merge(em_soft v, em_soft *state, em_soft *scratch) {
-    v = warp_merge(v);
+    v = em_warp_reduce(v, [](em_soft x, em_soft y) { return em_soft_merge(x, y); });
     __syncthreads();
     if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = v;
     __syncthreads();

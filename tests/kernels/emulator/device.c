@@ -66,16 +66,22 @@ static void write(const em_product_shape *s, void *y, int64_t i, float value) {
     else ((uint16_t *)y)[i] = s->type == EM_BF16 ? em_f32_to_bf16(value) : em_f32_to_f16(value);
 }
 
+/* n: a multiple of 16 */
+static float dot(const float *x, const float *y, int n) {
+    float part[16] = {0}, sum = 0;
+    for (int i = 0; i < n; i += 16)
+        for (int j = 0; j < 16; j++) part[j] += x[i + j] * y[i + j];
+    for (int j = 0; j < 16; j++) sum += part[j];
+    return sum;
+}
+
 bool em_product_run(em_products *p, em_stream stream, const em_product_shape *s, const void *x, const void *w, void *y, em_error *err) {
     if (s->n % 16 || s->k % 16 || s->y_stride % 16 || s->y_stride < s->n || (uintptr_t)x % 16 || (uintptr_t)w % 16 || (uintptr_t)y % 16)
         return em_fail(err, EM_MACHINE, "a product of a shape or place that cuBLASLt would not take at full rate");
     float *rows = widen(s->type, x, (int64_t)EM_CUDA_TOKENS * s->k), *columns = widen(s->type, w, (int64_t)s->n * s->k);
     for (int64_t i = 0; i < EM_CUDA_TOKENS; i++)
-        for (int64_t o = 0; o < s->n; o++) {
-            float sum = 0;
-            for (int64_t j = 0; j < s->k; j++) sum += rows[i * s->k + j] * columns[o * s->k + j];
-            write(s, y, i * s->y_stride + o, sum);
-        }
+        for (int64_t o = 0; o < s->n; o++)
+            write(s, y, i * s->y_stride + o, dot(rows + i * s->k, columns + o * s->k, s->k));
     free(rows);
     free(columns);
     return true;

@@ -28,17 +28,27 @@ void em_emulate(unsigned grid, unsigned block, size_t shared, const std::functio
 void __syncthreads();
 void __syncwarp();
 
-/* What the warp's lanes posted at their last meeting, 8 words each. */
-const uint32_t *em_meet(const void *words, size_t bytes);
+/* What the warp's lanes posted at their last meeting, EM_WORDS each. */
+#define EM_WORDS 12
+const void *em_meet(const void *words, size_t bytes);
 
 template <typename T> T __shfl_sync(unsigned, T value, int lane) {
-    const uint32_t *all = em_meet(&value, sizeof value);
-    memcpy(&value, all + (size_t)(lane % 32) * 8, sizeof value);
+    memcpy(&value, (const uint32_t *)em_meet(&value, sizeof value) + (size_t)(lane % 32) * EM_WORDS, sizeof value);
     return value;
 }
 
 template <typename T> T __shfl_xor_sync(unsigned lanes, T value, int mask) {
     return __shfl_sync(lanes, value, (int)(threadIdx.x % 32) ^ mask);
+}
+
+/* launch.cuh's, in the same order, by one meeting: changes of stack are what an emulated kernel takes its time for. */
+template <typename T, typename F> T em_warp_reduce(T value, F f) {
+    const uint32_t *posted = (const uint32_t *)em_meet(&value, sizeof value);
+    T all[32];
+    for (int i = 0; i < 32; i++) memcpy(&all[i], posted + i * EM_WORDS, sizeof value);
+    for (int m = 16; m > 0; m >>= 1)
+        for (int i = 0; i < m; i++) all[i] = f(all[i], all[i + m]);
+    return all[0];
 }
 
 /* The two half formats, as launch.cuh has them. */
@@ -59,9 +69,13 @@ void em_copy_wait_until(int pending);
 template <int pending> void em_copy_wait() { em_copy_wait_until(pending); }
 
 /* c += a b as a warp holds them: see launch.cuh. */
-void em_mma_words(float *c, const uint32_t *a, uint32_t b0, uint32_t b1, float (*value)(uint16_t));
-inline void em_mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1, em_half_bf16) { em_mma_words(c, a, b0, b1, em_bf16_to_f32); }
-inline void em_mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1, em_half_f16) { em_mma_words(c, a, b0, b1, em_f16_to_f32); }
+void em_mma_numbers(float *c, const float *own);     /* own: EM_WORDS, a's and then b's */
+template <typename T> void em_mma(float *c, const uint32_t *a, uint32_t b0, uint32_t b1, T) {
+    const uint32_t words[] = {a[0], a[1], a[2], a[3], b0, b1};
+    float own[EM_WORDS];
+    for (int i = 0; i < EM_WORDS; i++) own[i] = em_to_float(T{(uint16_t)(words[i / 2] >> 16 * (i % 2))});
+    em_mma_numbers(c, own);
+}
 
 /* Which thread of a block goes first: the last one, where set. */
 extern "C" bool em_emulator_backwards;
