@@ -163,6 +163,7 @@ struct em_backend {
     em_backend_options options;
     em_stage_times times;
     size_t device_memory;        /* free bytes of the device at opening; 0: the host's own memory is what it uses */
+    size_t device_peak;          /* the most bytes of the device that were allocated at once */
     em_error failure;            /* of a stage that cannot return it (EM_MACHINE); figures are void then */
 };
 

@@ -107,13 +107,6 @@ template <int D> struct mma_state {
     float out[mma_shape<D>::OUTS][4];
 };
 
-template <typename T> __device__ inline uint32_t pack(float low, float high) {
-    T a, b;
-    em_from_float(&a, low);
-    em_from_float(&b, high);
-    return (uint32_t)a.bits | (uint32_t)b.bits << 16;
-}
-
 /* Rows of 16-byte pieces into shared memory: piece i of row r from from + r * stride (halves) to to + r * to_stride (words). */
 __device__ inline void copy_rows(uint32_t *to, int to_stride, const uint16_t *from, int64_t stride, int rows, int pieces) {
     for (int i = threadIdx.x; i < rows * pieces; i += MMA_THREADS) {
@@ -195,7 +188,7 @@ template <typename T, int D> __device__ void add_values(float (*p)[4], const uin
 #pragma unroll
     for (int s = 0; s < mma_shape<D>::KEYS / 16; s++) {
         const float *low = p[2 * s], *high = p[2 * s + 1];
-        uint32_t a[4] = {pack<T>(low[0], low[1]), pack<T>(low[2], low[3]), pack<T>(high[0], high[1]), pack<T>(high[2], high[3])};
+        uint32_t a[4] = {em_pack<T>(low[0], low[1]), em_pack<T>(low[2], low[3]), em_pack<T>(high[0], high[1]), em_pack<T>(high[2], high[3])};
         const uint32_t *pair = values + (s * 8 + t) * mma_shape<D>::VALUE_STRIDE + g;
 #pragma unroll
         for (int n = 0; n < mma_shape<D>::OUTS; n++) em_mma(r->out[n], a, pair[n * 8], pair[4 * mma_shape<D>::VALUE_STRIDE + n * 8], T());

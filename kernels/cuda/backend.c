@@ -7,6 +7,20 @@
 
 /* ---- memory ---- */
 
+void *em_cuda_take(em_cuda *c, size_t bytes, const char *what, em_error *err) {
+    void *p = em_device_alloc(bytes, what, err);
+    if (!p) return NULL;
+    c->allocated += bytes;
+    if (c->allocated > c->base.device_peak) c->base.device_peak = c->allocated;
+    return p;
+}
+
+void em_cuda_give(em_cuda *c, void *p, size_t bytes) {
+    if (!p) return;
+    em_device_free(p);
+    c->allocated -= bytes;
+}
+
 /* The smallest unused block that is large enough, the one given back first among equals; *n: how many there are. */
 static em_block *fitting(const em_cuda *c, size_t bytes, int *n) {
     em_block *best = NULL;
@@ -19,9 +33,9 @@ static em_block *fitting(const em_cuda *c, size_t bytes, int *n) {
     return best;
 }
 
-static void block_free(em_block *b) {
+static void block_free(em_cuda *c, em_block *b) {
     em_event_free(b->done);
-    em_device_free(b->data);
+    em_cuda_give(c, b->data, b->bytes);
     free(b);
 }
 
@@ -33,7 +47,7 @@ static void free_blocks(em_cuda *c, bool used_too) {
             continue;
         }
         *at = b->next;
-        block_free(b);
+        block_free(c, b);
     }
 }
 
@@ -41,16 +55,16 @@ static em_block *block_new(em_cuda *c, size_t bytes, const char *what, em_error 
     em_block *b = em_alloc(1, sizeof *b, what, err);
     if (!b) return NULL;
     em_error first = EM_ERROR_INIT;
-    b->data = em_device_alloc(bytes, what, &first);
+    b->bytes = bytes;
+    b->data = em_cuda_take(c, bytes, what, &first);
     if (!b->data) {
         free_blocks(c, false);       /* of other sizes; this waits for the device */
-        b->data = em_device_alloc(bytes, what, err);
+        b->data = em_cuda_take(c, bytes, what, err);
     }
     if (!b->data || !(b->done = em_event_new(err))) {
-        block_free(b);
+        block_free(c, b);
         return NULL;
     }
-    b->bytes = bytes;
     b->next = c->blocks;
     return c->blocks = b;
 }
@@ -74,9 +88,9 @@ void em_block_give(em_cuda *c, em_block *b) {
 
 bool em_pad_reserve(em_cuda *c, em_pad pad, size_t bytes, em_error *err) {
     if (c->pad_bytes[pad] >= bytes) return true;
-    em_device_free(c->pads[pad]);
+    em_cuda_give(c, c->pads[pad], c->pad_bytes[pad]);
     c->pad_bytes[pad] = 0;
-    c->pads[pad] = em_device_alloc(bytes, "a chunk of tokens", err);
+    c->pads[pad] = em_cuda_take(c, bytes, "a chunk of tokens", err);
     if (!c->pads[pad]) return false;
     c->pad_bytes[pad] = bytes;
     return true;
@@ -135,7 +149,7 @@ static size_t token_bytes(const em_backend *b, const em_layer_spec *s) {
     size_t element = em_dtype_size(b->options.compute), depth = (size_t)em_cuda_depth(s->head_dim, element == 2);
     size_t plans = EM_PLANS * (sizeof(em_seen) + sizeof(em_attention_item) / EM_QUERY_TILE + 1);
     return (size_t)em_cuda_pad(s->hidden) * sizeof(float) + ((size_t)s->heads + 2 * (size_t)s->kv_heads) * depth * element +
-           (size_t)em_cuda_pad((int64_t)s->heads * s->head_dim) * element + plans + sizeof(int32_t);
+           (size_t)em_cuda_pad((int64_t)s->heads * s->head_dim) * element + plans + 2 * sizeof(int32_t);
 }
 
 /* Pads, tokens up to a whole chunk, and the two layers of which one comes while the other computes. */
@@ -158,7 +172,7 @@ static void cuda_close(em_backend *b) {
     }
     free(c->timed);
     free_blocks(c, true);
-    for (int i = 0; i < EM_PAD_COUNT; i++) em_device_free(c->pads[i]);
+    for (int i = 0; i < EM_PAD_COUNT; i++) em_cuda_give(c, c->pads[i], c->pad_bytes[i]);
     for (int i = 0; i < EM_STAGING_BUFFERS; i++) {
         em_event_free(c->staging.sent[i]);
         em_pinned_free(c->staging.buffers[i]);

@@ -16,16 +16,18 @@ static bool alloc_host(em_activations *a, em_error *err) {
            (a->row_start = em_alloc((size_t)a->max_rows, sizeof *a->row_start, "a batch", err)) &&
            (a->items = em_alloc(n / EM_QUERY_TILE, sizeof *a->items, "a batch", err)) &&
            (a->seen = em_alloc(n, sizeof *a->seen, "a batch", err)) &&
-           (a->host_positions = em_alloc(n, sizeof *a->host_positions, "a batch", err));
+           (a->host_positions = em_alloc(n, sizeof *a->host_positions, "a batch", err)) &&
+           (a->host_slots = em_alloc(n, sizeof *a->host_slots, "a batch", err));
 }
 
 /* Cleared: what lies beyond a batch's tokens goes through the products, too, and has to be finite. */
-static void *device_array(em_cuda *c, int64_t tokens, size_t token_bytes, em_error *err) {
-    size_t bytes;
-    if (!em_size_mul((size_t)tokens, token_bytes, &bytes)) return em_fail_memory(err, SIZE_MAX, "activations"), NULL;
-    void *p = em_device_alloc(bytes, "activations", err);
-    if (p) em_fill_zero(c->compute, p, bytes, err);
-    return p;
+static void *device_array(em_cuda *c, em_activations *a, int64_t tokens, size_t token_bytes, em_error *err) {
+    em_device_array *to = &a->arrays[a->n_arrays];
+    if (!em_size_mul((size_t)tokens, token_bytes, &to->bytes)) return em_fail_memory(err, SIZE_MAX, "activations"), NULL;
+    to->data = em_cuda_take(c, to->bytes, "activations", err);
+    if (!to->data || !em_fill_zero(c->compute, to->data, to->bytes, err)) return NULL;
+    a->n_arrays++;
+    return to->data;
 }
 
 static bool alloc_device(em_cuda *c, em_activations *a, const em_layer_spec *s, em_error *err) {
@@ -34,11 +36,12 @@ static bool alloc_device(em_cuda *c, em_activations *a, const em_layer_spec *s, 
     size_t attended = (size_t)em_cuda_pad((int64_t)s->heads * s->head_dim) * element;
     int64_t n = a->max_tokens;
     for (int i = 0; i < EM_PLANS; i++)
-        if (!(a->plans[i].items = device_array(c, n / EM_QUERY_TILE, sizeof(em_attention_item), err)) ||
-            !(a->plans[i].seen = device_array(c, n, sizeof(em_seen), err))) return false;
-    return (a->x = device_array(c, n, (size_t)a->hidden * sizeof(float), err)) && (a->q = device_array(c, n, q, err)) &&
-           (a->k = device_array(c, n, k, err)) && (a->v = device_array(c, n, k, err)) &&
-           (a->attended = device_array(c, n, attended, err)) && (a->positions = device_array(c, n, sizeof(int32_t), err));
+        if (!(a->plans[i].items = device_array(c, a, n / EM_QUERY_TILE, sizeof(em_attention_item), err)) ||
+            !(a->plans[i].seen = device_array(c, a, n, sizeof(em_seen), err))) return false;
+    return (a->x = device_array(c, a, n, (size_t)a->hidden * sizeof(float), err)) && (a->q = device_array(c, a, n, q, err)) &&
+           (a->k = device_array(c, a, n, k, err)) && (a->v = device_array(c, a, n, k, err)) &&
+           (a->attended = device_array(c, a, n, attended, err)) && (a->positions = device_array(c, a, n, sizeof(int32_t), err)) &&
+           (a->slots = device_array(c, a, n, sizeof(int32_t), err));
 }
 
 em_activations *em_cuda_activations_new(em_backend *b, const em_layer_spec *s, int64_t max_tokens, int max_rows, em_error *err) {
@@ -55,17 +58,13 @@ em_activations *em_cuda_activations_new(em_backend *b, const em_layer_spec *s, i
 
 void em_cuda_activations_free(em_backend *b, em_activations *a) {
     if (!a) return;
-    void *device[] = {a->x, a->q, a->k, a->v, a->attended, a->positions};
-    for (size_t i = 0; i < sizeof device / sizeof *device; i++) em_device_free(device[i]);
-    for (int i = 0; i < EM_PLANS; i++) {
-        em_device_free(a->plans[i].items);
-        em_device_free(a->plans[i].seen);
-    }
+    for (int i = 0; i < EM_ACTIVATION_ARRAYS; i++) em_cuda_give(em_cuda_of(b), a->arrays[i].data, a->arrays[i].bytes);
     free(a->token);
     free(a->row_start);
     free(a->items);
     free(a->seen);
     free(a->host_positions);
+    free(a->host_slots);
     free(a);
 }
 
@@ -90,54 +89,114 @@ static bool lay_out_rows(em_activations *a, const em_row_batch *batch, em_error 
     return true;
 }
 
-/* ---- embedding ---- */
+/* ---- embedding: each distinct row of the batch is sent once, in f32, and the device gathers ---- */
 
-/* x: [stride], zeros beyond the embedding. false: it cannot be embedded. */
-static bool embed_token(const em_embedding *e, int32_t id, int32_t position, float *x, int stride) {
-    bool finite = em_token_in_range(e, id, position);
-    for (int64_t i = 0; finite && i < e->tokens.in; i++) {
-        x[i] = em_weight_value(&e->tokens, id, i) * e->scale;
-        if (e->positions.data) x[i] += em_weight_value(&e->positions, position, i);
-        finite = isfinite(x[i]);
+/* The rows of a table that a batch uses. */
+typedef struct distinct { int32_t *rows; int64_t n; } distinct;
+
+static bool check_tokens(const em_embedding *e, const em_activations *a, em_error *err) {
+    for (int64_t t = 0; t < a->n_tokens; t++) {
+        int64_t token = a->token[t];
+        if (token < 0) continue;
+        int32_t id = a->batch->ids[token], position = a->batch->positions[token];
+        if (!em_token_in_range(e, id, position)) return em_token_refuse(e, id, position, err);
     }
-    for (int64_t i = e->tokens.in; i < stride; i++) x[i] = 0;
+    return true;
+}
+
+/* The batch's token ids in the order in which they come, and each token's place among them. */
+static bool number_ids(const em_embedding *e, em_activations *a, distinct *d, em_error *err) {
+    int32_t *place = em_alloc((size_t)e->tokens.out, sizeof *place, "a batch", err);     /* of an id, from 1 on; 0: not met yet */
+    d->rows = place ? em_alloc((size_t)a->n_tokens, sizeof *d->rows, "a batch", err) : NULL;
+    for (int64_t t = 0; d->rows && t < a->n_tokens; t++) {
+        int32_t id = a->token[t] < 0 ? -1 : a->batch->ids[a->token[t]];
+        if (id >= 0 && !place[id]) {
+            d->rows[d->n++] = id;
+            place[id] = (int32_t)d->n;
+        }
+        a->host_slots[t] = id < 0 ? -1 : place[id] - 1;
+    }
+    free(place);
+    return d->rows != NULL;
+}
+
+/* Positions are their own numbers: all up to the batch's last. */
+static bool number_positions(const em_activations *a, distinct *d, em_error *err) {
+    for (int64_t t = 0; t < a->n_tokens; t++)
+        if (a->host_positions[t] >= d->n) d->n = (int64_t)a->host_positions[t] + 1;
+    d->rows = em_alloc((size_t)d->n, sizeof *d->rows, "a batch", err);
+    for (int64_t i = 0; d->rows && i < d->n; i++) d->rows[i] = (int32_t)i;
+    return d->rows != NULL;
+}
+
+/* x: [stride], zeros beyond w's inputs; false: a value is not finite */
+static bool widen_row(const em_weight *w, int64_t row, float scale, float *x, int stride) {
+    bool finite = true;
+    for (int64_t i = 0; i < w->in; i++) {
+        x[i] = em_weight_value(w, row, i) * scale;
+        finite &= isfinite(x[i]) != 0;
+    }
+    for (int64_t i = w->in; i < stride; i++) x[i] = 0;
     return finite;
 }
 
-/* Padded tokens [t, t + n) into rows of the residual stream. The first place in the batch that cannot be embedded, or INT64_MAX. */
-static int64_t embed_tokens(const em_cuda *c, const em_embedding *e, const em_activations *a, int64_t t, int64_t n, float *rows) {
-    int64_t bad = INT64_MAX;
+/* Rows of w into rows of stride floats. The first that is not finite, or n. */
+static int64_t widen_rows(const em_cuda *c, const em_weight *w, float scale, const int32_t *which, int64_t n, float *rows, int stride) {
+    int64_t bad = n;
 #pragma omp parallel for num_threads(c->base.options.threads) reduction(min : bad)
-    for (int64_t i = 0; i < n; i++) {
-        int64_t token = a->token[t + i];
-        float *x = rows + i * a->hidden;
-        if (token < 0) memset(x, 0, (size_t)a->hidden * sizeof *x);
-        else if (!embed_token(e, a->batch->ids[token], a->batch->positions[token], x, a->hidden) && token < bad) bad = token;
-    }
+    for (int64_t i = 0; i < n; i++)
+        if (!widen_row(w, which[i], scale, rows + i * stride, stride) && i < bad) bad = i;
     return bad;
 }
 
-static bool send_tokens(em_cuda *c, const em_embedding *e, em_activations *a, em_error *err) {
+/* Rows of w, as many at a time as a staging buffer holds, to the tokens that index says. add: to what is there.
+ * *bad: the row that is not finite, where that is why it fails. */
+static bool send_rows(em_cuda *c, const em_weight *w, float scale, const distinct *d, const int32_t *index, bool add,
+                      em_activations *a, int32_t *bad, em_error *err) {
     size_t row_bytes = (size_t)a->hidden * sizeof(float);
     int64_t step = (int64_t)(EM_STAGING_BYTES / row_bytes);
-    if (step < 1) return em_fail(err, EM_INPUT, "tensor %s: %lld elements are more than the CUDA engine takes", e->tokens.name, (long long)e->tokens.in);
-    for (int64_t t = 0; t < a->n_tokens; t += step) {
-        int64_t n = a->n_tokens - t < step ? a->n_tokens - t : step;
+    if (step < 1) return em_fail(err, EM_INPUT, "tensor %s: %lld elements are more than the CUDA engine takes", w->name, (long long)w->in);
+    if (step > EM_CUDA_TOKENS) step = EM_CUDA_TOKENS;
+    if (!em_pad_reserve(c, EM_PAD_SUM, EM_CUDA_TOKENS * row_bytes, err)) return false;
+    for (int64_t first = 0; first < d->n; first += step) {
+        int64_t n = d->n - first < step ? d->n - first : step;
         float *rows = em_staging_next(c, err);
         if (!rows) return false;
-        int64_t bad = embed_tokens(c, e, a, t, n, rows);
-        if (bad < INT64_MAX) return em_token_refuse(e, a->batch->ids[bad], a->batch->positions[bad], err);
-        if (!em_staging_send(c, c->compute, a->x + t * a->hidden, (size_t)n * row_bytes, err)) return false;
+        int64_t finite = widen_rows(c, w, scale, d->rows + first, n, rows, a->hidden);
+        if (finite < n) return *bad = d->rows[first + finite], false;
+        if (!em_staging_send(c, c->compute, c->pads[EM_PAD_SUM], (size_t)n * row_bytes, err)) return false;
+        em_cuda_gather gather = {.rows = c->pads[EM_PAD_SUM], .index = index, .first = (int)first, .n = (int)n, .stride = a->hidden, .add = add};
+        em_cuda_gather_run(c->compute, a->x, &gather, a->n_tokens);
     }
     return true;
+}
+
+static bool send_tokens(em_cuda *c, const em_embedding *e, em_activations *a, em_error *err) {
+    distinct d = {0};
+    int32_t bad = -1;
+    bool ok = number_ids(e, a, &d, err) &&
+              em_copy_in(c->compute, a->slots, a->host_slots, (size_t)a->n_tokens * sizeof *a->slots, err) &&
+              send_rows(c, &e->tokens, e->scale, &d, a->slots, false, a, &bad, err);
+    free(d.rows);
+    return ok || (bad >= 0 ? em_token_refuse(e, bad, 0, err) : false);
+}
+
+/* After the tokens, whose rows are known to be finite then. */
+static bool send_positions(em_cuda *c, const em_embedding *e, em_activations *a, em_error *err) {
+    distinct d = {0};
+    int32_t bad = -1;
+    bool ok = em_copy_in(c->compute, a->positions, a->host_positions, (size_t)a->n_tokens * sizeof *a->positions, err);
+    if (!ok || !e->positions.data) return ok;
+    ok = number_positions(a, &d, err) && send_rows(c, &e->positions, 1, &d, a->positions, true, a, &bad, err);
+    free(d.rows);
+    return ok || (bad >= 0 ? em_token_refuse(e, a->batch->ids[0], bad, err) : false);
 }
 
 bool em_cuda_embed(em_backend *b, const em_embedding *e, const em_row_batch *batch, em_activations *a, em_error *err) {
     em_cuda *c = em_cuda_of(b);
     double begin = omp_get_wtime();
     bool ok = em_device_use(&c->device, err) && lay_out_rows(a, batch, err) &&      /* of a forward pass, the first call */
-              em_copy_in(c->compute, a->positions, a->host_positions, (size_t)a->n_tokens * sizeof *a->positions, err) &&
-              send_tokens(c, e, a, err);
+              check_tokens(e, a, err) && send_tokens(c, e, a, err) && send_positions(c, e, a, err);
     b->times.embed += omp_get_wtime() - begin;
     return ok;
 }

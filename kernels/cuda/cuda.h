@@ -52,6 +52,7 @@ typedef struct em_cuda {
     em_products *products;
     em_stream compute, copy;
     em_staging staging;
+    size_t allocated;            /* bytes of the device, now */
     em_block *blocks;
     int64_t frees;
     void *pads[EM_PAD_COUNT];
@@ -63,6 +64,10 @@ typedef struct em_cuda {
 } em_cuda;
 
 static inline em_cuda *em_cuda_of(em_backend *b) { return (em_cuda *)b; }
+
+/* Memory of the device, counted. bytes: those that it was taken with; p may be NULL. */
+void *em_cuda_take(em_cuda *c, size_t bytes, const char *what, em_error *err);
+void em_cuda_give(em_cuda *c, void *p, size_t bytes);
 
 em_block *em_block_take(em_cuda *c, size_t bytes, const char *what, em_error *err);
 void em_block_give(em_cuda *c, em_block *b);         /* after the work queued so far */
@@ -116,6 +121,9 @@ typedef struct em_attention_plan {
 } em_attention_plan;
 
 enum { EM_PLANS = 2 };           /* a model has one window, or none and one */
+enum { EM_ACTIVATION_ARRAYS = 7 + 2 * EM_PLANS };
+
+typedef struct em_device_array { void *data; size_t bytes; } em_device_array;
 
 struct em_activations {
     int64_t max_tokens, n_tokens;    /* padded to EM_CUDA_TOKENS */
@@ -129,8 +137,11 @@ struct em_activations {
     em_attention_item *items;    /* host scratch */
     em_seen *seen;
     int32_t *host_positions, *positions;    /* positions: device, [max_tokens]; -1: none */
-    float *x;                    /* device, [max_tokens, hidden] */
+    int32_t *host_slots, *slots; /* slots: device, [max_tokens]: a token's row among the batch's distinct ones; -1: none */
+    float *x;                    /* device, [max_tokens, hidden], zeros beyond the model's own */
     char *q, *k, *v, *attended;  /* device: see layout.h; attended: [max_tokens, padded heads * head_dim] */
+    em_device_array arrays[EM_ACTIVATION_ARRAYS];    /* all of these, to be given back */
+    int n_arrays;
 };
 
 /* ---- stages: see em_backend_ops ---- */

@@ -85,7 +85,11 @@ bool em_event_record(em_event e, em_stream s, em_error *err) { return good(cudaE
 
 bool em_event_wait(em_event e, em_error *err) { return good(cudaEventSynchronize(e), "computing", err); }
 
-bool em_event_reached(em_event e) { return cudaEventQuery(e) == cudaSuccess; }
+bool em_event_reached(em_event e) {
+    cudaError_t answer = cudaEventQuery(e);
+    if (answer == cudaErrorNotReady) cudaGetLastError();     /* CUDA keeps this answer as if it were an error */
+    return answer == cudaSuccess;
+}
 
 double em_event_seconds(em_event from, em_event to) {
     float ms = 0;

@@ -48,17 +48,19 @@ bool em_launch_check(em_error *err);
 
 typedef struct em_products em_products;
 
-/* Y = X W^T, or Y += X W^T: X [EM_CUDA_TOKENS, k] rows k apart, W [n, k] rows k apart, Y [EM_CUDA_TOKENS, n] rows y_stride
- * apart. X and W are of type; sums are f32 (never TF32); Y is f32, or of type. k and n are multiples of 16. */
+/* Y = X W^T, or Y += X W^T: X [tokens, k] rows k apart, W [n, k] rows k apart, Y [tokens, n] rows y_stride apart. X and W
+ * are of type; sums are f32 (never TF32); Y is f32, or of type. k and n are multiples of 16. */
 typedef struct em_product_shape {
-    int n, k, y_stride;
+    int tokens, n, k, y_stride;
     em_dtype type;
     bool y_f32, add;             /* add: y_f32 too */
+    bool any_algorithm;          /* the library's first choice, with a workspace, whatever order its sums have: a yardstick */
 } em_product_shape;
 
 em_products *em_products_open(em_error *err);
 void em_products_close(em_products *p);
-/* The first call of a shape chooses its algorithm: without split-K or stream-K, and the same for each run on such a device. */
+/* The first call of a shape chooses its algorithm: without split-K or stream-K (unless any will do), and the same for each
+ * run on such a device. */
 bool em_product_run(em_products *p, em_stream s, const em_product_shape *shape, const void *x, const void *w, void *y, em_error *err);
 
 #endif

@@ -13,6 +13,17 @@ extern "C" {
 #endif
 
 
+/* Some rows of an embedding: those numbered [first, first + n). */
+typedef struct em_cuda_gather {
+    const float *rows;           /* [n, stride] */
+    const int32_t *index;        /* [tokens]: a token's row; -1: none */
+    int first, n, stride;
+    bool add;                    /* to x; otherwise x becomes the row, and 0 where there is none */
+} em_cuda_gather;
+
+/* x: [tokens, stride] f32; tokens with other rows are left alone. */
+void em_cuda_gather_run(em_stream s, float *x, const em_cuda_gather *g, int64_t tokens);
+
 typedef struct em_cuda_norm {
     em_norm_kind kind;
     float eps;

@@ -36,6 +36,15 @@ __device__ inline float em_mix(double alpha, float after, float before) {
     return (float)__dsub_rn(__dmul_rn(1 + alpha, (double)after), __dmul_rn(alpha, (double)before));
 }
 
+/* 16 aligned bytes at once. */
+__device__ inline void em_read16(uint32_t *words, const void *from) {
+    uint4 w = *(const uint4 *)from;
+    words[0] = w.x, words[1] = w.y, words[2] = w.z, words[3] = w.w;
+}
+__device__ inline void em_write16(void *to, const uint32_t *words) { *(uint4 *)to = make_uint4(words[0], words[1], words[2], words[3]); }
+__device__ inline float em_float_of(uint32_t bits) { return __uint_as_float(bits); }
+__device__ inline uint32_t em_bits_of(float x) { return __float_as_uint(x); }
+
 /* 16 bytes from memory to shared memory, behind the thread's back; wait: until all but the latest `pending` groups came. */
 __device__ inline void em_copy16(void *shared, const void *from) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((uint32_t)__cvta_generic_to_shared(shared)), "l"(from) : "memory");
@@ -77,6 +86,46 @@ template <typename T, typename F> __device__ inline T em_warp_reduce(T value, F 
 #endif
 
 #define EM_ALL_LANES 0xffffffffu
+
+/* Two halves as a word. */
+template <typename T> __device__ inline uint32_t em_pack(float low, float high) {
+    T a, b;
+    em_from_float(&a, low);
+    em_from_float(&b, high);
+    return (uint32_t)a.bits | (uint32_t)b.bits << 16;
+}
+
+/* Eight elements by 16-byte words: what lies at a multiple of eight of them. */
+template <typename T> __device__ inline void em_load8(float *x, const T *from) {
+    uint32_t words[4];
+    em_read16(words, from);
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+        T half;
+        half.bits = (uint16_t)(words[i / 2] >> 16 * (i % 2));
+        x[i] = em_to_float(half);
+    }
+}
+template <> __device__ inline void em_load8<float>(float *x, const float *from) {
+    uint32_t words[8];
+    em_read16(words, from);
+    em_read16(words + 4, from + 4);
+#pragma unroll
+    for (int i = 0; i < 8; i++) x[i] = em_float_of(words[i]);
+}
+template <typename T> __device__ inline void em_store8(T *to, const float *x) {
+    uint32_t words[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) words[i] = em_pack<T>(x[2 * i], x[2 * i + 1]);
+    em_write16(to, words);
+}
+template <> __device__ inline void em_store8<float>(float *to, const float *x) {
+    uint32_t words[8];
+#pragma unroll
+    for (int i = 0; i < 8; i++) words[i] = em_bits_of(x[i]);
+    em_write16(to, words);
+    em_write16(to + 4, words + 4);
+}
 
 __device__ inline float em_warp_sum(float v) {
     return em_warp_reduce(v, [](float a, float b) { return a + b; });

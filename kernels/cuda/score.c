@@ -155,7 +155,7 @@ static em_cuda_logits run_logits(const scoring *s, const side *m, int i, em_erro
     int vocab = m->head->spec.vocab, first = i * EM_CUDA_SLICE, n = em_cuda_slice_width(vocab, i);
     em_dtype type = c->base.options.compute;
     const char *w = m->head->block->data + (size_t)first * (size_t)m->head->hidden * em_dtype_size(type);
-    em_product_shape shape = {.n = (int)em_cuda_pad(n), .k = m->head->hidden, .y_stride = EM_CUDA_SLICE, .type = type, .y_f32 = true};
+    em_product_shape shape = {.tokens = EM_CUDA_TOKENS, .n = (int)em_cuda_pad(n), .k = m->head->hidden, .y_stride = EM_CUDA_SLICE, .type = type, .y_f32 = true};
     em_product_run(c->products, c->compute, &shape, c->pads[m->input], w, c->pads[m->logits], err);
     em_cuda_logits l = {.z = c->pads[m->logits], .first = first, .n = n, .bias = m->head->bias ? m->head->bias + first : NULL,
                         .softcap = m->head->spec.softcap};

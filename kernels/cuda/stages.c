@@ -27,7 +27,7 @@ static void add_product(em_cuda *c, const em_layer *l, em_activations *a, int64_
                         const float *bias, const em_cuda_norm *norm) {
     int hidden = l->at.hidden;
     float *x = (float *)chunk(a->x, i, (size_t)hidden * sizeof(float));
-    em_product_shape shape = {.n = hidden, .k = k, .y_stride = hidden, .type = c->base.options.compute, .y_f32 = true};
+    em_product_shape shape = {.tokens = EM_CUDA_TOKENS, .n = hidden, .k = k, .y_stride = hidden, .type = c->base.options.compute, .y_f32 = true};
     shape.add = !norm->w && !bias;
     product(c, &shape, input, w, shape.add ? (void *)x : c->pads[EM_PAD_SUM]);
     if (!shape.add) em_cuda_residual_run(c->compute, x, c->pads[EM_PAD_SUM], bias, norm, EM_CUDA_TOKENS, hidden);
@@ -39,7 +39,7 @@ static void inputs_of_chunk(em_cuda *c, const em_layer *l, em_activations *a, in
     size_t element = em_dtype_size(type), depth = (size_t)em_cuda_depth(s->head_dim, element == 2) * element;
     const float *x = (const float *)chunk(a->x, i, (size_t)l->at.hidden * sizeof(float));
     em_cuda_norm_run(c->compute, type, c->pads[EM_PAD_INPUT], x, &l->attention_in, EM_CUDA_TOKENS, l->at.hidden);
-    em_product_shape shape = {.n = l->at.qkv, .k = l->at.hidden, .y_stride = l->at.qkv, .type = type, .y_f32 = type == EM_F32};
+    em_product_shape shape = {.tokens = EM_CUDA_TOKENS, .n = l->at.qkv, .k = l->at.hidden, .y_stride = l->at.qkv, .type = type, .y_f32 = type == EM_F32};
     product(c, &shape, c->pads[EM_PAD_INPUT], l->block->data + l->at.qkv_at, c->pads[EM_PAD_WIDE]);
     em_cuda_place place = {.qkv = c->pads[EM_PAD_WIDE], .stride = l->at.qkv, .bias = l->qkv_bias, .q_norm = l->q_norm, .k_norm = l->k_norm,
                            .inv_freq = l->inv_freq, .positions = a->positions + i * EM_CUDA_TOKENS, .spec = *s,
@@ -71,7 +71,7 @@ static void feed_chunk(em_cuda *c, const em_layer *l, em_activations *a, int64_t
     const float *x = (const float *)chunk(a->x, i, (size_t)l->at.hidden * sizeof(float));
     void *input = c->pads[EM_PAD_INPUT], *wide = c->pads[EM_PAD_WIDE];
     em_cuda_norm_run(c->compute, type, input, x, &l->ffn_in, EM_CUDA_TOKENS, l->at.hidden);
-    em_product_shape shape = {.n = l->at.inner, .k = l->at.hidden, .y_stride = l->at.inner, .type = type, .y_f32 = type == EM_F32};
+    em_product_shape shape = {.tokens = EM_CUDA_TOKENS, .n = l->at.inner, .k = l->at.hidden, .y_stride = l->at.inner, .type = type, .y_f32 = type == EM_F32};
     product(c, &shape, input, l->block->data + l->at.inner_at, wide);
     em_cuda_activation act = {.kind = l->spec.activation, .gated = l->spec.gated, .ffn = l->spec.ffn, .up_at = l->at.widths.up_at,
                               .inner_stride = l->at.inner, .bias = l->inner_bias};

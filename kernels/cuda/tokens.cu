@@ -1,45 +1,89 @@
-/* What happens to one token at a time: norms, the residual stream, rotary embedding, activations. A block is a token. */
+/* What happens to one token at a time: embedding, norms, the residual stream, rotary embedding, activations. Rows are read
+ * and written by 16 bytes a thread; vectors of weights are padded with zeros as rows are. */
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/launch.cuh"
 
-static const int THREADS = 256;
+static const int THREADS = 256, WARPS = THREADS / 32, PIECE = 8;     /* PIECE: elements that a thread takes at a time */
 
-/* ---- norms ---- */
+/* ---- embedding: a token a warp ---- */
+
+__global__ void gather_rows(float *x, em_cuda_gather g, int64_t tokens) {
+    int64_t token = (int64_t)blockIdx.x * WARPS + threadIdx.x / 32;
+    if (token >= tokens) return;
+    int row = g.index[token];
+    bool none = row < 0 && !g.add;
+    if (!none && (row < g.first || row >= g.first + g.n)) return;
+    float *to = x + token * g.stride;
+    const float *from = g.rows + (int64_t)(none ? 0 : row - g.first) * g.stride;
+    for (int i = threadIdx.x % 32 * PIECE; i < g.stride; i += 32 * PIECE) {
+        float value[PIECE] = {0}, old[PIECE] = {0};
+        if (!none) em_load8(value, from + i);
+        if (g.add) em_load8(old, to + i);
+#pragma unroll
+        for (int k = 0; k < PIECE; k++) value[k] += old[k];
+        em_store8(to + i, value);
+    }
+}
+
+void em_cuda_gather_run(em_stream s, float *x, const em_cuda_gather *g, int64_t tokens) {
+    EM_LAUNCH(gather_rows, (unsigned)((tokens + WARPS - 1) / WARPS), THREADS, 0, s, x, *g, tokens);
+}
+
+/* ---- norms: a token a block ---- */
 
 /* What a norm does to a token: (x - mean) * inverse * w + b. */
 struct normed { float mean, inverse; };
 
-/* x(i): element i; scratch: a float a warp */
-template <typename Element> __device__ normed measure(const em_cuda_norm &norm, Element x, float *scratch) {
+/* load(value, i): elements i to i + PIECE, zeros from norm.n on; scratch: a float a warp */
+template <typename Load> __device__ normed measure(const em_cuda_norm &norm, Load load, float *scratch) {
     normed r = {0, 0};
+    float x[PIECE];
     if (norm.kind == EM_NORM_LAYER) {
         float sum = 0;
-        for (int i = threadIdx.x; i < norm.n; i += blockDim.x) sum += x(i);
+        for (int i = threadIdx.x * PIECE; i < norm.n; i += THREADS * PIECE) {
+            load(x, i);
+#pragma unroll
+            for (int k = 0; k < PIECE; k++) sum += x[k];
+        }
         r.mean = em_block_sum(sum, scratch) / (float)norm.n;
     }
     float squares = 0;
-    for (int i = threadIdx.x; i < norm.n; i += blockDim.x) squares += (x(i) - r.mean) * (x(i) - r.mean);
+    for (int i = threadIdx.x * PIECE; i < norm.n; i += THREADS * PIECE) {
+        load(x, i);
+#pragma unroll
+        for (int k = 0; k < PIECE; k++)
+            if (i + k < norm.n) squares += (x[k] - r.mean) * (x[k] - r.mean);
+    }
     r.inverse = 1 / sqrtf(em_block_sum(squares, scratch) / (float)norm.n + norm.eps);
     return r;
 }
 
-__device__ inline float apply(const em_cuda_norm &norm, normed r, float x, int i) {
-    return (x - r.mean) * r.inverse * norm.w[i] + (norm.b ? norm.b[i] : 0);
+/* x: elements i to i + PIECE, normed in place; what lies beyond norm.n becomes 0. */
+__device__ inline void apply(const em_cuda_norm &norm, normed r, float *x, int i) {
+    float w[PIECE], b[PIECE] = {0};
+    em_load8(w, norm.w + i);
+    if (norm.b) em_load8(b, norm.b + i);
+#pragma unroll
+    for (int k = 0; k < PIECE; k++) x[k] = (x[k] - r.mean) * r.inverse * w[k] + b[k];
 }
 
-template <typename T> __global__ void norm_token(T *y, const float *x, em_cuda_norm norm, int stride) {
+template <typename T> __global__ void __launch_bounds__(256) norm_token(T *y, const float *x, em_cuda_norm norm, int stride) {
     float *scratch = (float *)em_shared_bytes;
     int64_t at = (int64_t)blockIdx.x * stride;
-    const float *token = x + at;
+    auto load = [=](float *value, int i) { em_load8(value, x + at + i); };
     normed r = {0, 0};
-    if (norm.w) r = measure(norm, [=](int i) { return token[i]; }, scratch);
-    for (int i = threadIdx.x; i < stride; i += blockDim.x)
-        em_from_float(&y[at + i], i >= norm.n ? 0 : norm.w ? apply(norm, r, token[i], i) : token[i]);
+    if (norm.w) r = measure(norm, load, scratch);
+    for (int i = threadIdx.x * PIECE; i < stride; i += THREADS * PIECE) {
+        float value[PIECE];
+        load(value, i);
+        if (norm.w) apply(norm, r, value, i);
+        em_store8(y + at + i, value);
+    }
 }
 
 template <typename T> static void run_norm(em_stream s, T *y, const float *x, const em_cuda_norm *norm, int tokens, int stride) {
     auto kernel = norm_token<T>;
-    EM_LAUNCH(kernel, tokens, THREADS, 32 * sizeof(float), s, y, x, *norm, stride);
+    EM_LAUNCH(kernel, tokens, THREADS, WARPS * sizeof(float), s, y, x, *norm, stride);
 }
 
 void em_cuda_norm_run(em_stream s, em_dtype type, void *y, const float *x, const em_cuda_norm *norm, int tokens, int stride) {
@@ -50,23 +94,34 @@ void em_cuda_norm_run(em_stream s, em_dtype type, void *y, const float *x, const
     }
 }
 
-__global__ void add_residual(float *x, const float *y, const float *bias, em_cuda_norm norm, int stride) {
+__global__ void __launch_bounds__(256) add_residual(float *x, const float *y, const float *bias, em_cuda_norm norm, int stride) {
     float *scratch = (float *)em_shared_bytes;
     int64_t at = (int64_t)blockIdx.x * stride;
-    const float *token = y + at;
-    auto value = [=](int i) { return token[i] + (bias ? bias[i] : 0); };
+    auto load = [=](float *value, int i) {
+        float b[PIECE] = {0};
+        em_load8(value, y + at + i);
+        if (bias) em_load8(b, bias + i);
+#pragma unroll
+        for (int k = 0; k < PIECE; k++) value[k] += b[k];
+    };
     normed r = {0, 0};
-    if (norm.w) r = measure(norm, value, scratch);
-    for (int i = threadIdx.x; i < norm.n; i += blockDim.x) x[at + i] += norm.w ? apply(norm, r, value(i), i) : value(i);
+    if (norm.w) r = measure(norm, load, scratch);
+    for (int i = threadIdx.x * PIECE; i < stride; i += THREADS * PIECE) {
+        float value[PIECE], old[PIECE];
+        load(value, i);
+        if (norm.w) apply(norm, r, value, i);
+        em_load8(old, x + at + i);
+#pragma unroll
+        for (int k = 0; k < PIECE; k++) value[k] += old[k];
+        em_store8(x + at + i, value);
+    }
 }
 
 void em_cuda_residual_run(em_stream s, float *x, const float *y, const float *bias, const em_cuda_norm *norm, int tokens, int stride) {
-    EM_LAUNCH(add_residual, tokens, THREADS, 32 * sizeof(float), s, x, y, bias, *norm, stride);
+    EM_LAUNCH(add_residual, tokens, THREADS, WARPS * sizeof(float), s, x, y, bias, *norm, stride);
 }
 
 /* ---- q, k, v ---- */
-
-static const int WARPS = THREADS / 32;
 
 /* Of a place_heads block: a head a warp, the position's cosines and sines, and a float a warp. */
 struct place_shared {
@@ -179,23 +234,29 @@ __device__ inline float activation(em_activation kind, float x) {
     return x > 0 ? x : 0;
 }
 
-template <typename T> __global__ void activate(T *y, const T *inner, em_cuda_activation a) {
-    int64_t stride = em_cuda_pad(a.ffn);
-    const T *gate = inner + (int64_t)blockIdx.x * a.inner_stride, *up = gate + a.up_at;
-    T *to = y + blockIdx.x * stride;
-    for (int i = threadIdx.x; i < stride; i += blockDim.x) {
-        float value = 0;
-        if (i < a.ffn) {
-            float u = em_to_float(up[i]) + (a.bias ? a.bias[a.up_at + i] : 0);
-            value = a.gated ? activation(a.kind, em_to_float(gate[i]) + (a.bias ? a.bias[i] : 0)) * u : activation(a.kind, u);
-        }
-        em_from_float(&to[i], value);
-    }
+/* A piece a thread. */
+template <typename T> __global__ void activate(T *y, const T *inner, em_cuda_activation a, int tokens) {
+    int stride = (int)em_cuda_pad(a.ffn), pieces = stride / PIECE;
+    int64_t piece = (int64_t)blockIdx.x * THREADS + threadIdx.x, token = piece / pieces;
+    int i = (int)(piece % pieces) * PIECE;
+    if (token >= tokens) return;
+    const T *row = inner + token * a.inner_stride;
+    float gate[PIECE] = {0}, up[PIECE], bias[PIECE] = {0};
+    em_load8(up, row + a.up_at + i);
+    if (a.gated) em_load8(gate, row + i);
+    if (a.bias) em_load8(bias, a.bias + a.up_at + i);
+#pragma unroll
+    for (int k = 0; k < PIECE; k++) up[k] += bias[k];
+    if (a.bias && a.gated) em_load8(bias, a.bias + i);
+#pragma unroll
+    for (int k = 0; k < PIECE; k++) up[k] = a.gated ? activation(a.kind, gate[k] + bias[k]) * up[k] : activation(a.kind, up[k]);
+    em_store8(y + token * stride + i, up);
 }
 
 template <typename T> static void run_activation(em_stream s, T *y, const T *inner, const em_cuda_activation *a, int tokens) {
     auto kernel = activate<T>;
-    EM_LAUNCH(kernel, tokens, THREADS, 0, s, y, inner, *a);
+    int64_t pieces = (int64_t)tokens * em_cuda_pad(a->ffn) / PIECE;
+    EM_LAUNCH(kernel, (unsigned)((pieces + THREADS - 1) / THREADS), THREADS, 0, s, y, inner, *a, tokens);
 }
 
 void em_cuda_activation_run(em_stream s, em_dtype type, void *y, const void *inner, const em_cuda_activation *a, int tokens) {

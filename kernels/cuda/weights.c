@@ -17,16 +17,22 @@ static size_t place(size_t *end, size_t bytes) {
     return at;
 }
 
-/* Floats of all vectors that a layer may have: each norm with its bias, the products' biases, the head norms, the rope. */
+static int pad(int n) { return (int)em_cuda_pad(n); }
+
+/* Floats of all vectors that a layer may have, each padded: the norms with their biases and the products' biases, the head
+ * norms, the rope. */
 static int vector_floats(const em_layer_spec *s, const em_cuda_widths *w) {
-    return 8 * s->hidden + w->qkv + s->hidden + w->inner + s->hidden + (s->heads + s->kv_heads) * s->head_dim + s->rope.dim / 2;
+    return 10 * pad(s->hidden) + pad(w->qkv) + pad(w->inner) + pad(s->heads * s->head_dim) + pad(s->kv_heads * s->head_dim) +
+           pad(s->rope.dim / 2);
 }
 
+static size_t head_vector_floats(const em_head_spec *s) { return 2 * (size_t)pad(s->hidden) + (size_t)pad(s->vocab); }
+
 em_layer_layout em_layer_layout_of(const em_layer_spec *s, em_dtype type) {
-    em_layer_layout l = {.widths = em_cuda_widths_of(s), .hidden = (int)em_cuda_pad(s->hidden), .ffn = (int)em_cuda_pad(s->ffn)};
-    l.attended = (int)em_cuda_pad(l.widths.attended);
-    l.qkv = (int)em_cuda_pad(l.widths.qkv);
-    l.inner = (int)em_cuda_pad(l.widths.inner);
+    em_layer_layout l = {.widths = em_cuda_widths_of(s), .hidden = pad(s->hidden), .ffn = pad(s->ffn)};
+    l.attended = pad(l.widths.attended);
+    l.qkv = pad(l.widths.qkv);
+    l.inner = pad(l.widths.inner);
     size_t element = em_dtype_size(type);
     l.n_vectors = vector_floats(s, &l.widths);
     l.qkv_at = place(&l.bytes, (size_t)l.qkv * (size_t)l.hidden * element);
@@ -44,7 +50,7 @@ static size_t head_matrix_bytes(const em_head_spec *s, em_dtype type) {
 size_t em_cuda_head_bytes(const em_head_spec *s, em_dtype type) {
     size_t bytes = 0;
     place(&bytes, head_matrix_bytes(s, type));
-    place(&bytes, (2 * (size_t)s->hidden + (size_t)s->vocab) * sizeof(float));
+    place(&bytes, head_vector_floats(s) * sizeof(float));
     return bytes;
 }
 
@@ -128,11 +134,11 @@ typedef struct vectors {
     int64_t used;
 } vectors;
 
-/* n floats of a piece, zero so far; *device: where they will be. */
+/* n floats of a piece and zeros up to whole words, as kernels read them; *device: where they will be. */
 static float *reserve(vectors *v, int64_t n, const float **device) {
     float *at = v->host + v->used;
     if (device) *device = v->device + v->used;
-    v->used += n;
+    v->used += em_cuda_pad(n);
     return at;
 }
 
@@ -204,7 +210,8 @@ static bool send_layer_vectors(em_cuda *c, em_layer *l, const em_layer_weights *
     vectors v = {.host = em_alloc((size_t)l->at.n_vectors, sizeof *v.host, "a layer's vectors", err),
                  .device = (const float *)(l->block->data + l->at.vectors_at)};
     bool ok = v.host && add_layer_norms(&v, l, w, err) && add_layer_biases(&v, l, w, err);
-    if (ok) memcpy(reserve(&v, l->spec.rope.dim / 2, &l->inv_freq), l->spec.rope.inv_freq, (size_t)(l->spec.rope.dim / 2) * sizeof(float));
+    int angles = l->spec.rope.dim / 2;
+    if (ok && angles) memcpy(reserve(&v, angles, &l->inv_freq), l->spec.rope.inv_freq, (size_t)angles * sizeof(float));
     ok = ok && send_vectors(c, &v, err);
     free(v.host);
     return ok;
@@ -258,7 +265,7 @@ void em_cuda_layer_free(em_backend *b, em_layer *l) {
 
 static bool send_head_vectors(em_cuda *c, em_head *h, em_error *err) {
     const em_head_spec *s = &h->spec;
-    size_t matrix = 0, n = 2 * (size_t)s->hidden + (size_t)s->vocab;
+    size_t matrix = 0, n = head_vector_floats(s);
     place(&matrix, head_matrix_bytes(s, c->base.options.compute));
     vectors v = {.host = em_alloc(n, sizeof *v.host, "the head's vectors", err), .device = (const float *)(h->block->data + matrix)};
     bool ok = v.host && add_norm(&v, &h->norm, s->norm, s->norm_eps, s->norm_plus_one, s->hidden, &s->final_norm, &s->final_norm_bias, err) &&

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "kernels/cuda/layout.h"
 
@@ -30,12 +31,17 @@ em_stream em_stream_new(em_error *err) { return em_device_alloc(1, "a stream", e
 void em_stream_free(em_stream s) { free(s); }
 bool em_stream_wait(em_stream s, em_error *err) { return true; }
 bool em_stream_after(em_stream s, em_event e, em_error *err) { return true; }
-em_event em_event_new(em_error *err) { return em_device_alloc(1, "an event", err); }
+em_event em_event_new(em_error *err) { return em_device_alloc(sizeof(double), "an event", err); }
 void em_event_free(em_event e) { free(e); }
-bool em_event_record(em_event e, em_stream s, em_error *err) { return true; }
+bool em_event_record(em_event e, em_stream s, em_error *err) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    *(double *)e = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return true;
+}
 bool em_event_wait(em_event e, em_error *err) { return true; }
 bool em_event_reached(em_event e) { return true; }
-double em_event_seconds(em_event from, em_event to) { return 0; }
+double em_event_seconds(em_event from, em_event to) { return *(const double *)to - *(const double *)from; }
 
 bool em_copy_in(em_stream s, void *device, const void *host, size_t bytes, em_error *err) { return memcpy(device, host, bytes) != NULL; }
 bool em_copy_out(em_stream s, void *host, const void *device, size_t bytes, em_error *err) { return memcpy(host, device, bytes) != NULL; }
@@ -78,8 +84,8 @@ static float dot(const float *x, const float *y, int n) {
 bool em_product_run(em_products *p, em_stream stream, const em_product_shape *s, const void *x, const void *w, void *y, em_error *err) {
     if (s->n % 16 || s->k % 16 || s->y_stride % 16 || s->y_stride < s->n || (uintptr_t)x % 16 || (uintptr_t)w % 16 || (uintptr_t)y % 16)
         return em_fail(err, EM_MACHINE, "a product of a shape or place that cuBLASLt would not take at full rate");
-    float *rows = widen(s->type, x, (int64_t)EM_CUDA_TOKENS * s->k), *columns = widen(s->type, w, (int64_t)s->n * s->k);
-    for (int64_t i = 0; i < EM_CUDA_TOKENS; i++)
+    float *rows = widen(s->type, x, (int64_t)s->tokens * s->k), *columns = widen(s->type, w, (int64_t)s->n * s->k);
+    for (int64_t i = 0; i < s->tokens; i++)
         for (int64_t o = 0; o < s->n; o++)
             write(s, y, i * s->y_stride + o, dot(rows + i * s->k, columns + o * s->k, s->k));
     free(rows);

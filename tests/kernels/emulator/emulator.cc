@@ -173,11 +173,25 @@ float em_mix(double alpha, float after, float before) {
     return (float)((1 + alpha) * (double)after - alpha * (double)before);
 }
 
+static void aligned(const void *p) {
+    if ((uintptr_t)p % 16 == 0) return;
+    fprintf(stderr, "emulator: an access to 16 bytes that are not aligned\n");
+    abort();
+}
+
+void em_read16(uint32_t *words, const void *from) {
+    aligned(from);
+    memcpy(words, from, 16);
+}
+
+void em_write16(void *to, const uint32_t *words) {
+    aligned(to);
+    memcpy(to, words, 16);
+}
+
 void em_copy16(void *shared, const void *from) {
-    if ((uintptr_t)shared % 16 || (uintptr_t)from % 16) {
-        fprintf(stderr, "emulator: a copy of 16 bytes that is not aligned\n");
-        abort();
-    }
+    aligned(shared);
+    aligned(from);
     now->copies.push_back({shared, from, now->group});
 }
 

@@ -63,6 +63,17 @@ inline void em_from_float(em_half_f16 *y, float x) { y->bits = em_f32_to_f16(x);
 
 float em_mix(double alpha, float after, float before);
 
+void em_read16(uint32_t *words, const void *from);
+void em_write16(void *to, const uint32_t *words);
+inline float em_float_of(uint32_t bits) {
+    float x;
+    return memcpy(&x, &bits, sizeof x), x;
+}
+inline uint32_t em_bits_of(float x) {
+    uint32_t bits;
+    return memcpy(&bits, &x, sizeof bits), bits;
+}
+
 void em_copy16(void *shared, const void *from);
 void em_copy_commit();
 void em_copy_wait_until(int pending);
