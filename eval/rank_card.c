@@ -39,12 +39,13 @@ void em_rank_card_models(const em_setup *setup, char out[17]) {
     XXH3_freeState(state);
 }
 
-/* Where packed weights stay, small jobs cost no more and spread better over the ranks; this many tokens for each thread
- * still fill it. */
-enum { JOB_TOKENS_PER_THREAD = 16 * EM_TILE };
+/* Where packed weights stay, small jobs cost no more and spread better over the ranks; so many tokens for each thread, or
+ * for a device, still fill it. */
+enum { JOB_TOKENS_PER_THREAD = 16 * EM_TILE, JOB_TOKENS_OF_A_DEVICE = 128 * EM_TILE };
 
-static int64_t job_tokens(const em_setup *setup, const em_plan *plan, em_network *const *networks, int64_t capacity) {
-    int64_t job = (int64_t)setup->threads * JOB_TOKENS_PER_THREAD, row = em_network_padded(setup->row_tokens);
+static int64_t job_tokens(const em_setup *setup, const em_plan *plan, const em_backend *backend, em_network *const *networks, int64_t capacity) {
+    int64_t job = backend->device_memory ? JOB_TOKENS_OF_A_DEVICE : (int64_t)setup->threads * JOB_TOKENS_PER_THREAD;
+    int64_t row = em_network_padded(setup->row_tokens);
     for (int i = 0; i < plan->n_models; i++)
         if (!em_network_keeps(networks[i])) return capacity;
     if (job < row) job = row;
@@ -63,7 +64,7 @@ void em_rank_card_fill(em_rank_card *card, const em_setup *setup, const em_plan 
     snprintf(card->device, sizeof card->device, "%s, %s", backend->name, backend->isa);
     em_rank_card_models(setup, card->models);
     card->capacity = em_block_capacity(plan, networks);
-    card->job = job_tokens(setup, plan, networks, card->capacity);
+    card->job = job_tokens(setup, plan, backend, networks, card->capacity);
     check_message(card, plan);
 }
 

@@ -114,6 +114,21 @@ static int64_t tokens_beside(const memory_plan *p, size_t weights, size_t memory
     return tiles < (size_t)(want / EM_TILE) ? (int64_t)tiles * EM_TILE : want;
 }
 
+/* Tokens of a batch that are worth keeping the weights for, and those beyond which it gains nothing. */
+typedef struct batch_sizes { int64_t useful, plenty; } batch_sizes;
+
+static int64_t between(int64_t x, int64_t low, int64_t high) {
+    return x < low ? low : x > high ? high : x;
+}
+
+/* A device gets its weights over a bus, which takes as long as some ten thousand tokens take it: there any batch is worth
+ * keeping them for, and none is too large. */
+static batch_sizes batch_sizes_of(const em_backend *b, int64_t row, int64_t want) {
+    if (b->device_memory) return (batch_sizes){row, want};
+    int64_t threads = b->options.threads;
+    return (batch_sizes){between(threads * USEFUL_TOKENS_PER_THREAD, row, want), between(threads * PLENTY_TOKENS_PER_THREAD, row, want)};
+}
+
 /* Keeps all weights if a useful batch fits beside them; otherwise each is packed for each batch,
  * and the batch takes all the room that the largest of them leaves. */
 static bool plan(em_network *n, const em_network_options *o, em_error *err) {
@@ -121,13 +136,9 @@ static bool plan(em_network *n, const em_network_options *o, em_error *err) {
     size_t sharers = o->sharers > 1 ? (size_t)o->sharers : 1, room = o->memory > o->taken ? (o->memory - o->taken) / sharers : 0;
     int64_t row = em_network_padded(o->row_tokens), want = em_network_padded(o->want_tokens);
     if (want < row) want = row;
-    int64_t useful = (int64_t)n->backend->options.threads * USEFUL_TOKENS_PER_THREAD;
-    if (useful < row) useful = row;
-    if (useful > want) useful = want;
-    int64_t plenty = (int64_t)n->backend->options.threads * PLENTY_TOKENS_PER_THREAD;
-    if (plenty < row) plenty = row;
-    n->capacity = tokens_beside(&p, p.all_weights, room, want < plenty ? want : plenty);
-    n->keep = n->capacity >= useful;
+    batch_sizes s = batch_sizes_of(n->backend, row, want);
+    n->capacity = tokens_beside(&p, p.all_weights, room, s.plenty);
+    n->keep = n->capacity >= s.useful;
     if (!n->keep) n->capacity = tokens_beside(&p, p.one_weight, room, want);
     if (n->capacity >= row) return true;
     size_t enough = o->taken + sharers * (p.fixed + p.one_weight + p.token * (size_t)row);
@@ -250,12 +261,12 @@ static void layer_forward(em_backend *b, const em_layer_spec *spec, const em_lay
     }
 }
 
-/* Batches that pack each weight anew although memory holds them all: the next weights take the memory of those
+/* Batches that pack each weight anew although the host's memory holds them all: the next weights take the memory of those
  * let go, and to fill fresh memory costs as much as some packings into memory touched before (docs/speed.md). */
 #define PASSING_BATCHES 3
 
 static bool stays(const em_network *n) {
-    return n->keep && n->batches > PASSING_BATCHES;
+    return n->keep && (n->backend->device_memory || n->batches > PASSING_BATCHES);
 }
 
 static void let_go(em_network *n, int l) {

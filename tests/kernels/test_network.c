@@ -218,6 +218,28 @@ static void test_parts_pass_in_order(void **state) {
     free(rows);
 }
 
+/* A device keeps from the first batch on what fits, and its batches do not depend on the host's threads. */
+static void test_device_keeps_at_once(void **state) {
+    em_error err = EM_ERROR_INIT;
+    em_model *m = model_new(&network_shapes[0]);
+    em_backend *b = backend(1);
+    em_network_options o = options((size_t)1 << 30);
+    o.want_tokens = 1 << 14;
+    b->device_memory = o.memory;         /* as one that is not the host would say */
+    em_network *n = em_network_open(m, b, &o, &err);
+    assert_int_equal(em_network_capacity(n), 1 << 14);
+    batch *rows = batch_new();
+    for (int i = 0; i < 2; i++) {
+        m->calls[0] = 0;
+        assert_true(score_rows(n, rows, 0, 1, &err));
+        assert_string_equal(m->calls, i == 0 ? "w0 h-1 d-1 h0 d0 w1 h1 d1 w2 h2 d2 " : "d-1 ");
+    }
+    em_network_close(n);
+    b->ops->close(b);
+    model_free(m);
+    free(rows);
+}
+
 /* ---- pairs ---- */
 
 #define ALPHAS 3
@@ -420,6 +442,7 @@ int main(void) {
         cmocka_unit_test(test_against_naive),
         cmocka_unit_test(test_memory_changes_no_bit),
         cmocka_unit_test(test_parts_pass_in_order),
+        cmocka_unit_test(test_device_keeps_at_once),
         cmocka_unit_test(test_pair),
         cmocka_unit_test(test_pair_refused),
         cmocka_unit_test(test_pair_overflow),
