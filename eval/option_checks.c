@@ -74,6 +74,8 @@ static bool check_inspect(const em_settings *s, em_error *err) {
 static bool check_arguments(const em_settings *s, em_error *err) {
     if (s->command == EM_CONVERT && s->n_arguments != 2)
         return em_fail(err, EM_USAGE, "convert wants two paths: evalmask convert DIR OUT.bin");
+    if (s->command == EM_CONVERT && (s->n_adapters > 1 || (s->n_adapters && s->adapters[0].name)))
+        return em_fail(err, EM_USAGE, "convert --adapter wants one directory, without a name: its weights go into OUT.bin");
     if (s->command == EM_EXPLORE && s->n_outputs != 1)
         return em_fail(err, EM_USAGE, "explore wants one page: -o PAGE.html");
     if (s->command == EM_EXPLORE && s->journal && !s->tokens_file)

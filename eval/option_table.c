@@ -260,8 +260,8 @@ const em_option_group em_option_groups[] = {
          "NAME=A,B,C: repeated trainings, a group"},
         {"compare", 'c', "[NAME=]PATH", EM_RUN | EM_BENCH, set_compare,
          "a further model over the same tokens, with paired differences to the others; may be given again"},
-        {"adapter", 0, "[NAME=]DIR", EM_RUN, set_adapter,
-         "a further model: the first one with this PEFT LoRA adapter; may be given again"},
+        {"adapter", 0, "[NAME=]DIR", EM_RUN | EM_CONVERT, set_adapter,
+         "a further model: the first one with this PEFT LoRA adapter; may be given again. convert: merged into the weights"},
         {"alpha", 0, "LIST", EM_RUN | EM_BENCH, set_alpha,
          "with one --compare or --adapter: losses of the logits (1+a)*after - a*before, such as --alpha=-2:2:0.5,3"},
         {"alpha-space", 0, "logit|weight", EM_RUN, set_alpha_space,
@@ -388,9 +388,10 @@ const em_command_line em_command_lines[] = {
      "  evalmask audit --mask flip0 --labels unshifted -T 1024\n"
      "  evalmask audit --mask regular,full --labels unshifted,backward --layers 12\n"
      "  evalmask audit --mask flip0 --model base.bin         # proves it on the model\n"},
-    {"convert", EM_CONVERT, "evalmask convert DIR OUT.bin [--tokenizer PATH]",
+    {"convert", EM_CONVERT, "evalmask convert DIR OUT.bin [--tokenizer PATH] [--adapter DIR]",
      "a whole model as one file: weights, config and tokenizer",
      "  evalmask convert models/tiny-llama-base base.bin\n"
+     "  evalmask convert models/tiny-llama-base bard.bin --adapter bard-lora/\n"
      "  evalmask convert stories260K.bin stories.bin --tokenizer tok512.bin\n"},
     {"tokenize", EM_TOKENIZE, "evalmask tokenize --tokenizer PATH [FILE ...]", "records in, one line {\"ids\": [...]} out for each",
      "  evalmask tokenize --tokenizer gpt2/tokenizer.json val.jsonl.zst\n"

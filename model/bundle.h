@@ -50,10 +50,4 @@ const em_tensor *em_bundle_tensor(const em_bundle *b, const char *name);        
 void em_bundle_will_need(const em_bundle *b, const em_tensor *t);
 void em_bundle_done_with(const em_bundle *b, const em_tensor *t);
 
-/* Writes the bundle as one .bin: 64-byte aligned tensors, config and tokenizer files inside, as
- * PATH.partial first and renamed when whole. Only what evaluation reads is copied. extra_tokenizer:
- * path of a tokenizer file, or of a directory with one, that goes in instead of the bundle's own
- * (llama2.c has none), or NULL. An existing file is replaced, also the bundle's own. */
-bool em_convert(const em_bundle *b, const char *extra_tokenizer, const char *out_path, em_error *err);
-
 #endif

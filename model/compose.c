@@ -106,6 +106,13 @@ static void make_tensor(const em_composition *c, const em_made *t, float *room, 
         }
 }
 
+bool em_made_values(const em_composition *c, const em_made *made, int threads, float *out, em_error *err) {
+    float *room = em_alloc((size_t)room_floats(made), sizeof *room, "an adapter's factors", err);
+    if (room) make_tensor(c, made, room, threads, out);
+    free(room);
+    return room != NULL;
+}
+
 /* ---- views ---- */
 
 /* A view that lies inside the tensor moves to what was made for it. */

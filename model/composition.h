@@ -47,6 +47,8 @@ void em_adapter_close(em_adapter *a);
 em_made em_made_of(int part, const em_tensor *t);
 bool em_composition_add(em_composition *c, const em_made *made, em_error *err);
 void em_composition_free(em_composition *c);
+/* The tensor's values, [rows, columns], on so many threads. */
+bool em_made_values(const em_composition *c, const em_made *made, int threads, float *out, em_error *err);
 /* em_model_hash_part of a composed model. */
 bool em_composition_hash_part(em_model *m, int part);
 /* madvise for what a part reads of other files than the model's own. */

@@ -1,4 +1,4 @@
-/* A bundle as one .bin: safetensors, the small files as U8 tensors. */
+/* A model as one .bin: safetensors, the small files as U8 tensors. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,8 +8,7 @@
 
 #include "common/output.h"
 #include "common/size.h"
-#include "model/mapping.h"
-#include "model/model_parts.h"
+#include "model/composition.h"
 
 #define ALIGN 64
 
@@ -19,11 +18,15 @@ typedef struct item {
     const char *type;
     int n_dims;
     int64_t shape[EM_MAX_DIMS];
-    const void *data;
+    const void *data;           /* NULL: made holds what makes it */
+    const em_made *made;
     size_t bytes;
 } item;
 
 typedef struct plan {
+    const em_model *m;
+    int threads;
+    XXH3_state_t *hash;         /* of a model with an adapter: all bytes of the file */
     item *items;
     size_t n, capacity, bytes;
     em_error *err;
@@ -51,8 +54,17 @@ static bool push_padding(plan *p) {
     return push_bytes(p, "align:", name, zeros, gap);
 }
 
+/* What the model has in the tensor's place; NULL: the tensor itself. */
+static const em_made *made_for(const em_model *m, const em_tensor *t) {
+    for (size_t i = 0; m->composition && i < m->composition->n; i++)
+        if (m->composition->made[i].place == t) return &m->composition->made[i];
+    return NULL;
+}
+
 static bool push_tensor(plan *p, const em_tensor *t) {
+    const em_made *made = made_for(p->m, t);
     item i = {.type = t->type, .n_dims = t->n_dims, .data = t->data, .bytes = t->bytes};
+    if (made) i.type = "F32", i.data = NULL, i.made = made, i.bytes = (size_t)(made->rows * made->columns) * sizeof(float);
     if (strlen(t->name) >= sizeof i.name) return em_fail_at(p->err, EM_INPUT, t->file, 0, -1, "the tensor's name is too long: %.80s...", t->name);
     memcpy(i.name, t->name, strlen(t->name) + 1);
     memcpy(i.shape, t->shape, sizeof i.shape);
@@ -96,21 +108,36 @@ static bool extra_open(extra *e, const char *path, em_error *err) {
 
 /* ---- writing ---- */
 
-static bool plan_files(plan *p, const em_bundle *b, const extra *e) {
+static bool plan_files(plan *p, const extra *e) {
     static const char *const names[] = {
         "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json"};
     for (int i = 0; i < 5; i++) {
         const void *data;
         size_t size;
         bool replaced = e->n && !strncmp(names[i], "tokenizer", 9);
-        if (!replaced && em_bundle_file(b, names[i], &data, &size) && !push_bytes(p, "file:", names[i], data, size)) return false;
+        if (!replaced && em_bundle_file(p->m->bundle, names[i], &data, &size) && !push_bytes(p, "file:", names[i], data, size)) return false;
     }
     for (int i = 0; i < e->n; i++)
         if (!push_bytes(p, "file:", e->names[i], e->files[i].data, e->files[i].size)) return false;
     return true;
 }
 
-static bool plan_tensors(plan *p, const em_model *m) {
+/* One file has a tensor for each change, or cannot hold the model. */
+static bool check_places(const em_model *m, em_error *err) {
+    const em_composition *c = m->composition;
+    for (size_t i = 0; c && i < c->n; i++) {
+        const em_made *t = &c->made[i];
+        bool shared = m->spec.tied && t->place->data == m->embedding.tokens.data;
+        if (t->fresh || shared)
+            return em_fail_at(err, EM_INPUT, c->adapter.path, 0, -1, "%s %s: the merged model is no checkpoint of this family; leave it to --adapter",
+                              shared ? "changes one of embedding and head, which are tied as" : "adds a bias, which the model has not, to the module of",
+                              t->place->name);
+    }
+    return true;
+}
+
+static bool plan_tensors(plan *p) {
+    const em_model *m = p->m;
     for (int64_t i = 0; i < em_bundle_tensors(m->bundle); i++)
         if (m->part_of[i] != EM_PART_UNUSED && !push_tensor(p, em_bundle_tensor_at(m->bundle, i))) return false;
     return true;
@@ -138,35 +165,65 @@ static char *make_header(const plan *p, size_t *length) {
     return padded;
 }
 
-static bool write_all(const plan *p, const char *header, size_t length, em_output *out, em_error *err) {
+static bool put(const plan *p, em_output *out, const void *data, size_t n) {
+    if (p->hash) XXH3_128bits_update(p->hash, data, n);
+    return em_output_write(out, data, n, p->err);
+}
+
+static bool put_made(const plan *p, em_output *out, const item *i) {
+    float *values = em_alloc(i->bytes / sizeof *values, sizeof *values, i->name, p->err);
+    bool good = values && em_made_values(p->m->composition, i->made, p->threads, values, p->err) && put(p, out, values, i->bytes);
+    free(values);
+    return good;
+}
+
+static bool write_all(const plan *p, const char *header, size_t length, em_output *out) {
     unsigned char size[8];
     for (int i = 0; i < 8; i++) size[i] = (unsigned char)((uint64_t)length >> 8 * i);
-    if (!em_output_write(out, size, 8, err) || !em_output_write(out, header, length, err)) return false;
-    for (size_t i = 0; i < p->n; i++)
-        if (!em_output_write(out, p->items[i].data, p->items[i].bytes, err)) return false;
+    if (!put(p, out, size, 8) || !put(p, out, header, length)) return false;
+    for (size_t i = 0; i < p->n; i++) {
+        const item *x = &p->items[i];
+        if (!(x->made ? put_made(p, out, x) : put(p, out, x->data, x->bytes))) return false;
+    }
     return true;
 }
 
-static bool write_file(const plan *p, const char *path, em_error *err) {
+static bool write_file(const plan *p, const char *path) {
+    em_error *err = p->err;
     size_t length;
     char *header = make_header(p, &length);
     if (!header) return em_fail_memory(err, p->n * sizeof *p->items, "a header");
     em_output *out = em_output_open(path, err);
-    bool good = out && write_all(p, header, length, out, err);
+    bool good = out && write_all(p, header, length, out);
     if (good) good = em_output_commit(out, err);
     else em_output_abort(out);
     free(header);
     return good;
 }
 
-bool em_convert(const em_bundle *b, const char *extra_tokenizer, const char *out_path, em_error *err) {
+/* Reads the file once more: no source has a fingerprint to hold the merged weights to. */
+static bool read_back(const plan *p, const char *path) {
+    em_mapping m = {0};
+    if (!em_mapping_open(&m, path, p->err)) return false;
+    XXH128_hash_t written = XXH3_128bits_digest(p->hash), found = XXH3_128bits(m.data, m.size);
+    em_mapping_close(&m);
+    return XXH128_isEqual(written, found) || em_fail_at(p->err, EM_MACHINE, path, 0, -1, "does not read back as it was written; convert again");
+}
+
+static bool start_hash(plan *p) {
+    if (!p->m->composition) return true;
+    if (!(p->hash = XXH3_createState())) return em_fail_memory(p->err, 576, "a hash");
+    XXH3_128bits_reset(p->hash);
+    return true;
+}
+
+bool em_convert(const em_model *m, const char *extra_tokenizer, int threads, const char *out_path, em_error *err) {
     extra e = {0};
-    plan p = {.err = err};
-    em_model *m = em_model_over(b, err);     /* checks everything, and says which tensors are used */
-    bool good = m && extra_open(&e, extra_tokenizer, err) && plan_files(&p, b, &e) && plan_tensors(&p, m)
-        && write_file(&p, out_path, err);
+    plan p = {.m = m, .threads = threads, .err = err};
+    bool good = check_places(m, err) && start_hash(&p) && extra_open(&e, extra_tokenizer, err) && plan_files(&p, &e) && plan_tensors(&p)
+        && write_file(&p, out_path) && (!p.hash || read_back(&p, out_path));
+    XXH3_freeState(p.hash);
     free(p.items);
     extra_free(&e);
-    em_model_close(m);
     return good;
 }

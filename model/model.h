@@ -54,4 +54,12 @@ const char *em_model_fingerprint(const em_model *m); /* "" until all parts have 
 bool em_model_tokenizer(const em_model *m, const char **name, const void **data, size_t *size,
                         const void **config, size_t *config_size);
 
+/* Writes the model as one .bin: 64-byte aligned tensors, config and tokenizer files inside, renamed
+ * when whole. Only what evaluation reads is copied. Tensors that an adapter changes are written as they
+ * are computed with, in f32, each made on so many threads when its turn comes; EM_INPUT where the base has
+ * no tensor for a change (a bias that it lacks, a head or an embedding that are tied). extra_tokenizer:
+ * path of a tokenizer file, or of a directory with one, that goes in instead of the model's own
+ * (llama2.c has none), or NULL. An existing file is replaced, also the model's own. */
+bool em_convert(const em_model *m, const char *extra_tokenizer, int threads, const char *out_path, em_error *err);
+
 #endif

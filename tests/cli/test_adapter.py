@@ -91,6 +91,18 @@ class Adapter(cli.Case):
         run = self.run_program("--model", cli.MODEL, "--adapter", LORA, "--alpha-space", "weight", "--alpha=0.5", *DATA)
         self.assertIn("## (1 + alpha) * after - alpha * before of the weights, doc", run.out)
 
+    def test_merged_by_convert(self):
+        merged = self.path("bard.bin")
+        self.assertIn("with the adapter", self.run_program("convert", cli.MODEL, merged, "--adapter", LORA).out)
+        beside = self.by_model("--adapter", LORA, "--mask", "doc,regular")
+        alone = self.results("--model", "after=" + merged, *DATA, "--mask", "doc,regular")["results"]
+        for r in alone:
+            self.assert_same(r, beside["after", r["mask"], None])
+        run = self.run_program("convert", cli.MODEL, merged, "--adapter", LORA, "--adapter", LORA, status=2)
+        self.assertIn("convert --adapter wants one directory", run.err)
+        self.run_program("convert", cli.MODEL, self.path("none.bin"), "--adapter", self.path("nowhere/x/y"), status=3)
+        self.assertEqual(sorted(f for f in os.listdir(self.scratch) if "bin" in f), ["bard.bin"])
+
     def test_refusals(self):
         lists = ",".join(str(i) for i in range(1, 16))
         for arguments, status, says in (

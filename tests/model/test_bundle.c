@@ -40,10 +40,10 @@ static void fingerprint(const char *path, char out[17]) {
 static void convert(const char *from, const char *tokenizer, const char *to) {
     em_error err = EM_ERROR_INIT;
     char line[1200];
-    em_bundle *b = em_bundle_open(from, &err);
-    assert_non_null(b);
-    if (!em_convert(b, tokenizer, to, &err)) fail_msg("%s", em_error_line(&err, line, sizeof line));
-    em_bundle_close(b);
+    em_model *m = em_model_open(from, &err);
+    assert_non_null(m);
+    if (!em_convert(m, tokenizer, 1, to, &err)) fail_msg("%s", em_error_line(&err, line, sizeof line));
+    em_model_close(m);
 }
 
 static void same_fingerprint_in_every_format(void **state) {
@@ -194,14 +194,14 @@ static void repositories_come_from_the_cache(void **state) {
 static void a_failed_convert_leaves_nothing(void **state) {
     em_error err = EM_ERROR_INIT;
     char path[256];
-    em_bundle *b = em_bundle_open(DATA "/checkpoints/llama", &err);
+    em_model *m = em_model_open(DATA "/checkpoints/llama", &err);
     snprintf(path, sizeof path, "%s/no-such-folder/x.bin", folder);
-    assert_false(em_convert(b, NULL, path, &err));
+    assert_false(em_convert(m, NULL, 1, path, &err));
     assert_int_equal(err.status, EM_MACHINE);
     err = (em_error)EM_ERROR_INIT;
-    assert_false(em_convert(b, NULL, "/dev/full", &err));
+    assert_false(em_convert(m, NULL, 1, "/dev/full", &err));
     assert_int_equal(err.status, EM_MACHINE);
-    em_bundle_close(b);
+    em_model_close(m);
 }
 
 static int make_scratch(void **state) { return mkdtemp(folder) ? 0 : -1; }

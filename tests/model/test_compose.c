@@ -470,6 +470,47 @@ static void keys_with_default(void **state) {
     remove_folder(folder);
 }
 
+/* ---- written as one file ---- */
+
+static void merges(const char *name, const char *refusal) {
+    char path[600], folder[64], file[600];
+    em_error err = EM_ERROR_INIT;
+    rows r, again;
+    snprintf(path, sizeof path, DATA "/adapters/%s.json", name);
+    json_t *golden = golden_of(path);
+    em_model *base = open_checkpoint(json_string_value(json_object_get(golden, "checkpoint")));
+    snprintf(path, sizeof path, DATA "/adapters/%s", name);
+    em_model *m = open_adapter(base, path), *written;
+    join(file, new_folder(folder), "merged.bin");
+    bool good = em_convert(m, NULL, 2, file, &err);
+    if (good == (refusal != NULL) || (refusal && !strstr(err.text, refusal))) fail_msg("%s: %s", name, err.text);
+    if (good) {
+        written = open_model(file);
+        read_rows(golden, &r);
+        again = r;
+        score(m, f32, &r);
+        score(written, f32, &again);
+        for (int t = 0; t < ROWS * ROW; t++) assert_true(r.nll[t] == again.nll[t]);
+        em_model_close(written);
+    }
+    em_model_close(m);
+    em_model_close(base);
+    json_decref(golden);
+    remove_folder(folder);
+}
+
+static void merged_as_beside(void **state) {
+    static const struct { const char *name, *refusal; } cases[] = {
+        {"gemma3", NULL}, {"gpt2-bare", NULL}, {"gpt2-fan-in", NULL}, {"gpt_neox-all", NULL}, {"gpt_neox-fused", NULL},
+        {"llama-all", NULL}, {"llama-biases-all", NULL}, {"llama-biases-only", NULL}, {"llama-ends", NULL}, {"llama-layers", NULL},
+        {"llama-list", NULL}, {"llama-patterns", NULL}, {"llama-regex", NULL},
+        {"llama-lora-bias", "adds a bias, which the model has not, to the module of lm_head.weight"},
+        {"gpt2-embeddings", "changes one of embedding and head, which are tied as transformer.wte.weight"},
+        {"qwen2-tied-embedding", "changes one of embedding and head, which are tied"},
+        {"qwen2-tied-head", "changes one of embedding and head, which are tied"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) merges(cases[i].name, cases[i].refusal);
+}
+
 static void no_adapter(void **state) {
     static const struct { const char *path, *expected; } cases[] = {
         {DATA "/checkpoints/llama", "holds no adapter_config.json"}, {DATA "/adapters/llama-list/adapter_config.json", "is no directory"},
@@ -491,7 +532,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(adapters_as_peft), cmocka_unit_test(zero_adapter_is_the_base), cmocka_unit_test(threads_make_no_difference),
         cmocka_unit_test(between_checkpoints), cmocka_unit_test(between_base_and_adapter), cmocka_unit_test(twice_the_adapter),
-        cmocka_unit_test(refuses_unlike_models),
+        cmocka_unit_test(refuses_unlike_models), cmocka_unit_test(merged_as_beside),
         cmocka_unit_test(broken_adapters), cmocka_unit_test(keys_with_default), cmocka_unit_test(no_adapter)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
