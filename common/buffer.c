@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/size.h"
+#include "common/utf8.h"
 
 void em_buffer_free(em_buffer *b) {
     free(b->data);
@@ -63,25 +64,12 @@ void em_buffer_double(em_buffer *b, double x) {
     em_buffer_puts(b, text);
 }
 
-/* Bytes of the UTF-8 character at s (n left), or 0 where there is none. */
-static size_t character(const unsigned char *s, size_t n) {
-    unsigned char c = s[0];
-    if (c < 0x80) return 1;
-    size_t length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-    if (c < 0xc2 || c > 0xf4 || n < length) return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    if ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) || (c == 0xf0 && s[1] < 0x90) || (c == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return length;
-}
-
 void em_buffer_json(em_buffer *b, const char *s, size_t n) {
     static const char letters[] = "\bb\tt\nn\ff\rr\"\"\\\\";
     em_buffer_puts(b, "\"");
     for (size_t i = 0, length; i < n; i += length ? length : 1) {
         unsigned char c = (unsigned char)s[i];
-        length = character((const unsigned char *)s + i, n - i);
+        length = em_utf8_character((const unsigned char *)s + i, n - i);
         const char *letter = c ? strchr(letters, c) : NULL;
         while (letter && (letter - letters) % 2) letter = strchr(letter + 1, c);
         if (!length) em_buffer_puts(b, "\xef\xbf\xbd");

@@ -13,6 +13,7 @@
 #include <zstd.h>
 
 #include "common/size.h"
+#include "common/temporary.h"
 
 struct em_output {
     FILE *file;                 /* NULL: committed by an earlier process */
@@ -89,14 +90,9 @@ em_output *em_output_open(const char *path, em_error *err) {
     return NULL;
 }
 
-/* path: of messages, then the one to read it under. */
 static bool open_unnamed(em_output *o, em_error *err) {
-    const char *folder = getenv("TMPDIR");
-    if (asprintf(&o->partial, "%s/evalmask-XXXXXX", folder && *folder ? folder : "/tmp") < 0)
-        return o->partial = NULL, em_fail_memory(err, 1, "a path");
-    int file = mkstemp(o->partial);
-    if (file < 0) return em_fail_at(err, EM_MACHINE, o->partial, 0, -1, "cannot be made: %s", strerror(errno));
-    unlink(o->partial);
+    int file = em_temporary_file("/tmp", err);
+    if (file < 0) return false;
     if (asprintf(&o->path, "/proc/self/fd/%d", file) < 0) o->path = NULL;
     o->file = o->path ? fdopen(file, "wb") : NULL;
     if (o->file) return make_compressor(o, err);

@@ -11,6 +11,7 @@
 
 #include "common/output.h"
 #include "common/size.h"
+#include "common/temporary.h"
 #include "eval/bench.h"
 #include "eval/commands.h"
 #include "eval/interrupt.h"
@@ -40,15 +41,8 @@ static const char *keep_file(bench *x, int file, em_error *err) {
     return x->paths[x->n_files++];
 }
 
-static int nameless_file(em_error *err) {
-    char path[4096];
-    const char *folder = getenv("TMPDIR");
-    snprintf(path, sizeof path, "%s/evalmask-XXXXXX", folder && *folder ? folder : "/var/tmp");
-    int file = mkstemp(path);
-    if (file < 0) em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be made: %s; TMPDIR names another folder", strerror(errno));
-    else unlink(path);
-    return file;
-}
+/* On a disk, where /tmp may be memory: a model is large. */
+static int nameless_file(em_error *err) { return em_temporary_file("/var/tmp", err); }
 
 static const char *temporary_model(bench *x, const em_shape *shape, uint64_t seed, em_error *err) {
     int file = nameless_file(err);

@@ -1,11 +1,11 @@
 /* evalmask explore: documents with their tokens shaded, from a file of --tokens or from a run that writes one. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/output.h"
+#include "common/temporary.h"
 #include "eval/commands.h"
 #include "reports/explore.h"
 
@@ -33,13 +33,8 @@ static int run_and_write(const em_settings *s, const char *tokens, em_error *err
 }
 
 static int run_with_scratch(const em_settings *s, em_error *err) {
-    char folder[4096], tokens[4200];
-    const char *where = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/evalmask-XXXXXX", where && *where ? where : "/tmp");
-    if (!mkdtemp(folder)) {
-        em_fail_at(err, EM_MACHINE, folder, 0, -1, "cannot be made: %s", strerror(errno));
-        return err->status;
-    }
+    char folder[EM_TEMPORARY_PATH], tokens[EM_TEMPORARY_PATH + 32];
+    if (!em_temporary_folder("/tmp", folder, err)) return err->status;
     snprintf(tokens, sizeof tokens, "%s/tokens.jsonl.zst", folder);
     int code = run_and_write(s, tokens, err);
     unlink(tokens);

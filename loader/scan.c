@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/utf8.h"
+
 /* ---- portable: the reference ---- */
 
 static bool stops_string(unsigned char c) { return c == '"' || c == '\\' || c < 0x20; }
@@ -13,25 +15,10 @@ static const char *string_portable(const char *p, const char *end) {
     return p;
 }
 
-/* Bytes of the character at s (n > 0 left), or 0 where there is none (RFC 3629, section 4). */
-static size_t character(const unsigned char *s, size_t n) {
-    unsigned char c = s[0];
-    if (c < 0x80) return 1;
-    if (c < 0xc2 || c > 0xf4) return 0;
-    size_t length = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-    if (n < length) return 0;
-    unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;     /* shorter forms exist below */
-    unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;    /* surrogates; beyond U+10FFFF */
-    if (s[1] < low || s[1] > high) return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    return length;
-}
-
 static size_t utf8_portable(const char *text, size_t n) {
     const unsigned char *s = (const unsigned char *)text;
     size_t i = 0, length;
-    while (i < n && (length = character(s + i, n - i))) i += length;
+    while (i < n && (length = em_utf8_character(s + i, n - i))) i += length;
     return i;
 }
 
@@ -66,7 +53,7 @@ static size_t utf8_sse2(const char *text, size_t n) {
         }
         i += (size_t)__builtin_ctz(mask);
         do {
-            size_t length = character(s + i, n - i);
+            size_t length = em_utf8_character(s + i, n - i);
             if (!length) return i;
             i += length;
         } while (i < n && s[i] >= 0x80);

@@ -3,6 +3,8 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include "common/utf8.h"
+
 enum {
     LU = UTF8PROC_CATEGORY_LU, LL = UTF8PROC_CATEGORY_LL, LM = UTF8PROC_CATEGORY_LM, LO = UTF8PROC_CATEGORY_LO,
     MN = UTF8PROC_CATEGORY_MN, MC = UTF8PROC_CATEGORY_MC, ND = UTF8PROC_CATEGORY_ND, NO = UTF8PROC_CATEGORY_NO,
@@ -83,18 +85,6 @@ const uint8_t em_ascii_class[128] = {
     O, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, O, O, O, O, O,
 };
 
-/* Bytes of the valid character at s, 0 where there is none (n > 0 bytes left). */
-static size_t character(const unsigned char *s, size_t n) {
-    size_t length = em_utf8_length(s[0]);
-    if (length == 1) return 1;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || n < length) return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80) return 0;
-    bool bad = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-               (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f);
-    return bad ? 0 : length;
-}
-
 size_t em_utf8_check(const char *s, size_t n) {
     size_t i = 0;
     while (i < n) {
@@ -103,7 +93,7 @@ size_t em_utf8_check(const char *s, size_t n) {
             i += 8;
             continue;
         }
-        size_t length = character((const unsigned char *)s + i, n - i);
+        size_t length = em_utf8_character((const unsigned char *)s + i, n - i);
         if (!length) return i;
         i += length;
     }
