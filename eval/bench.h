@@ -22,9 +22,14 @@ typedef struct em_shape {
 } em_shape;
 
 const em_shape *em_shape_find(const char *name, em_error *err);     /* NULL: EM_USAGE, with the names there are */
+typedef struct em_shape_file {
+    uint64_t seed;
+    bool shared;                 /* matrices lie over one another: a file of the largest one's size, which is soon written */
+} em_shape_file;
+
 /* A Llama of that shape as a .bin at the open file's beginning: weights in bf16, one random block over and
  * over; norms are 1. Errors: EM_MACHINE; EM_INTERRUPTED once *stop is not 0. */
-bool em_shape_write(const em_shape *s, uint64_t seed, int file, const volatile sig_atomic_t *stop, em_error *err);
+bool em_shape_write(const em_shape *s, const em_shape_file *how, int file, const volatile sig_atomic_t *stop, em_error *err);
 
 /* ---- data ---- */
 
@@ -34,6 +39,17 @@ bool em_shape_write(const em_shape *s, uint64_t seed, int file, const volatile s
 int64_t em_bench_text(const em_setup *setup, int32_t length, int64_t tokens, em_buffer *out, em_error *err);
 
 /* ---- runs ---- */
+
+/* What the runs compute on. */
+typedef struct em_bench_machine {
+    bool cuda;
+    int device;                  /* of CUDA devices */
+    em_backend_options options;
+} em_bench_machine;
+
+/* The rate of its matrix products. A device's is measured in a process of its own, so that this one holds none of its
+ * memory while the runs have it. Errors: EM_MACHINE; EM_INTERRUPTED once *stop is not 0. */
+bool em_bench_ceiling(const em_bench_machine *m, const volatile sig_atomic_t *stop, em_ceiling *out, em_error *err);
 
 /* One job: what the options say, and the runs of it so far. */
 typedef struct em_bench_job {
@@ -51,6 +67,7 @@ bool em_bench_run(const em_settings *settings, const volatile sig_atomic_t *stop
 typedef struct em_bench {
     const em_settings *settings;
     em_setup setup;
+    em_bench_machine machine;
     const char *shape;           /* NULL: the model is given */
     const char *model_name;      /* "smollm-135m, random weights", or the path */
     int32_t length;              /* of synthetic documents; 0: the Pile's; -1: the data is real */

@@ -14,15 +14,19 @@
 #include "common/temporary.h"
 #include "eval/bench.h"
 #include "eval/commands.h"
+#include "eval/device.h"
 #include "eval/interrupt.h"
 #include "eval/shared.h"
 
-/* A run of the default size: some 3 TFLOP, which is 12 rows of 1024 tokens of a 135 M model. */
+/* A run of the default size: some 3 TFLOP, which is 12 rows of 1024 tokens of a 135 M model; on a device as much as its
+ * ceiling does in so many seconds. */
 #define DEFAULT_FLOPS 3.3e12
+#define DEVICE_SECONDS 8
 
 typedef struct bench {
     em_bench b;
     em_settings settings;        /* what the runs are given: with the files below in place of shape and lengths */
+    em_ceiling first;            /* the machine's, before all runs; of a device only */
     char model_name[320];
     char *paths[3];              /* two models and the data, owned */
     int files[3], n_files;       /* and what they lead to: nameless files, gone with this process */
@@ -44,10 +48,12 @@ static const char *keep_file(bench *x, int file, em_error *err) {
 /* On a disk, where /tmp may be memory: a model is large. */
 static int nameless_file(em_error *err) { return em_temporary_file("/var/tmp", err); }
 
+/* A device has its own copy of the weights: for one that is asked for, the file may be short. */
 static const char *temporary_model(bench *x, const em_shape *shape, uint64_t seed, em_error *err) {
     int file = nameless_file(err);
     if (file < 0) return NULL;
-    if (em_shape_write(shape, seed, file, &em_interrupted, err)) return keep_file(x, file, err);
+    em_shape_file how = {.seed = seed, .shared = x->settings.device == EM_DEVICE_CUDA};
+    if (em_shape_write(shape, &how, file, &em_interrupted, err)) return keep_file(x, file, err);
     close(file);
     return NULL;
 }
@@ -58,7 +64,7 @@ static bool make_kept_model(const char *path, const em_shape *shape, em_error *e
     snprintf(partial, sizeof partial, "%s.partial", path);
     int file = open(partial, O_WRONLY | O_CREAT | O_TRUNC, 0666);
     if (file < 0) return em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
-    bool good = em_shape_write(shape, 1, file, &em_interrupted, err);
+    bool good = em_shape_write(shape, &(em_shape_file){.seed = 1}, file, &em_interrupted, err);
     if (close(file) && good) good = em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
     if (good && rename(partial, path)) good = em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
     if (!good) unlink(partial);
@@ -115,11 +121,33 @@ static bool open_models(bench *x, const em_settings *s, em_error *err) {
     return true;
 }
 
+/* ---- the machine ---- */
+
+static void use(bench *x, bool cuda) {
+    x->settings.device = cuda ? EM_DEVICE_CUDA : EM_DEVICE_CPU;
+    x->b.machine = (em_bench_machine){.cuda = cuda, .device = x->settings.device_index};
+    x->b.machine.options = (em_backend_options){.threads = x->b.setup.threads, .compute = em_device_compute(&x->settings, &x->b.setup, cuda)};
+}
+
+/* As a run chooses it. A device's first ceiling is how it is asked whether it is there. */
+static bool choose_machine(bench *x, em_error *err) {
+    em_device_choice wanted = x->settings.device;
+    use(x, wanted != EM_DEVICE_CPU);
+    if (wanted == EM_DEVICE_CPU) return true;
+    em_error why = EM_ERROR_INIT;
+    if (em_bench_ceiling(&x->b.machine, &em_interrupted, &x->first, &why)) return true;
+    if (wanted == EM_DEVICE_CUDA || why.status != EM_MACHINE) return em_fail(err, why.status, "%s", why.text);
+    em_device_tell_why_cpu(&x->settings, &why);
+    use(x, false);
+    return true;
+}
+
 /* ---- the data ---- */
 
 static int64_t default_rows(const bench *x) {
     double row = 2 * (double)em_model_spec_of(x->b.setup.model)->parameters * x->settings.row_tokens[0];
-    return row < DEFAULT_FLOPS ? (int64_t)(DEFAULT_FLOPS / row + 1) : 1;
+    double flops = x->b.machine.cuda ? x->first.rate * 1e9 * DEVICE_SECONDS : DEFAULT_FLOPS;
+    return row < flops ? (int64_t)(flops / row + 1) : 1;
 }
 
 static bool write_text(int file, const em_buffer *text, em_error *err) {
@@ -189,11 +217,11 @@ static bool list_jobs(bench *x, em_error *err) {
 }
 
 static bool measure(bench *x, em_bench_job *job, int round, em_error *err) {
-    em_backend_options options = {.threads = x->b.setup.threads, .compute = job->settings.dtype == EM_DTYPE_BF16 ? EM_BF16 : EM_F32};
     em_ceiling before, after;
-    if (!em_cpu_ceiling(&options, &before, err) || !em_bench_run(&job->settings, &em_interrupted, &job->runs[round], err) ||
-        !em_cpu_ceiling(&options, &after, err)) return false;
-    job->ceilings[round] = (em_ceiling){(before.rate + after.rate) / 2, (before.processor_rate + after.processor_rate) / 2};
+    if (!em_bench_ceiling(&x->b.machine, &em_interrupted, &before, err) ||
+        !em_bench_run(&job->settings, &em_interrupted, &job->runs[round], err) ||
+        !em_bench_ceiling(&x->b.machine, &em_interrupted, &after, err)) return false;
+    job->ceilings[round] = (em_ceiling){before.cube, (before.rate + after.rate) / 2, (before.processor_rate + after.processor_rate) / 2};
     return true;
 }
 
@@ -250,7 +278,7 @@ int em_command_bench(const em_settings *settings, em_error *err) {
     bench x = {.settings = *settings};
     x.b.settings = &x.settings;
     em_catch_interrupt();
-    bool good = open_models(&x, settings, err) && open_data(&x, settings, err) && list_jobs(&x, err) && run_all(&x, err) &&
+    bool good = open_models(&x, settings, err) && choose_machine(&x, err) && open_data(&x, settings, err) && list_jobs(&x, err) && run_all(&x, err) &&
                 report(&x, err);
     close_bench(&x);
     return good ? EM_OK : err->status;

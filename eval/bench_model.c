@@ -8,6 +8,7 @@
 #include "common/dtype.h"
 #include "common/size.h"
 #include "eval/bench.h"
+#include "model/safetensors.h"
 
 static const em_shape shapes[] = {
     {"tiny-llama", 4096, 192, 6, 6, 3, 32, 512, true, 10000},           /* data/base.bin */
@@ -33,15 +34,35 @@ const em_shape *em_shape_find(const char *name, em_error *err) {
 
 typedef struct writer {
     em_buffer header;
-    size_t bytes;                /* of the tensors so far */
+    size_t bytes;                /* of the file's data so far */
+    size_t common, common_bytes; /* where matrices share their bytes: from here on; 0: each has its own */
+    int n;                       /* matrices so far */
 } writer;
 
+/* Where a matrix lies: its own place, or one of many within the common bytes, so that reading them all is not reading
+ * one piece of memory over and over. */
+static size_t place_matrix(writer *w, size_t bytes) {
+    size_t at = w->bytes;
+    if (w->common_bytes) return w->common + (size_t)w->n++ * 1000003 * 64 % (w->common_bytes - bytes + 64) / 64 * 64;
+    w->bytes += bytes;
+    return at;
+}
+
 static void add_tensor(writer *w, const char *prefix, const char *name, int64_t out, int64_t in) {
-    size_t bytes = (size_t)out * (size_t)(in ? in : 1) * sizeof(uint16_t);
+    size_t bytes = (size_t)out * (size_t)(in ? in : 1) * sizeof(uint16_t), at = w->bytes;
     em_buffer_printf(&w->header, ",\"%s%s\":{\"dtype\":\"BF16\",\"shape\":[%lld", prefix, name, (long long)out);
     if (in) em_buffer_printf(&w->header, ",%lld", (long long)in);
-    em_buffer_printf(&w->header, "],\"data_offsets\":[%zu,%zu]}", w->bytes, w->bytes + bytes);
-    w->bytes += bytes;
+    if (in) at = place_matrix(w, bytes);
+    else w->bytes += bytes;
+    em_buffer_printf(&w->header, "],\"data_offsets\":[%zu,%zu]}", at, at + bytes);
+}
+
+/* Common bytes that the largest matrix fits into with some to spare. */
+static void share_bytes(writer *w, const em_shape *s) {
+    int64_t rows = s->vocab > s->ffn ? s->vocab : s->ffn;
+    w->common = w->bytes;
+    w->common_bytes = ((size_t)rows * (size_t)s->hidden * sizeof(uint16_t) + (16 << 20)) / 64 * 64;
+    w->bytes += w->common_bytes;
 }
 
 static void add_layer(writer *w, const em_shape *s, int layer) {
@@ -131,13 +152,16 @@ static void add_matrices(writer *w, const em_shape *s) {
     if (!s->tied) add_tensor(w, "", "lm_head.weight", s->vocab, s->hidden);
 }
 
-bool em_shape_write(const em_shape *s, uint64_t seed, int file, const volatile sig_atomic_t *stop, em_error *err) {
+bool em_shape_write(const em_shape *s, const em_shape_file *how, int file, const volatile sig_atomic_t *stop, em_error *err) {
     em_buffer config = {0};
     print_config(s, &config);
     writer w = {.bytes = config.length};
-    em_buffer_printf(&w.header, "{\"file:config.json\":{\"dtype\":\"U8\",\"shape\":[%zu],\"data_offsets\":[0,%zu]}", config.length, config.length);
+    em_buffer_puts(&w.header, "{");
+    if (how->shared) em_buffer_puts(&w.header, "\"__metadata__\":{\"" EM_SAFETENSORS_SHARED "\":\"random weights\"},");
+    em_buffer_printf(&w.header, "\"file:config.json\":{\"dtype\":\"U8\",\"shape\":[%zu],\"data_offsets\":[0,%zu]}", config.length, config.length);
     add_norms(&w, s);
     size_t norms = w.bytes - config.length;
+    if (how->shared) share_bytes(&w, s);
     add_matrices(&w, s);
     em_buffer_puts(&w.header, "}");
     while ((w.header.length + 8) % 64) em_buffer_puts(&w.header, " ");
@@ -145,7 +169,7 @@ bool em_shape_write(const em_shape *s, uint64_t seed, int file, const volatile s
     for (int i = 0; i < 8; i++) size[i] = (unsigned char)((uint64_t)w.header.length >> 8 * i);
     bool good = put(file, size, 8, err) && put(file, w.header.data, w.header.length, err) &&
                 put(file, config.data, config.length, err) && put_ones(file, norms, err) &&
-                put_random(file, w.bytes - config.length - norms, seed, stop, err);
+                put_random(file, w.bytes - config.length - norms, how->seed, stop, err);
     em_buffer_free(&w.header);
     em_buffer_free(&config);
     return good;

@@ -17,6 +17,15 @@ static double processor_share(const em_bench_job *j, int i) {
     const em_profile *p = &j->runs[i];
     return 1e-7 * em_flops_total(&p->flops) * p->threads / p->processor_seconds / j->ceilings[i].processor_rate;
 }
+/* By the device's events, embedding by the host's clock: without what it waited for, weights above all. */
+static double device_seconds(const em_bench_job *j, int i) {
+    const em_stage_times *s = &j->runs[i].stages;
+    return s->embed + s->qkv + s->attention + s->output + s->ffn + s->head;
+}
+static double device_share(const em_bench_job *j, int i) { return 1e-7 * em_flops_total(&j->runs[i].flops) / device_seconds(j, i) / j->ceilings[i].rate; }
+static double tflops(const em_bench_job *j, int i) { return 1e-3 * gflops(j, i); }
+static double tera_ceiling(const em_bench_job *j, int i) { return 1e-3 * ceiling(j, i); }
+static double device_peak(const em_bench_job *j, int i) { return (double)j->runs[i].peak_device_bytes / (1 << 20); }
 static double peak(const em_bench_job *j, int i) { return (double)j->runs[i].peak_memory_bytes / (1 << 20); }
 static double seconds(const em_bench_job *j, int i) { return j->runs[i].seconds; }
 static double opening(const em_bench_job *j, int i) { return j->runs[i].open_seconds; }
@@ -31,10 +40,9 @@ static double output(const em_bench_job *j, int i) { return j->runs[i].stages.ou
 static double ffn(const em_bench_job *j, int i) { return j->runs[i].stages.ffn; }
 static double head(const em_bench_job *j, int i) { return j->runs[i].stages.head; }
 
-static double rest(const em_bench_job *j, int i) {
-    return seconds(j, i) - opening(j, i) - waiting(j, i) - packing(j, i) - embedding(j, i) - qkv(j, i) - attention(j, i) -
-           output(j, i) - ffn(j, i) - head(j, i);
-}
+/* On a device weights come beside the rest: what of that it waited for is here. */
+static double device_rest(const em_bench_job *j, int i) { return seconds(j, i) - opening(j, i) - waiting(j, i) - device_seconds(j, i); }
+static double rest(const em_bench_job *j, int i) { return device_rest(j, i) - packing(j, i); }
 
 static double qkv_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.qkv / qkv(j, i) / j->ceilings[i].rate; }
 static double attention_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.attention / attention(j, i) / j->ceilings[i].rate; }
@@ -64,12 +72,12 @@ static spread over(const em_bench *b, const em_bench_job *job, figure *f) {
 
 static double median(const em_bench *b, figure *f) { return over(b, b->jobs, f).median; }
 
-/* What the parts would take: each by itself and, for every further head that the job asked for runs them
+/* What the parts would take by that clock: each by itself and, for every further head that the job asked for runs them
  * through (one a depth), another head of theirs. */
-static double apart(const em_bench *b, int i) {
+static double apart(const em_bench *b, figure *clock, int i) {
     double total = 0, parts_heads = 0, head_flops = 0;
     for (int j = 1; j < b->n_jobs; j++) {
-        total += seconds(&b->jobs[j], i);
+        total += clock(&b->jobs[j], i);
         parts_heads += head(&b->jobs[j], i);
         head_flops += b->jobs[j].runs[i].flops.head;
     }
@@ -77,9 +85,9 @@ static double apart(const em_bench *b, int i) {
     return total + (heads > 1 ? heads - 1 : 0) * parts_heads;
 }
 
-static spread together(const em_bench *b) {
+static spread together(const em_bench *b, figure *clock) {
     double x[EM_MAX_LIST];
-    for (int i = 0; i < b->repeat; i++) x[i] = seconds(b->jobs, i) / apart(b, i);
+    for (int i = 0; i < b->repeat; i++) x[i] = clock(b->jobs, i) / apart(b, clock, i);
     return sorted(x, b->repeat);
 }
 
@@ -91,16 +99,30 @@ static void figure_row(const em_bench *b, const char *name, int digits, const ch
                      digits, s.most, unit);
 }
 
-static void figures(const em_bench *b, em_buffer *out) {
-    em_buffer_puts(out, "|                               |     Median |      Least |       Most |\n"
-                        "|-------------------------------|-----------:|-----------:|-----------:|\n");
-    figure_row(b, "tokens/s", 1, "", rate, out);
+static void device_figures(const em_bench *b, em_buffer *out) {
+    figure_row(b, "TFLOP/s", 1, "", tflops, out);
+    figure_row(b, "GEMM ceiling, TFLOP/s", 1, "", tera_ceiling, out);
+    figure_row(b, "share of the ceiling, %", 1, "", share, out);
+    figure_row(b, "the same by device's clock, %", 1, "", device_share, out);
+    figure_row(b, "seconds, all included", 2, "", seconds, out);
+    figure_row(b, "peak memory of device, MiB", 0, "", device_peak, out);
+    figure_row(b, "peak memory of host, MiB", 0, "", peak, out);
+}
+
+static void host_figures(const em_bench *b, em_buffer *out) {
     figure_row(b, "GFLOP/s", 1, "", gflops, out);
     figure_row(b, "GEMM ceiling, GFLOP/s", 1, "", ceiling, out);
     figure_row(b, "share of the ceiling, %", 1, "", share, out);
     figure_row(b, "the same by processor time, %", 1, "", processor_share, out);
     figure_row(b, "seconds, all included", 2, "", seconds, out);
     figure_row(b, "peak memory, MiB", 0, "", peak, out);
+}
+
+static void figures(const em_bench *b, em_buffer *out) {
+    em_buffer_puts(out, "|                               |     Median |      Least |       Most |\n"
+                        "|-------------------------------|-----------:|-----------:|-----------:|\n");
+    figure_row(b, "tokens/s", 1, "", rate, out);
+    (b->machine.cuda ? device_figures : host_figures)(b, out);
 }
 
 static void stage_row(const em_bench *b, const char *name, figure *f, figure *of_ceiling, em_buffer *out) {
@@ -115,14 +137,19 @@ static void stages(const em_bench *b, em_buffer *out) {
                         "|-------------------------------|-----------:|-------------:|----------------:|\n");
     stage_row(b, "open model and tokenizer", opening, NULL, out);
     stage_row(b, "wait for documents", waiting, NULL, out);
-    stage_row(b, "pack weights", packing, NULL, out);
+    if (!b->machine.cuda) stage_row(b, "pack weights", packing, NULL, out);
     stage_row(b, "embedding", embedding, NULL, out);
     stage_row(b, "q, k, v", qkv, qkv_share, out);
     stage_row(b, "attention", attention, attention_share, out);
     stage_row(b, "attention output", output, output_share, out);
     stage_row(b, "feed-forward", ffn, ffn_share, out);
     stage_row(b, "head and loss", head, head_share, out);
-    stage_row(b, "rows, statistics, the report", rest, NULL, out);
+    if (b->machine.cuda) {
+        stage_row(b, "wait for weights, statistics", device_rest, NULL, out);
+        stage_row(b, "beside: weights to the device", packing, NULL, out);
+    } else {
+        stage_row(b, "rows, statistics, the report", rest, NULL, out);
+    }
     stage_row(b, "beside: read, parse", reading, NULL, out);
     stage_row(b, "beside: tokenize", tokenizing, NULL, out);
 }
@@ -186,7 +213,10 @@ static void command(const em_bench *b, em_buffer *out) {
     add_masks(out, &column, s);
     add_alphas(out, &column, &s->alphas);
     add_depths(out, &column, s);
-    add_word(out, &column, "--dtype", s->dtype == EM_DTYPE_BF16 ? "bf16" : "f32");
+    char device[24];
+    snprintf(device, sizeof device, b->machine.cuda ? "cuda:%d" : "cpu", b->machine.device);
+    add_word(out, &column, "--device", device);
+    add_word(out, &column, "--dtype", em_dtype_name(b->machine.options.compute));
     add_number(out, &column, "--threads", b->setup.threads);
     if (s->memory) add_number(out, &column, "--memory", (int64_t)s->memory);
     add_number(out, &column, "--repeat", b->repeat);
@@ -215,8 +245,9 @@ static void describe_data(const em_bench *b, em_buffer *out) {
 
 static void describe_runs(const em_bench *b, em_buffer *out) {
     const em_profile *p = b->jobs->runs;
-    em_buffer_printf(out, "- Machine: %s, %d threads, products of %s. The ceiling is a\n  2048-cube by oneDNN on all threads, measured beside each run.\n", p->isa,
-                     p->threads, b->settings->dtype == EM_DTYPE_BF16 ? "bf16" : "f32");
+    em_buffer_printf(out, "- Machine: %s, %d threads, products of %s. The ceiling is a\n  %d-cube by %s, measured beside each run.\n", p->isa,
+                     p->threads, em_dtype_name(b->machine.options.compute), b->jobs->ceilings->cube,
+                     b->machine.cuda ? "cuBLASLt" : "oneDNN on all threads");
     em_buffer_printf(out, "- Median of %d runs, each a process from its start to its end.\n", b->repeat);
 }
 
@@ -231,13 +262,16 @@ void em_bench_markdown(const em_bench *b, em_buffer *out) {
     em_buffer_puts(out, "\n");
     stages(b, out);
     if (b->n_jobs == 1) return;
-    spread s = together(b);
+    spread s = together(b, seconds);
     bool depths = b->settings->all_depths || b->settings->n_depths;
     em_buffer_puts(out, "\nTogether over apart (");
     if (b->n_jobs == 2) em_buffer_puts(out, "a run at the whole depth");
     else em_buffer_printf(out, "%d runs of one model under one mask each", b->n_jobs - 1);
     em_buffer_printf(out, "%s; alternated):\n%.3f times the seconds (%.3f to %.3f).\n", depths ? ",\nand a head a depth" : "", s.median,
                      s.least, s.most);
+    if (!b->machine.cuda) return;
+    s = together(b, device_seconds);
+    em_buffer_printf(out, "By the device's clock: %.3f times (%.3f to %.3f).\n", s.median, s.least, s.most);
 }
 
 /* ---- JSON ---- */
@@ -257,7 +291,8 @@ static void json_job(const em_bench *b, const em_bench_job *job, em_buffer *out)
     json_spread("gflops", over(b, job, gflops), out);
     json_spread("ceiling_gflops", over(b, job, ceiling), out);
     json_spread("share_of_ceiling_percent", over(b, job, share), out);
-    json_spread("share_by_processor_time_percent", over(b, job, processor_share), out);
+    if (b->machine.cuda) json_spread("share_by_device_time_percent", over(b, job, device_share), out);
+    else json_spread("share_by_processor_time_percent", over(b, job, processor_share), out);
     json_spread("seconds", over(b, job, seconds), out);
     em_buffer_puts(out, ",\n  \"runs\": [");
     for (int i = 0; i < b->repeat; i++) {
@@ -271,9 +306,10 @@ void em_bench_json(const em_bench *b, em_buffer *out) {
     em_buffer_puts(out, "{\"evalmask\": \"" EM_VERSION "\", \"model\": ");
     em_buffer_json(out, b->model_name, strlen(b->model_name));
     em_buffer_printf(out, ", \"dtype\": \"%s\", \"seq_len\": %d, \"batch\": %d, \"rows\": %lld, \"documents\": %lld, \"repeat\": %d",
-                     b->settings->dtype == EM_DTYPE_BF16 ? "bf16" : "f32", b->setup.row_tokens, b->settings->batch,
+                     em_dtype_name(b->machine.options.compute), b->setup.row_tokens, b->settings->batch,
                      (long long)b->rows, (long long)b->documents, b->repeat);
-    if (b->n_jobs > 1) json_spread("together_over_apart", together(b), out);
+    if (b->n_jobs > 1) json_spread("together_over_apart", together(b, seconds), out);
+    if (b->n_jobs > 1 && b->machine.cuda) json_spread("together_over_apart_by_device_time", together(b, device_seconds), out);
     em_buffer_puts(out, ",\n \"jobs\": [");
     for (int i = 0; i < b->n_jobs; i++) {
         if (i) em_buffer_puts(out, ",\n ");

@@ -80,7 +80,8 @@ static void command_line(words *w, const em_settings *s, const char *program, in
     static const char *const dtypes[] = {[EM_DTYPE_AUTO] = "auto", [EM_DTYPE_F32] = "f32", [EM_DTYPE_BF16] = "bf16", [EM_DTYPE_F16] = "f16"};
     em_buffer_puts(&b, dtypes[s->dtype]);
     option(w, "--dtype", &b);
-    em_buffer_puts(&b, "cpu");           /* as the ceiling that it is held against */
+    if (s->device == EM_DEVICE_CUDA) em_buffer_printf(&b, "cuda:%d", s->device_index);
+    else em_buffer_puts(&b, "cpu");
     option(w, "--device", &b);
     em_buffer_printf(&b, "/proc/self/fd/%d", profile);
     option(w, "--profile", &b);

@@ -11,29 +11,29 @@ static em_dtype own_dtype(const em_setup *s) {
     return first;
 }
 
-static em_dtype chosen_dtype(em_dtype_choice choice, em_dtype automatic) {
-    switch (choice) {
+em_dtype em_device_compute(const em_settings *s, const em_setup *setup, bool cuda) {
+    switch (s->dtype) {
     case EM_DTYPE_AUTO: break;
     case EM_DTYPE_F32: return EM_F32;
     case EM_DTYPE_BF16: return EM_BF16;
     case EM_DTYPE_F16: return EM_F16;
     }
-    return automatic;
+    return cuda ? own_dtype(setup) : EM_F32;
 }
 
 static em_backend *open_cpu(const em_settings *s, const em_setup *setup, em_error *err) {
-    em_backend_options o = {.threads = setup->threads, .compute = chosen_dtype(s->dtype, EM_F32)};
+    em_backend_options o = {.threads = setup->threads, .compute = em_device_compute(s, setup, false)};
     return em_backend_cpu_open(&o, err);
 }
 
 static em_backend *open_cuda(const em_settings *s, const em_setup *setup, em_error *err) {
     em_backend_options o = {.threads = setup->threads, .node_rank = setup->node_rank,
-                            .compute = chosen_dtype(s->dtype, own_dtype(setup))};
+                            .compute = em_device_compute(s, setup, true)};
     return em_backend_cuda_open(&o, s->device_index, err);
 }
 
 /* Asked for by name, or someone watches: programs that read stderr are not told of each missing GPU. */
-static void tell_why_cpu(const em_settings *s, const em_error *why) {
+void em_device_tell_why_cpu(const em_settings *s, const em_error *why) {
     if (!s->quiet && (s->device_given || isatty(STDERR_FILENO)))
         fprintf(stderr, "evalmask: computing on the CPU: %s\n", why->text);
 }
@@ -44,7 +44,7 @@ em_backend *em_device_open_backend(const em_settings *s, const em_setup *setup, 
     em_error why = EM_ERROR_INIT;
     em_backend *b = open_cuda(s, setup, &why);
     if (b) return b;
-    tell_why_cpu(s, &why);
+    em_device_tell_why_cpu(s, &why);
     return open_cpu(s, setup, err);
 }
 

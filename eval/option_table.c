@@ -320,7 +320,7 @@ const em_option_group em_option_groups[] = {
         {"seed", 0, "N", EM_RUN, set_seed, "of the bootstrap intervals (default 0)"},
         {0}}},
     {"The engine", {
-        {"device", 0, "auto|cpu|cuda[:N]", EM_RUN | EM_AUDIT, set_device,
+        {"device", 0, "auto|cpu|cuda[:N]", EM_RUN | EM_AUDIT | EM_BENCH, set_device,
          "what computes (default auto: the first CUDA device, else the CPU)"},
         {"dtype", 0, "auto|f32|bf16|f16", EM_RUN | EM_AUDIT | EM_BENCH, set_dtype,
          "inputs of matrix products (default auto: f32 on a CPU, the weights' own on a GPU; f16: on a GPU only)"},
@@ -360,7 +360,7 @@ const em_option_group em_option_groups[] = {
          "random weights in the shape of tiny-llama, smollm-135m, smollm-360m, llama-1b, llama-3b or llama-8b (default "
          "smollm-135m)"},
         {"lengths", 0, "pile|N", EM_BENCH, set_lengths, "tokens in a synthetic document: as in the Pile (default), or N in each"},
-        {"rows", 0, "N", EM_BENCH, set_rows, "rows of T tokens in a run (default: some 3 TFLOP, or all of --data)"},
+        {"rows", 0, "N", EM_BENCH, set_rows, "rows of T tokens in a run (default: some 3 TFLOP, on a device some 8 seconds of its ceiling; or all of --data)"},
         {"repeat", 0, "N", EM_BENCH, set_repeat, "runs of which the median is reported (default 5)"},
         {"keep-model", 0, "FILE", EM_BENCH, set_keep_model, "write the random checkpoint there, or use it if it is there already"},
         {0}}},
@@ -409,6 +409,7 @@ const em_command_line em_command_lines[] = {
      "how fast this machine runs it, against its own GEMM ceiling",
      "  evalmask bench                                # 135M parameters, T = 1024\n"
      "  evalmask bench --shape llama-1b -T 4096 --mask doc,regular --dtype bf16\n"
+     "  evalmask bench --shape llama-8b --device cuda   # against cuBLASLt's ceiling\n"
      "  evalmask bench --alpha=-2:2:0.5 --mask doc,regular    # against four runs\n"
      "  evalmask bench --model base.bin --data val.jsonl.zst\n"},
     {"diff", EM_DIFF, "evalmask diff BEFORE.json AFTER.json [-o FILE ...]",

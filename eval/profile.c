@@ -13,7 +13,7 @@ typedef struct field { const char *key; size_t place; } field;
 
 static const field times[] = {FIELD(seconds), FIELD(open_seconds), FIELD(processor_seconds),
                               FIELD(read_seconds), FIELD(tokenize_seconds), FIELD(wait_seconds), {0}};
-static const field counts[] = {FIELD(tokens), FIELD(padded_tokens), FIELD(peak_memory_bytes), {0}};
+static const field counts[] = {FIELD(tokens), FIELD(padded_tokens), FIELD(peak_memory_bytes), FIELD(peak_device_bytes), {0}};
 static const field stages[] = {STAGE(pack), STAGE(embed), STAGE(qkv), STAGE(attention), STAGE(output), STAGE(ffn), STAGE(head), {0}};
 static const field flops[] = {FLOPS(qkv), FLOPS(attention), FLOPS(output), FLOPS(ffn), FLOPS(head), {0}};
 

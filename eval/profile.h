@@ -17,6 +17,7 @@ typedef struct em_profile {
     double wait_seconds;                    /* that the run waited for the loader */
     int64_t tokens, padded_tokens;          /* of the stream; that went through a model, in whole tiles */
     int64_t peak_memory_bytes;              /* resident, mapped files included */
+    int64_t peak_device_bytes;              /* of a device's memory, without what its driver and libraries take; 0: on the CPU */
     em_stage_times stages;                  /* seconds */
     em_flops flops;
 } em_profile;

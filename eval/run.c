@@ -93,6 +93,7 @@ static em_profile profile_of(const em_run *r) {
                     .open_seconds = r->seconds_opened - r->seconds_started, .read_seconds = r->loading.read_seconds,
                     .tokenize_seconds = r->loading.tokenize_seconds, .wait_seconds = r->loading.wait_seconds,
                     .tokens = r->tokens_done, .padded_tokens = r->padded_tokens, .peak_memory_bytes = em_peak_memory(),
+                    .peak_device_bytes = (int64_t)r->backend->device_peak,
                     .processor_seconds = em_processor_seconds(),
                     .stages = r->backend->times};
     snprintf(p.isa, sizeof p.isa, "%s", r->backend->isa);

@@ -7,6 +7,8 @@
 #include "model/tensors.h"
 
 #define EM_SAFETENSORS_MAX_HEADER 100000000
+/* A key of __metadata__, ours: tensors may share bytes, and bytes may belong to none. Bench's random checkpoints are such. */
+#define EM_SAFETENSORS_SHARED "evalmask.shared_bytes"
 
 /* True where the bytes start as a safetensors file does; they may still be broken. */
 bool em_safetensors_looks(const void *data, size_t size);

@@ -74,7 +74,7 @@ static em_ceiling measure(const cube *x, int threads) {
     }
     processor = processor_seconds() - processor;
     qsort(taken, REPEATS, sizeof *taken, ascending);
-    return (em_ceiling){gflop / taken[REPEATS / 2], gflop * REPEATS * threads / processor};
+    return (em_ceiling){CUBE, gflop / taken[REPEATS / 2], gflop * REPEATS * threads / processor};
 }
 
 bool em_cpu_ceiling(const em_backend_options *options, em_ceiling *out, em_error *err) {

@@ -93,7 +93,7 @@ bool em_cuda_ceiling(const em_backend_options *options, int device, em_ceiling *
                         .type = options->compute, .y_f32 = options->compute == EM_F32}};
     double whole, any;
     bool good = open_cube(&c, device, err) && measure(&c, false, &whole, err) && measure(&c, true, &any, err);
-    if (good) *out = (em_ceiling){.rate = whole > any ? whole : any};
+    if (good) *out = (em_ceiling){.cube = EM_CUDA_CUBE, .rate = whole > any ? whole : any};
     close_cube(&c);
     return good;
 }
