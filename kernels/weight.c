@@ -13,6 +13,29 @@ float em_weight_value(const em_weight *w, int64_t o, int64_t i) {
     return w->dtype == EM_F16 ? em_f16_to_f32(half) : em_bf16_to_f32(half);
 }
 
+/* A mapped file's tensors may lie at odd places. */
+static inline uint16_t half_at(const char *from, int64_t i) {
+    uint16_t half;
+    return memcpy(&half, from + 2 * i, sizeof half), half;
+}
+
+void em_weight_row(const em_weight *w, int64_t o, float *x) {
+    const char *from = (const char *)w->data + em_weight_index(w, o, 0) * (int64_t)em_dtype_size(w->dtype);
+    int64_t n = w->in, step = w->in_stride;
+    switch (w->dtype) {
+    case EM_F32:
+        for (int64_t i = 0; i < n; i++) memcpy(&x[i], from + 4 * i * step, sizeof *x);
+        break;
+    case EM_F16:
+        for (int64_t i = 0; i < n; i++) x[i] = em_f16_to_f32(half_at(from, i * step));
+        break;
+    case EM_BF16:
+        if (step == 1) for (int64_t i = 0; i < n; i++) x[i] = em_bf16_to_f32(half_at(from, i));      /* vectorised */
+        else for (int64_t i = 0; i < n; i++) x[i] = em_bf16_to_f32(half_at(from, i * step));
+        break;
+    }
+}
+
 static int64_t first_not_finite(const em_weight *w, int64_t o) {
     int64_t i = 0;
     while (i < w->in && isfinite(em_weight_value(w, o, i))) i++;

@@ -5,6 +5,8 @@
 #include "kernels/backend.h"
 
 float em_weight_value(const em_weight *w, int64_t o, int64_t i);
+/* All of output o: x is [w->in]. */
+void em_weight_row(const em_weight *w, int64_t o, float *x);
 /* Names the first value of output o that is not finite (EM_INPUT). */
 bool em_weight_refuse(const em_weight *w, int64_t o, em_error *err);
 /* Why a token cannot be embedded: see em_backend_ops.embed. Sets err (EM_INPUT), false. */

@@ -131,13 +131,14 @@ static bool number_positions(const em_activations *a, distinct *d, em_error *err
 
 /* x: [stride], zeros beyond w's inputs; false: a value is not finite */
 static bool widen_row(const em_weight *w, int64_t row, float scale, float *x, int stride) {
-    bool finite = true;
+    unsigned bad = 0;
+    em_weight_row(w, row, x);
     for (int64_t i = 0; i < w->in; i++) {
-        x[i] = em_weight_value(w, row, i) * scale;
-        finite &= isfinite(x[i]) != 0;
+        x[i] *= scale;
+        bad |= !(fabsf(x[i]) < INFINITY);
     }
     for (int64_t i = w->in; i < stride; i++) x[i] = 0;
-    return finite;
+    return !bad;
 }
 
 /* Rows of w into rows of stride floats. The first that is not finite, or n. */

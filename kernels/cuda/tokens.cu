@@ -234,11 +234,11 @@ __device__ inline float activation(em_activation kind, float x) {
     return x > 0 ? x : 0;
 }
 
-/* A piece a thread. */
+/* A piece a thread; fewer than 2^32 of them. */
 template <typename T> __global__ void activate(T *y, const T *inner, em_cuda_activation a, int tokens) {
-    int stride = (int)em_cuda_pad(a.ffn), pieces = stride / PIECE;
-    int64_t piece = (int64_t)blockIdx.x * THREADS + threadIdx.x, token = piece / pieces;
-    int i = (int)(piece % pieces) * PIECE;
+    unsigned stride = (unsigned)em_cuda_pad(a.ffn), pieces = stride / PIECE, piece = blockIdx.x * THREADS + threadIdx.x;
+    int64_t token = piece / pieces;
+    unsigned i = piece % pieces * PIECE;
     if (token >= tokens) return;
     const T *row = inner + token * a.inner_stride;
     float gate[PIECE] = {0}, up[PIECE], bias[PIECE] = {0};

@@ -74,16 +74,20 @@ static bool row_finite(em_dtype type, const void *x, int64_t n) {
     return halves_finite(x, n, type == EM_BF16 ? 0x7f80 : 0x7c00);
 }
 
-static void put(em_dtype type, void *to, int64_t i, float x) {
-    if (type == EM_F32) ((float *)to)[i] = x;
-    else ((uint16_t *)to)[i] = type == EM_BF16 ? em_f32_to_bf16(x) : em_f32_to_f16(x);
+static void narrow(em_dtype type, uint16_t *to, const float *x, int64_t n) {
+    if (type == EM_BF16) for (int64_t i = 0; i < n; i++) to[i] = em_f32_to_bf16(x[i]);
+    else for (int64_t i = 0; i < n; i++) to[i] = em_f32_to_f16(x[i]);
 }
 
-/* Output o of w into to, as type; false: some value is not finite there. */
-static bool convert_row(em_dtype type, void *to, const em_weight *w, int64_t o) {
+/* Output o of w into to, as type; false: some value is not finite there. wide: [w->in], scratch */
+static bool convert_row(em_dtype type, void *to, const em_weight *w, int64_t o, float *wide) {
     const char *from = (const char *)w->data + em_weight_index(w, o, 0) * (int64_t)em_dtype_size(w->dtype);
-    if (w->dtype == type && w->in_stride == 1) memcpy(to, from, (size_t)w->in * em_dtype_size(type));
-    else for (int64_t i = 0; i < w->in; i++) put(type, to, i, em_weight_value(w, o, i));
+    if (w->dtype == type && w->in_stride == 1) {
+        memcpy(to, from, (size_t)w->in * em_dtype_size(type));
+    } else {
+        em_weight_row(w, o, type == EM_F32 ? to : wide);
+        if (type != EM_F32) narrow(type, to, wide, w->in);
+    }
     return row_finite(type, to, w->in);
 }
 
@@ -94,8 +98,9 @@ static bool refuse_row(const em_weight *w, int64_t o, em_error *err) {
                    w->name, (long long)o);
 }
 
-/* Outputs [o, o + n) into rows of stride elements, zeros beyond the inputs. The first bad output, or o + n. */
-static int64_t convert_rows(const em_cuda *c, const em_weight *w, int64_t o, int64_t n, char *rows, int stride) {
+/* Outputs [o, o + n) into rows of stride elements, zeros beyond the inputs. The first bad output, or o + n. scratch: a row
+ * of floats a thread. */
+static int64_t convert_rows(const em_cuda *c, const em_weight *w, int64_t o, int64_t n, char *rows, int stride, float *scratch) {
     em_dtype type = c->base.options.compute;
     size_t element = em_dtype_size(type), row_bytes = (size_t)stride * element, real = (size_t)w->in * element;
     int64_t bad = o + n;
@@ -103,14 +108,12 @@ static int64_t convert_rows(const em_cuda *c, const em_weight *w, int64_t o, int
     for (int64_t r = 0; r < n; r++) {
         char *row = rows + (size_t)r * row_bytes;
         memset(row + real, 0, row_bytes - real);
-        if (!convert_row(type, row, w, o + r) && o + r < bad) bad = o + r;
+        if (!convert_row(type, row, w, o + r, scratch + omp_get_thread_num() * w->in) && o + r < bad) bad = o + r;
     }
     return bad;
 }
 
-/* w as rows of stride elements, from row `at` on of a matrix on the device. */
-static bool send_matrix(em_cuda *c, char *matrix, int stride, const em_weight *w, int64_t at, em_error *err) {
-    if (!w->data) return true;
+static bool send_rows(em_cuda *c, char *matrix, int stride, const em_weight *w, int64_t at, float *scratch, em_error *err) {
     size_t row_bytes = (size_t)stride * em_dtype_size(c->base.options.compute);
     int64_t step = (int64_t)(EM_STAGING_BYTES / row_bytes);
     if (step < 1)
@@ -119,11 +122,20 @@ static bool send_matrix(em_cuda *c, char *matrix, int stride, const em_weight *w
         int64_t n = w->out - o < step ? w->out - o : step;
         char *rows = em_staging_next(c, err);
         if (!rows) return false;
-        int64_t bad = convert_rows(c, w, o, n, rows, stride);
+        int64_t bad = convert_rows(c, w, o, n, rows, stride, scratch);
         if (bad < o + n) return refuse_row(w, bad, err);
         if (!em_staging_send(c, c->copy, matrix + (size_t)(at + o) * row_bytes, (size_t)n * row_bytes, err)) return false;
     }
     return true;
+}
+
+/* w as rows of stride elements, from row `at` on of a matrix on the device. */
+static bool send_matrix(em_cuda *c, char *matrix, int stride, const em_weight *w, int64_t at, em_error *err) {
+    if (!w->data) return true;
+    float *scratch = em_alloc((size_t)w->in, (size_t)c->base.options.threads * sizeof *scratch, "a row of weights", err);
+    bool ok = scratch && send_rows(c, matrix, stride, w, at, scratch, err);
+    free(scratch);
+    return ok;
 }
 
 /* ---- vectors: gathered on the host, sent together ---- */
