@@ -154,13 +154,23 @@ int64_t em_bundle_tensors(const em_bundle *b) { return (int64_t)b->tensors.n; }
 const em_tensor *em_bundle_tensor_at(const em_bundle *b, int64_t i) { return &b->tensors.items[i]; }
 const em_tensor *em_bundle_tensor(const em_bundle *b, const char *name) { return em_tensors_find(&b->tensors, name); }
 
-/* madvise over whole pages: outward where more may be read, inward where neighbours must stay. */
-static void advise(const em_tensor *t, bool outward, int advice) {
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)t->data, end = begin + t->bytes;
-    begin = (outward ? begin : begin + page - 1) / page * page;
-    if (!outward) end = end / page * page;
-    if (end > begin) madvise((void *)begin, end - begin, advice);
+/* The whole pages of a tensor: outward where more may be read, inward where neighbours must stay. */
+static uintptr_t pages(const em_tensor *t, bool outward, uintptr_t *end) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)t->data;
+    *end = begin + t->bytes;
+    if (!outward) *end = *end / page * page;
+    return (outward ? begin : begin + page - 1) / page * page;
 }
 
-void em_bundle_will_need(const em_bundle *b, const em_tensor *t) { advise(t, true, MADV_WILLNEED); }
-void em_bundle_done_with(const em_bundle *b, const em_tensor *t) { advise(t, false, MADV_DONTNEED); }
+/* One call reads no more than the file's read-ahead (Linux, force_page_cache_ra): 128 KiB where no one has set another. */
+#define READ_AHEAD ((uintptr_t)128 << 10)
+
+void em_bundle_will_need(const em_bundle *b, const em_tensor *t) {
+    uintptr_t end, begin = pages(t, true, &end);
+    for (; begin < end; begin += READ_AHEAD) madvise((void *)begin, end - begin < READ_AHEAD ? end - begin : READ_AHEAD, MADV_WILLNEED);
+}
+
+void em_bundle_done_with(const em_bundle *b, const em_tensor *t) {
+    uintptr_t end, begin = pages(t, false, &end);
+    if (end > begin) madvise((void *)begin, end - begin, MADV_DONTNEED);
+}

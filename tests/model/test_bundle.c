@@ -1,10 +1,13 @@
 /* The same model in every format: fingerprints agree, and what convert writes is the same model. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -204,6 +207,48 @@ static void a_failed_convert_leaves_nothing(void **state) {
     em_model_close(m);
 }
 
+/* ---- reading ahead ---- */
+
+#define AHEAD ((size_t)24 << 20)      /* more than one call of madvise reads */
+
+static size_t resident_pages(const void *data) {
+    unsigned char in[AHEAD / 4096];
+    size_t n = 0, page = (size_t)sysconf(_SC_PAGESIZE);
+    assert_int_equal(mincore((void *)(uintptr_t)data, AHEAD, in), 0);
+    for (size_t i = 0; i < AHEAD / page; i++) n += in[i] & 1;
+    return n * page;
+}
+
+/* A file on the disk that is not in memory, mapped; NULL: this file system keeps it there. */
+static void *cold_file(void) {
+    static char path[] = "evalmask-cold-XXXXXX", block[1 << 20];
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    unlink(path);
+    for (size_t i = 0; i < AHEAD / sizeof block; i++) {
+        memset(block, (int)i + 1, sizeof block);
+        assert_int_equal(write(file, block, sizeof block), sizeof block);
+    }
+    fsync(file);
+    posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+    void *p = mmap(NULL, AHEAD, PROT_READ, MAP_PRIVATE, file, 0);
+    assert_ptr_not_equal(p, MAP_FAILED);
+    close(file);
+    if (!resident_pages(p)) return p;
+    munmap(p, AHEAD);
+    return NULL;
+}
+
+static void all_of_a_tensor_is_read_ahead(void **state) {
+    const struct timespec pause = {.tv_nsec = 10000000};
+    void *p = cold_file();
+    if (!p) skip();
+    em_bundle_will_need(NULL, &(em_tensor){.data = p, .bytes = AHEAD});
+    for (int i = 0; resident_pages(p) < AHEAD && i < 2000; i++) nanosleep(&pause, NULL);
+    assert_int_equal(resident_pages(p), AHEAD);
+    munmap(p, AHEAD);
+}
+
 static int make_scratch(void **state) { return mkdtemp(folder) ? 0 : -1; }
 static int remove_scratch(void **state) { return rmdir(folder); }
 
@@ -211,6 +256,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_fingerprint_in_every_format), cmocka_unit_test(every_family_converts),
         cmocka_unit_test(bin_carries_its_files), cmocka_unit_test(llama2c_is_a_llama),
-        cmocka_unit_test(repositories_come_from_the_cache), cmocka_unit_test(a_failed_convert_leaves_nothing)};
+        cmocka_unit_test(repositories_come_from_the_cache), cmocka_unit_test(a_failed_convert_leaves_nothing),
+        cmocka_unit_test(all_of_a_tensor_is_read_ahead)};
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }
