@@ -6,23 +6,13 @@
 
 #include "common/grouped.h"
 #include "common/size.h"
-#include "eval/buckets.h"
 
-enum { KL_BINS = 4096 };
-
-/* Differences after minus before: total, and the part of the row that is being added. */
-typedef struct slice {
-    int64_t predictions, documents;
-    double total, row;
-    bool touched;
-} slice;
+typedef struct subset { em_gap gap; int64_t documents; } subset;
 
 /* A mean difference over some of the predictions, with its groups. */
 typedef struct mean {
-    int64_t predictions, documents, document_predictions;
-    double total, row;
-    int64_t group_predictions;                  /* of the open group, */
-    double group_sum, group_row;                /* its finished rows and the one that is being added */
+    em_gap group;                               /* the open one */
+    int64_t documents, document_predictions;
     em_grouped groups;
     em_bootstrap bootstrap;
 } mean;
@@ -30,19 +20,16 @@ typedef struct mean {
 struct em_comparator {
     em_comparator_options options;
     mean all, affected, common;
-    slice boundary, inside, positions[EM_POSITION_BUCKETS];
-    slice *subsets;
+    em_gap gaps[EM_GAPS];
+    subset *subsets;
     size_t n_subsets, subset_capacity;
-    int32_t *touched;                           /* subsets of this row */
-    size_t n_touched, touched_capacity;
-    int64_t better, same_top1, direct, indirect, common_affected;
-    double change, change_squares;              /* of the label's probability */
+    em_row_counts counts;
 
     int64_t document, document_predictions;     /* the open one; -1: none */
     int32_t document_group;
     int64_t stretch;                            /* the open group of common predictions */
 
-    int64_t kl_bins[KL_BINS + 2], kl_n;         /* under, bins, over */
+    int64_t kl_bins[EM_KL_BINS], kl_n;
     double kl_sum, kl_max;
 };
 
@@ -58,59 +45,25 @@ em_comparator *em_comparator_new(const em_comparator_options *o, em_error *err) 
 void em_comparator_free(em_comparator *c) {
     if (!c) return;
     free(c->subsets);
-    free(c->touched);
     free(c);
 }
 
 /* ---- adding ---- */
 
-static void slice_add(slice *s, double difference) {
-    s->touched = true;
-    s->predictions++;
-    s->row += difference;
+static void add(em_gap *g, const em_gap *row) {
+    g->predictions += row->predictions;
+    g->sum += row->sum;
 }
 
-static void slice_end_row(slice *s) {
-    if (!s->touched) return;
-    s->total += s->row;
-    s->row = 0;
-    s->touched = false;
-}
-
-static void mean_add(mean *m, double difference) {
-    m->predictions++;
-    m->document_predictions++;
-    m->group_predictions++;
-    m->row += difference;
-    m->group_row += difference;
-}
-
-static void mean_end_row(mean *m) {
-    m->total += m->row;
-    m->group_sum += m->group_row;
-    m->row = m->group_row = 0;
-}
-
-static void mean_close_group(mean *m, uint64_t seed, int64_t group) {
-    double sum = m->group_sum + m->group_row;
-    em_bootstrap_add(&m->bootstrap, seed, group, sum, m->group_predictions);
-    em_grouped_add(&m->groups, sum, m->group_predictions);
-    m->group_sum = m->group_row = 0;
-    m->group_predictions = 0;
+static void mean_close_group(mean *m, uint64_t seed, int64_t number) {
+    em_bootstrap_add(&m->bootstrap, seed, number, m->group.sum, m->group.predictions);
+    em_grouped_add(&m->groups, m->group.sum, m->group.predictions);
+    m->group = (em_gap){0};
 }
 
 static void mean_end_document(mean *m) {
     m->documents += m->document_predictions > 0;
     m->document_predictions = 0;
-}
-
-static bool grow_subsets(em_comparator *c, int32_t group, em_error *err) {
-    size_t need = (size_t)group + 1;
-    if (need <= c->n_subsets) return true;
-    if (!em_grow(&c->subsets, &c->subset_capacity, need, sizeof *c->subsets, "subsets", err)) return false;
-    memset(c->subsets + c->n_subsets, 0, (need - c->n_subsets) * sizeof *c->subsets);
-    c->n_subsets = need;
-    return true;
 }
 
 /* Groups of all and of affected predictions are numbered as they come. */
@@ -128,100 +81,87 @@ static void close_document(em_comparator *c) {
     if (!c->options.groups_are_rows) close_groups(c);
 }
 
-static void open_stretch(em_comparator *c, int64_t stretch) {
-    if (stretch == c->stretch) return;
-    mean_close_group(&c->common, c->options.seed, c->stretch);
-    c->stretch = stretch;
-}
-
-/* Bin b of 4096 spans [2^(-40 + 48 b / 4096), 2^(-40 + 48 (b + 1) / 4096)). */
-static void add_kl(em_comparator *c, double kl) {
-    int bin = kl < 0x1p-40 ? 0 : kl < 256 ? 1 + (int)((log2(kl) + 40) * (KL_BINS / 48.0)) : KL_BINS + 1;
-    if (bin > KL_BINS && kl < 256) bin = KL_BINS;
-    c->kl_bins[bin]++;
-    c->kl_n++;
-    c->kl_sum += kl;
-    if (kl > c->kl_max) c->kl_max = kl;
-}
-
-static void add_effect(em_comparator *c, em_effect effect, double difference) {
-    if (effect == EM_UNAFFECTED) return;
-    if (effect == EM_AFFECTED_DIRECTLY) c->direct++;
-    else c->indirect++;
-    mean_add(&c->affected, difference);
-}
-
-static void add_common(em_comparator *c, const em_paired *p, double difference) {
-    if (!p->common) return;
-    open_stretch(c, p->stream / c->options.stretch);
-    c->common_affected += p->effect != EM_UNAFFECTED;
-    mean_add(&c->common, difference);
-}
-
-static bool add_subset(em_comparator *c, int32_t group, double difference, em_error *err) {
-    if (!c->subsets[group].touched) {
-        if (!em_grow(&c->touched, &c->touched_capacity, c->n_touched + 1, sizeof *c->touched, "subsets", err)) return false;
-        c->touched[c->n_touched++] = group;
+static bool add_subset(em_comparator *c, const em_gap_subset *row, em_error *err) {
+    size_t need = (size_t)row->group + 1;
+    if (need > c->n_subsets) {
+        if (!em_grow(&c->subsets, &c->subset_capacity, need, sizeof *c->subsets, "subsets", err)) return false;
+        memset(c->subsets + c->n_subsets, 0, (need - c->n_subsets) * sizeof *c->subsets);
+        c->n_subsets = need;
     }
-    slice_add(&c->subsets[group], difference);
+    add(&c->subsets[row->group].gap, &row->gap);
     return true;
 }
 
-bool em_comparator_add(em_comparator *c, const em_paired *p, em_error *err) {
-    double difference = p->after - p->before, change = exp(-p->after) - exp(-p->before);
-    if (!grow_subsets(c, p->group, err)) return false;
-    if (p->document != c->document) {
+static void add_document(em_comparator *c, const em_row_paired *row, const em_gap_document *d) {
+    if (d->document != c->document) {
         close_document(c);
-        c->document = p->document;
-        c->document_group = p->group;
+        c->document = d->document;
+        c->document_group = (int32_t)row->subsets[d->subset].group;
     }
-    c->document_predictions++;
-    mean_add(&c->all, difference);
-    add_effect(c, p->effect, difference);
-    add_common(c, p, difference);
-    slice_add(p->boundary ? &c->boundary : &c->inside, difference);
-    slice_add(&c->positions[em_position_bucket(p->place)], difference);
-    c->better += difference < 0;
-    c->same_top1 += p->same_top1;
-    c->change += change;
-    c->change_squares += change * change;
-    if (p->has_kl) add_kl(c, p->kl);
-    return add_subset(c, p->group, difference, err);
+    c->document_predictions += d->all.predictions;
+    c->all.document_predictions += d->all.predictions;
+    c->affected.document_predictions += d->affected.predictions;
+    c->common.document_predictions += d->common;
+    if (c->options.groups_are_rows) return;
+    add(&c->all.group, &d->all);
+    add(&c->affected.group, &d->affected);
 }
 
-void em_comparator_end_row(em_comparator *c) {
-    if (c->options.groups_are_rows) close_groups(c);
-    mean_end_row(&c->all);
-    mean_end_row(&c->affected);
-    mean_end_row(&c->common);
-    slice_end_row(&c->boundary);
-    slice_end_row(&c->inside);
-    for (int i = 0; i < EM_POSITION_BUCKETS; i++) slice_end_row(&c->positions[i]);
-    for (size_t i = 0; i < c->n_touched; i++) slice_end_row(&c->subsets[c->touched[i]]);
-    c->n_touched = 0;
+static void add_stretch(em_comparator *c, const em_gap_stretch *row) {
+    if (row->stretch != c->stretch) {
+        mean_close_group(&c->common, c->options.seed, c->stretch);
+        c->stretch = row->stretch;
+    }
+    add(&c->common.group, &row->gap);
+}
+
+static void add_counts(em_row_counts *c, const em_row_counts *row) {
+    c->better += row->better;
+    c->same_top1 += row->same_top1;
+    c->direct += row->direct;
+    c->indirect += row->indirect;
+    c->common_affected += row->common_affected;
+    c->change += row->change;
+    c->change_squares += row->change_squares;
+}
+
+static void add_kl(em_comparator *c, const em_row_paired *row) {
+    for (size_t i = 0; i < row->n_kl; i++) c->kl_bins[row->kl_bins[i]]++;
+    c->kl_n += (int64_t)row->n_kl;
+    c->kl_sum += row->kl.sum;
+    if (row->kl.max > c->kl_max) c->kl_max = row->kl.max;
+}
+
+bool em_comparator_row(em_comparator *c, const em_row_paired *row, em_error *err) {
+    for (size_t i = 0; i < row->n_subsets; i++)
+        if (!add_subset(c, &row->subsets[i], err)) return false;
+    for (size_t i = 0; i < row->n_documents; i++) add_document(c, row, &row->documents[i]);
+    for (size_t i = 0; i < row->n_stretches; i++) add_stretch(c, &row->stretches[i]);
+    for (int i = 0; i < EM_GAPS; i++) add(&c->gaps[i], &row->gaps[i]);
+    add_counts(&c->counts, &row->counts);
+    add_kl(c, row);
+    if (!c->options.groups_are_rows) return true;
+    c->all.group = row->gaps[EM_GAP_ALL];
+    c->affected.group = row->gaps[EM_GAP_AFFECTED];
+    close_groups(c);
+    return true;
 }
 
 /* ---- saved and restored ---- */
 
-/* Between rows a sum is its total, and nothing is touched. */
-static bool slice_state(slice *s, em_state *io) {
-    return EM_STATE(io, s->predictions) && EM_STATE(io, s->documents) && EM_STATE(io, s->total);
-}
-
 /* A bootstrap to which no group was added is left out: it is most of the bytes. */
 static bool mean_state(mean *m, em_state *io) {
-    return EM_STATE(io, m->predictions) && EM_STATE(io, m->documents) && EM_STATE(io, m->document_predictions) &&
-           EM_STATE(io, m->total) && EM_STATE(io, m->group_predictions) && EM_STATE(io, m->group_sum) &&
+    return EM_STATE(io, m->group) && EM_STATE(io, m->documents) && EM_STATE(io, m->document_predictions) &&
            em_grouped_state(&m->groups, io) && (m->groups.n == 0 || EM_STATE(io, m->bootstrap));
 }
 
 static bool subsets_state(em_comparator *c, em_state *io) {
     size_t n = c->n_subsets;
-    if (!em_state_length(io, &n, 3 * 8)) return false;
-    if (n > INT32_MAX) return em_state_bad(io);
-    if (n && !grow_subsets(c, (int32_t)(n - 1), io->err)) return io->failed = true, false;
+    if (!em_state_length(io, &n, sizeof *c->subsets)) return false;
+    if (!em_grow(&c->subsets, &c->subset_capacity, n, sizeof *c->subsets, "subsets", io->err)) return io->failed = true, false;
+    c->n_subsets = n;
     for (size_t i = 0; i < n; i++)
-        if (!slice_state(&c->subsets[i], io)) return false;
+        if (!EM_STATE(io, c->subsets[i])) return false;
     return true;
 }
 
@@ -239,23 +179,20 @@ static bool kl_state(em_comparator *c, em_state *io) {
 }
 
 bool em_comparator_state(em_comparator *c, em_state *io) {
-    bool good = mean_state(&c->all, io) && mean_state(&c->affected, io) && mean_state(&c->common, io) &&
-                slice_state(&c->boundary, io) && slice_state(&c->inside, io);
-    for (int i = 0; i < EM_POSITION_BUCKETS; i++) good = good && slice_state(&c->positions[i], io);
-    return good && subsets_state(c, io) && EM_STATE(io, c->better) && EM_STATE(io, c->same_top1) && EM_STATE(io, c->direct) &&
-           EM_STATE(io, c->indirect) && EM_STATE(io, c->common_affected) && EM_STATE(io, c->change) &&
-           EM_STATE(io, c->change_squares) && document_state(c, io) && kl_state(c, io);
+    return mean_state(&c->all, io) && mean_state(&c->affected, io) && mean_state(&c->common, io) && EM_STATE(io, c->gaps) &&
+           subsets_state(c, io) && EM_STATE(io, c->counts) && document_state(c, io) && kl_state(c, io);
 }
 
 /* ---- figures ---- */
 
 static double ratio(double a, double b) { return b > 0 ? a / b : NAN; }
+static double mean_of(const em_gap *g) { return ratio(g->sum, (double)g->predictions); }
 
-static void mean_figures(const mean *m, em_difference *out) {
-    out->predictions = m->predictions;
+static void mean_figures(const mean *m, const em_gap *all, em_difference *out) {
+    out->predictions = all->predictions;
     out->groups = m->groups.n;
-    out->difference = ratio(m->total, (double)m->predictions);
-    out->stderr_ = em_grouped_stderr(&m->groups, out->difference, m->predictions);
+    out->difference = mean_of(all);
+    out->stderr_ = em_grouped_stderr(&m->groups, out->difference, all->predictions);
     out->low = out->high = NAN;
     if (m->groups.n > 1) em_bootstrap_interval(&m->bootstrap, NULL, &out->low, &out->high);
     out->documents_to_resolve = em_documents_to_resolve(m->documents, out->difference, out->stderr_);
@@ -264,8 +201,8 @@ static void mean_figures(const mean *m, em_difference *out) {
 /* The upper edge of the bin that holds the quantile q. */
 static double kl_quantile(const em_comparator *c, double q) {
     int64_t want = (int64_t)ceil(q * (double)c->kl_n), seen = 0;
-    for (int b = 0; b < KL_BINS + 2; b++)
-        if ((seen += c->kl_bins[b]) >= want) return b <= KL_BINS ? exp2(-40 + 48.0 * b / KL_BINS) : c->kl_max;
+    for (int b = 0; b < EM_KL_BINS; b++)
+        if ((seen += c->kl_bins[b]) >= want) return b <= EM_KL_STEPS ? exp2(-40 + 48.0 * b / EM_KL_STEPS) : c->kl_max;
     return NAN;
 }
 
@@ -278,10 +215,9 @@ static void kl_figures(const em_comparator *c, em_comparison *out) {
     for (int i = 0; i < EM_KL_QUANTILES; i++) out->kl_quantiles[i] = kl_quantile(c, quantiles[i]);
 }
 
-static void slice_result(const slice *s, em_slice *out) {
-    out->predictions = s->predictions;
-    out->documents = s->documents;
-    out->nll = s->total;
+static void slice_result(const em_gap *g, em_slice *out) {
+    out->predictions = g->predictions;
+    out->nll = g->sum;
 }
 
 static int by_name(const void *a, const void *b) {
@@ -294,17 +230,19 @@ static bool slices(const em_comparator *c, em_comparison *out, const char *(*gro
     out->by_position = em_alloc(EM_POSITION_BUCKETS, sizeof *out->by_position, "positions", err);
     if (!out->subsets || !out->by_position) return false;
     for (size_t i = 0; i < c->n_subsets; i++) {
-        if (c->subsets[i].predictions == 0) continue;
+        if (c->subsets[i].gap.predictions == 0) continue;
         em_slice *to = &out->subsets[out->n_subsets];
-        slice_result(&c->subsets[i], to);
+        slice_result(&c->subsets[i].gap, to);
+        to->documents = c->subsets[i].documents;
         if (!(to->name = strdup(group_name(data, (int32_t)i)))) return em_fail_memory(err, 64, "subsets");
         out->n_subsets++;
     }
     if (out->n_subsets) qsort(out->subsets, (size_t)out->n_subsets, sizeof *out->subsets, by_name);
     for (int b = 0; b < EM_POSITION_BUCKETS; b++) {
-        if (c->positions[b].predictions == 0) continue;
+        const em_gap *from = &c->gaps[EM_GAP_POSITION + b];
+        if (from->predictions == 0) continue;
         em_slice *to = &out->by_position[out->n_by_position++];
-        slice_result(&c->positions[b], to);
+        slice_result(from, to);
         to->from = em_bucket_from(b);
         to->to = em_bucket_to(b);
     }
@@ -313,19 +251,20 @@ static bool slices(const em_comparator *c, em_comparison *out, const char *(*gro
 
 static void mask_figures(const em_comparator *c, em_comparison *out) {
     if (c->options.kind != EM_COMPARE_MASKS) return;
-    out->affected_direct = c->direct;
-    out->affected_indirect = c->indirect;
-    mean_figures(&c->affected, &out->affected);
-    out->common_affected = c->common_affected;
+    out->affected_direct = c->counts.direct;
+    out->affected_indirect = c->counts.indirect;
+    mean_figures(&c->affected, &c->gaps[EM_GAP_AFFECTED], &out->affected);
+    out->common_affected = c->counts.common_affected;
 }
 
 static void common_figures(const em_comparator *c, const em_comparator *shortest, em_comparison *out) {
+    const em_gap *common = &c->gaps[EM_GAP_COMMON], *least = shortest ? &shortest->gaps[EM_GAP_COMMON] : NULL;
     out->growth = out->growth_low = out->growth_high = NAN;
-    out->has_common = c->options.stretch > 0;
+    out->has_common = c->options.has_common;
     if (!out->has_common) return;
-    mean_figures(&c->common, &out->common);
-    if (!shortest || shortest->common.predictions != c->common.predictions) return;     /* an interrupted run's differ */
-    out->growth = out->common.difference - ratio(shortest->common.total, (double)shortest->common.predictions);
+    mean_figures(&c->common, common, &out->common);
+    if (!least || least->predictions != common->predictions) return;     /* an interrupted run's differ */
+    out->growth = out->common.difference - mean_of(least);
     em_bootstrap_interval(&c->common.bootstrap, &shortest->common.bootstrap, &out->growth_low, &out->growth_high);
 }
 
@@ -338,18 +277,18 @@ static void close_all(em_comparator *c) {
 bool em_comparator_finish(em_comparator *c, const em_comparator *shortest, em_comparison *out,
                           const char *(*group_name)(const void *, int32_t), const void *data, em_error *err) {
     close_all(c);
-    double n = (double)c->all.predictions;
+    double n = (double)c->gaps[EM_GAP_ALL].predictions;
     out->groups_are_rows = c->options.groups_are_rows;
-    mean_figures(&c->all, &out->all);
+    mean_figures(&c->all, &c->gaps[EM_GAP_ALL], &out->all);
     out->perplexity_ratio = exp(out->all.difference);
-    out->better = ratio((double)c->better, n);
-    out->same_top1 = ratio((double)c->same_top1, n);
-    out->probability_change = ratio(c->change, n);
-    out->probability_change_rms = sqrt(ratio(c->change_squares, n));
+    out->better = ratio((double)c->counts.better, n);
+    out->same_top1 = ratio((double)c->counts.same_top1, n);
+    out->probability_change = ratio(c->counts.change, n);
+    out->probability_change_rms = sqrt(ratio(c->counts.change_squares, n));
     mask_figures(c, out);
     common_figures(c, shortest, out);
     kl_figures(c, out);
-    slice_result(&c->boundary, &out->boundary);
-    slice_result(&c->inside, &out->inside);
+    slice_result(&c->gaps[EM_GAP_BOUNDARY], &out->boundary);
+    slice_result(&c->gaps[EM_GAP_INSIDE], &out->inside);
     return slices(c, out, group_name, data, err);
 }

@@ -8,7 +8,7 @@
 #include "common/error.h"
 #include "common/result.h"
 #include "common/state.h"
-#include "eval/affected.h"
+#include "eval/paired.h"
 
 typedef struct em_comparator em_comparator;
 
@@ -16,28 +16,14 @@ typedef struct em_comparator_options {
     em_comparison_kind kind;
     bool groups_are_rows;
     uint64_t seed;              /* of the bootstrap */
-    int64_t stretch;            /* several row lengths: tokens in a group of common predictions; 0: one length */
+    bool has_common;            /* there are several row lengths */
 } em_comparator_options;
-
-typedef struct em_paired {
-    double before, after;           /* nats */
-    bool same_top1;                 /* both sides' largest logit has the same id */
-    bool has_kl;
-    double kl;                      /* KL(after || before) at this position, nats */
-    bool boundary;
-    bool common;                    /* scored at every row length */
-    em_effect effect;               /* EM_COMPARE_MASKS */
-    int32_t group;                  /* of the label's document, the document and the place in it */
-    int64_t document, place;
-    int64_t stream;                 /* stream index of the label */
-} em_paired;
 
 em_comparator *em_comparator_new(const em_comparator_options *o, em_error *err);
 void em_comparator_free(em_comparator *c);
 
-/* As em_statistics_add and em_statistics_end_row: predictions left to right, rows in order. */
-bool em_comparator_add(em_comparator *c, const em_paired *p, em_error *err);
-void em_comparator_end_row(em_comparator *c);
+/* The next row that has predictions. */
+bool em_comparator_row(em_comparator *c, const em_row_paired *row, em_error *err);
 
 /* As em_statistics_state. */
 bool em_comparator_state(em_comparator *c, em_state *io);

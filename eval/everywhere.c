@@ -8,7 +8,7 @@ static em_row cut(const em_everywhere *e, int32_t t, int64_t r) {
 
 static em_reading reading(const em_everywhere *e, int length, int scheme, int64_t row) {
     em_row r = cut(e, e->lengths[length], row);
-    return em_labels_read(e->settings->labels[scheme], e->settings->window, e->settings->pack, e->lengths[length], &r);
+    return em_labels_read(e->settings->labels[scheme], e->settings->window, e->pack, e->lengths[length], &r);
 }
 
 /* Rows that are in whole batches; only the last two can be without a whole window. */
@@ -18,8 +18,9 @@ static int64_t rows_kept(const em_everywhere *e, int length, int scheme) {
     return complete / e->settings->batch * e->settings->batch;
 }
 
-void em_everywhere_make(em_everywhere *e, const em_settings *settings, const int32_t *lengths, int n, int64_t total) {
-    *e = (em_everywhere){.settings = settings, .lengths = lengths, .n = n, .total = total};
+void em_everywhere_make(em_everywhere *e, const em_settings *settings, em_pack_mode pack, const int32_t *lengths, int n,
+                        int64_t total) {
+    *e = (em_everywhere){.settings = settings, .pack = pack, .lengths = lengths, .n = n, .total = total};
     for (int i = 0; i < n; i++)
         for (int s = 0; s < settings->n_labels; s++)
             e->kept[i][s] = settings->tail == EM_TAIL_PAD ? INT64_MAX : rows_kept(e, i, s);

@@ -6,6 +6,7 @@
 
 typedef struct em_everywhere {
     const em_settings *settings;
+    em_pack_mode pack;          /* of the data set */
     const int32_t *lengths;     /* [n]: row lengths in tokens */
     int n;
     int64_t total;              /* tokens of the stream, or EM_UNKNOWN_TOTAL */
@@ -16,7 +17,8 @@ typedef struct em_everywhere {
 #define EM_UNKNOWN_TOTAL (INT64_MAX / 4)
 
 /* settings and lengths outlive it. total must be known under --tail drop. */
-void em_everywhere_make(em_everywhere *e, const em_settings *settings, const int32_t *lengths, int n, int64_t total);
+void em_everywhere_make(em_everywhere *e, const em_settings *settings, em_pack_mode pack, const int32_t *lengths, int n,
+                        int64_t total);
 
 /* Whether the prediction of the token at `label` (stream index; under --pack none its place in the document)
  * is scored at every length, where it is known to be scored at one. */

@@ -6,19 +6,19 @@
 
 #include "common/size.h"
 
-typedef struct job { em_block *block; em_stretch rows; em_error err; } job;
+typedef struct task { em_job *job; em_error err; } task;
 
 struct em_hand {
-    em_network *const *networks;
+    em_runner *runner;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    job jobs[EM_HAND_JOBS];             /* a ring; the first `done` of the n are done */
+    task tasks[EM_HAND_JOBS];           /* a ring; the first `done` of the n are done */
     int first, n, done;
     bool stop;
 };
 
-static job *at(em_hand *h, int i) { return &h->jobs[(h->first + i) % EM_HAND_JOBS]; }
+static task *at(em_hand *h, int i) { return &h->tasks[(h->first + i) % EM_HAND_JOBS]; }
 
 static void *work(void *hand) {
     em_hand *h = hand;
@@ -26,9 +26,9 @@ static void *work(void *hand) {
     for (;;) {
         while (h->done == h->n && !h->stop) pthread_cond_wait(&h->changed, &h->lock);
         if (h->stop) break;
-        job *j = at(h, h->done);
+        task *t = at(h, h->done);
         pthread_mutex_unlock(&h->lock);
-        em_block_run(j->block, j->rows, h->networks, &j->err);
+        em_runner_run(h->runner, t->job, &t->err);
         pthread_mutex_lock(&h->lock);
         h->done++;
     }
@@ -36,22 +36,23 @@ static void *work(void *hand) {
     return NULL;
 }
 
-em_hand *em_hand_start(em_network *const *networks, em_error *err) {
-    em_hand *h = em_alloc(1, sizeof *h, "a thread", err);
-    if (!h) return NULL;
-    h->networks = networks;
+em_hand *em_hand_start(em_runner *runner, em_error *err) {
+    em_hand *h = runner ? em_alloc(1, sizeof *h, "a thread", err) : NULL;
+    if (!h) return em_runner_free(runner), NULL;
+    h->runner = runner;
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->changed, NULL);
     int failed = pthread_create(&h->thread, NULL, work, h);
     if (!failed) return h;
     em_fail(err, EM_MACHINE, "no thread can be started: %s", strerror(failed));
+    em_runner_free(runner);
     free(h);
     return NULL;
 }
 
-void em_hand_give(em_hand *h, em_block *b, em_stretch rows) {
+void em_hand_give(em_hand *h, em_job *j) {
     pthread_mutex_lock(&h->lock);
-    *at(h, h->n++) = (job){.block = b, .rows = rows, .err = EM_ERROR_INIT};
+    *at(h, h->n++) = (task){.job = j, .err = EM_ERROR_INIT};
     pthread_cond_signal(&h->changed);
     pthread_mutex_unlock(&h->lock);
 }
@@ -81,5 +82,6 @@ void em_hand_stop(em_hand *h) {
     pthread_join(h->thread, NULL);
     pthread_mutex_destroy(&h->lock);
     pthread_cond_destroy(&h->changed);
+    em_runner_free(h->runner);
     free(h);
 }

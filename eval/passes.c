@@ -23,9 +23,8 @@ em_passes *em_passes_new(const em_plan *plan, em_error *err) {
     if (!p) return NULL;
     p->plan = plan;
     p->settings = plan->settings;
-    if (em_block_open(&p->block, plan, err)) return p;
-    free(p);
-    return NULL;
+    em_block_open(&p->block, plan);
+    return p;
 }
 
 void em_passes_clear(em_passes *p) {
@@ -45,7 +44,6 @@ void em_passes_free(em_passes *p) {
 
 int64_t em_passes_padded(const em_passes *p) { return p->padded; }
 int em_passes_rows(const em_passes *p) { return (int)p->n_rows; }
-em_block *em_passes_block(em_passes *p) { return &p->block; }
 const em_fed_row *em_passes_row(const em_passes *p, int row) { return p->rows[row]; }
 
 /* The pass whose intervals and positions were just written behind the last one: an earlier one
@@ -115,12 +113,13 @@ em_fed_row *em_passes_take_last(em_passes *p) {
     return p->rows[--p->n_rows];
 }
 
-bool em_passes_run(em_passes *p, em_network *const *networks, em_error *err) {
+bool em_passes_run(const em_passes *p, em_network *const *networks, em_sheet *scores, em_error *err) {
     int64_t capacity = em_block_capacity(p->plan, networks);
+    if (!em_sheet_reserve(scores, p->block.n_tokens, err)) return false;
     em_stretch next;
     for (size_t first = 0; first < p->block.n_rows; first += next.n) {
         next = em_block_cut(&p->block, first, capacity);
-        if (!em_block_run(&p->block, next, networks, err)) return false;
+        if (!em_block_run(&p->block, next, networks, scores, err)) return false;
     }
     return true;
 }
@@ -141,16 +140,16 @@ bool em_passes_same(const em_passes *p, int row, int a, int b) {
     return pass_of(p, row, a) == pass_of(p, row, b);
 }
 
-em_side_view em_passes_side(const em_passes *p, int row, em_cell cell) {
+em_side_view em_passes_side(const em_passes *p, const em_sheet *scores, int row, em_cell cell) {
     size_t at = (size_t)p->block.start[pass_of(p, row, cell.combination)], schemes = (size_t)p->settings->n_labels;
     size_t scheme = (size_t)p->plan->combinations[cell.combination].labels;
     const em_side *side = &p->plan->sides[cell.side];
     if (side->scored >= 0) {
-        const em_side_scores *s = &p->block.sides[side->scored];
+        const em_side_scores *s = &scores->sides[side->scored];
         return (em_side_view){.nll = s->nll + at * schemes + scheme, .argmax = s->argmax + at, .kl = s->kl ? s->kl + at : NULL,
                               .stride = (int)schemes, .argmax_stride = 1};
     }
     size_t alphas = (size_t)p->plan->n_logit_alphas, a = (size_t)side->alpha;
-    return (em_side_view){.nll = p->block.alpha_nll + (at * alphas + a) * schemes + scheme, .argmax = p->block.alpha_argmax + at * alphas + a,
+    return (em_side_view){.nll = scores->alpha_nll + (at * alphas + a) * schemes + scheme, .argmax = scores->alpha_argmax + at * alphas + a,
                           .stride = (int)(alphas * schemes), .argmax_stride = (int)alphas};
 }

@@ -21,10 +21,8 @@ int em_passes_rows(const em_passes *p);
 const em_fed_row *em_passes_row(const em_passes *p, int row);
 void em_passes_clear(em_passes *p);                 /* frees the rows */
 
-/* The passes, as rows to be run and scored. */
-em_block *em_passes_block(em_passes *p);
 /* Runs all passes through the networks, in as many batches as their capacities ask for. */
-bool em_passes_run(em_passes *p, em_network *const *networks, em_error *err);
+bool em_passes_run(const em_passes *p, em_network *const *networks, em_sheet *scores, em_error *err);
 
 /* One row under one combination of the plan. */
 typedef struct em_pass_view {
@@ -36,7 +34,7 @@ em_pass_view em_passes_view(const em_passes *p, int row, int combination);
 /* Whether two combinations gave the row the same inputs, intervals and position ids. */
 bool em_passes_same(const em_passes *p, int row, int a, int b);
 
-/* A side's scores on that row. */
+/* A side's scores on that row, where it has inputs. */
 typedef struct em_side_view {
     const double *nll;                      /* position i's is nll[i * stride] */
     const int32_t *argmax;                  /* position i's is argmax[i * argmax_stride] */
@@ -44,6 +42,6 @@ typedef struct em_side_view {
     int stride, argmax_stride;
 } em_side_view;
 
-em_side_view em_passes_side(const em_passes *p, int row, em_cell cell);
+em_side_view em_passes_side(const em_passes *p, const em_sheet *scores, int row, em_cell cell);
 
 #endif

@@ -5,14 +5,12 @@
 
 #include <signal.h>
 
-#include "eval/passes.h"
 #include "eval/ranks.h"
 
 typedef struct em_pipeline em_pipeline;
 
 typedef struct em_pipeline_options {
-    const em_plan *plan;
-    em_network *const *networks;
+    em_tools tools;
     em_ranks *ranks;                    /* who have agreed and started; NULL: this process alone */
     int64_t capacity, job;              /* with ranks: what they agreed on (padded tokens) */
     const volatile sig_atomic_t *stop;  /* once not 0, em_pipeline_next fails with EM_INTERRUPTED */
@@ -21,8 +19,10 @@ typedef struct em_pipeline_options {
 /* Super-batches under way at most, the one being filled included: what rank 0 keeps in memory. */
 int em_pipeline_depth(int ranks);
 
-/* Everything in the options outlives the pipeline. */
+/* Everything that the options point to outlives the pipeline. */
 em_pipeline *em_pipeline_open(const em_pipeline_options *options, em_error *err);
+/* Where the rows that are added from now on come from; nothing is under way. */
+void em_pipeline_origin(em_pipeline *p, const em_origin *origin);
 /* Rows are added to it. There is one after em_pipeline_next said 0. */
 em_passes *em_pipeline_filling(em_pipeline *p);
 /* Whether it holds enough to be run. */
@@ -32,11 +32,11 @@ bool em_pipeline_full(const em_pipeline *p);
 em_fed_row *em_pipeline_take_excess(em_pipeline *p);
 /* It is to be run now. */
 bool em_pipeline_push(em_pipeline *p, em_error *err);
-/* 1: *out is the oldest super-batch, scored, until em_pipeline_release; 0: none is; -1: err. It waits for the oldest
+/* 1: *out is the oldest super-batch, its digests made, until em_pipeline_release; 0: none is; -1: err. It waits for the oldest
  * where there is no room for another one, and with `all` in any case. */
-int em_pipeline_next(em_pipeline *p, bool all, em_passes **out, em_error *err);
+int em_pipeline_next(em_pipeline *p, bool all, em_job **out, em_error *err);
 void em_pipeline_release(em_pipeline *p);
-void em_pipeline_drop(em_pipeline *p);      /* what is not released yet, and what is being filled; then only close follows */
+void em_pipeline_drop(em_pipeline *p);      /* nothing is run or comes back any more */
 void em_pipeline_close(em_pipeline *p);     /* after the ranks' close; p may be NULL */
 
 #endif

@@ -1,6 +1,5 @@
 #include "eval/rank_card.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,25 +7,35 @@
 
 #include "common/hash.h"
 #include "eval/block.h"
+#include "model/compose.h"
 
 /* ---- what a rank has ---- */
 
 enum { FIRST_BYTES = 4096 };
 
-static void hash_tensor(XXH3_state_t *state, const em_bundle *b, const em_tensor *t) {
+static void hash_tensor(XXH3_state_t *state, const em_tensor *t) {
     size_t first = t->bytes < FIRST_BYTES ? t->bytes : FIRST_BYTES;
     XXH3_128bits_update(state, t->name, strlen(t->name) + 1);
     XXH3_128bits_update(state, t->type, strlen(t->type) + 1);
     XXH3_128bits_update(state, t->shape, (size_t)t->n_dims * sizeof *t->shape);
     XXH3_128bits_update(state, t->data, first);
-    em_bundle_done_with(b, t);
 }
 
 static void hash_bundle(XXH3_state_t *state, const em_bundle *b) {
     const void *config;
     size_t size;
     if (em_bundle_file(b, "config.json", &config, &size)) XXH3_128bits_update(state, config, size);
-    for (int64_t i = 0; i < em_bundle_tensors(b); i++) hash_tensor(state, b, em_bundle_tensor_at(b, i));
+    for (int64_t i = 0; i < em_bundle_tensors(b); i++) {
+        hash_tensor(state, em_bundle_tensor_at(b, i));
+        em_bundle_done_with(b, em_bundle_tensor_at(b, i));
+    }
+}
+
+static void hash_adapter(XXH3_state_t *state, const em_model *m) {
+    em_adapter_files a;
+    if (!em_model_adapter(m, &a)) return;
+    XXH3_128bits_update(state, a.config, a.config_bytes);
+    for (size_t i = 0; i < a.n_tensors; i++) hash_tensor(state, &a.tensors[i]);
 }
 
 void em_rank_card_models(const em_setup *setup, char out[17]) {
@@ -34,7 +43,10 @@ void em_rank_card_models(const em_setup *setup, char out[17]) {
     *out = 0;
     if (!state) return;
     XXH3_128bits_reset(state);
-    for (int i = 0; i < setup->n_models; i++) hash_bundle(state, em_model_bundle(setup->models[i]));
+    for (int i = 0; i < setup->n_models; i++) {
+        hash_bundle(state, em_model_bundle(setup->models[i]));
+        hash_adapter(state, setup->models[i]);
+    }
     em_hash_hex(XXH3_128bits_digest(state), out);
     XXH3_freeState(state);
 }
@@ -52,20 +64,12 @@ static int64_t job_tokens(const em_setup *setup, const em_plan *plan, const em_b
     return job < capacity ? job : capacity;
 }
 
-static void check_message(em_rank_card *card, const em_plan *plan) {
-    size_t row = em_block_row_bytes(plan) + sizeof(int32_t), score = em_block_score_bytes(plan), token = row > score ? row : score;
-    if ((size_t)card->capacity >= INT_MAX / token)
-        em_fail(&card->err, EM_USAGE, "%lld tokens with %zu bytes of scores each do not fit into one message between ranks: lower -T or "
-                "--memory, or ask for fewer alphas, depths and label schemes at once", (long long)card->capacity, score);
-}
-
 void em_rank_card_fill(em_rank_card *card, const em_setup *setup, const em_plan *plan, const em_backend *backend,
                        em_network *const *networks) {
     snprintf(card->device, sizeof card->device, "%s, %s", backend->name, backend->isa);
     em_rank_card_models(setup, card->models);
     card->capacity = em_block_capacity(plan, networks);
     card->job = job_tokens(setup, plan, backend, networks, card->capacity);
-    check_message(card, plan);
 }
 
 /* ---- whether they go together ---- */

@@ -18,7 +18,7 @@ typedef struct em_rank_card {
 void em_rank_card_fill(em_rank_card *card, const em_setup *setup, const em_plan *plan, const em_backend *backend,
                        em_network *const *networks);
 
-/* 16 hex digits over names, types, shapes and first bytes of all models' tensors, and their configs: whether two nodes
+/* 16 hex digits over names, types, shapes and first bytes of all models' and adapters' tensors, and their configs: whether two nodes
  * have the same files is known before the weights are read. */
 void em_rank_card_models(const em_setup *setup, char out[17]);
 

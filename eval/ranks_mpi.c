@@ -1,5 +1,6 @@
 /* Ranks that talk by MPI. Only the main thread does; rows are run by a thread of their own (eval/hand.h), so that a rank
  * answers while it computes. Each rank has up to EM_HAND_JOBS jobs: while it runs one, the next is on its way. */
+#include <limits.h>
 #include <mpi.h>
 #include <omp.h>
 #include <sched.h>
@@ -20,15 +21,15 @@ enum { ROOT = 0, ANSWER_MILLISECONDS = 500 };
 typedef enum tag {
     NOTHING,
     JOB, END, PING,                     /* from rank 0: rows; no more of them; are you there? */
-    SCORES, FAILED, BYE, PONG           /* to it: of the oldest job; an em_error; the last message; yes */
+    DIGEST, FAILED, BYE, PONG           /* to it: of the oldest job's next row; an em_error; the last message; yes */
 } tag;
 
-typedef struct job { em_block *block; em_stretch rows; int *left; } job;
+typedef struct given { em_job *job; bool *done; } given;
 
 /* What rank 0 knows of a rank. */
 typedef struct worker {
     char host[64];
-    job jobs[EM_HAND_JOBS];             /* a ring of n, the oldest first */
+    given jobs[EM_HAND_JOBS];           /* a ring of n, the oldest first */
     int first, n;
     em_buffer messages[EM_HAND_JOBS];   /* of those jobs, until they are sent */
     MPI_Request sent[EM_HAND_JOBS];
@@ -38,9 +39,10 @@ typedef struct worker {
 typedef struct mpi_ranks {
     em_ranks base;
     em_buffer in;                       /* the message received last */
+    const em_setup *setup;
     em_hand *hand;
     worker *workers;                    /* [n] of rank 0, itself among them */
-    job *queue;                         /* [queue_n], to be given from queue_first on */
+    given *queue;                         /* [queue_n], to be given from queue_first on */
     size_t queue_first, queue_n, queue_capacity;
     bool agreed, lost;                  /* lost: a rank is gone, and MPI cannot be ended in order */
 } mpi_ranks;
@@ -70,6 +72,13 @@ static void tell(int rank, tag what, const void *data, size_t n) {
     MPI_Send(data, (int)n, MPI_BYTE, rank, (int)what, MPI_COMM_WORLD);
 }
 
+/* MPI counts a message's bytes in an int. */
+static bool fits(const em_buffer *message, const char *what, em_error *err) {
+    return message->length <= INT_MAX ||
+           em_fail(err, EM_MACHINE, "%s of %zu bytes does not fit into one message between ranks: lower -T, or ask for fewer alphas, depths "
+                   "and label schemes at once", what, message->length);
+}
+
 /* ---- agreeing ---- */
 
 typedef struct verdict { em_error err; int64_t capacity, job; } verdict;
@@ -97,21 +106,22 @@ static bool agree(em_ranks *r, em_rank_card *card, bool mixed, em_buffer *device
 
 /* ---- rank 0 ---- */
 
-static bool start(em_ranks *r, em_network *const *networks, em_error *err) {
+static bool start(em_ranks *r, const em_tools *tools, em_error *err) {
     mpi_ranks *m = (mpi_ranks *)r;
-    return (m->hand = em_hand_start(networks, err)) != NULL;
+    m->setup = tools->setup;
+    return (m->hand = em_hand_start(em_runner_new(tools, err), err)) != NULL;
 }
 
-static bool send_job(mpi_ranks *m, int rank, const job *j, em_error *err) {
+static bool send_job(mpi_ranks *m, int rank, const given *g, em_error *err) {
     worker *w = &m->workers[rank];
     int slot = (w->first + w->n) % EM_HAND_JOBS;
-    w->jobs[slot] = *j;
+    w->jobs[slot] = *g;
     w->n++;
-    if (rank == ROOT) return em_hand_give(m->hand, j->block, j->rows), true;
-    MPI_Wait(&w->sent[slot], MPI_STATUS_IGNORE);        /* its scores are back, so it has been received */
+    if (rank == ROOT) return em_hand_give(m->hand, g->job), true;
+    MPI_Wait(&w->sent[slot], MPI_STATUS_IGNORE);        /* its digests are back, so it has been received */
     em_buffer *message = &w->messages[slot];
     em_buffer_clear(message);
-    if (!em_block_write_rows(j->block, j->rows, message, err)) return false;
+    if (!em_job_write_rows(g->job, m->setup, message, err) || !fits(message, "a super-batch", err)) return false;
     MPI_Isend(message->data, (int)message->length, MPI_BYTE, rank, JOB, MPI_COMM_WORLD, &w->sent[slot]);
     return true;
 }
@@ -134,24 +144,24 @@ static bool give_out(mpi_ranks *m, em_error *err) {
     return true;
 }
 
-static bool give(em_ranks *r, em_block *b, em_stretch rows, int *left, em_error *err) {
+static bool give(em_ranks *r, em_job *j, bool *done, em_error *err) {
     mpi_ranks *m = (mpi_ranks *)r;
     if (!em_grow(&m->queue, &m->queue_capacity, m->queue_n + 1, sizeof *m->queue, "rows that wait for a rank", err)) return false;
-    m->queue[m->queue_n++] = (job){b, rows, left};
+    m->queue[m->queue_n++] = (given){j, done};
     return give_out(m, err);
 }
 
-static job oldest_done(worker *w) {
-    job j = w->jobs[w->first];
+static void oldest_done(worker *w) {
+    *w->jobs[w->first].done = true;
     w->first = (w->first + 1) % EM_HAND_JOBS;
     w->n--;
-    return j;
 }
 
-static bool take_scores(mpi_ranks *m, int from, em_error *err) {
-    job j = oldest_done(&m->workers[from]);
-    if (!em_block_read_scores(j.block, j.rows, &m->in, err)) return false;
-    --*j.left;
+static bool take_digest(mpi_ranks *m, int from, em_error *err) {
+    worker *w = &m->workers[from];
+    em_job *j = w->jobs[w->first].job;
+    if (!em_job_read_digest(j, &m->in, err)) return false;
+    if (j->n_digests == em_passes_rows(j->passes)) oldest_done(w);
     return true;
 }
 
@@ -165,7 +175,7 @@ static bool worker_failed(const mpi_ranks *m, int from, em_error *err) {
 static bool hear(mpi_ranks *m, em_error *err) {
     int from;
     for (tag what; (what = receive(m, &from)) != NOTHING;) {
-        if (what == SCORES && !take_scores(m, from, err)) return false;
+        if (what == DIGEST && !take_digest(m, from, err)) return false;
         if (what == FAILED) return worker_failed(m, from, err);
     }
     return true;
@@ -175,7 +185,7 @@ static bool poll(em_ranks *r, em_error *err) {
     mpi_ranks *m = (mpi_ranks *)r;
     if (!hear(m, err)) return false;
     int got;
-    while ((got = em_hand_take(m->hand, err)) > 0) --*oldest_done(&m->workers[ROOT]).left;
+    while ((got = em_hand_take(m->hand, err)) > 0) oldest_done(&m->workers[ROOT]);
     return got == 0 && give_out(m, err);
 }
 
@@ -211,9 +221,8 @@ static bool check(em_ranks *r, em_error *err) {
 
 typedef struct workplace {
     mpi_ranks *m;
-    em_block blocks[EM_HAND_JOBS];
+    em_job jobs[EM_HAND_JOBS];
     unsigned given, taken;
-    em_buffer scores;
     bool failed;                /* rank 0 knows, and ends the run */
 } workplace;
 
@@ -223,18 +232,20 @@ static void report_failure(workplace *b, const em_error *err) {
 }
 
 static bool begin_job(workplace *b, em_error *err) {
-    em_block *block = &b->blocks[b->given % EM_HAND_JOBS];
-    if (!em_block_read_rows(block, &b->m->in, err)) return false;
-    em_hand_give(b->m->hand, block, (em_stretch){0, block->n_rows});
+    em_job *j = &b->jobs[b->given % EM_HAND_JOBS];
+    em_job_clear(j);
+    if (!em_job_read_rows(j, b->m->setup, &b->m->in, err)) return false;
+    em_hand_give(b->m->hand, j);
     b->given++;
     return true;
 }
 
 static bool end_job(workplace *b, em_error *err) {
-    em_block *block = &b->blocks[b->taken++ % EM_HAND_JOBS];
-    em_buffer_clear(&b->scores);
-    if (!em_block_write_scores(block, (em_stretch){0, block->n_rows}, &b->scores, err)) return false;
-    tell(ROOT, SCORES, b->scores.data, b->scores.length);
+    em_job *j = &b->jobs[b->taken++ % EM_HAND_JOBS];
+    for (int i = 0; i < j->n_digests; i++) {
+        if (!fits(&j->digests[i], "what a row comes to", err)) return false;
+        tell(ROOT, DIGEST, j->digests[i].data, j->digests[i].length);
+    }
     return true;
 }
 
@@ -253,22 +264,22 @@ static void serve(workplace *b) {
     }
 }
 
-static bool open_workplace(workplace *b, const em_plan *plan, em_network *const *networks, em_error *err) {
+static bool open_workplace(workplace *b, const em_tools *tools, em_error *err) {
+    b->m->setup = tools->setup;
     for (int i = 0; i < EM_HAND_JOBS; i++)
-        if (!em_block_open(&b->blocks[i], plan, err)) return false;
-    return (b->m->hand = em_hand_start(networks, err)) != NULL;
+        if (!em_job_open(&b->jobs[i], tools->plan, err)) return false;
+    return (b->m->hand = em_hand_start(em_runner_new(tools, err), err)) != NULL;
 }
 
-static bool work(em_ranks *r, const em_plan *plan, em_network *const *networks, volatile sig_atomic_t *stop, em_error *err) {
+static bool work(em_ranks *r, const em_tools *tools, volatile sig_atomic_t *stop, em_error *err) {
     workplace b = {.m = (mpi_ranks *)r};
-    bool good = open_workplace(&b, plan, networks, err);
+    bool good = open_workplace(&b, tools, err);
     if (!good) report_failure(&b, err);
     serve(&b);
     *stop = 1;
     em_hand_stop(b.m->hand);
     b.m->hand = NULL;
-    for (int i = 0; i < EM_HAND_JOBS; i++) em_block_free(&b.blocks[i]);
-    em_buffer_free(&b.scores);
+    for (int i = 0; i < EM_HAND_JOBS; i++) em_job_free(&b.jobs[i]);
     return good;
 }
 

@@ -25,17 +25,15 @@ static bool count_tokens(em_run *r, int data_set, int64_t *total, em_error *err)
 
 /* Row length after row length, the shortest first: the others' growth is against it. *done: results that are there. */
 static bool score_data_set(em_run *r, int data_set, int *done, em_error *err) {
-    em_everywhere everywhere;
     em_tally *shortest = NULL;
     int64_t total = EM_UNKNOWN_TOTAL;
     bool several = r->setup.n_row_lengths > 1, good = true;
     r->in_force.pack = r->setup.datasets[data_set].pack;
     em_stream last = {.data_set = data_set, .length = r->setup.n_row_lengths - 1};
     if (several && r->settings->tail == EM_TAIL_DROP && !em_stream_in_journal(r, &last) && !count_tokens(r, data_set, &total, err)) return false;
-    if (several) em_everywhere_make(&everywhere, r->settings, r->setup.row_lengths, r->setup.n_row_lengths, total);
     for (int length = 0; good && !em_interrupted && length < r->setup.n_row_lengths; length++) {
         em_stream s = {.data_set = data_set, .length = length};
-        good = em_stream_score(r, &s, several ? &everywhere : NULL, shortest, err);
+        good = em_stream_score(r, &s, total, shortest, err);
         *done += s.counted;
         if (length == 0) shortest = s.tally;
         else em_tally_free(s.tally);
@@ -152,8 +150,9 @@ int em_command_run(const em_settings *settings, em_error *err) {
     bool good = em_ranks_open(&r.ranks, err);
     share_node(&r.in_force, r.ranks);
     good = good && em_run_open(&r, err);
+    em_tools tools = em_run_tools(&r);
     if (em_run_is_root(&r)) good = good && measure(&r, err);
-    else good = good && r.ranks->ops->work(r.ranks, &r.plan, r.networks, &em_interrupted, err);
+    else good = good && r.ranks->ops->work(r.ranks, &tools, &em_interrupted, err);
     if (good && r.outputs.verdict.status != EM_OK) good = false, *err = r.outputs.verdict;
     bool partial = r.results.partial;
     if (good && partial && r.journal && !em_checkpoints_empty(r.journal) && !settings->quiet)

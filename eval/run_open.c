@@ -18,8 +18,12 @@ static bool open_backend(em_run *r, em_error *err) {
 
 bool em_run_is_root(const em_run *r) { return !r->ranks || r->ranks->rank == 0; }
 
-/* Whose arrays are there at once: on rank 0 the pipeline's, beside messages; on others a job's at work, the next one's
- * and a message. */
+em_tools em_run_tools(const em_run *r) {
+    return (em_tools){.plan = &r->plan, .setup = &r->setup, .networks = r->networks};
+}
+
+/* How many super-batches' arrays are there at once: on rank 0 the pipeline's, of which only the one at work has scores and
+ * the others, later, digests that are smaller, beside messages; on others a job's at work, the next one's and a message. */
 static int batches_held(const em_run *r) {
     if (!r->ranks) return 1;
     return em_run_is_root(r) ? em_pipeline_depth(r->ranks->n) + r->ranks->n : 3;
@@ -117,11 +121,11 @@ static bool agree(em_run *r, bool opened, em_pipeline_options *pipeline, em_erro
     pipeline->job = card.job;
     if (good) record_devices(r, &devices);
     em_buffer_free(&devices);
-    return good && (!em_run_is_root(r) || r->ranks->ops->start(r->ranks, r->networks, err));
+    return good && (!em_run_is_root(r) || r->ranks->ops->start(r->ranks, &pipeline->tools, err));
 }
 
 static bool open_counting(em_run *r, const em_pipeline_options *pipeline, em_error *err) {
-    if (!(r->pipeline = em_pipeline_open(pipeline, err)) || !reserve_results(r, err)) return false;
+    if (!(r->pipeline = em_pipeline_open(pipeline, err)) || !(r->digest = em_digest_new(&r->plan, err)) || !reserve_results(r, err)) return false;
     describe_models(r);
     if (r->settings->experiment) {
         snprintf(r->results.table, sizeof r->results.table, "%s", r->settings->experiment->table);
@@ -134,7 +138,7 @@ static bool open_counting(em_run *r, const em_pipeline_options *pipeline, em_err
 }
 
 bool em_run_open(em_run *r, em_error *err) {
-    em_pipeline_options pipeline = {.plan = &r->plan, .networks = r->networks, .ranks = r->ranks, .stop = &em_interrupted};
+    em_pipeline_options pipeline = {.tools = em_run_tools(r), .ranks = r->ranks, .stop = &em_interrupted};
     return agree(r, open_run(r, err), &pipeline, err) && (!em_run_is_root(r) || open_counting(r, &pipeline, err));
 }
 
@@ -152,10 +156,10 @@ void em_run_close(em_run *r) {
     em_outputs_close(&r->outputs);
     if (r->ranks) r->ranks->ops->close(r->ranks);
     em_pipeline_close(r->pipeline);
+    em_digest_free(r->digest);
     for (int i = 0; i < r->plan.n_models; i++) em_network_close(r->networks[i]);
     if (r->backend) r->backend->ops->close(r->backend);
     em_plan_free(&r->plan);
     em_setup_close(&r->setup);
     em_results_free(&r->results);
-    em_buffer_free(&r->line);
 }

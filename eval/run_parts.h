@@ -3,7 +3,6 @@
 #ifndef EM_EVAL_RUN_PARTS_H
 #define EM_EVAL_RUN_PARTS_H
 
-#include "common/buffer.h"
 #include "eval/checkpoint.h"
 #include "eval/feed.h"
 #include "eval/outputs.h"
@@ -27,7 +26,7 @@ typedef struct em_run {
     em_checkpoints *journal;            /* NULL: none */
     em_outputs outputs;
     em_results results;
-    em_buffer line;
+    em_digest *digest;                  /* of the row that is being counted */
     em_progress progress;
     double seconds_started, seconds_opened;
     int64_t tokens_done, padded_tokens;
@@ -52,13 +51,14 @@ typedef struct em_stream {
 bool em_run_open(em_run *r, em_error *err);
 void em_run_close(em_run *r);
 bool em_run_is_root(const em_run *r);
+em_tools em_run_tools(const em_run *r);             /* they point into r */
 /* How many streams there are: each data set at each row length. */
 int em_run_streams(const em_run *r);
 
 bool em_stream_packer(em_run *r, em_stream *s, em_error *err);
 bool em_stream_in_journal(const em_run *r, const em_stream *s);     /* as a whole */
-/* Fills its results, from its rows or from the journal. shortest: the tally of the shortest row length, or NULL. */
-bool em_stream_score(em_run *r, em_stream *s, const em_everywhere *everywhere, const em_tally *shortest, em_error *err);
+/* Fills its results, from its rows or from the journal. total: its tokens, or EM_UNKNOWN_TOTAL; shortest: the tally of the shortest row length, or NULL. */
+bool em_stream_score(em_run *r, em_stream *s, int64_t total, const em_tally *shortest, em_error *err);
 void em_stream_close(em_stream *s);     /* what it reads from; the tally stays */
 
 #endif

@@ -7,7 +7,6 @@
 #include "eval/interrupt.h"
 #include "eval/protocol.h"
 #include "eval/run_parts.h"
-#include "eval/tokens_file.h"
 
 /* ---- opening ---- */
 
@@ -40,13 +39,13 @@ static void name_data_set(em_run *r, const em_stream *s) {
     snprintf(d->pack, sizeof d->pack, "%s", s->results[0].pack);
 }
 
-static bool open_results(em_run *r, em_stream *s, const em_everywhere *everywhere, em_error *err) {
+static bool open_results(em_run *r, em_stream *s, em_error *err) {
     int at = stream_number(r, s);
     s->results = r->results.results + at * em_plan_cells(&r->plan);
     s->comparisons = r->results.comparisons + at * r->plan.n_pairs;
     name_results(r, s);
     name_data_set(r, s);
-    s->tally = em_tally_new(&r->plan, everywhere, err);
+    s->tally = em_tally_new(&r->plan, r->setup.n_row_lengths > 1, err);
     return s->tally != NULL;
 }
 
@@ -69,19 +68,21 @@ void em_stream_close(em_stream *s) {
     s->loader = NULL;
 }
 
-static bool count_row(em_run *r, em_stream *s, const em_passes *passes, int row, em_error *err) {
-    const em_row *w = em_passes_row(passes, row)->row;
-    for (int i = 0; s->sidecar && i < w->n_segments; i++) {
-        const em_segment *g = &w->segments[i];
+static bool note_documents(em_stream *s, const em_row *row, em_error *err) {
+    for (int i = 0; s->sidecar && i < row->n_segments; i++) {
+        const em_segment *g = &row->segments[i];
         if (!em_sidecar_document(s->sidecar, g->document, em_loader_group_name(s->loader, g->group), g->document_bytes, err))
             return false;
     }
-    if (!em_tally_row(s->tally, passes, row, err)) return false;
-    r->tokens_done += w->tokens;
-    em_tokens_source source = {.plan = &r->plan, .tokenizer = r->setup.tokenizer, .names = r->setup.names, .passes = passes,
-                               .data_set = s->results->data_set,
-                               .seq_len = r->setup.n_row_lengths > 1 ? r->setup.row_lengths[s->length] : 0};
-    return !r->outputs.tokens || em_tokens_write_row(r->outputs.tokens, &r->line, &source, row, err);
+    return true;
+}
+
+static bool count_row(em_run *r, em_stream *s, const em_job *job, int row, em_error *err) {
+    const em_fed_row *f = em_passes_row(job->passes, row);
+    if (!note_documents(s, f->row, err) || !em_job_digest(job, row, r->digest, err) || !em_tally_row(s->tally, f, r->digest, err)) return false;
+    r->tokens_done += f->row->tokens;
+    const em_buffer *lines = &r->digest->lines;
+    return !lines->length || em_output_write(r->outputs.tokens, lines->data, lines->length, err);
 }
 
 /* ---- the journal ---- */
@@ -136,11 +137,11 @@ static void show_progress(em_run *r, const em_stream *s) {
                      counts.position, counts.size);
 }
 
-static bool count_super_batch(em_run *r, em_stream *s, const em_passes *passes, em_error *err) {
-    int rows = em_passes_rows(passes);
+static bool count_super_batch(em_run *r, em_stream *s, const em_job *job, em_error *err) {
+    int rows = em_passes_rows(job->passes);
     for (int i = 0; i < rows; i++)
-        if (!count_row(r, s, passes, i, err)) return false;
-    const em_row *last = em_passes_row(passes, rows - 1)->row;
+        if (!count_row(r, s, job, i, err)) return false;
+    const em_row *last = em_passes_row(job->passes, rows - 1)->row;
     if (!em_tally_settle(s->tally, s->sidecar, last->segments[last->n_segments - 1].document, err)) return false;
     em_pipeline_release(r->pipeline);
     s->rows += rows;
@@ -159,10 +160,10 @@ static bool pass_failed(em_run *r, em_error *err) {
 
 /* What has been scored is counted; all: until everything has. */
 static bool count_scored(em_run *r, em_stream *s, bool all, em_error *err) {
-    em_passes *passes;
+    em_job *job;
     int got;
-    while ((got = em_pipeline_next(r->pipeline, all, &passes, err)) > 0)
-        if (!count_super_batch(r, s, passes, err)) return false;
+    while ((got = em_pipeline_next(r->pipeline, all, &job, err)) > 0)
+        if (!count_super_batch(r, s, job, err)) return false;
     return got == 0 || pass_failed(r, err);
 }
 
@@ -281,7 +282,8 @@ bool em_stream_in_journal(const em_run *r, const em_stream *s) {
     return r->journal && em_checkpoints_finished(r->journal, stream_number(r, s));
 }
 
-bool em_stream_score(em_run *r, em_stream *s, const em_everywhere *everywhere, const em_tally *shortest, em_error *err) {
-    if (!open_results(r, s, everywhere, err)) return false;
+bool em_stream_score(em_run *r, em_stream *s, int64_t total, const em_tally *shortest, em_error *err) {
+    if (!open_results(r, s, err)) return false;
+    em_pipeline_origin(r->pipeline, &(em_origin){s->data_set, s->length, total});
     return em_stream_in_journal(r, s) ? restore_stream(r, s, shortest, err) : read_stream(r, s, shortest, err);
 }

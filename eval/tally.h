@@ -3,18 +3,16 @@
 #ifndef EM_EVAL_TALLY_H
 #define EM_EVAL_TALLY_H
 
-#include "eval/everywhere.h"
-#include "eval/passes.h"
+#include "eval/digest.h"
 #include "eval/sidecar.h"
 
 typedef struct em_tally em_tally;
 
-/* everywhere: NULL where there is one row length; outlives the tally, as plan does. */
-em_tally *em_tally_new(const em_plan *plan, const em_everywhere *everywhere, em_error *err);
+/* has_common: there are several row lengths. plan outlives the tally. */
+em_tally *em_tally_new(const em_plan *plan, bool has_common, em_error *err);
 void em_tally_free(em_tally *t);
 
-/* Counts a row that the passes have run. */
-bool em_tally_row(em_tally *t, const em_passes *passes, int row, em_error *err);
+bool em_tally_row(em_tally *t, const em_fed_row *row, const em_digest *digest, em_error *err);
 /* Hands documents that no row can add to any more, those below `before`, on to the sidecar (NULL: nowhere). */
 bool em_tally_settle(em_tally *t, em_sidecar *sidecar, int64_t before, em_error *err);
 double em_tally_running_loss(const em_tally *t);        /* of the first combination and side */

@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-#include "common/buffer.h"
-
 typedef struct context {
     const em_settings *settings;
     const em_tokens_source *source;
+    const em_passes *passes;
+    const em_sheet *scores;
     const em_fed_row *fed;
     int row;
 } context;
@@ -39,7 +39,7 @@ static void put_key(em_buffer *b, const context *c, em_cell cell) {
 static void put_sides(em_buffer *b, const context *c, int combination, int32_t i, bool *comma) {
     for (int side = 0; side < c->source->plan->n_sides; side++) {
         em_cell cell = {combination, side};
-        em_side_view v = em_passes_side(c->source->passes, c->row, cell);
+        em_side_view v = em_passes_side(c->passes, c->scores, c->row, cell);
         if (*comma) em_buffer_puts(b, ",");
         *comma = true;
         put_key(b, c, cell);
@@ -93,21 +93,9 @@ static bool leads(const context *c, int l, int32_t i) {
     return scores(c, l, i);
 }
 
-enum { FLUSH_BYTES = 1 << 20 };
-
-static bool flush(em_output *out, em_buffer *line, em_error *err) {
-    bool good = line->length == 0 || em_output_write(out, line->data, line->length, err);
-    em_buffer_clear(line);
-    return good;
-}
-
-bool em_tokens_write_row(em_output *out, em_buffer *line, const em_tokens_source *source, int row, em_error *err) {
-    context c = {source->plan->settings, source, em_passes_row(source->passes, row), row};
-    em_buffer_clear(line);
-    for (int32_t i = 0; i < c.fed->row->tokens; i++) {
+void em_tokens_row(em_buffer *lines, const em_tokens_source *source, const em_passes *passes, const em_sheet *scores, int row) {
+    context c = {source->plan->settings, source, passes, scores, em_passes_row(passes, row), row};
+    for (int32_t i = 0; i < c.fed->row->tokens; i++)
         for (int l = 0; l < c.settings->n_labels; l++)
-            if (leads(&c, l, i)) put_line(line, &c, l, i);
-        if (line->length >= FLUSH_BYTES && !flush(out, line, err)) return false;
-    }
-    return flush(out, line, err);
+            if (leads(&c, l, i)) put_line(lines, &c, l, i);
 }

@@ -6,7 +6,7 @@
 #ifndef EM_EVAL_TOKENS_FILE_H
 #define EM_EVAL_TOKENS_FILE_H
 
-#include "common/output.h"
+#include "common/buffer.h"
 #include "eval/passes.h"
 #include "tokenize/tokenizer.h"
 
@@ -16,10 +16,9 @@ typedef struct em_tokens_source {
     const char (*names)[64];    /* of the models */
     const char *data_set;       /* "": none is named */
     int32_t seq_len;            /* named in every line where there are several row lengths, else 0 */
-    const em_passes *passes;
 } em_tokens_source;
 
-/* Writes the lines of one row; line is scratch. */
-bool em_tokens_write_row(em_output *out, em_buffer *line, const em_tokens_source *source, int row, em_error *err);
+/* Appends the lines of one row. */
+void em_tokens_row(em_buffer *lines, const em_tokens_source *source, const em_passes *passes, const em_sheet *scores, int row);
 
 #endif

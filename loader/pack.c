@@ -126,7 +126,7 @@ static bool fill(em_packer *p, size_t need, em_error *err) {
     return true;
 }
 
-static em_row *row_new(int32_t window, int32_t n_segments, em_error *err) {
+em_row *em_row_new(int32_t window, int32_t n_segments, em_error *err) {
     size_t w = (size_t)window, segments = (size_t)n_segments * sizeof(em_segment);
     size_t bytes = sizeof(em_row) + segments + w * (sizeof(int32_t) + sizeof(uint32_t) + 1);
     em_row *r = em_alloc(1, bytes, "a row", err);
@@ -143,7 +143,7 @@ static em_row *row_new(int32_t window, int32_t n_segments, em_error *err) {
 static em_row *cut_row(em_packer *p, int32_t tokens, int32_t window, em_error *err) {
     size_t stop = p->begin + (size_t)window, last = p->first_segment;
     while ((size_t)p->segments[last].end < stop) last++;
-    em_row *r = row_new(window, (int32_t)(last - p->first_segment + 1), err);
+    em_row *r = em_row_new(window, (int32_t)(last - p->first_segment + 1), err);
     if (!r) return NULL;
     r->index = p->rows++;
     r->stream = p->stream;

@@ -31,6 +31,8 @@ typedef struct em_row {
     em_segment *segments;       /* [n_segments] */
 } em_row;
 
+/* One of zeros, with room for so many tokens and segments. */
+em_row *em_row_new(int32_t window, int32_t n_segments, em_error *err);
 void em_row_free(em_row *r);    /* r may be NULL */
 
 /* Index of the segment that holds token i of the window. Binary search. */

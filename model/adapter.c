@@ -75,6 +75,13 @@ void em_adapter_close(em_adapter *a) {
     free(a->name);
 }
 
+bool em_model_adapter(const em_model *m, em_adapter_files *out) {
+    if (!m->composition || !m->composition->adapter.path) return false;
+    const em_adapter *a = &m->composition->adapter;
+    *out = (em_adapter_files){a->config_file.data, a->config_file.size, a->tensors.items, a->tensors.n};
+    return true;
+}
+
 /* ---- modules: what the base's tensors are called in transformers ---- */
 
 #define MAX_NAME 512

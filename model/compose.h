@@ -12,6 +12,17 @@
  * every module that the former names has its tensors there. */
 em_model *em_model_with_adapter(em_model *base, const char *path, em_error *err);
 
+/* The adapter's own files, which are the model's and stay as long as it does. */
+typedef struct em_adapter_files {
+    const void *config;          /* adapter_config.json */
+    size_t config_bytes;
+    const em_tensor *tensors;    /* [n_tensors], by name */
+    size_t n_tensors;
+} em_adapter_files;
+
+/* false: the model is none with an adapter. */
+bool em_model_adapter(const em_model *m, em_adapter_files *out);
+
 /* (1 + alpha) * after - alpha * before, weight by weight, in double and rounded to f32. Both are closed after
  * it. after may be before with an adapter. Errors (EM_INPUT): the configs or a tensor's shape differ; the text
  * says which. */

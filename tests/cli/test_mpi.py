@@ -150,6 +150,17 @@ class Errors(Ranks):
         run = self.unlike(("--model", cli.MODEL, *SMALL), ("--model", other, *SMALL), 4)
         self.assertRegex(self.line(run), "rank 1 on .* has other model files than rank 0")
 
+    def test_unlike_adapters(self):
+        other = self.path("lora")
+        shutil.copytree(LORA, other)
+        with open(os.path.join(other, "adapter_model.safetensors"), "r+b") as f:
+            size = int.from_bytes(f.read(8), "little")
+            f.seek(8 + size)
+            f.write(b"\0\0\1")
+        command = ("--model", cli.MODEL, *SMALL, "--adapter")
+        run = self.unlike((*command, LORA), (*command, other), 4)
+        self.assertRegex(self.line(run), "rank 1 on .* has other model files than rank 0")
+
     def test_unlike_instruction_sets(self):
         isa = self.run_program("--model", cli.MODEL, *SMALL).out
         slower = ("-x", "ONEDNN_MAX_CPU_ISA=AVX2")

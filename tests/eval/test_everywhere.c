@@ -42,7 +42,7 @@ static void count(const em_settings *s, int scheme, int32_t length, int tokens, 
 
 static void check(const em_settings *s, const int32_t *lengths, int n, int tokens) {
     em_everywhere e;
-    em_everywhere_make(&e, s, lengths, n, s->tail == EM_TAIL_DROP ? tokens : EM_UNKNOWN_TOTAL);
+    em_everywhere_make(&e, s, s->pack, lengths, n, s->tail == EM_TAIL_DROP ? tokens : EM_UNKNOWN_TOTAL);
     for (int l = 0; l < s->n_labels; l++) {
         int scored[MOST + 2] = {0};
         for (int i = 0; i < n; i++) count(s, l, lengths[i], tokens, scored);

@@ -1,0 +1,100 @@
+#include "eval/sums.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/size.h"
+
+static const char what[] = "a row's sums";
+
+void em_row_sums_free(em_row_sums *r) {
+    free(r->subsets);
+    free(r->documents);
+    *r = (em_row_sums){0};
+}
+
+void em_row_sums_clear(em_row_sums *r) {
+    memset(r->sums, 0, sizeof r->sums);
+    r->n_subsets = r->n_documents = 0;
+}
+
+/* ---- adding ---- */
+
+static void add(em_sum *s, const em_prediction *p) {
+    s->predictions++;
+    s->correct += p->correct;
+    s->nll += p->nll;
+    if (p->added) return;
+    s->text_nll += p->nll;
+    s->text_bytes += p->bytes;
+}
+
+/* The index of the group's sum, which is there from now on; -1: err. */
+static int64_t find_subset(em_row_sums *r, int32_t group, em_error *err) {
+    for (size_t i = 0; i < r->n_subsets; i++)
+        if (r->subsets[i].group == group) return (int64_t)i;
+    if (!em_grow(&r->subsets, &r->subsets_capacity, r->n_subsets + 1, sizeof *r->subsets, what, err)) return -1;
+    r->subsets[r->n_subsets] = (em_subset_sum){.group = group};
+    return (int64_t)r->n_subsets++;
+}
+
+static bool open_document(em_row_sums *r, const em_prediction *p, em_error *err) {
+    int64_t subset = find_subset(r, p->group, err);
+    if (subset < 0 || !em_grow(&r->documents, &r->documents_capacity, r->n_documents + 1, sizeof *r->documents, what, err)) return false;
+    r->documents[r->n_documents++] = (em_document_part){.sum.document = p->document, .subset = subset};
+    return true;
+}
+
+bool em_row_sums_add(em_row_sums *r, const em_prediction *p, em_error *err) {
+    bool open = r->n_documents && r->documents[r->n_documents - 1].sum.document == p->document;
+    if (!open && !open_document(r, p, err)) return false;
+    em_document_part *d = &r->documents[r->n_documents - 1];
+    d->sum.predictions++;
+    d->sum.nll += p->nll;
+    add(&r->sums[EM_SUM_ALL], p);
+    if (!p->boundary) add(&r->sums[EM_SUM_INSIDE], p);
+    if (p->common) add(&r->sums[EM_SUM_COMMON], p);
+    add(&r->sums[EM_SUM_LEAK + p->leak], p);
+    add(&r->sums[EM_SUM_POSITION + em_position_bucket(p->place)], p);
+    add(&r->subsets[d->subset].sum, p);
+    return true;
+}
+
+/* ---- saved and restored ---- */
+
+static bool sums_state(em_row_sums *r, em_state *io) {
+    uint64_t there = 0;
+    for (int i = 0; i < EM_SUMS; i++) there |= (uint64_t)(r->sums[i].predictions > 0) << i;
+    if (!EM_STATE(io, there)) return false;
+    if (there >> EM_SUMS) return em_state_bad(io);
+    for (int i = 0; i < EM_SUMS; i++)
+        if (there >> i & 1 && !EM_STATE(io, r->sums[i])) return false;
+    return true;
+}
+
+static bool subsets_state(em_row_sums *r, em_state *io) {
+    size_t n = r->n_subsets;
+    if (!em_state_length(io, &n, sizeof *r->subsets)) return false;
+    if (!em_grow(&r->subsets, &r->subsets_capacity, n, sizeof *r->subsets, what, io->err)) return io->failed = true, false;
+    r->n_subsets = n;
+    for (size_t i = 0; i < n; i++)
+        if (!em_state_within(io, &r->subsets[i].group, 0, INT32_MAX) || !EM_STATE(io, r->subsets[i].sum)) return false;
+    return true;
+}
+
+static bool documents_state(em_row_sums *r, em_state *io) {
+    size_t n = r->n_documents;
+    if (!em_state_length(io, &n, sizeof *r->documents)) return false;
+    if (!em_grow(&r->documents, &r->documents_capacity, n, sizeof *r->documents, what, io->err)) return io->failed = true, false;
+    r->n_documents = n;
+    for (size_t i = 0; i < n; i++) {
+        em_document_part *d = &r->documents[i];
+        if (!em_state_within(io, &d->sum.document, 0, INT64_MAX) || !EM_STATE(io, d->sum.predictions) || !EM_STATE(io, d->sum.nll) ||
+            !em_state_within(io, &d->subset, 0, (int64_t)r->n_subsets - 1)) return false;
+    }
+    return true;
+}
+
+bool em_row_sums_state(em_row_sums *r, em_state *io) {
+    return sums_state(r, io) && subsets_state(r, io) && documents_state(r, io);
+}
