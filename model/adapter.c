@@ -7,6 +7,7 @@
 
 #include "common/size.h"
 #include "model/bundle_parts.h"
+#include "model/compose.h"
 #include "model/composition.h"
 #include "model/safetensors.h"
 
