@@ -33,6 +33,8 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
 
+from dense import mask_and_positions
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHAPES = {      # as in eval/bench_model.c: vocabulary, hidden, layers, heads, kv heads, head size, inner size
     "tiny-llama": (4096, 192, 6, 6, 3, 32, 512), "smollm-135m": (49152, 576, 30, 9, 3, 64, 1536),
@@ -104,26 +106,13 @@ class HuggingFace:
         self.o, self.dtype = o, torch.float32 if o.dtype == "f32" else torch.bfloat16
         self.model = AutoModelForCausalLM.from_pretrained(model, dtype=self.dtype, attn_implementation=attention).eval()
 
-    def mask_and_positions(self, documents):
-        """[B, 1, T, T], 0 where a query sees a key and the lowest number elsewhere; positions restart at every document."""
-        t = torch.arange(self.o.T)
-        sees = (t[:, None] >= t)[None].expand(len(documents), -1, -1)
-        positions = t.expand(len(documents), -1)
-        if self.o.mask == "doc":
-            sees = sees & (documents[:, :, None] == documents[:, None, :])
-            starts = torch.ones_like(documents, dtype=torch.bool)
-            starts[:, 1:] = documents[:, 1:] != documents[:, :-1]
-            positions = t - torch.where(starts, t, 0).cummax(1).values
-        low = torch.finfo(self.dtype).min
-        return torch.where(sees, 0.0, low).to(self.dtype)[:, None], positions
-
     @torch.no_grad()
     def run(self, ids, documents):
         """Seconds and the mean loss."""
         begin, total, count = time.perf_counter(), 0.0, 0
         for row in range(0, self.o.rows, self.o.B):
             end = min(row + self.o.B, self.o.rows)
-            x, (mask, positions) = ids[row:end], self.mask_and_positions(documents[row:end])
+            x, (mask, positions) = ids[row:end], mask_and_positions(documents[row:end], self.o.mask, self.dtype)
             logits = self.model(input_ids=x, attention_mask=mask, position_ids=positions, use_cache=False).logits.float()
             total += F.cross_entropy(logits[:, :-1].reshape(-1, logits.shape[-1]), x[:, 1:].reshape(-1), reduction="sum").item()
             count += x[:, 1:].numel()

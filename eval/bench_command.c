@@ -48,23 +48,21 @@ static const char *keep_file(bench *x, int file, em_error *err) {
 /* On a disk, where /tmp may be memory: a model is large. */
 static int nameless_file(em_error *err) { return em_temporary_file("/var/tmp", err); }
 
-/* A device has its own copy of the weights: for one that is asked for, the file may be short. */
-static const char *temporary_model(bench *x, const em_shape *shape, uint64_t seed, em_error *err) {
+static const char *temporary_model(bench *x, const em_shape *shape, const em_shape_file *how, em_error *err) {
     int file = nameless_file(err);
     if (file < 0) return NULL;
-    em_shape_file how = {.seed = seed, .shared = x->settings.device == EM_DEVICE_CUDA};
-    if (em_shape_write(shape, &how, file, &em_interrupted, err)) return keep_file(x, file, err);
+    if (em_shape_write(shape, how, file, &em_interrupted, err)) return keep_file(x, file, err);
     close(file);
     return NULL;
 }
 
 /* --keep-model: written under a name of its own, and renamed when it is whole. */
-static bool make_kept_model(const char *path, const em_shape *shape, em_error *err) {
+static bool make_kept_model(const char *path, const em_shape *shape, const em_shape_file *how, em_error *err) {
     char partial[4096];
     snprintf(partial, sizeof partial, "%s.partial", path);
     int file = open(partial, O_WRONLY | O_CREAT | O_TRUNC, 0666);
     if (file < 0) return em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
-    bool good = em_shape_write(shape, &(em_shape_file){.seed = 1}, file, &em_interrupted, err);
+    bool good = em_shape_write(shape, how, file, &em_interrupted, err);
     if (close(file) && good) good = em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
     if (good && rename(partial, path)) good = em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
     if (!good) unlink(partial);
@@ -81,8 +79,8 @@ static bool same_shape(const char *path, const em_shape *s, em_error *err) {
     return same || em_fail_at(err, EM_INPUT, path, 0, -1, "is a model of another shape than %s: remove it, or name another file", s->name);
 }
 
-static const char *kept_model(const char *path, const em_shape *shape, em_error *err) {
-    bool good = access(path, F_OK) == 0 ? same_shape(path, shape, err) : make_kept_model(path, shape, err);
+static const char *kept_model(const char *path, const em_shape *shape, const em_shape_file *how, em_error *err) {
+    bool good = access(path, F_OK) == 0 ? same_shape(path, shape, err) : make_kept_model(path, shape, how, err);
     return good ? path : NULL;
 }
 
@@ -91,13 +89,16 @@ static const char *kept_model(const char *path, const em_shape *shape, em_error 
 static bool make_models(bench *x, const em_settings *s, em_error *err) {
     const em_shape *shape = em_shape_find(s->shape ? s->shape : "smollm-135m", err);
     if (!shape) return false;
-    const char *path = s->keep_model ? kept_model(s->keep_model, shape, err) : temporary_model(x, shape, 1, err);
+    /* A device has its own copy of the weights: for one that is asked for, the file may be short. */
+    em_shape_file how = {.seed = 1, .shared = s->device == EM_DEVICE_CUDA};
+    const char *path = s->keep_model ? kept_model(s->keep_model, shape, &how, err) : temporary_model(x, shape, &how, err);
     if (!path) return false;
     x->settings.model = (em_named_path){"random", path};
     x->b.shape = shape->name;
     snprintf(x->model_name, sizeof x->model_name, "%s, random weights", shape->name);
     if (!s->alphas.n) return true;
-    path = temporary_model(x, shape, 2, err);
+    how.seed = 2;
+    path = temporary_model(x, shape, &how, err);
     x->settings.compare[0] = (em_named_path){"another", path};
     x->settings.n_compare = 1;
     return path != NULL;
