@@ -12,6 +12,7 @@
 #include "tests/kernels/rows.h"
 
 #ifdef EM_EMULATED
+#include "tests/kernels/emulator/streams.h"
 extern bool em_emulator_backwards;
 #endif
 
@@ -110,6 +111,54 @@ static void test_bf16(void **state) { compare_networks(bf16, 0.1, 1); }
 static void test_f16(void **state) { compare_networks(f16, 0.02, 2); }
 #else
 static void test_bf16(void **state) { compare_networks(bf16, 0.1, n_network_shapes); }
+#endif
+
+#ifdef EM_EMULATED
+/* ---- streams ---- */
+
+/* Two batches through one backend with nothing between them that waits: the second's weights come into blocks that the
+ * first one's layers held. */
+static void score_both_batches(const network *n, em_backend *b, const rows *const *r, em_scores *out) {
+    em_error err = EM_ERROR_INIT;
+    em_row_batch batches[] = {batch_of(r[0]), batch_of(r[1])};
+    em_head *h = b->ops->head_load(b, &n->head, &err);
+    check(&err);
+    em_activations *a[] = {forward_rows(b, n, r[0], &batches[0]), forward_rows(b, n, r[1], &batches[1])};
+    for (int i = 0; i < 2; i++) {
+        em_score_request request = {.n_labels = LABELS, .labels = two_labels(r[i]), .digest = true};
+        b->ops->score(b, h, &request, a[i], &out[i]);
+        check(&b->failure);
+    }
+    b->ops->head_free(b, h);
+    for (int i = 0; i < 2; i++) b->ops->activations_free(b, a[i]);
+}
+
+/* Whichever of the two streams is ahead, the figures are the same. */
+static void test_streams(void **state) {
+    enum { EACH_LATE, COMPUTE_AT_ONCE, COPY_AT_ONCE, BOTH_AT_ONCE, WAYS };
+    rows *first = calloc(1, sizeof *first), *second = calloc(1, sizeof *second);
+    const rows *both[] = {first, second};
+    network *n = network_new(&network_shapes[0]);
+    scores *s = calloc(WAYS * 2, sizeof *s);
+    add_row(first, 5, 40, CAUSAL);
+    add_row(second, 3, 70, DOCUMENTS);
+    for (unsigned way = 0; way < WAYS; way++) {
+        em_error err = EM_ERROR_INIT;
+        em_backend *b = open_cuda(&bf16, &err);
+        check(&err);
+        em_scores out[] = {scores_into(&s[2 * way]), scores_into(&s[2 * way + 1])};
+        em_emulator_prompt = way;
+        score_both_batches(n, b, both, out);
+        b->ops->close(b);
+        em_emulator_prompt = 0;
+        assert_memory_equal(&s[2 * way], s, 2 * sizeof *s);
+    }
+    for (int i = 0; i < 2; i++) compare_row(n, both[i], 0, &s[i], 0.1);
+    free(s);
+    network_free(n);
+    free(first);
+    free(second);
+}
 #endif
 
 #ifndef EM_SHORT
@@ -317,6 +366,9 @@ int main(void) {
     open_backend = open_cuda;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bf16),
+#ifdef EM_EMULATED
+        cmocka_unit_test(test_streams),
+#endif
 #ifndef EM_SHORT
         cmocka_unit_test(test_f32),
         cmocka_unit_test(test_f16),

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <functional>
 #include "common/dtype.h"
+#include "tests/kernels/emulator/streams.h"
 
 #define __global__
 #define __device__
@@ -20,8 +21,13 @@ extern em_index threadIdx, blockIdx, blockDim;
 extern unsigned char *em_shared_bytes;
 
 void em_emulate(unsigned grid, unsigned block, size_t shared, const std::function<void()> &kernel);
+/* Arguments are taken at the launch, the kernel runs in its turn. */
+template <typename Kernel, typename... Arguments>
+void em_launch(void *stream, unsigned grid, unsigned block, size_t shared, Kernel kernel, Arguments... arguments) {
+    em_emulator_give(stream, [=] { em_emulate(grid, block, shared, [=] { kernel(arguments...); }); });
+}
 #define EM_LAUNCH(kernel, grid, block, shared, stream, ...) \
-    ((void)(stream), em_emulate((unsigned)(grid), (unsigned)(block), shared, [&] { kernel(__VA_ARGS__); }))
+    em_launch(stream, (unsigned)(grid), (unsigned)(block), shared, kernel, __VA_ARGS__)
 #define EM_ALLOW_SHARED(kernel, bytes) ((void)(bytes))
 
 /* Each thread of the block / of the warp has come here. */
