@@ -11,6 +11,7 @@
 #include "eval/picture.h"
 #include "eval/proof.h"
 #include "eval/setup.h"
+#include "eval/verdict.h"
 
 enum { MOST_DEPTHS = 3, MOST_RANGES = 6 };
 
@@ -330,9 +331,11 @@ static void picture(const audit *a, question *q, em_buffer *out) {
 static bool section(const audit *a, question *q, em_buffer *out, em_error *err) {
     em_buffer_printf(out, "\n## %s, %s labels: %s\n\n", q->mask->name, q->scheme->name,
                      is_clean(a, q) ? "clean" : "LEAK");
-    em_buffer_printf(out, "The mask: %s.\nPosition i is scored on token i", em_mask_words(q->mask->kind));
-    if (q->scheme->offset) em_buffer_printf(out, "%+d", q->scheme->offset);
-    em_buffer_printf(out, ": %s.\n\n", q->scheme->words);
+    char offset[16] = "";
+    if (q->scheme->offset) snprintf(offset, sizeof offset, "%+d", q->scheme->offset);
+    em_item(out, "The mask: %s.", em_mask_words(q->mask->kind));
+    em_item(out, "Position i is scored on token i%s: %s.", offset, q->scheme->words);
+    em_buffer_puts(out, "\n");
     if (q->reading.from >= q->reading.to) {
         em_buffer_puts(out, "This row has no position that such labels could score.\n");
         return true;

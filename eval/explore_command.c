@@ -21,7 +21,7 @@ static bool write_page(const em_settings *s, const char *tokens, em_error *err) 
 
 /* The run's report goes to stdout, as ever; its data ends with the last document of the page. */
 static int run_and_write(const em_settings *s, const char *tokens, em_error *err) {
-    em_settings run = *s;
+    em_settings run = *s, page = *s;
     run.command = EM_RUN;
     run.n_outputs = 0;
     run.tokens_file = tokens;
@@ -29,7 +29,8 @@ static int run_and_write(const em_settings *s, const char *tokens, em_error *err
         if (run.max_docs <= s->explore.documents[i]) run.max_docs = s->explore.documents[i] + 1;
     int code = em_command_run(&run, err);
     if (code != EM_OK) return code;
-    return write_page(s, tokens, err) ? EM_OK : (int)err->status;
+    page.explore.source = s->n_data == 1 ? s->data[0].path : "the data";
+    return write_page(&page, tokens, err) ? EM_OK : (int)err->status;
 }
 
 static int run_with_scratch(const em_settings *s, em_error *err) {

@@ -117,12 +117,12 @@ static void rows_lines(const inspection *x, em_buffer *out) {
 static void schemes_table(const inspection *x, em_buffer *out) {
     const em_settings *s = x->settings;
     em_buffer_printf(out,
-                     "\n| labels        |   rows | batches | predictions | boundary |  share | efficiency |\n"
-                     "|---------------|-------:|--------:|------------:|---------:|-------:|-----------:|\n");
+                     "\n| labels        |   rows | batches |   scored | boundary |  share | efficiency |\n"
+                     "|---------------|-------:|--------:|---------:|---------:|-------:|-----------:|\n");
     for (int l = 0; l < s->n_labels; l++) {
         const em_packing_scheme *m = &x->packing.schemes[l];
         int64_t counted = m->predictions - (s->boundary == EM_BOUNDARY_DROP ? m->boundary : 0);
-        em_buffer_printf(out, "| %-13s | %6lld | %7lld | %11lld | %8lld | %4.2f %% | %8.2f %% |\n",
+        em_buffer_printf(out, "| %-13s | %6lld | %7lld | %8lld | %8lld | %4.2f %% | %8.2f %% |\n",
                          s->labels[l]->name, (long long)m->rows, (long long)m->batches, (long long)counted,
                          (long long)m->boundary, percent(m->boundary, m->predictions),
                          percent(m->tokens, m->rows * x->setup->row_tokens));
@@ -307,7 +307,9 @@ static bool row_masks(const inspection *x, em_buffer *out, em_error *err) {
     for (int m = 0; m < x->settings->n_masks; m++) {
         const em_mask *mask = &x->settings->masks[m];
         em_mask_intervals(mask, x->chosen, inputs, lo, lo + inputs);
-        em_buffer_printf(out, "\n## %s\n\nThe mask: %s.\n", mask->name, em_mask_words(mask->kind));
+        em_buffer_printf(out, "\n## %s\n\n", mask->name);
+        em_item(out, "The mask: %s.", em_mask_words(mask->kind));
+        em_buffer_puts(out, "\n");
         em_picture_draw(&(em_picture){.lo = lo, .hi = lo + inputs, .inputs = inputs}, out);
     }
     free(lo);

@@ -11,8 +11,7 @@ const em_option *em_option_find(const char *name, size_t n, char letter) {
     return NULL;
 }
 
-/* Levenshtein distance, for "did you mean". Names are short. */
-static int distance(const char *a, size_t n, const char *b) {
+int em_word_distance(const char *a, size_t n, const char *b) {
     int row[64];
     size_t m = strlen(b);
     if (n > 40 || m > 40) return 99;
@@ -34,12 +33,15 @@ static int distance(const char *a, size_t n, const char *b) {
 static bool unknown_option(const char *text, em_command command, em_error *err) {
     const char *name = text + (text[0] == '-') + (text[0] == '-' && text[1] == '-'), *best = NULL;
     size_t n = strcspn(name, "=");
+    const em_option *other = text[1] == '-' ? NULL : em_option_find(NULL, 0, (char)(name[0] ^ 0x20));
     int least = 3;
     for (int g = 0; g < EM_OPTION_GROUPS; g++)
         for (const em_option *o = em_option_groups[g].options; o->name; o++) {
-            int d = distance(name, n, o->name);
+            int d = em_word_distance(name, n, o->name);
             if ((o->commands & command) && d < least) least = d, best = o->name;
         }
+    if (other && (other->commands & command))
+        return em_fail(err, EM_USAGE, "%s: no such option; did you mean -%c, --%s? (evalmask --help lists them)", text, other->letter, other->name);
     if (best) return em_fail(err, EM_USAGE, "%s: no such option; did you mean --%s? (evalmask --help lists them)", text, best);
     return em_fail(err, EM_USAGE, "%s: no such option; evalmask --help lists them", text);
 }

@@ -1,6 +1,7 @@
 #include "eval/options.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "eval/option_parts.h"
 
@@ -11,6 +12,20 @@ static bool parse_command(int argc, char **argv, em_settings *s, int *next) {
     for (int i = 1; i < EM_COMMAND_LINES; i++)
         if (!strcmp(argv[1], em_command_lines[i].name)) return s->command = em_command_lines[i].command, *next = 2, true;
     return argv[1][0] == '-';
+}
+
+/* What one takes for a command may be a model, or a command misspelt. */
+static bool no_command(const char *word, em_error *err) {
+    const char *best = NULL;
+    int least = 3;
+    if (access(word, F_OK) == 0)
+        return em_fail(err, EM_USAGE, "%s: no such command; a model is given as --model %s", word, word);
+    for (int i = 1; i < EM_COMMAND_LINES; i++) {
+        int d = em_word_distance(word, strlen(word), em_command_lines[i].name);
+        if (d < least) least = d, best = em_command_lines[i].name;
+    }
+    if (best) return em_fail(err, EM_USAGE, "%s: no such command; did you mean %s? (evalmask --help lists them)", word, best);
+    return em_fail(err, EM_USAGE, "%s: no such command; evalmask --help lists them (a run has none: evalmask --model PATH)", word);
 }
 
 static bool parse_help(int argc, char **argv, em_settings *s, em_error *err) {
@@ -53,7 +68,7 @@ bool em_options_parse(int argc, char **argv, em_settings *s, em_error *err) {
     em_given_options given = {{false}};
     *s = (em_settings){.row = -1};
     if (!parse_command(argc, argv, s, &i))
-        return em_fail(err, EM_USAGE, "%s: no such command; evalmask --help lists them", argv[1]);
+        return no_command(argv[1], err);
     if (s->command == EM_HELP) return argc < 2 || parse_help(argc, argv, s, err);
     const char *config = em_config_find(argc, argv, i, s->command);
     if (config && !em_config_open(s, config, i > 1, err)) return false;

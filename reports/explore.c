@@ -341,7 +341,7 @@ static bool read_all(explorer *e, em_error *err) {
 static bool all_found(const explorer *e, const char *path, em_error *err) {
     for (int i = 0; i < e->options->n_documents; i++)
         if (!e->found[i])
-            return em_fail_at(err, EM_INPUT, path, 0, -1, "holds no prediction of document %" PRId64 "; documents are numbered from 0, in "
+            return em_fail_at(err, EM_INPUT, e->options->source ? e->options->source : path, 0, -1, "holds no prediction of document %" PRId64 "; documents are numbered from 0, in "
                               "the order of the data", e->options->documents[i]);
     return e->written > 0 || em_fail_at(err, EM_INPUT, path, 0, -1, "holds no prediction");
 }

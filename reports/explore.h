@@ -12,6 +12,7 @@ enum { EM_MAX_DOCUMENTS = 64 };
 typedef struct em_explore_options {
     int64_t documents[EM_MAX_DOCUMENTS];    /* numbers, from 0 */
     int n_documents;                        /* 0: the first document that has predictions */
+    const char *source;                     /* what a document is missing in, in errors; NULL: the file of tokens */
 } em_explore_options;
 
 /* Appends a self-contained HTML page. Memory holds the tokens of one document, at most 20000 of them (the page says

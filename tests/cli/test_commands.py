@@ -61,7 +61,7 @@ class Commands(cli.Case):
         out = self.run_program("inspect", "--model", cli.MODEL, "--data", cli.MIXED, "-T", "128", "-B", "3",
                                "--mask", "doc,regular").out
         for words in ("documents: 23, 1 of them without text", "tokens: 4692", "23 for 23 documents", "rows: 37 of T = 128",
-                      "| unshifted     |     37 |      13 |        4655 |       22 |", "█", "░"):
+                      "| unshifted     |     37 |      13 |     4655 |       22 |", "█", "░"):
             self.assertIn(words, out)
 
     def test_audit_says_who_sees_its_label(self):
