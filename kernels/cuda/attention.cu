@@ -91,24 +91,28 @@ static void run_plain(em_stream s, const em_cuda_attend *a) {
 
 static const int MMA_THREADS = 128;
 #define LOG2E 1.44269504f
+#define LOWEST (-1e30f)          /* a maximum before any key: times LOG2E it is still finite */
 
-/* Shapes for heads of D elements. Words are pairs of halves; rows are spaced so that a fragment's 32 lanes read from 32
- * different banks: keys [KEYS][D / 2 + 4], values [KEYS / 2][D + 8]. */
-template <int D> struct mma_shape {
+/* Shapes for heads of D elements. A block has HEADS query heads of one key head, so that what it reads of keys and values
+ * serves them all. Words are pairs of halves; rows are spaced so that a fragment's 32 lanes read from 32 different banks:
+ * keys [KEYS][D / 2 + 4], values [KEYS / 2][D + 8], queries [HEADS][EM_QUERY_TILE][D / 2 + 4]. */
+template <int D, int HEADS> struct mma_shape {
     static const int KEYS = D > 128 ? 32 : 64;
     static const int KEY_STRIDE = D / 2 + 4, VALUE_STRIDE = D + 8;
     static const int SCORES = KEYS / 8, OUTS = D / 8, STEPS = D / 16;
-    static const size_t BYTES = (size_t)(KEYS * KEY_STRIDE + KEYS / 2 * VALUE_STRIDE) * sizeof(uint32_t);
+    static const int KEY_WORDS = KEYS * KEY_STRIDE, VALUE_WORDS = KEYS / 2 * VALUE_STRIDE, QUERY_WORDS = EM_QUERY_TILE * KEY_STRIDE;
+    static const size_t BYTES = (size_t)(KEY_WORDS + VALUE_WORDS + HEADS * QUERY_WORDS) * sizeof(uint32_t);
 };
 
-/* A lane's part of 16 queries: rows lane / 4 and that + 8. */
-template <int D> struct mma_state {
+/* A lane's part of 16 queries of a head: rows lane / 4 and that + 8. */
+template <int OUTS> struct mma_state {
     float max[2], sum[2];                       /* sum: of this lane's own columns until the end */
-    float out[mma_shape<D>::OUTS][4];
+    float out[OUTS][4];
 };
 
 /* Rows of 16-byte pieces into shared memory: piece i of row r from from + r * stride (halves) to to + r * to_stride (words). */
 __device__ inline void copy_rows(uint32_t *to, int to_stride, const uint16_t *from, int64_t stride, int rows, int pieces) {
+#pragma unroll 1                 /* addresses ahead of their time would take registers from the sums */
     for (int i = threadIdx.x; i < rows * pieces; i += MMA_THREADS) {
         int row = i / pieces, piece = i % pieces;
         em_copy16(to + row * to_stride + piece * 4, from + row * stride + piece * 8);
@@ -116,86 +120,111 @@ __device__ inline void copy_rows(uint32_t *to, int to_stride, const uint16_t *fr
     em_copy_commit();
 }
 
-template <int D> __device__ void copy_keys(const em_cuda_attend &a, int64_t token, int kv, uint32_t *keys) {
+template <int D, int HEADS> __device__ void copy_queries(const em_cuda_attend &a, int64_t token, int head, uint32_t *queries) {
+    typedef mma_shape<D, HEADS> shape;
+    for (int h = 0; h < HEADS; h++)
+        copy_rows(queries + h * shape::QUERY_WORDS, shape::KEY_STRIDE, (const uint16_t *)a.q + em_cuda_head_index(token, head + h, a.heads, D),
+                  (int64_t)a.heads * D, EM_QUERY_TILE, D / 8);
+}
+
+template <int D, int HEADS> __device__ void copy_keys(const em_cuda_attend &a, int64_t token, int kv, uint32_t *keys) {
     const uint16_t *from = (const uint16_t *)a.k + em_cuda_head_index(token, kv, a.kv_heads, D);
-    copy_rows(keys, mma_shape<D>::KEY_STRIDE, from, (int64_t)a.kv_heads * D, mma_shape<D>::KEYS, D / 8);
+    copy_rows(keys, mma_shape<D, HEADS>::KEY_STRIDE, from, (int64_t)a.kv_heads * D, mma_shape<D, HEADS>::KEYS, D / 8);
 }
 
-template <int D> __device__ void copy_values(const em_cuda_attend &a, int64_t token, int kv, uint32_t *values) {
+template <int D, int HEADS> __device__ void copy_values(const em_cuda_attend &a, int64_t token, int kv, uint32_t *values) {
     const uint16_t *from = (const uint16_t *)a.v + em_cuda_value_index(token, kv, a.kv_heads, D, 0, true);
-    copy_rows(values, mma_shape<D>::VALUE_STRIDE, from, (int64_t)a.kv_heads * D * 2, mma_shape<D>::KEYS / 2, D / 4);
+    copy_rows(values, mma_shape<D, HEADS>::VALUE_STRIDE, from, (int64_t)a.kv_heads * D * 2, mma_shape<D, HEADS>::KEYS / 2, D / 4);
 }
 
-/* q: the warp's words, rows row_words apart. z: [SCORES][4], this lane's scores. */
-template <typename T, int D> __device__ void score_keys(const uint32_t *q, int64_t row_words, const uint32_t *keys,
-                                                        float (*z)[4]) {
+/* queries: the warp's first of the first head. z: [HEADS][SCORES][4], this lane's scores. */
+template <typename T, int D, int HEADS> __device__ void score_keys(const uint32_t *queries, const uint32_t *keys,
+                                                                   float (*z)[mma_shape<D, HEADS>::SCORES][4]) {
+    typedef mma_shape<D, HEADS> shape;
     int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
-    for (int n = 0; n < mma_shape<D>::SCORES; n++)
-        for (int c = 0; c < 4; c++) z[n][c] = 0;
+    for (int i = 0; i < HEADS * shape::SCORES * 4; i++) z[i / 4 / shape::SCORES][i / 4 % shape::SCORES][i % 4] = 0;
 #pragma unroll
-    for (int s = 0; s < mma_shape<D>::STEPS; s++) {
-        const uint32_t *word = q + s * 8 + t;
-        uint32_t a[4] = {word[g * row_words], word[(g + 8) * row_words], word[g * row_words + 4], word[(g + 8) * row_words + 4]};
+    for (int s = 0; s < shape::STEPS; s++) {
+        uint32_t a[HEADS][4];
 #pragma unroll
-        for (int n = 0; n < mma_shape<D>::SCORES; n++) {
-            const uint32_t *key = keys + (n * 8 + g) * mma_shape<D>::KEY_STRIDE + s * 8 + t;
-            em_mma(z[n], a, key[0], key[4], T());
+        for (int h = 0; h < HEADS; h++) {
+            const uint32_t *low = queries + h * shape::QUERY_WORDS + g * shape::KEY_STRIDE + s * 8 + t, *high = low + 8 * shape::KEY_STRIDE;
+            a[h][0] = low[0], a[h][1] = high[0], a[h][2] = low[4], a[h][3] = high[4];
+        }
+#pragma unroll
+        for (int n = 0; n < shape::SCORES; n++) {
+            const uint32_t *key = keys + (n * 8 + g) * shape::KEY_STRIDE + s * 8 + t;
+            uint32_t b0 = key[0], b1 = key[4];
+#pragma unroll
+            for (int h = 0; h < HEADS; h++) em_mma(z[h][n], a[h], b0, b1, T());
         }
     }
 }
 
-/* Caps, masks unless whole, and goes over to base 2. seen: of this lane's two queries. */
-template <int D> __device__ void mask_scores(float (*z)[4], const em_seen *seen, int first, bool whole, float cap) {
+/* Caps, and masks. seen: from the first of this lane's two queries on. */
+template <int SCORES> __device__ void mask_scores(float (*z)[4], const em_seen *seen, int first, float cap) {
+    const em_seen own[2] = {seen[0], seen[8]};
     int t = threadIdx.x % 4;
 #pragma unroll
-    for (int n = 0; n < mma_shape<D>::SCORES; n++)
+    for (int n = 0; n < SCORES; n++)
 #pragma unroll
         for (int c = 0; c < 4; c++) {
             int key = first + n * 8 + t * 2 + c % 2;
-            bool visible = whole || (key >= seen[c / 2].lo && key < seen[c / 2].hi);
-            z[n][c] = visible ? capped(z[n][c], cap) * LOG2E : -INFINITY;
+            z[n][c] = key >= own[c / 2].lo && key < own[c / 2].hi ? capped(z[n][c], cap) : -INFINITY;
         }
 }
 
-/* z becomes probabilities against the new maximum; what came before is scaled to it. */
-template <int D> __device__ void soften(float (*z)[4], mma_state<D> *r) {
+/* z becomes probabilities against the new maximum; what came before is scaled to it, where a maximum of the warp moved. */
+template <int SCORES, int OUTS> __device__ void soften(float (*z)[4], mma_state<OUTS> *r) {
+    float keep[2];
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        float max = r->max[half];
+        float max = r->max[half], sum = 0;
 #pragma unroll
-        for (int n = 0; n < mma_shape<D>::SCORES; n++) max = fmaxf(max, fmaxf(z[n][2 * half], z[n][2 * half + 1]));
+        for (int n = 0; n < SCORES; n++) max = fmaxf(max, fmaxf(z[n][2 * half], z[n][2 * half + 1]));
         max = fmaxf(max, __shfl_xor_sync(EM_ALL_LANES, max, 1));
         max = fmaxf(max, __shfl_xor_sync(EM_ALL_LANES, max, 2));
-        float keep = exp2f(r->max[half] - max), sum = 0;
+        keep[half] = em_exp2((r->max[half] - max) * LOG2E);
 #pragma unroll
-        for (int n = 0; n < mma_shape<D>::SCORES; n++)
+        for (int n = 0; n < SCORES; n++)
 #pragma unroll
-            for (int c = 2 * half; c < 2 * half + 2; c++) sum += z[n][c] = exp2f(z[n][c] - max);
-        r->sum[half] = r->sum[half] * keep + sum;
+            for (int c = 2 * half; c < 2 * half + 2; c++) sum += z[n][c] = em_exp2(fmaf(z[n][c], LOG2E, -max * LOG2E));
+        r->sum[half] = r->sum[half] * keep[half] + sum;
         r->max[half] = max;
-#pragma unroll
-        for (int n = 0; n < mma_shape<D>::OUTS; n++) {
-            r->out[n][2 * half] *= keep;
-            r->out[n][2 * half + 1] *= keep;
-        }
     }
+    if (!em_warp_any(keep[0] != 1 || keep[1] != 1)) return;
+#pragma unroll
+    for (int n = 0; n < OUTS; n++)
+#pragma unroll
+        for (int c = 0; c < 4; c++) r->out[n][c] *= keep[c / 2];
 }
 
 /* A lane's scores of two groups of 8 keys are, as they stand, its words of a 16 x 16 left factor. */
-template <typename T, int D> __device__ void add_values(float (*p)[4], const uint32_t *values, mma_state<D> *r) {
+template <typename T, int D, int HEADS> __device__ void add_values(float (*p)[mma_shape<D, HEADS>::SCORES][4], const uint32_t *values,
+                                                                   mma_state<mma_shape<D, HEADS>::OUTS> *r) {
+    typedef mma_shape<D, HEADS> shape;
     int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
-    for (int s = 0; s < mma_shape<D>::KEYS / 16; s++) {
-        const float *low = p[2 * s], *high = p[2 * s + 1];
-        uint32_t a[4] = {em_pack<T>(low[0], low[1]), em_pack<T>(low[2], low[3]), em_pack<T>(high[0], high[1]), em_pack<T>(high[2], high[3])};
-        const uint32_t *pair = values + (s * 8 + t) * mma_shape<D>::VALUE_STRIDE + g;
+    for (int s = 0; s < shape::KEYS / 16; s++) {
+        uint32_t a[HEADS][4];
 #pragma unroll
-        for (int n = 0; n < mma_shape<D>::OUTS; n++) em_mma(r->out[n], a, pair[n * 8], pair[4 * mma_shape<D>::VALUE_STRIDE + n * 8], T());
+        for (int h = 0; h < HEADS; h++) {
+            const float *low = p[h][2 * s], *high = p[h][2 * s + 1];
+            a[h][0] = em_pack<T>(low[0], low[1]), a[h][1] = em_pack<T>(low[2], low[3]);
+            a[h][2] = em_pack<T>(high[0], high[1]), a[h][3] = em_pack<T>(high[2], high[3]);
+        }
+        const uint32_t *pair = values + (s * 8 + t) * shape::VALUE_STRIDE + g;
+#pragma unroll
+        for (int n = 0; n < shape::OUTS; n++) {
+            uint32_t b0 = pair[n * 8], b1 = pair[4 * shape::VALUE_STRIDE + n * 8];
+#pragma unroll
+            for (int h = 0; h < HEADS; h++) em_mma(r[h].out[n], a[h], b0, b1, T());
+        }
     }
 }
 
-template <typename T, int D> __device__ void write_out(const em_cuda_attend &a, int64_t token, int head, const mma_state<D> *r) {
+template <typename T, int OUTS> __device__ void write_out(const em_cuda_attend &a, int64_t token, int head, const mma_state<OUTS> *r) {
     int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
@@ -205,57 +234,68 @@ template <typename T, int D> __device__ void write_out(const em_cuda_attend &a, 
         float inverse = sum > 0 ? 1 / sum : 0;
         T *to = (T *)a.out + (token + g + 8 * half) * a.out_stride + head * a.head_dim;
 #pragma unroll
-        for (int n = 0; n < mma_shape<D>::OUTS; n++)
+        for (int n = 0; n < OUTS; n++)
             for (int c = 0; c < 2; c++)
                 if (n * 8 + t * 2 + c < a.head_dim) em_from_float(&to[n * 8 + t * 2 + c], r->out[n][2 * half + c] * inverse);
     }
 }
 
-/* Keys of the next tile come while this one's probabilities meet its values. blocks: [items, heads] */
-template <typename T, int D> __global__ void __launch_bounds__(128) attend_mma(em_cuda_attend a) {
-    typedef mma_shape<D> shape;
-    uint32_t *keys = (uint32_t *)em_shared_bytes, *values = keys + shape::KEYS * shape::KEY_STRIDE;
-    const em_attention_item item = a.items[blockIdx.x / a.heads];
-    int head = blockIdx.x % a.heads, kv = em_cuda_kv_head(head, a.heads, a.kv_heads), g = threadIdx.x % 32 / 4;
-    int64_t token = (int64_t)item.first_query + threadIdx.x / 32 * 16, row_words = (int64_t)a.heads * (D / 2);
-    const uint32_t *q = (const uint32_t *)((const uint16_t *)a.q + em_cuda_head_index(token, head, a.heads, D));
-    const em_seen seen[2] = {a.seen[token + g], a.seen[token + g + 8]};
-    mma_state<D> r;
-    for (int i = 0; i < 2; i++) r.max[i] = -FLT_MAX, r.sum[i] = 0;
+/* Keys of the next tile come while this one's probabilities meet its values. blocks: [items, heads / HEADS] */
+template <typename T, int D, int HEADS> __global__ void __launch_bounds__(128) attend_mma(em_cuda_attend a) {
+    typedef mma_shape<D, HEADS> shape;
+    uint32_t *keys = (uint32_t *)em_shared_bytes, *values = keys + shape::KEY_WORDS, *queries = values + shape::VALUE_WORDS;
+    const em_attention_item item = a.items[blockIdx.x / (a.heads / HEADS)];
+    int head = blockIdx.x % (a.heads / HEADS) * HEADS, kv = em_cuda_kv_head(head, a.heads, a.kv_heads), g = threadIdx.x % 32 / 4;
+    int own = threadIdx.x / 32 * 16;
+    int64_t token = (int64_t)item.first_query + own;
+    mma_state<shape::OUTS> r[HEADS];
 #pragma unroll
-    for (int n = 0; n < shape::OUTS; n++)
-        for (int c = 0; c < 4; c++) r.out[n][c] = 0;
-    if (item.begin < item.end) copy_keys<D>(a, (int64_t)item.row_token + item.begin, kv, keys);
+    for (int h = 0; h < HEADS; h++) {
+        for (int i = 0; i < 2; i++) r[h].max[i] = LOWEST, r[h].sum[i] = 0;
+#pragma unroll
+        for (int i = 0; i < shape::OUTS * 4; i++) r[h].out[i / 4][i % 4] = 0;
+    }
+    if (item.begin < item.end) {
+        copy_queries<D, HEADS>(a, item.first_query, head, queries);
+        copy_keys<D, HEADS>(a, (int64_t)item.row_token + item.begin, kv, keys);
+    }
     for (int key = item.begin; key < item.end; key += shape::KEYS) {
         int64_t at = (int64_t)item.row_token + key;
-        float z[shape::SCORES][4];
+        bool all = em_keys_whole(&item, key, shape::KEYS) && !(a.softcap > 0);
+        float z[HEADS][shape::SCORES][4];
         em_copy_wait<0>();
         __syncthreads();                   /* keys are there, and everyone is done with the last values */
-        copy_values<D>(a, at, kv, values);
-        score_keys<T, D>(q, row_words, keys, z);
+        copy_values<D, HEADS>(a, at, kv, values);
+        score_keys<T, D, HEADS>(queries + own * shape::KEY_STRIDE, keys, z);
         __syncthreads();                   /* everyone is done with these keys */
-        if (key + shape::KEYS < item.end) copy_keys<D>(a, at + shape::KEYS, kv, keys);
+        if (key + shape::KEYS < item.end) copy_keys<D, HEADS>(a, at + shape::KEYS, kv, keys);
         else em_copy_commit();             /* an empty group: the values are always the last but one */
-        mask_scores<D>(z, seen, key, em_keys_whole(&item, key, shape::KEYS), a.softcap);
-        soften<D>(z, &r);
+#pragma unroll
+        for (int h = 0; h < HEADS; h++) {
+            if (!all) mask_scores<shape::SCORES>(z[h], a.seen + token + g, key, a.softcap);
+            soften<shape::SCORES>(z[h], &r[h]);
+        }
         em_copy_wait<1>();
         __syncthreads();                   /* values are there */
-        add_values<T, D>(z, values, &r);
+        add_values<T, D, HEADS>(z, values, r);
     }
-    write_out<T, D>(a, token, head, &r);
+#pragma unroll
+    for (int h = 0; h < HEADS; h++) write_out<T>(a, token, head + h, &r[h]);
 }
 
-template <typename T, int D> static void run_mma(em_stream s, const em_cuda_attend *a) {
-    auto kernel = attend_mma<T, D>;
-    EM_ALLOW_SHARED(kernel, mma_shape<D>::BYTES);
-    EM_LAUNCH(kernel, a->n_items * a->heads, MMA_THREADS, mma_shape<D>::BYTES, s, *a);
+template <typename T, int D, int HEADS> static void run_mma(em_stream s, const em_cuda_attend *a) {
+    auto kernel = attend_mma<T, D, HEADS>;
+    EM_ALLOW_SHARED(kernel, (mma_shape<D, HEADS>::BYTES));
+    EM_LAUNCH(kernel, a->n_items * (a->heads / HEADS), MMA_THREADS, (mma_shape<D, HEADS>::BYTES), s, *a);
 }
 
+/* Two heads a block where a key head has an even number of them and the registers suffice. */
 template <typename T> static void run_halves(em_stream s, const em_cuda_attend *a) {
+    bool even = a->heads / a->kv_heads % 2 == 0;
     switch (em_cuda_depth(a->head_dim, true)) {
-    case 64: run_mma<T, 64>(s, a); break;
-    case 128: run_mma<T, 128>(s, a); break;
-    default: run_mma<T, EM_CUDA_MAX_HEAD_DIM>(s, a); break;
+    case 64: even ? run_mma<T, 64, 2>(s, a) : run_mma<T, 64, 1>(s, a); break;
+    case 128: even ? run_mma<T, 128, 2>(s, a) : run_mma<T, 128, 1>(s, a); break;
+    default: run_mma<T, EM_CUDA_MAX_HEAD_DIM, 1>(s, a); break;
     }
 }
 

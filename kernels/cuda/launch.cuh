@@ -36,6 +36,14 @@ __device__ inline float em_mix(double alpha, float after, float before) {
     return (float)__dsub_rn(__dmul_rn(1 + alpha, (double)after), __dmul_rn(alpha, (double)before));
 }
 
+/* 2^x to some 2 ulp; 0 where that is below the normal numbers. PTX ISA, ex2.approx. */
+__device__ inline float em_exp2(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+__device__ inline bool em_warp_any(bool b) { return __any_sync(0xffffffffu, b); }
+
 /* 16 aligned bytes at once. */
 __device__ inline void em_read16(uint32_t *words, const void *from) {
     uint4 w = *(const uint4 *)from;

@@ -6,6 +6,7 @@
 #define EM_TESTS_KERNELS_EMULATOR_H
 
 #include <stddef.h>
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 #include <functional>
@@ -68,6 +69,9 @@ inline void em_from_float(em_half_bf16 *y, float x) { y->bits = em_f32_to_bf16(x
 inline void em_from_float(em_half_f16 *y, float x) { y->bits = em_f32_to_f16(x); }
 
 float em_mix(double alpha, float after, float before);
+
+inline float em_exp2(float x) { return exp2f(x); }
+inline bool em_warp_any(bool b) { return em_warp_reduce((int)b, [](int x, int y) { return x | y; }) != 0; }
 
 void em_read16(uint32_t *words, const void *from);
 void em_write16(void *to, const uint32_t *words);
