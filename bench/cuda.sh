@@ -19,6 +19,7 @@ evalmask=${EVALMASK:-$build/evalmask}
 shape=${SHAPE:-llama-8b}
 rows=${ROWS:-640}
 test_cuda=$build/tests/kernels/test_cuda
+test_cuda_attention=$build/tests/kernels/test_cuda_attention
 
 # bench NAME OPTION...: into $out/NAME.json and .md
 bench() {
@@ -50,7 +51,7 @@ speed() {
     nvidia-smi --query-gpu=name,driver_version,clocks.sm --format=csv,noheader || true
 }
 
-tests() { "$test_cuda"; }
+tests() { "$test_cuda_attention" && "$test_cuda"; }
 
 sweep() {
     bench sweep -T 1024 --rows $(((rows + 4) / 5)) --repeat 1 --alpha=-2:2:0.5 --mask doc,regular
@@ -118,6 +119,7 @@ torch() {
 sanitize() {
     local tool
     for tool in memcheck racecheck initcheck synccheck; do
+        compute-sanitizer --tool "$tool" --error-exitcode 1 "$test_cuda_attention"
         compute-sanitizer --tool "$tool" --error-exitcode 1 "$test_cuda"
     done
 }
