@@ -1,4 +1,5 @@
 /* Attention in bf16 on tile registers (AMX): see em_attend_bf16. Compiled for AVX-512 with bf16 and AMX. */
+#include "kernels/cpu/amx.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/vec.h"
 
@@ -6,20 +7,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A block: two tiles of 16 queries against two of 16 columns, over 32 elements at a time. */
-enum { ROWS = 32, COLUMNS = 32, STEP = 32 };
+enum { ROWS = EM_AMX_ROWS, COLUMNS = EM_AMX_COLUMNS, STEP = EM_AMX_STEP };
 
 /* Linux lets a process use tile registers once it has asked (arch/x86, ARCH_REQ_XCOMP_PERM). */
 bool em_amx_allowed(void) {
     enum { REQUEST = 0x1023, TILE_DATA = 18 };
     return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
-}
-
-/* Eight tiles of 16 rows of 64 bytes. */
-static void configure(void) {
-    struct { uint8_t palette, start_row, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; } c = {.palette = 1};
-    for (int i = 0; i < 8; i++) c.bytes[i] = 64, c.rows[i] = 16;
-    _tile_loadconfig(&c);
 }
 
 /* c[r, k] = sum over i < depth of a[r, i] b[i, k], 32 x 32, or 32 x 16 where b has 16 columns left.
@@ -145,7 +138,7 @@ static void mix_values(const em_attend_bf16 *a, block *b) {
 
 void em_attend_bf16_amx(const em_attend_bf16 *a) {
     block b;
-    configure();
+    em_amx_configure();
     for (b.query = 0; b.query < EM_TILE; b.query += ROWS) {
         if (!key_range(a, b.query, &b.first, &b.last)) continue;
         scores(a, &b);
@@ -158,3 +151,9 @@ void em_attend_bf16_amx(const em_attend_bf16 *a) {
     }
     _tile_release();
 }
+
+const em_bf16_kernels em_bf16_kernels_amx = {
+    .attend = em_attend_bf16_amx,
+    .pack = em_pack_bf16_amx,
+    .product = em_product_bf16_amx,
+};

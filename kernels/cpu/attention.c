@@ -66,7 +66,7 @@ static void spread_values(const em_layer_spec *s, const float *v, int stride, fl
 static void place_keys_and_values(const em_cpu *cpu, const em_layer_spec *s, em_activations *a, int64_t t, const float *k, int stride) {
     const float *v = k + s->kv_heads * s->head_dim;
     void *keys = a->keys + t * a->key_tile_bytes, *values = a->values + t * a->value_tile_bytes;
-    if (cpu->attend_bf16) {
+    if (cpu->bf16) {
         em_place_keys_bf16(cpu, s, k, stride, keys);
         em_place_values_bf16(cpu, s, v, stride, values);
     } else {
@@ -190,7 +190,7 @@ static void attend_tile(em_cpu *cpu, int thread, const em_layer *l, em_activatio
     em_running r = running_start(s, em_cpu_scratch(cpu, thread, EM_SCRATCH_ATTENTION));
     em_intervals v;
     tile_intervals(s, a, tile, &v);
-    if (cpu->attend_bf16) em_attend_heads_bf16(cpu, thread, l, a, tile, kv, q, &v, &r);
+    if (cpu->bf16) em_attend_heads_bf16(cpu, thread, l, a, tile, kv, q, &v, &r);
     else attend_heads(cpu, s, a, tile, kv, q, &v, &r);
     for (int h = 0; h < group; h++) finish_head(cpu, s, &r, (int64_t)h * EM_TILE, q + h * s->head_dim, q_stride);
 }

@@ -60,7 +60,7 @@ void em_attend_heads_bf16(em_cpu *cpu, int thread, const em_layer *l, const em_a
                                    .values = values + place * EM_KEY_TILE * width, .depth = depth, .value_width = width,
                                    .lo = v->lo, .hi = v->hi, .first_key = k * EM_KEY_TILE, .softcap = s->attention_softcap,
                                    .max = r->max + first, .sum = r->sum + first, .out = r->out + first * width};
-            cpu->attend_bf16(&step);
+            cpu->bf16->attend(&step);
         }
     }
 }

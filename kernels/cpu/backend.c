@@ -36,9 +36,9 @@ const em_cpu_kernels *em_cpu_kernels_best(void) {
     return &em_cpu_kernels_portable;
 }
 
-em_attend_bf16_kernel *em_attend_bf16_best(void) {
+const em_bf16_kernels *em_bf16_kernels_best(void) {
 #ifdef EM_X86
-    if (at_least(dnnl_cpu_isa_avx512_core_amx) && em_amx_allowed()) return em_attend_bf16_amx;
+    if (at_least(dnnl_cpu_isa_avx512_core_amx) && em_amx_allowed()) return &em_bf16_kernels_amx;
 #endif
     return NULL;
 }
@@ -211,7 +211,7 @@ em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err
     if (!cpu) return NULL;
     cpu->base = (em_backend){.name = "cpu", .ops = &cpu_ops, .options = *options};
     cpu->kernels = options->portable ? &em_cpu_kernels_portable : em_cpu_kernels_best();
-    if (em_cpu_product(options) == EM_PRODUCT_BF16) cpu->attend_bf16 = em_attend_bf16_best();
+    if (em_cpu_product(options) == EM_PRODUCT_BF16) cpu->bf16 = em_bf16_kernels_best();
     snprintf(cpu->base.isa, sizeof cpu->base.isa, "%s%s", isa_name(), options->portable ? "+portable" : "");
     cpu->threads = em_alloc((size_t)options->threads, sizeof *cpu->threads, "the CPU backend", err);
     if (cpu->threads && em_gemms_open(&cpu->gemms, em_cpu_product(options), options->threads, err) &&

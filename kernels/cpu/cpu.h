@@ -33,12 +33,13 @@ typedef enum em_scratch {
 typedef struct em_cpu_thread {
     void *scratch[EM_SCRATCH_COUNT];
     size_t bytes[EM_SCRATCH_COUNT];
+    const char *ahead, *ahead_end;       /* the slice after the open one: what of it is still to be fetched */
 } em_cpu_thread;
 
 typedef struct em_cpu {
     em_backend base;             /* first: an em_backend is an em_cpu */
     const em_cpu_kernels *kernels;
-    em_attend_bf16_kernel *attend_bf16;  /* NULL: attention's products are in f32 */
+    const em_bf16_kernels *bf16; /* NULL: attention's products are in f32, all others by oneDNN */
     em_gemms gemms;
     em_cpu_thread *threads;      /* [base.options.threads] */
 } em_cpu;
@@ -71,11 +72,12 @@ static inline float *em_cpu_scratch(em_cpu *cpu, int thread, em_scratch which) {
 typedef struct em_matrix {
     int in, out;
     int slices, width;           /* outputs of a slice */
-    em_gemm *full, *last;        /* the products of a whole slice and of the last one */
+    bool on_tiles;               /* products by cpu->bf16 instead of oneDNN: */
+    em_gemm *full, *last;        /* the products of a whole slice and of the last one, else NULL */
     char *packed;                /* [slices], slice_bytes apart */
     size_t slice_bytes;
     float *bias;                 /* [slices * width] or NULL */
-    dnnl_memory_t *weights, *biases;     /* [slices] over packed and bias; weights NULL where they are widened */
+    dnnl_memory_t *weights, *biases;     /* [slices] over packed and bias, for oneDNN; weights NULL where they are widened */
 } em_matrix;
 
 /* What a matrix is made from: up to three weights with the same inputs, one after another or,
@@ -167,7 +169,7 @@ struct em_activations {
     const em_row_batch *batch;
     float *x;                    /* [EM_TILE, hidden] */
     float *q;                    /* [EM_TILE, heads * head_dim]; attention's output takes its place */
-    char *keys;                  /* tiles of key_tile_bytes: f32 [kv_heads, head_dim, EM_KEY_TILE], or as attend_bf16 */
+    char *keys;                  /* tiles of key_tile_bytes: f32 [kv_heads, head_dim, EM_KEY_TILE], or as em_attend_bf16 */
     char *values;                /* tiles of value_tile_bytes: f32 [kv_heads, EM_KEY_TILE, value_width], or as it */
     int64_t key_tile_bytes, value_tile_bytes;
 };
@@ -183,10 +185,10 @@ static inline int em_depth(int head_dim) {
 
 /* Bytes that a token's keys, and its values, take. */
 static inline int64_t em_key_bytes(const em_cpu *cpu, const em_layer_spec *s) {
-    return s->kv_heads * (int64_t)(cpu->attend_bf16 ? em_depth(s->head_dim) * 2 : s->head_dim * 4);
+    return s->kv_heads * (int64_t)(cpu->bf16 ? em_depth(s->head_dim) * 2 : s->head_dim * 4);
 }
 static inline int64_t em_value_bytes(const em_cpu *cpu, const em_layer_spec *s) {
-    return (int64_t)s->kv_heads * em_value_width(s->head_dim) * (cpu->attend_bf16 ? 2 : 4);
+    return (int64_t)s->kv_heads * em_value_width(s->head_dim) * (cpu->bf16 ? 2 : 4);
 }
 
 /* A token's logits so far. */

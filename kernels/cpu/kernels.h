@@ -47,7 +47,25 @@ typedef struct em_attend_bf16 {
     float *max, *sum, *out;      /* [EM_TILE], [EM_TILE], [EM_TILE, value_width]: as in em_attend */
 } em_attend_bf16;
 
-typedef void em_attend_bf16_kernel(const em_attend_bf16 *a);
+/* c = a b + bias of bf16 numbers, added in f32. */
+typedef struct em_product_bf16 {
+    const uint16_t *a;           /* [EM_TILE, depth] */
+    const uint16_t *b;           /* [width / 32, depth / 32, 2, 16, 16, 2]: by 32 outputs and 32 inputs, of these each 16
+                                    outputs apart; pairs of inputs side by side; columns beyond width are zeros */
+    int depth, width;            /* depth: a multiple of EM_DEPTH_ALIGN */
+    const float *bias;           /* [width] or NULL */
+    float *c;                    /* [EM_TILE, width] */
+    const char *ahead;           /* what will be read next: to be fetched meanwhile */
+    size_t ahead_bytes;
+} em_product_bf16;
+
+/* What works on bf16 numbers, where the machine has tile registers for them. */
+typedef struct em_bf16_kernels {
+    void (*attend)(const em_attend_bf16 *a);
+    /* rows: [width, depth] f32 -> em_product_bf16's b */
+    void (*pack)(uint16_t *packed, const float *rows, int depth, int width);
+    void (*product)(const em_product_bf16 *p);
+} em_bf16_kernels;
 
 typedef struct em_cpu_kernels {
     const char *name;
@@ -87,14 +105,17 @@ extern const em_cpu_kernels em_cpu_kernels_avx512;
 extern const em_cpu_kernels em_cpu_kernels_avx512_bf16;
 #endif
 
-em_attend_bf16_kernel em_attend_bf16_portable;     /* says what it computes */
+extern const em_bf16_kernels em_bf16_kernels_portable;      /* says what they compute */
 #ifdef EM_X86
-em_attend_bf16_kernel em_attend_bf16_amx;
+extern const em_bf16_kernels em_bf16_kernels_amx;
+void em_attend_bf16_amx(const em_attend_bf16 *a);
+void em_pack_bf16_amx(uint16_t *packed, const float *rows, int depth, int width);
+void em_product_bf16_amx(const em_product_bf16 *p);
 bool em_amx_allowed(void);       /* asks the system for tile registers: once, before their first use */
 #endif
 
-/* The fastest that this machine has; NULL where attention in f32 is as fast. */
-em_attend_bf16_kernel *em_attend_bf16_best(void);
+/* What this machine has; NULL where it has no tile registers. */
+const em_bf16_kernels *em_bf16_kernels_best(void);
 
 /* The widest table that this machine runs (ONEDNN_MAX_CPU_ISA bounds it, as it does oneDNN). */
 const em_cpu_kernels *em_cpu_kernels_best(void);

@@ -69,7 +69,7 @@ static bool reserve_for_layer(em_cpu *cpu, const em_layer_spec *s, em_error *err
            em_cpu_reserve(cpu, EM_SCRATCH_OUTPUT, EM_GROUP * tile_floats(larger(qkv_width(s), s->hidden)), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_ROPE, tile_floats(s->rope.dim), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_ATTENTION, attention_floats(s) * sizeof(float), err) &&
-           (!cpu->attend_bf16 || em_cpu_reserve(cpu, EM_SCRATCH_QUERIES, query_bytes(s), err));
+           (!cpu->bf16 || em_cpu_reserve(cpu, EM_SCRATCH_QUERIES, query_bytes(s), err));
 }
 
 em_layer *em_cpu_layer_load(em_backend *b, const em_layer_spec *spec, const em_layer_weights *w, em_error *err) {

@@ -106,6 +106,11 @@ static bool read_slice(const em_cpu *cpu, const em_matrix *m, const em_matrix_so
     return true;
 }
 
+/* Memory that slice s takes when packed, if on_tiles: whole blocks of 32 outputs. */
+static size_t tiles_bytes(const em_matrix *m, int s) {
+    return (size_t)((em_matrix_width(m, s) + 31) / 32 * 32) * (size_t)m->in * sizeof(uint16_t);
+}
+
 static em_gemm *gemm_of(const em_matrix *m, int s) {
     return s + 1 < m->slices ? m->full : m->last;
 }
@@ -117,6 +122,10 @@ static void *packed_slice(const em_matrix *m, int s) {
 static void pack_slice(em_cpu *cpu, int thread, em_matrix *m, int s, float *rows) {
     em_gemm *gemm = gemm_of(m, s);
     void *dnnl = em_cpu_scratch(cpu, thread, EM_SCRATCH_DNNL);
+    if (m->on_tiles) {
+        cpu->bf16->pack(packed_slice(m, s), rows, m->in, em_matrix_width(m, s));
+        return;
+    }
     if (cpu->gemms.product != EM_PRODUCT_BF16_WIDENED) {
         em_gemm_pack(&cpu->gemms, gemm, thread, rows, packed_slice(m, s), dnnl);
         return;
@@ -148,10 +157,11 @@ static int64_t round_up(int64_t n, int64_t to) {
     return (n + to - 1) / to * to;
 }
 
-/* Most outputs of a slice: a power of two from 128 on. */
-static int widest_slice(int64_t in) {
-    int width = EM_SLICE;
-    while (width > 128 && width * in > EM_SLICE_ELEMENTS * 3 / 2) width /= 2;
+/* Most outputs of a slice: a power of two from 128 on. On tile registers, where the next slice is fetched beside the
+ * open one, narrower ones are as fast. */
+static int widest_slice(const em_cpu *cpu, const em_matrix_source *source, int64_t in) {
+    int width = cpu->bf16 ? EM_SLICE / 2 : EM_SLICE, elements = cpu->bf16 ? EM_SLICE_ELEMENTS / 4 : EM_SLICE_ELEMENTS;
+    while (!source->full_slices && width > 128 && width * in > elements * 3 / 2) width /= 2;
     return width;
 }
 
@@ -163,13 +173,14 @@ static int slice_width(int64_t out, int parts, int widest) {
     return (int)(width < each ? width : each) * parts;
 }
 
-static void shape_matrix(em_matrix *m, const em_matrix_source *source) {
+static void shape_matrix(const em_cpu *cpu, em_matrix *m, const em_matrix_source *source) {
     int64_t out = 0;
     for (int p = 0; p < source->n_parts; p++) out += source->parts[p]->out;
     m->in = (int)source->parts[0]->in;
     m->out = (int)out;
-    m->width = slice_width(out, source->paired ? source->n_parts : 1, source->full_slices ? EM_SLICE : widest_slice(m->in));
+    m->width = slice_width(out, source->paired ? source->n_parts : 1, widest_slice(cpu, source, m->in));
     m->slices = (m->out + m->width - 1) / m->width;
+    m->on_tiles = cpu->bf16 && m->in % EM_DEPTH_ALIGN == 0;
 }
 
 static bool has_bias(const em_matrix_source *source) {
@@ -210,13 +221,14 @@ static size_t larger(size_t a, size_t b) {
 }
 
 static bool reserve(em_cpu *cpu, em_matrix *m, em_error *err) {
-    size_t packed = larger(m->full->packed_bytes, m->last->packed_bytes), bytes;
+    size_t packed = m->on_tiles ? tiles_bytes(m, 0) : larger(m->full->packed_bytes, m->last->packed_bytes), bytes;
+    size_t scratch = m->on_tiles ? 0 : larger(m->full->scratch_bytes, m->last->scratch_bytes);
     bool widened = cpu->gemms.product == EM_PRODUCT_BF16_WIDENED;
     m->slice_bytes = (size_t)round_up((int64_t)(widened ? packed / 2 : packed), 64);
     if (!em_size_mul(m->slice_bytes, (size_t)m->slices, &bytes)) return em_fail_memory(err, bytes, "packed weights");
     m->packed = em_cpu_alloc(bytes, "packed weights", err);
     return m->packed && (!widened || em_cpu_reserve(cpu, EM_SCRATCH_WIDE, packed, err)) &&
-           em_cpu_reserve(cpu, EM_SCRATCH_DNNL, larger(m->full->scratch_bytes, m->last->scratch_bytes), err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_DNNL, scratch, err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_ROWS, (size_t)m->width * (size_t)m->in * sizeof(float), err) &&
            em_cpu_reserve(cpu, EM_SCRATCH_SLICE, (size_t)EM_TILE * (size_t)m->width * sizeof(float), err);
 }
@@ -237,12 +249,12 @@ static bool make_memories(em_cpu *cpu, em_matrix *m, em_error *err) {
 }
 
 bool em_matrix_load(em_cpu *cpu, em_matrix *m, const em_matrix_source *source, em_error *err) {
-    shape_matrix(m, source);
-    if (!make_products(cpu, m, source, err) || !reserve(cpu, m, err)) return false;
+    shape_matrix(cpu, m, source);
+    if ((!m->on_tiles && !make_products(cpu, m, source, err)) || !reserve(cpu, m, err)) return false;
     if (has_bias(source) && !load_bias(cpu, m, source, err)) return false;
     int bad = pack_slices(cpu, m, source);
     if (bad < m->slices) return read_slice(cpu, m, source, bad, em_cpu_scratch(cpu, 0, EM_SCRATCH_ROWS), err);
-    return make_memories(cpu, m, err);
+    return m->on_tiles || make_memories(cpu, m, err);
 }
 
 void em_matrix_free(em_matrix *m) {
@@ -266,10 +278,29 @@ size_t em_matrix_bytes(const em_cpu *cpu, int64_t in, int64_t out) {
 
 void em_matrix_open_slice(em_cpu *cpu, int thread, const em_matrix *m, int s) {
     float *wide = em_cpu_scratch(cpu, thread, EM_SCRATCH_WIDE);
-    if (!m->weights[s]) cpu->kernels->from_bf16(wide, packed_slice(m, s), (int64_t)(gemm_of(m, s)->packed_bytes / sizeof *wide));
+    int next = s + 1 < m->slices ? s + 1 : 0;        /* after the last slice, for the next group of tiles */
+    cpu->threads[thread].ahead = packed_slice(m, next);
+    cpu->threads[thread].ahead_end = (char *)packed_slice(m, next) + (m->on_tiles && next != s ? tiles_bytes(m, next) : 0);
+    if (cpu->gemms.product == EM_PRODUCT_BF16_WIDENED)
+        cpu->kernels->from_bf16(wide, packed_slice(m, s), (int64_t)(gemm_of(m, s)->packed_bytes / sizeof *wide));
+}
+
+/* Beside a product with the open slice, a tile's share of the next one is fetched. */
+static void run_on_tiles(const em_cpu *cpu, em_cpu_thread *thread, const em_matrix *m, int s, const void *a, float *y) {
+    size_t left = (size_t)(thread->ahead_end - thread->ahead), share = tiles_bytes(m, s) / EM_GROUP;
+    if (share > left) share = left;
+    em_product_bf16 p = {.a = a, .b = packed_slice(m, s), .depth = m->in, .width = em_matrix_width(m, s),
+                         .bias = m->bias ? m->bias + (size_t)s * (size_t)m->width : NULL, .c = y,
+                         .ahead = thread->ahead, .ahead_bytes = share};
+    thread->ahead += share;
+    cpu->bf16->product(&p);
 }
 
 void em_matrix_run_to(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *y) {
+    if (m->on_tiles) {
+        run_on_tiles(cpu, &cpu->threads[thread], m, s, a, y);
+        return;
+    }
     em_gemm_run(&cpu->gemms, gemm_of(m, s), thread, a, m->weights[s], em_cpu_scratch(cpu, thread, EM_SCRATCH_WIDE),
                 m->biases[s], y, em_cpu_scratch(cpu, thread, EM_SCRATCH_DNNL));
 }

@@ -126,9 +126,34 @@ static void attend_query_bf16(const em_attend_bf16 *a, int query) {
     }
 }
 
-void em_attend_bf16_portable(const em_attend_bf16 *a) {
+static void attend_bf16(const em_attend_bf16 *a) {
     for (int query = 0; query < EM_TILE; query++) attend_query_bf16(a, query);
 }
+
+/* ---- products in bf16 ---- */
+
+/* Where input i of output o is packed. */
+static int64_t packed_index(int depth, int o, int i) {
+    return (((int64_t)(o / 32) * (depth / 32) + i / 32) * 2 + o % 32 / 16) * 512 + i % 32 / 2 * 32 + o % 16 * 2 + i % 2;
+}
+
+static void pack_bf16(uint16_t *packed, const float *rows, int depth, int width) {
+    for (int o = 0; o < (width + 31) / 32 * 32; o++)
+        for (int i = 0; i < depth; i++)
+            packed[packed_index(depth, o, i)] = o < width ? em_f32_to_bf16(rows[(int64_t)o * depth + i]) : 0;
+}
+
+static void product_bf16(const em_product_bf16 *p) {
+    for (int t = 0; t < EM_TILE; t++)
+        for (int o = 0; o < p->width; o++) {
+            float sum = 0;
+            for (int i = 0; i < p->depth; i++)
+                sum += em_bf16_to_f32(p->a[(int64_t)t * p->depth + i]) * em_bf16_to_f32(p->b[packed_index(p->depth, o, i)]);
+            p->c[(int64_t)t * p->width + o] = sum + (p->bias ? p->bias[o] : 0);
+        }
+}
+
+const em_bf16_kernels em_bf16_kernels_portable = {.attend = attend_bf16, .pack = pack_bf16, .product = product_bf16};
 
 /* ---- loss ---- */
 

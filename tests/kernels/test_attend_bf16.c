@@ -22,6 +22,8 @@ typedef struct problem {
 
 typedef struct answer { float max[EM_TILE], sum[EM_TILE], *out; } answer;
 
+typedef void attend_kernel(const em_attend_bf16 *a);
+
 static uint64_t state;
 
 static float random_float(float size) {
@@ -52,7 +54,7 @@ static void problem_free(problem *p) {
     free(p->values);
 }
 
-static answer solve(const problem *p, em_attend_bf16_kernel *kernel) {
+static answer solve(const problem *p, attend_kernel *kernel) {
     answer a = {.out = aligned_alloc(64, (size_t)EM_TILE * (size_t)p->width * sizeof(float))};
     memset(a.out, 0, (size_t)EM_TILE * (size_t)p->width * sizeof(float));
     for (int i = 0; i < EM_TILE; i++) a.max[i] = -FLT_MAX, a.sum[i] = 0;
@@ -66,8 +68,8 @@ static answer solve(const problem *p, em_attend_bf16_kernel *kernel) {
 }
 
 /* A probability near the middle of two bf16 numbers may be rounded to either: 2^-8 of its part. */
-static void compare(const problem *p, em_attend_bf16_kernel *kernel) {
-    answer a = solve(p, kernel), b = solve(p, em_attend_bf16_portable);
+static void compare(const problem *p, attend_kernel *kernel) {
+    answer a = solve(p, kernel), b = solve(p, em_bf16_kernels_portable.attend);
     for (int i = 0; i < EM_TILE; i++) {
         bool blind = p->lo[i] >= p->hi[i];
         assert_int_equal(a.sum[i] > 0, !blind);
@@ -95,14 +97,14 @@ static void any(problem *p) {
     }
 }
 
-static em_attend_bf16_kernel *kernel(void) {
-    em_attend_bf16_kernel *k = em_attend_bf16_best();
+static attend_kernel *kernel(void) {
+    const em_bf16_kernels *k = em_bf16_kernels_best();
     if (!k) skip();
-    return k;
+    return k->attend;
 }
 
 static void test_masks(void **unused) {
-    em_attend_bf16_kernel *k = kernel();
+    attend_kernel *k = kernel();
     const int dims[] = {64, 32, 80, 128, 16, 8, 200, 256};
     for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
         problem p = problem_new(dims[i], 0.5f);
@@ -116,7 +118,7 @@ static void test_masks(void **unused) {
 }
 
 static void test_large_scores(void **unused) {
-    em_attend_bf16_kernel *k = kernel();
+    attend_kernel *k = kernel();
     problem p = problem_new(64, 8);
     causal(&p, 0);
     compare(&p, k);
@@ -125,7 +127,7 @@ static void test_large_scores(void **unused) {
 
 /* What a query does not see changes no bit of it, nor does what its neighbours see. */
 static void test_neighbours(void **unused) {
-    em_attend_bf16_kernel *k = kernel();
+    attend_kernel *k = kernel();
     problem p = problem_new(64, 0.5f), other = p;
     causal(&p, 20);
     answer a = solve(&p, k);
