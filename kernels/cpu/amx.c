@@ -3,7 +3,8 @@
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/vec.h"
 
-#include <string.h>
+#include <float.h>
+#include <math.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -76,28 +77,52 @@ static void mask_edges(float *z, int first, int last, int lo, int hi) {
     }
 }
 
-static float largest(const float *z, int n) {
-    vf max = v_load(z);
-    for (int k = VW; k < n; k += VW) max = v_max(max, v_load(z + k));
-    return v_largest(max);
+/* Of 16 vectors: each one's largest element. */
+static inline __attribute__((always_inline)) vf largest_of_each(vf x[16]) {
+    for (int i = 0; i < 8; i++) x[i] = v_max(_mm512_unpacklo_ps(x[2 * i], x[2 * i + 1]), _mm512_unpackhi_ps(x[2 * i], x[2 * i + 1]));
+    for (int i = 0; i < 4; i++) x[i] = v_max(_mm512_shuffle_ps(x[2 * i], x[2 * i + 1], 0x44), _mm512_shuffle_ps(x[2 * i], x[2 * i + 1], 0xee));
+    for (int i = 0; i < 2; i++)
+        x[i] = v_max(_mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0x88), _mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0xdd));
+    return v_max(_mm512_shuffle_f32x4(x[0], x[1], 0x88), _mm512_shuffle_f32x4(x[0], x[1], 0xdd));
 }
 
-/* p = exp(z - max) in bf16; the sum is of what was not rounded yet. */
-static float exponentials(const float *z, uint16_t *p, int n, float max) {
-    vf m = v_set(max), total = v_set(0);
-    for (int k = 0; k < n; k += VW) {
-        vf x = v_exp(v_sub(v_load(z + k), m));
-        _mm256_storeu_si256((__m256i *)(p + k), (__m256i)_mm512_cvtneps_pbh(x));
-        total = v_add(total, x);
+static inline __attribute__((always_inline)) vf sum_of_each(vf x[16]) {
+    for (int i = 0; i < 8; i++) x[i] = v_add(_mm512_unpacklo_ps(x[2 * i], x[2 * i + 1]), _mm512_unpackhi_ps(x[2 * i], x[2 * i + 1]));
+    for (int i = 0; i < 4; i++) x[i] = v_add(_mm512_shuffle_ps(x[2 * i], x[2 * i + 1], 0x44), _mm512_shuffle_ps(x[2 * i], x[2 * i + 1], 0xee));
+    for (int i = 0; i < 2; i++)
+        x[i] = v_add(_mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0x88), _mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0xdd));
+    return v_add(_mm512_shuffle_f32x4(x[0], x[1], 0x88), _mm512_shuffle_f32x4(x[0], x[1], 0xdd));
+}
+
+/* 2^t for t <= 0 within 4e-6, exactly 0 for -inf: a polynomial of the fractional part, times 2^floor(t). That is a
+ * thousandth of what rounding it to bf16 changes. Results below the normal floats are flushed to 0: see em_attend_bf16_amx. */
+static inline vf power_of_2(vf t) {
+    vf f = _mm512_reduce_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC), p = v_set(0.01355574722f);
+    p = v_fma(p, f, v_set(0.05203236903f));
+    p = v_fma(p, f, v_set(0.2413797629f));
+    p = v_fma(p, f, v_set(0.6930321208f));
+    return _mm512_scalef_ps(v_fma(p, f, v_set(1)), t);
+}
+
+#define LOG2_E 1.44269504f
+
+/* p = exp(z - max) in bf16, n of them, a multiple of 32; their sum before they were rounded, in lanes. */
+static inline vf exponentials(const float *z, uint16_t *p, int n, float max) {
+    vf e = v_set(LOG2_E), m = v_set(fmaxf(max * LOG2_E, -FLT_MAX)), even = v_set(0), odd = v_set(0);
+    for (int k = 0; k < n; k += 2 * VW) {
+        vf x = power_of_2(_mm512_fmsub_ps(v_load(z + k), e, m)), y = power_of_2(_mm512_fmsub_ps(v_load(z + k + VW), e, m));
+        _mm512_storeu_si512(p + k, (__m512i)_mm512_cvtne2ps_pbh(y, x));
+        even = v_add(even, x);
+        odd = v_add(odd, y);
     }
-    return v_sum(total);
+    return v_add(even, odd);
 }
 
 typedef struct block {
     _Alignas(64) float z[ROWS][EM_KEY_TILE];
     _Alignas(64) uint16_t p[ROWS][EM_KEY_TILE];
     _Alignas(64) float mixed[ROWS][COLUMNS];
-    _Alignas(64) float max[ROWS], keep[ROWS];       /* keep: what the sums so far are multiplied by */
+    _Alignas(64) float keep[ROWS];       /* what the sums so far are multiplied by */
     int query, first, last;
 } block;
 
@@ -108,17 +133,34 @@ static void scores(const em_attend_bf16 *a, block *b) {
                       &b->z[0][k], sizeof b->z[0]);
 }
 
-static void new_maxima(const em_attend_bf16 *a, block *b) {
+static void cap_and_mask(const em_attend_bf16 *a, block *b) {
     for (int r = 0; r < ROWS; r++) {
         int at = b->query + r, lo = clamp(a->lo[at] - a->first_key), hi = clamp(a->hi[at] - a->first_key);
         if (a->softcap > 0) cap_scores(b->z[r] + b->first, b->last - b->first, a->softcap);
         if (lo > b->first || hi < b->last) mask_edges(b->z[r], b->first, b->last, lo, hi);
-        float here = largest(b->z[r] + b->first, b->last - b->first);
-        b->max[r] = here > a->max[at] ? here : a->max[at];
-        b->keep[r] = a->max[at] - b->max[r];
-        a->max[at] = b->max[r];
     }
-    for (int r = 0; r < ROWS; r += VW) v_store(b->keep + r, v_exp(v_load(b->keep + r)));
+}
+
+/* Maxima of 16 rows from row r on, and what the sums so far are to be multiplied by. */
+static void new_maxima(const em_attend_bf16 *a, block *b, int r) {
+    vf x[16], old = v_load(a->max + b->query + r);
+    for (int i = 0; i < 16; i++) {
+        const float *z = b->z[r + i];
+        x[i] = v_max(v_load(z + b->first), v_load(z + b->first + VW));
+        for (int k = b->first + 2 * VW; k < b->last; k += 2 * VW) x[i] = v_max(x[i], v_max(v_load(z + k), v_load(z + k + VW)));
+    }
+    vf max = v_max(largest_of_each(x), old);
+    v_store(a->max + b->query + r, max);
+    v_store(b->keep + r, v_exp(v_sub(old, max)));
+}
+
+/* Probabilities of 16 rows, and their part of the sums. */
+static void new_sums(const em_attend_bf16 *a, block *b, int r) {
+    vf x[16];
+    float *sum = a->sum + b->query + r;
+    for (int i = 0; i < 16; i++)
+        x[i] = exponentials(b->z[r + i] + b->first, b->p[r + i] + b->first, b->last - b->first, a->max[b->query + r + i]);
+    v_store(sum, v_fma(v_load(sum), v_load(b->keep + r), sum_of_each(x)));
 }
 
 /* out = out * keep + p . values, 32 (or the last 16) columns at a time */
@@ -138,18 +180,19 @@ static void mix_values(const em_attend_bf16 *a, block *b) {
 
 void em_attend_bf16_amx(const em_attend_bf16 *a) {
     block b;
+    unsigned mode = _mm_getcsr();
+    _mm_setcsr(mode | _MM_FLUSH_ZERO_ON);
     em_amx_configure();
     for (b.query = 0; b.query < EM_TILE; b.query += ROWS) {
         if (!key_range(a, b.query, &b.first, &b.last)) continue;
         scores(a, &b);
-        new_maxima(a, &b);
-        for (int r = 0; r < ROWS; r++) {
-            float sum = exponentials(b.z[r] + b.first, b.p[r] + b.first, b.last - b.first, b.max[r]);
-            a->sum[b.query + r] = a->sum[b.query + r] * b.keep[r] + sum;
-        }
+        cap_and_mask(a, &b);
+        for (int r = 0; r < ROWS; r += 16) new_maxima(a, &b, r);
+        for (int r = 0; r < ROWS; r += 16) new_sums(a, &b, r);
         mix_values(a, &b);
     }
     _tile_release();
+    _mm_setcsr(mode);
 }
 
 const em_bf16_kernels em_bf16_kernels_amx = {

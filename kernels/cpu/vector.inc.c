@@ -239,7 +239,7 @@ static float largest(const float *z, int first, int last) {
 static float exponentials(float *z, int first, int last, float max) {
     vf m = v_set(max), total = v_set(0);
     for (int k = first; k < last; k += VW) {
-        vf p = v_exp(v_sub(v_load(z + k), m));
+        vf p = v_exp_term(v_sub(v_load(z + k), m));
         v_store(z + k, p);
         total = v_add(total, p);
     }
@@ -305,8 +305,8 @@ static void soft_sum(const float *x, int n, float *max, double *total) {
     vf m = v_set(*max), s[2] = {v_set(0), v_set(0)};
     int i = 0;
     for (; i + 2 * VW <= n; i += 2 * VW)
-        for (int c = 0; c < 2; c++) s[c] = v_add(s[c], v_exp(v_sub(v_load(x + i + c * VW), m)));
-    for (; i < n; i += VW) s[0] = v_add(s[0], v_exp(v_sub(v_load_n(x + i, n - i, v_set(-INFINITY)), m)));
+        for (int c = 0; c < 2; c++) s[c] = v_add(s[c], v_exp_term(v_sub(v_load(x + i + c * VW), m)));
+    for (; i < n; i += VW) s[0] = v_add(s[0], v_exp_term(v_sub(v_load_n(x + i, n - i, v_set(-INFINITY)), m)));
     *total = v_sum(v_add(s[0], s[1]));
 }
 
