@@ -52,7 +52,7 @@ static inline int clamp(int x) { return x < 0 ? 0 : x > EM_KEY_TILE ? EM_KEY_TIL
 static bool key_range(const em_attend_bf16 *a, int query, int *first, int *last) {
     *first = EM_KEY_TILE;
     *last = 0;
-    for (int r = query; r < query + ROWS; r++) {
+    for (int r = query % EM_TILE; r < query % EM_TILE + ROWS; r++) {
         int lo = clamp(a->lo[r] - a->first_key), hi = clamp(a->hi[r] - a->first_key);
         if (lo >= hi) continue;
         if (lo < *first) *first = lo;
@@ -118,79 +118,92 @@ static inline vf exponentials(const float *z, uint16_t *p, int n, float max) {
     return v_add(even, odd);
 }
 
-typedef struct block {
-    _Alignas(64) float z[ROWS][EM_KEY_TILE];
-    _Alignas(64) uint16_t p[ROWS][EM_KEY_TILE];
-    _Alignas(64) float mixed[ROWS][COLUMNS];
-    _Alignas(64) float keep[ROWS];       /* what the sums so far are multiplied by */
-    int query, first, last;
-} block;
+/* ROWS queries of one head from query on, of heads * EM_TILE, and the keys of the tile that they take: [first, last). */
+typedef struct block { int query, first, last; } block;
 
-static void scores(const em_attend_bf16 *a, block *b) {
+typedef struct work {
+    _Alignas(64) float z[ROWS][EM_KEY_TILE];         /* scores */
+    _Alignas(64) uint16_t p[ROWS][EM_KEY_TILE];      /* probabilities, of the same block or the one before it */
+    _Alignas(64) float keep[ROWS];                   /* what its sums so far are multiplied by */
+} work;
+
+static void scores(const em_attend_bf16 *a, const block *b, work *w) {
     const uint16_t *q = a->q + (ptrdiff_t)b->query * a->depth;
     for (int k = b->first; k < b->last; k += COLUMNS)
         block_product(q, (size_t)a->depth * sizeof *q, a->keys + 2 * k, 2 * EM_KEY_TILE * sizeof *a->keys, a->depth, true,
-                      &b->z[0][k], sizeof b->z[0]);
+                      &w->z[0][k], sizeof w->z[0]);
 }
 
-static void cap_and_mask(const em_attend_bf16 *a, block *b) {
+static void cap_and_mask(const em_attend_bf16 *a, const block *b, work *w) {
     for (int r = 0; r < ROWS; r++) {
-        int at = b->query + r, lo = clamp(a->lo[at] - a->first_key), hi = clamp(a->hi[at] - a->first_key);
-        if (a->softcap > 0) cap_scores(b->z[r] + b->first, b->last - b->first, a->softcap);
-        if (lo > b->first || hi < b->last) mask_edges(b->z[r], b->first, b->last, lo, hi);
+        int at = b->query % EM_TILE + r, lo = clamp(a->lo[at] - a->first_key), hi = clamp(a->hi[at] - a->first_key);
+        if (a->softcap > 0) cap_scores(w->z[r] + b->first, b->last - b->first, a->softcap);
+        if (lo > b->first || hi < b->last) mask_edges(w->z[r], b->first, b->last, lo, hi);
     }
 }
 
 /* Maxima of 16 rows from row r on, and what the sums so far are to be multiplied by. */
-static void new_maxima(const em_attend_bf16 *a, block *b, int r) {
+static void new_maxima(const em_attend_bf16 *a, const block *b, work *w, int r) {
     vf x[16], old = v_load(a->max + b->query + r);
     for (int i = 0; i < 16; i++) {
-        const float *z = b->z[r + i];
+        const float *z = w->z[r + i];
         x[i] = v_max(v_load(z + b->first), v_load(z + b->first + VW));
         for (int k = b->first + 2 * VW; k < b->last; k += 2 * VW) x[i] = v_max(x[i], v_max(v_load(z + k), v_load(z + k + VW)));
     }
     vf max = v_max(largest_of_each(x), old);
     v_store(a->max + b->query + r, max);
-    v_store(b->keep + r, v_exp(v_sub(old, max)));
+    v_store(w->keep + r, v_exp(v_sub(old, max)));
 }
 
 /* Probabilities of 16 rows, and their part of the sums. */
-static void new_sums(const em_attend_bf16 *a, block *b, int r) {
+static void new_sums(const em_attend_bf16 *a, const block *b, work *w, int r) {
     vf x[16];
     float *sum = a->sum + b->query + r;
     for (int i = 0; i < 16; i++)
-        x[i] = exponentials(b->z[r + i] + b->first, b->p[r + i] + b->first, b->last - b->first, a->max[b->query + r + i]);
-    v_store(sum, v_fma(v_load(sum), v_load(b->keep + r), sum_of_each(x)));
+        x[i] = exponentials(w->z[r + i] + b->first, w->p[r + i] + b->first, b->last - b->first, a->max[b->query + r + i]);
+    v_store(sum, v_fma(v_load(sum), v_load(w->keep + r), sum_of_each(x)));
 }
 
 /* out = out * keep + p . values, 32 (or the last 16) columns at a time */
-static void mix_values(const em_attend_bf16 *a, block *b) {
+static void mix_values(const em_attend_bf16 *a, const block *b, work *w) {
+    _Alignas(64) float mixed[ROWS][COLUMNS];
+    if (b->first == b->last) return;
     for (int d = 0; d < a->value_width; d += COLUMNS) {
         bool wide = a->value_width - d > 16;
-        block_product(&b->p[0][b->first], sizeof b->p[0], a->values + ((ptrdiff_t)b->first * a->value_width + 2 * d),
-                      2 * (size_t)a->value_width * sizeof *a->values, b->last - b->first, wide, b->mixed[0], sizeof b->mixed[0]);
+        block_product(&w->p[0][b->first], sizeof w->p[0], a->values + ((ptrdiff_t)b->first * a->value_width + 2 * d),
+                      2 * (size_t)a->value_width * sizeof *a->values, b->last - b->first, wide, mixed[0], sizeof mixed[0]);
         for (int r = 0; r < ROWS; r++) {
             float *out = a->out + (ptrdiff_t)(b->query + r) * a->value_width + d;
-            vf keep = v_set(b->keep[r]);
-            v_store(out, v_fma(v_load(out), keep, v_load(b->mixed[r])));
-            if (wide) v_store(out + VW, v_fma(v_load(out + VW), keep, v_load(b->mixed[r] + VW)));
+            vf keep = v_set(w->keep[r]);
+            v_store(out, v_fma(v_load(out), keep, v_load(mixed[r])));
+            if (wide) v_store(out + VW, v_fma(v_load(out + VW), keep, v_load(mixed[r] + VW)));
         }
     }
 }
 
+static void probabilities(const em_attend_bf16 *a, const block *b, work *w) {
+    cap_and_mask(a, b, w);
+    for (int r = 0; r < ROWS; r += 16) new_maxima(a, b, w, r);
+    for (int r = 0; r < ROWS; r += 16) new_sums(a, b, w, r);
+}
+
+/* The values of a block are mixed after the scores of the next one are computed: what the tile registers write and
+ * read is then not waited for. */
 void em_attend_bf16_amx(const em_attend_bf16 *a) {
-    block b;
+    work w;
+    block last = {0, 0, 0};
     unsigned mode = _mm_getcsr();
     _mm_setcsr(mode | _MM_FLUSH_ZERO_ON);
     em_amx_configure();
-    for (b.query = 0; b.query < EM_TILE; b.query += ROWS) {
-        if (!key_range(a, b.query, &b.first, &b.last)) continue;
-        scores(a, &b);
-        cap_and_mask(a, &b);
-        for (int r = 0; r < ROWS; r += 16) new_maxima(a, &b, r);
-        for (int r = 0; r < ROWS; r += 16) new_sums(a, &b, r);
-        mix_values(a, &b);
+    for (int query = 0; query < a->heads * EM_TILE; query += ROWS) {
+        block b = {.query = query};
+        if (!key_range(a, query, &b.first, &b.last)) continue;
+        scores(a, &b, &w);
+        mix_values(a, &last, &w);
+        probabilities(a, &b, &w);
+        last = b;
     }
+    mix_values(a, &last, &w);
     _tile_release();
     _mm_setcsr(mode);
 }

@@ -54,13 +54,10 @@ void em_attend_heads_bf16(em_cpu *cpu, int thread, const em_layer *l, const em_a
         narrow_queries(cpu, s, q + h * s->head_dim, (int64_t)s->heads * s->head_dim, narrow + (int64_t)h * EM_TILE * depth);
     for (int k = v->first_tile; k < v->last_tile; k++) {
         int64_t place = ((int64_t)tile->row_tile + k) * s->kv_heads + kv;
-        for (int h = 0; h < group; h++) {
-            int64_t first = (int64_t)h * EM_TILE;
-            em_attend_bf16 step = {.q = narrow + first * depth, .keys = keys + place * EM_KEY_TILE * depth,
-                                   .values = values + place * EM_KEY_TILE * width, .depth = depth, .value_width = width,
-                                   .lo = v->lo, .hi = v->hi, .first_key = k * EM_KEY_TILE, .softcap = s->attention_softcap,
-                                   .max = r->max + first, .sum = r->sum + first, .out = r->out + first * width};
-            cpu->bf16->attend(&step);
-        }
+        em_attend_bf16 step = {.heads = group, .q = narrow, .keys = keys + place * EM_KEY_TILE * depth,
+                               .values = values + place * EM_KEY_TILE * width, .depth = depth, .value_width = width,
+                               .lo = v->lo, .hi = v->hi, .first_key = k * EM_KEY_TILE, .softcap = s->attention_softcap,
+                               .max = r->max, .sum = r->sum, .out = r->out};
+        cpu->bf16->attend(&step);
     }
 }

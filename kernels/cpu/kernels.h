@@ -31,20 +31,21 @@ typedef struct em_attend {
     float *out;                  /* [EM_ATTEND_QUERIES, value_width]: running, starts at 0 */
 } em_attend;
 
-/* The same step in bf16 for EM_TILE queries: products of bf16 numbers, summed in f32. Probabilities are
+/* The same step in bf16 for EM_TILE queries of some heads that share their keys: products of bf16 numbers, summed in f32. Probabilities are
  * rounded to bf16 for the second product, after they were summed. Pairs lie side by side as the machine's
  * tile registers want them; beyond the head's own elements there are zeros. */
 #define EM_DEPTH_ALIGN 32
 #define EM_MAX_DEPTH 256
 typedef struct em_attend_bf16 {
-    const uint16_t *q;           /* [EM_TILE, depth]; scaled already */
+    int heads;
+    const uint16_t *q;           /* [heads, EM_TILE, depth]; scaled already */
     const uint16_t *keys;        /* [depth / 2, EM_KEY_TILE, 2]: pairs of elements */
     const uint16_t *values;      /* [EM_KEY_TILE / 2, value_width, 2]: pairs of keys */
     int depth, value_width;      /* multiples of EM_DEPTH_ALIGN and EM_VALUE_ALIGN */
-    const int32_t *lo, *hi;      /* [EM_TILE] */
+    const int32_t *lo, *hi;      /* [EM_TILE]: of all heads */
     int32_t first_key;
     float softcap;
-    float *max, *sum, *out;      /* [EM_TILE], [EM_TILE], [EM_TILE, value_width]: as in em_attend */
+    float *max, *sum, *out;      /* [heads, EM_TILE] and out [.., value_width]: as in em_attend */
 } em_attend_bf16;
 
 /* c = a b + bias of bf16 numbers, added in f32. */

@@ -106,7 +106,7 @@ static float score_bf16(const em_attend_bf16 *a, int query, int key) {
 }
 
 static void attend_query_bf16(const em_attend_bf16 *a, int query) {
-    int first = a->lo[query] - a->first_key, last = a->hi[query] - a->first_key;
+    int first = a->lo[query % EM_TILE] - a->first_key, last = a->hi[query % EM_TILE] - a->first_key;
     if (first < 0) first = 0;
     if (last > EM_KEY_TILE) last = EM_KEY_TILE;
     if (first >= last) return;
@@ -127,7 +127,7 @@ static void attend_query_bf16(const em_attend_bf16 *a, int query) {
 }
 
 static void attend_bf16(const em_attend_bf16 *a) {
-    for (int query = 0; query < EM_TILE; query++) attend_query_bf16(a, query);
+    for (int query = 0; query < a->heads * EM_TILE; query++) attend_query_bf16(a, query);
 }
 
 /* ---- products in bf16 ---- */

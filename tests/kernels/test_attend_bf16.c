@@ -59,7 +59,7 @@ static answer solve(const problem *p, attend_kernel *kernel) {
     memset(a.out, 0, (size_t)EM_TILE * (size_t)p->width * sizeof(float));
     for (int i = 0; i < EM_TILE; i++) a.max[i] = -FLT_MAX, a.sum[i] = 0;
     for (int t = 0; t < TILES; t++) {
-        em_attend_bf16 step = {.q = p->q, .keys = p->keys + t * EM_KEY_TILE * p->depth, .values = p->values + t * EM_KEY_TILE * p->width,
+        em_attend_bf16 step = {.heads = 1, .q = p->q, .keys = p->keys + t * EM_KEY_TILE * p->depth, .values = p->values + t * EM_KEY_TILE * p->width,
                                .depth = p->depth, .value_width = p->width, .lo = p->lo, .hi = p->hi,
                                .first_key = t * EM_KEY_TILE, .softcap = p->softcap, .max = a.max, .sum = a.sum, .out = a.out};
         kernel(&step);
