@@ -2,6 +2,7 @@
  * a layer (docs/speed.md). */
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/kernels.h"
+#include "kernels/cpu/vec.h"
 
 enum { ROWS = EM_AMX_ROWS, COLUMNS = EM_AMX_COLUMNS, STEP = EM_AMX_STEP, REGISTER = 16 * 64 };
 
@@ -29,15 +30,18 @@ void em_pack_bf16_amx(uint16_t *packed, const float *rows, int depth, int width)
 
 /* ---- products ---- */
 
-/* Weights that come next, fetched into the second-level cache a few lines at a time. */
-typedef struct ahead { const char *at, *end; int lines; } ahead;
+/* Weights that come next are fetched into the second-level cache, some lines beside each step of a block. All are
+ * values, in registers: a store in the loop would hold its tile loads up. */
+typedef struct ahead { const char *at; int lines; } ahead;
 
-static inline void fetch(ahead *next) {
-    for (int i = 0; i < next->lines && next->at < next->end; i++, next->at += 64) _mm_prefetch(next->at, _MM_HINT_T1);
+static ahead ahead_of(const em_product_bf16 *p, int block) {
+    int64_t blocks = (int64_t)((p->width + COLUMNS - 1) / COLUMNS) * (EM_TILE / ROWS), steps = p->depth / STEP;
+    int64_t each = ((int64_t)p->ahead_bytes / 64 + blocks * steps - 1) / (blocks * steps), first = block * steps * each * 64;
+    return first < (int64_t)p->ahead_bytes ? (ahead){p->ahead + first, (int)each} : (ahead){NULL, 0};
 }
 
 /* c: [ROWS, COLUMNS], stride bytes apart = a b. a: rows of depth; b: its packed columns */
-static inline void block_product(const uint16_t *a, const uint16_t *b, int depth, float *c, size_t stride, ahead *next) {
+static inline void block_product(const uint16_t *a, const uint16_t *b, int depth, float *c, size_t stride, ahead next) {
     size_t a_stride = (size_t)depth * sizeof *a;
     const char *at = (const char *)a, *bt = (const char *)b;
     _tile_zero(0);
@@ -53,7 +57,7 @@ static inline void block_product(const uint16_t *a, const uint16_t *b, int depth
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(1, 4, 7);
         _tile_dpbf16ps(3, 5, 7);
-        fetch(next);
+        for (int k = 0; k < next.lines; k++, next.at += 64) _mm_prefetch(next.at, _MM_HINT_T1);
     }
     char *to = (char *)c;
     _tile_stored(0, to, stride);
@@ -62,34 +66,32 @@ static inline void block_product(const uint16_t *a, const uint16_t *b, int depth
     _tile_stored(3, to + 16 * stride + 64, stride);
 }
 
-/* n: columns of the block that there are */
-static void add_bias(float *c, int width, const float *bias, int n) {
-    for (int r = 0; r < ROWS; r++)
-        for (int k = 0; k < n; k++) c[(int64_t)r * width + k] += bias[k];
+/* The first n columns of a block to c. */
+static void leave_block(const em_product_bf16 *p, float (*block)[COLUMNS], const float *bias, int n, float *c) {
+    for (int k = 0; k < n; k += VW) {
+        vf none = v_set(0), plus = bias ? v_load_n(bias + k, n - k, none) : none;
+        for (int r = 0; r < ROWS; r++) v_store_n(c + r * p->c_stride + k, v_add(v_load(block[r] + k), plus), n - k);
+    }
 }
 
-/* The last columns of a matrix whose width is no multiple of a block's. */
-static void narrow_block(const em_product_bf16 *p, int i, int j, const uint16_t *b, ahead *next) {
+/* Rows [i, i + ROWS), columns [j, j + COLUMNS), or what there is of them. */
+static inline void place_block(const em_product_bf16 *p, int i, int j) {
     _Alignas(64) float block[ROWS][COLUMNS];
-    block_product(p->a + (int64_t)i * p->depth, b, p->depth, block[0], sizeof block[0], next);
-    for (int r = 0; r < ROWS; r++)
-        for (int k = 0; k < p->width - j; k++) p->c[(int64_t)(i + r) * p->width + j + k] = block[r][k];
+    const uint16_t *a = p->a + (int64_t)i * p->depth, *b = p->b + (int64_t)j * p->depth;
+    float *c = p->c + i * p->c_stride + j;
+    ahead next = ahead_of(p, j / COLUMNS * (EM_TILE / ROWS) + i / ROWS);
+    int n = p->width - j < COLUMNS ? p->width - j : COLUMNS;
+    if (n == COLUMNS && !p->bias) {
+        block_product(a, b, p->depth, c, (size_t)p->c_stride * sizeof *c, next);
+    } else {
+        block_product(a, b, p->depth, block[0], sizeof block[0], next);
+        leave_block(p, block, p->bias ? p->bias + j : NULL, n, c);
+    }
 }
 
 void em_product_bf16_amx(const em_product_bf16 *p) {
-    int blocks = (p->width + COLUMNS - 1) / COLUMNS * (EM_TILE / ROWS);
-    size_t steps = (size_t)blocks * (size_t)(p->depth / STEP), lines = (p->ahead_bytes + 63) / 64;
-    ahead next = {p->ahead, p->ahead + p->ahead_bytes, (int)((lines + steps - 1) / steps)};
     em_amx_configure();
-    for (int j = 0; j < p->width; j += COLUMNS) {
-        const uint16_t *b = p->b + (int64_t)j * p->depth;
-        for (int i = 0; i < EM_TILE; i += ROWS) {
-            float *c = p->c + (int64_t)i * p->width + j;
-            bool whole = p->width - j >= COLUMNS;
-            if (whole) block_product(p->a + (int64_t)i * p->depth, b, p->depth, c, (size_t)p->width * sizeof *c, &next);
-            else narrow_block(p, i, j, b, &next);
-            if (p->bias) add_bias(c, p->width, p->bias + j, whole ? COLUMNS : p->width - j);
-        }
-    }
+    for (int j = 0; j < p->width; j += COLUMNS)
+        for (int i = 0; i < EM_TILE; i += ROWS) place_block(p, i, j);
     _tile_release();
 }

@@ -55,7 +55,8 @@ typedef struct em_product_bf16 {
                                     outputs apart; pairs of inputs side by side; columns beyond width are zeros */
     int depth, width;            /* depth: a multiple of EM_DEPTH_ALIGN */
     const float *bias;           /* [width] or NULL */
-    float *c;                    /* [EM_TILE, width] */
+    float *c;                    /* [EM_TILE, width], rows c_stride apart */
+    ptrdiff_t c_stride;
     const char *ahead;           /* what will be read next: to be fetched meanwhile */
     size_t ahead_bytes;
 } em_product_bf16;

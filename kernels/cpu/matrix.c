@@ -286,11 +286,12 @@ void em_matrix_open_slice(em_cpu *cpu, int thread, const em_matrix *m, int s) {
 }
 
 /* Beside a product with the open slice, a tile's share of the next one is fetched. */
-static void run_on_tiles(const em_cpu *cpu, em_cpu_thread *thread, const em_matrix *m, int s, const void *a, float *y) {
+static void run_on_tiles(const em_cpu *cpu, em_cpu_thread *thread, const em_matrix *m, int s, const void *a, float *y,
+                         int64_t stride) {
     size_t left = (size_t)(thread->ahead_end - thread->ahead), share = tiles_bytes(m, s) / EM_GROUP;
     if (share > left) share = left;
     em_product_bf16 p = {.a = a, .b = packed_slice(m, s), .depth = m->in, .width = em_matrix_width(m, s),
-                         .bias = m->bias ? m->bias + (size_t)s * (size_t)m->width : NULL, .c = y,
+                         .bias = m->bias ? m->bias + (size_t)s * (size_t)m->width : NULL, .c = y, .c_stride = stride,
                          .ahead = thread->ahead, .ahead_bytes = share};
     thread->ahead += share;
     cpu->bf16->product(&p);
@@ -298,7 +299,7 @@ static void run_on_tiles(const em_cpu *cpu, em_cpu_thread *thread, const em_matr
 
 void em_matrix_run_to(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *y) {
     if (m->on_tiles) {
-        run_on_tiles(cpu, &cpu->threads[thread], m, s, a, y);
+        run_on_tiles(cpu, &cpu->threads[thread], m, s, a, y, em_matrix_width(m, s));
         return;
     }
     em_gemm_run(&cpu->gemms, gemm_of(m, s), thread, a, m->weights[s], em_cpu_scratch(cpu, thread, EM_SCRATCH_WIDE),
@@ -311,31 +312,35 @@ float *em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const v
     return y;
 }
 
-static void copy_line(float *y, const float *x, int n) {
-    memcpy(y, x, (size_t)n * sizeof *y);
+/* A tile's product with the open slice s into its columns of y, or added to them. */
+static void place_slice(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *y, bool add) {
+    if (m->on_tiles && !add) {
+        run_on_tiles(cpu, &cpu->threads[thread], m, s, a, y, m->out);
+        return;
+    }
+    int width = em_matrix_width(m, s);
+    const float *slice = em_matrix_run(cpu, thread, m, s, a);
+    for (int i = 0; i < EM_TILE; i++, y += m->out, slice += width)
+        if (add) cpu->kernels->add(y, slice, width);
+        else memcpy(y, slice, (size_t)width * sizeof *y);
 }
 
-/* Each slice of each tile's product into its columns of y, line by line. */
-static void run_slices(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a, float *y,
-                       void (*place)(float *y, const float *x, int n)) {
+static void run_slices(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a, float *y, bool add) {
     size_t tile_bytes = em_product_bytes(cpu, (int64_t)EM_TILE * m->in);
     for (int s = 0; s < m->slices; s++) {
-        int width = em_matrix_width(m, s);
         em_matrix_open_slice(cpu, thread, m, s);
-        for (int t = 0; t < tiles; t++) {
-            const float *slice = em_matrix_run(cpu, thread, m, s, (const char *)a + (size_t)t * tile_bytes);
-            float *to = y + (int64_t)t * EM_TILE * m->out + s * m->width;
-            for (int64_t i = 0; i < EM_TILE; i++) place(to + i * m->out, slice + i * width, width);
-        }
+        for (int t = 0; t < tiles; t++)
+            place_slice(cpu, thread, m, s, (const char *)a + (size_t)t * tile_bytes,
+                        y + (int64_t)t * EM_TILE * m->out + s * m->width, add);
     }
 }
 
 void em_matrix_run_all(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a, float *y) {
-    run_slices(cpu, thread, m, tiles, a, y, copy_line);
+    run_slices(cpu, thread, m, tiles, a, y, false);
 }
 
 void em_matrix_add_all(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a, float *y) {
-    run_slices(cpu, thread, m, tiles, a, y, cpu->kernels->add);
+    run_slices(cpu, thread, m, tiles, a, y, true);
 }
 
 /* ---- what products take ---- */

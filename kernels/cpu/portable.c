@@ -149,7 +149,7 @@ static void product_bf16(const em_product_bf16 *p) {
             float sum = 0;
             for (int i = 0; i < p->depth; i++)
                 sum += em_bf16_to_f32(p->a[(int64_t)t * p->depth + i]) * em_bf16_to_f32(p->b[packed_index(p->depth, o, i)]);
-            p->c[(int64_t)t * p->width + o] = sum + (p->bias ? p->bias[o] : 0);
+            p->c[t * p->c_stride + o] = sum + (p->bias ? p->bias[o] : 0);
         }
 }
 

@@ -1,4 +1,4 @@
-/* Attention in bf16 on tile registers against the plain C that says what it computes. */
+/* Attention and products in bf16 on tile registers against the plain C that says what they compute. */
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -149,7 +149,54 @@ static void test_neighbours(void **unused) {
     problem_free(&p);
 }
 
+/* ---- products ---- */
+
+static float *random_floats(int n, float size) {
+    float *x = malloc((size_t)n * sizeof *x);
+    for (int i = 0; i < n; i++) x[i] = random_float(size);
+    return x;
+}
+
+/* What lies beyond a row's width stays as it is. */
+static void check_product(const em_bf16_kernels *k, int depth, int width, int gap, bool bias) {
+    int stride = width + gap, whole = (width + 31) / 32 * 32;
+    float *rows = random_floats(width * depth, 1), *plus = random_floats(width, 1), *x = random_floats(EM_TILE * depth, 1);
+    float *c = random_floats(EM_TILE * stride, 9), *expected = malloc((size_t)(EM_TILE * stride) * sizeof *c);
+    uint16_t *a = malloc((size_t)(EM_TILE * depth) * 2), *b = malloc((size_t)(whole * depth) * 2), *packed = malloc((size_t)(whole * depth) * 2);
+    memcpy(expected, c, (size_t)(EM_TILE * stride) * sizeof *c);
+    for (int i = 0; i < EM_TILE * depth; i++) a[i] = em_f32_to_bf16(x[i]);
+    em_bf16_kernels_portable.pack(b, rows, depth, width);
+    k->pack(packed, rows, depth, width);
+    assert_memory_equal(packed, b, (size_t)(whole * depth) * 2);
+    em_product_bf16 p = {.a = a, .b = packed, .depth = depth, .width = width, .bias = bias ? plus : NULL, .c = c, .c_stride = stride,
+                         .ahead = (const char *)packed, .ahead_bytes = (size_t)(whole * depth) * 2};
+    k->product(&p);
+    p.c = expected;
+    em_bf16_kernels_portable.product(&p);
+    for (int i = 0; i < EM_TILE * stride; i++) {
+        float near = i % stride < width ? 1e-6f * (float)depth : 0;
+        if (!(fabsf(c[i] - expected[i]) <= near)) fail_msg("%d x %d, element %d: %g, not %g", depth, width, i, c[i], expected[i]);
+    }
+    free(rows);
+    free(plus);
+    free(x);
+    free(c);
+    free(expected);
+    free(a);
+    free(b);
+    free(packed);
+}
+
+static void test_products(void **unused) {
+    const em_bf16_kernels *k = em_bf16_kernels_best();
+    if (!k) skip();
+    const int depths[] = {32, 64, 288, 576}, widths[] = {1, 16, 31, 32, 40, 64, 100, 192};
+    for (int d = 0; d < 4; d++)
+        for (int w = 0; w < 8; w++) check_product(k, depths[d], widths[w], w % 3 * 7, (d + w) % 2);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_masks), cmocka_unit_test(test_large_scores), cmocka_unit_test(test_neighbours)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_masks), cmocka_unit_test(test_large_scores), cmocka_unit_test(test_neighbours),
+                                       cmocka_unit_test(test_products)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
