@@ -42,5 +42,5 @@ bool em_ranks_open(em_ranks **out, em_error *err) {
 }
 
 void em_ranks_nap(void) {
-    nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
