@@ -27,7 +27,7 @@ static em_backend *open_cpu(const em_settings *s, const em_setup *setup, em_erro
 }
 
 static em_backend *open_cuda(const em_settings *s, const em_setup *setup, em_error *err) {
-    em_backend_options o = {.threads = setup->threads, .node_rank = setup->node_rank,
+    em_backend_options o = {.threads = setup->threads, .node_rank = setup->node_rank, .node_ranks = setup->node_ranks,
                             .compute = em_device_compute(s, setup, true)};
     return em_backend_cuda_open(&o, s->device_index, err);
 }

@@ -148,6 +148,7 @@ typedef struct em_activations em_activations;   /* the batch's state between sta
 
 typedef struct em_backend_options {
     int threads;                 /* at least 1 */
+    int node_ranks;              /* processes of this machine that share a run; 0 or 1: this one alone */
     int node_rank;               /* among the processes of this machine that share a run: each takes a device, round them all */
     em_dtype compute;            /* the inputs of matrix products; sums are f32. EM_F16: on a GPU only */
     bool portable;               /* plain C reference kernels instead of vector ones (tests) */
@@ -158,7 +159,7 @@ typedef struct em_stage_times { double pack, embed, qkv, attention, output, ffn,
 
 struct em_backend {
     const char *name;            /* "cpu", "cuda" */
-    char isa[64];                /* "avx512_core_amx", "NVIDIA H200 sm_90": part of results' provenance */
+    char isa[64];                /* "avx512_core_amx", "NVIDIA H200 sm_90, cuBLASLt 130100": part of results' provenance */
     const struct em_backend_ops *ops;
     em_backend_options options;
     em_stage_times times;

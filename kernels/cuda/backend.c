@@ -215,9 +215,11 @@ em_backend *em_backend_cuda_open(const em_backend_options *options, int device, 
     em_cuda *c = em_alloc(1, sizeof *c, "the CUDA engine", err);
     if (!c) return NULL;
     c->base = (em_backend){.name = "cuda", .ops = &cuda_ops, .options = *options, .failure = EM_ERROR_INIT};
-    if (em_device_open(&c->device, device, options->node_rank, err) && (c->compute = em_stream_new(err)) && (c->copy = em_stream_new(err)) &&
+    if (em_device_open(&c->device, device, options, err) && (c->compute = em_stream_new(err)) && (c->copy = em_stream_new(err)) &&
         open_staging(c, err) && (c->products = em_products_open(err))) {
-        snprintf(c->base.isa, sizeof c->base.isa, "%s", c->device.name);
+        int version = em_products_version(c->products);       /* another one may choose other algorithms: other bits */
+        if (version) snprintf(c->base.isa, sizeof c->base.isa, "%.40s, cuBLASLt %d", c->device.name, version);
+        else snprintf(c->base.isa, sizeof c->base.isa, "%s", c->device.name);
         c->base.device_memory = c->device.free_bytes;
         return &c->base;
     }

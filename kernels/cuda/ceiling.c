@@ -41,10 +41,10 @@ static bool fill(const cube *c, void *to, em_error *err) {
     return ok;
 }
 
-static bool open_cube(cube *c, int index, em_error *err) {
+static bool open_cube(cube *c, const em_backend_options *options, int index, em_error *err) {
     size_t n = (size_t)EM_CUDA_CUBE * EM_CUDA_CUBE, bytes = n * em_dtype_size(c->shape.type);
     em_device device;
-    return em_device_open(&device, index, 0, err) && (c->products = em_products_open(err)) && (c->stream = em_stream_new(err)) &&
+    return em_device_open(&device, index, options, err) && (c->products = em_products_open(err)) && (c->stream = em_stream_new(err)) &&
            (c->from = em_event_new(err)) && (c->to = em_event_new(err)) && (c->x = em_device_alloc(bytes, "a matrix", err)) &&
            (c->w = em_device_alloc(bytes, "a matrix", err)) && (c->y = em_device_alloc(bytes, "a matrix", err)) &&
            fill(c, c->x, err) && fill(c, c->w, err);
@@ -92,7 +92,7 @@ bool em_cuda_ceiling(const em_backend_options *options, int device, em_ceiling *
     cube c = {.shape = {.tokens = EM_CUDA_CUBE, .n = EM_CUDA_CUBE, .k = EM_CUDA_CUBE, .y_stride = EM_CUDA_CUBE,
                         .type = options->compute, .y_f32 = options->compute == EM_F32}};
     double whole, any;
-    bool good = open_cube(&c, device, err) && measure(&c, false, &whole, err) && measure(&c, true, &any, err);
+    bool good = open_cube(&c, options, device, err) && measure(&c, false, &whole, err) && measure(&c, true, &any, err);
     if (good) *out = (em_ceiling){.cube = EM_CUDA_CUBE, .rate = whole > any ? whole : any};
     close_cube(&c);
     return good;

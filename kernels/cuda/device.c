@@ -9,7 +9,12 @@ static bool good(cudaError_t e, const char *what, em_error *err) {
     return e == cudaSuccess || em_fail(err, EM_MACHINE, "CUDA, %s: %s", what, cudaGetErrorString(e));
 }
 
-bool em_device_open(em_device *d, int index, int node_rank, em_error *err) {
+/* Processes of this machine whose turn falls on the same of n devices as this one's. */
+static size_t sharers(const em_backend_options *o, int n) {
+    return o->node_ranks > 1 ? (size_t)((o->node_ranks - 1 - o->node_rank % n) / n + 1) : 1;
+}
+
+bool em_device_open(em_device *d, int index, const em_backend_options *options, em_error *err) {
     int n = 0;
     cudaError_t e = cudaGetDeviceCount(&n);
     if (e == cudaErrorInsufficientDriver || e == cudaErrorNoDevice || (e == cudaSuccess && n == 0)) {
@@ -23,16 +28,18 @@ bool em_device_open(em_device *d, int index, int node_rank, em_error *err) {
     }
     if (!good(e, "counting devices", err)) return false;
     if (index >= n) return em_fail(err, EM_MACHINE, "there is no CUDA device %d: this machine has %d, counted from 0", index, n);
-    index = (int)(((int64_t)index + node_rank) % n);
+    index = (int)(((int64_t)index + options->node_rank) % n);
     struct cudaDeviceProp p;
     if (!good(cudaGetDeviceProperties(&p, index), "reading the device", err)) return false;
     if (p.major < 8)
         return em_fail(err, EM_MACHINE, "%s has compute capability %d.%d, and 8.0 is needed", p.name, p.major, p.minor);
     size_t total;
     d->index = index;
-    snprintf(d->name, sizeof d->name, "%.48s sm_%d%d", p.name, p.major, p.minor);
-    return good(cudaSetDevice(index), "opening the device", err) &&
-           good(cudaMemGetInfo(&d->free_bytes, &total), "asking for its memory", err);
+    snprintf(d->name, sizeof d->name, "%.32s sm_%d%d", p.name, p.major, p.minor);
+    if (!good(cudaSetDevice(index), "opening the device", err) ||
+        !good(cudaMemGetInfo(&d->free_bytes, &total), "asking for its memory", err)) return false;
+    d->free_bytes /= sharers(options, n);
+    return true;
 }
 
 bool em_device_use(const em_device *d, em_error *err) {

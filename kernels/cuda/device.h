@@ -12,12 +12,13 @@ typedef void *em_event;          /* a point in a stream */
 typedef struct em_device {
     int index;
     char name[64];               /* "NVIDIA H200 sm_90" */
-    size_t free_bytes;           /* at opening */
+    size_t free_bytes;           /* at opening; of several processes on it, this one's share */
 } em_device;
 
-/* The device `node_rank` places after `index`, round all that there are. Errors (EM_MACHINE) say what is missing: driver,
+/* The device options->node_rank places after `index`, round all that there are; processes that land on the same one share
+ * what is free. Errors (EM_MACHINE) say what is missing: driver,
  * device `index`, compute capability 8.0. */
-bool em_device_open(em_device *d, int index, int node_rank, em_error *err);
+bool em_device_open(em_device *d, int index, const em_backend_options *options, em_error *err);
 /* What this thread asks of CUDA from now on is asked of this device: a thread that did not open it says so first. */
 bool em_device_use(const em_device *d, em_error *err);
 
@@ -59,6 +60,7 @@ typedef struct em_product_shape {
 
 em_products *em_products_open(em_error *err);
 void em_products_close(em_products *p);
+int em_products_version(const em_products *p);        /* 10000 * major + 100 * minor + patch of the library; 0: it has none */
 /* The first call of a shape chooses its algorithm: without split-K or stream-K (unless any will do), and the same for each
  * run on such a device. */
 bool em_product_run(em_products *p, em_stream s, const em_product_shape *shape, const void *x, const void *w, void *y, em_error *err);

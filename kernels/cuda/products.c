@@ -15,7 +15,7 @@
 #define LIBRARY "libcublasLt.so." TEXT(CUBLAS_VER_MAJOR)
 
 #define FUNCTIONS(DO) \
-    DO(Create) DO(Destroy) DO(GetStatusString) DO(MatmulDescCreate) DO(MatmulDescDestroy) DO(MatmulDescSetAttribute) \
+    DO(GetVersion) DO(Create) DO(Destroy) DO(GetStatusString) DO(MatmulDescCreate) DO(MatmulDescDestroy) DO(MatmulDescSetAttribute) \
     DO(MatrixLayoutCreate) DO(MatrixLayoutDestroy) DO(MatmulPreferenceCreate) DO(MatmulPreferenceDestroy) \
     DO(MatmulPreferenceSetAttribute) DO(MatmulAlgoGetHeuristic) DO(MatmulAlgoConfigGetAttribute) DO(Matmul)
 
@@ -68,6 +68,8 @@ em_products *em_products_open(em_error *err) {
     em_products_close(p);
     return NULL;
 }
+
+int em_products_version(const em_products *p) { return (int)p->lt.GetVersion(); }
 
 static void product_free(const em_products *p, product *x) {
     if (x->operation) p->lt.MatmulDescDestroy(x->operation);

@@ -179,7 +179,7 @@ static void test_heads_of_a_block(void **state) {
 int main(void) {
     em_error err = EM_ERROR_INIT;
     em_device device;
-    if (!em_device_open(&device, 0, 0, &err)) {
+    if (!em_device_open(&device, 0, &(em_backend_options){0}, &err)) {
         printf("skipped: %s\n", err.text);
         return 77;       /* ctest's SKIP_RETURN_CODE */
     }

@@ -8,7 +8,7 @@
 #include "kernels/cuda/layout.h"
 #include "tests/kernels/emulator/streams.h"
 
-bool em_device_open(em_device *d, int index, int node_rank, em_error *err) {
+bool em_device_open(em_device *d, int index, const em_backend_options *options, em_error *err) {
     if (index > 0) return em_fail(err, EM_MACHINE, "there is no CUDA device %d: this machine has 1, counted from 0", index);
     *d = (em_device){.name = "emulated", .free_bytes = (size_t)1 << 30};
     return true;
@@ -36,6 +36,7 @@ static char products;
 
 em_products *em_products_open(em_error *err) { return (em_products *)&products; }
 void em_products_close(em_products *p) {}
+int em_products_version(const em_products *p) { return 0; }
 
 static float read(em_dtype type, const void *x, int64_t i) {
     if (type == EM_F32) return ((const float *)x)[i];
