@@ -152,10 +152,14 @@ static bool has_key(const char *text, line l) {
 static const char *value(line l) { return l.text + l.key + (l.n > l.key); }
 static int value_bytes(line l) { return l.n - l.key - (l.n > l.key); }
 
+/* No command brings another build's journal back. */
+static bool of_build(line l) { return same_key(l, line_at("version")) || same_key(l, line_at("program")); }
+
 bool em_identity_check(const char *journal, const char *theirs, const char *ours, em_error *err) {
-    static const char hint[] = "give the same command, or delete the journal to start over";
     while (*theirs || *ours) {
         line a = line_at(theirs), b = line_at(ours);
+        const char *hint = of_build(a) ? "go on with the build that it is of, or delete it to start over"
+                                       : "give the same command, or delete the journal to start over";
         if (a.n != b.n || memcmp(a.text, b.text, (size_t)a.n)) {
             if (same_key(a, b))
                 return em_fail_at(err, EM_USAGE, journal, 0, -1, "its run had %.*s %.*s, this one %.*s; %s", a.key, a.text,

@@ -131,7 +131,7 @@ static void another_run_or_process_does_not_get_it(void **state) {
     assert_true(err.status == EM_USAGE && strstr(err.text, "another process"));
     em_journal_close(j);
     static const struct { const char *identity, *words; } others[] = {
-        {"version\t2\n--mask\t\"doc\"\n--seed\t\"3\"\n", "its run had version 1, this one 2"},
+        {"version\t2\n--mask\t\"doc\"\n--seed\t\"3\"\n", "its run had version 1, this one 2; go on with the build that it is of"},
         {"version\t1\n--mask\t\"doc,full\"\n--seed\t\"3\"\n", "its run had --mask \"doc\", this one \"doc,full\""},
         {"version\t1\n--seed\t\"3\"\n", "its run had --mask \"doc\", this one has not"},
         {"version\t1\n--mask\t\"doc\"\n", "its run had --seed \"3\", this one has not"},
