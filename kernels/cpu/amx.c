@@ -21,6 +21,7 @@ bool em_amx_allowed(void) {
  * bytes; c: f32, rows c_stride apart. */
 static inline void block_product(const uint16_t *a, size_t a_stride, const uint16_t *b, size_t b_stride, int depth,
                                  bool wide, float *c, size_t c_stride) {
+    em_amx_written();
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);

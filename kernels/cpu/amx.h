@@ -16,6 +16,12 @@ static inline void em_amx_configure(void) {
     _tile_loadconfig(&all);
 }
 
+/* Before tiles are loaded: to gcc, _tile_loadd reads no memory, so what is written for it could come later or be left
+ * out. */
+static inline void em_amx_written(void) {
+    __asm__ volatile("" ::: "memory");
+}
+
 /* 32-bit word j of x[i] becomes word i of x[j]. */
 static inline __attribute__((always_inline)) void em_transpose_words(__m512i x[16]) {
     __m512i pairs[16], fours[16];

@@ -44,6 +44,7 @@ static ahead ahead_of(const em_product_bf16 *p, int block) {
 static inline void block_product(const uint16_t *a, const uint16_t *b, int depth, float *c, size_t stride, ahead next) {
     size_t a_stride = (size_t)depth * sizeof *a;
     const char *at = (const char *)a, *bt = (const char *)b;
+    em_amx_written();
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
