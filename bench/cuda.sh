@@ -20,6 +20,7 @@ shape=${SHAPE:-llama-8b}
 rows=${ROWS:-640}
 test_cuda=$build/tests/kernels/test_cuda
 test_cuda_attention=$build/tests/kernels/test_cuda_attention
+test_cuda_chunks=$build/tests/kernels/test_cuda_chunks
 
 # bench NAME OPTION...: into $out/NAME.json and .md
 bench() {
@@ -51,7 +52,7 @@ speed() {
     nvidia-smi --query-gpu=name,driver_version,clocks.sm --format=csv,noheader || true
 }
 
-tests() { "$test_cuda_attention" && "$test_cuda"; }
+tests() { "$test_cuda_attention" && "$test_cuda" && "$test_cuda_chunks"; }
 
 sweep() {
     bench sweep -T 1024 --rows $(((rows + 4) / 5)) --repeat 1 --alpha=-2:2:0.5 --mask doc,regular

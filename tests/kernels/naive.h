@@ -5,8 +5,12 @@
 
 #include "kernels/backend.h"
 
+#ifndef NETWORK_LAYERS           /* tests/kernels/CMakeLists.txt gives one test others */
 #define NETWORK_LAYERS 2
+#endif
+#ifndef NETWORK_VOCAB
 #define NETWORK_VOCAB 1100       /* three slices of the vocabulary, the last one short and odd */
+#endif
 #define NETWORK_POSITIONS 700
 
 /* How a family differs from Llama: what a random network is drawn from. */

@@ -50,7 +50,7 @@ void check(const em_error *err) {
     if (err->status != EM_OK) fail_msg("%s", err->text);
 }
 
-static void run_layer(em_backend *b, const em_layer *l, em_activations *a, bool parallel) {
+void run_layer(em_backend *b, const em_layer *l, em_activations *a, bool parallel) {
     b->ops->attention_inputs(b, l, a);
     b->ops->attention(b, l, a);
     if (parallel) b->ops->feed_forward(b, l, a);
@@ -58,12 +58,18 @@ static void run_layer(em_backend *b, const em_layer *l, em_activations *a, bool 
     if (!parallel) b->ops->feed_forward(b, l, a);
 }
 
-em_activations *forward_rows(em_backend *b, const network *n, const rows *r, const em_row_batch *batch) {
+em_activations *embed_rows(em_backend *b, const network *n, const rows *r, const em_row_batch *batch) {
     em_error err = EM_ERROR_INIT;
     em_activations *a = b->ops->activations_new(b, network_layer(n, 0), padded(r), r->n, &err);
     check(&err);
     b->ops->embed(b, &n->embedding, batch, a, &err);
     check(&err);
+    return a;
+}
+
+em_activations *forward_rows(em_backend *b, const network *n, const rows *r, const em_row_batch *batch) {
+    em_error err = EM_ERROR_INIT;
+    em_activations *a = embed_rows(b, n, r, batch);
     for (int i = 0; i < NETWORK_LAYERS; i++) {
         em_layer *l = b->ops->layer_load(b, network_layer(n, i), &n->layers[i], &err);
         check(&err);

@@ -4,7 +4,9 @@
 
 #include "tests/kernels/naive.h"
 
+#ifndef MAX_TOKENS
 #define MAX_TOKENS 2048
+#endif
 #define MAX_ROWS 16
 
 typedef struct rows {
@@ -26,7 +28,10 @@ em_row_batch batch_of(const rows *r);
 /* Fails the test. */
 void check(const em_error *err);
 
-/* The batch after all layers; the caller frees it. */
+/* The batch before its first layer; the caller frees it. */
+em_activations *embed_rows(em_backend *b, const network *n, const rows *r, const em_row_batch *batch);
+void run_layer(em_backend *b, const em_layer *l, em_activations *a, bool parallel);
+/* The batch after all layers, loaded and freed in turn; the caller frees it. */
 em_activations *forward_rows(em_backend *b, const network *n, const rows *r, const em_row_batch *batch);
 /* The backend that score_labels opens: the CPU's, unless a test sets another. */
 extern em_backend *(*open_backend)(const em_backend_options *options, em_error *err);

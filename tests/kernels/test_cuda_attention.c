@@ -234,6 +234,13 @@ static void test_shapes(void **state) {
 
 /* ---- how many heads a block has ---- */
 
+static void assert_same_rows(const batch *b, const shape *s, const float *x, const float *y) {
+    for (int r = 0; r < N_ROWS; r++) {
+        int at = b->start[r] * s->heads * s->dim;
+        assert_memory_equal(x + at, y + at, (size_t)(rows[r].length * s->heads * s->dim) * sizeof *x);
+    }
+}
+
 /* [TOKENS, heads, dim] from x [TOKENS, 1, dim] */
 static float *repeat_head(const float *x, int heads, int dim) {
     float *y = malloc((size_t)TOKENS * (size_t)(heads * dim) * sizeof *y);
@@ -248,10 +255,7 @@ static void same_apart(const batch *b, em_dtype type, int heads, int dim) {
     float *q = random_heads(&shared, heads, &random, query_scale(dim)), *k = random_heads(&shared, 1, &random, 1);
     float *v = random_heads(&shared, 1, &random, 1), *k2 = repeat_head(k, heads, dim), *v2 = repeat_head(v, heads, dim);
     float *together = attend(b, &shared, q, k, v), *apart = attend(b, &own, q, k2, v2);
-    for (int r = 0; r < N_ROWS; r++) {
-        int at = b->start[r] * heads * dim;
-        assert_memory_equal(together + at, apart + at, (size_t)(rows[r].length * heads * dim) * sizeof *q);
-    }
+    assert_same_rows(b, &shared, together, apart);
     float *all[] = {q, k, v, k2, v2, together, apart};
     for (int i = 0; i < 7; i++) free(all[i]);
 }
@@ -265,6 +269,30 @@ static void test_heads_of_a_block(void **state) {
     free(b);
 }
 
+#ifdef EM_EMULATED
+extern bool em_emulator_early, em_emulator_backwards;
+
+/* Tiles of keys and values come over those of before: as late as they may, or at once; warps in either order. */
+static void test_copies(void **state) {
+    const shape s = {EM_BF16, 2, 1, 64, 0};
+    batch *b = make_batch();
+    uint64_t random = 5;
+    float *q = random_heads(&s, 2, &random, query_scale(64)), *k = random_heads(&s, 1, &random, 1), *v = random_heads(&s, 1, &random, 1);
+    float *late = attend(b, &s, q, k, v);
+    for (int backwards = 0; backwards < 2; backwards++) {
+        em_emulator_early = true;
+        em_emulator_backwards = backwards;
+        float *early = attend(b, &s, q, k, v);
+        em_emulator_early = em_emulator_backwards = false;
+        assert_same_rows(b, &s, late, early);
+        free(early);
+    }
+    float *all[] = {q, k, v, late};
+    for (int i = 0; i < 4; i++) free(all[i]);
+    free(b);
+}
+#endif
+
 int main(void) {
     em_error err = EM_ERROR_INIT;
     em_device device;
@@ -272,6 +300,12 @@ int main(void) {
         printf("skipped: %s\n", err.text);
         return 77;       /* ctest's SKIP_RETURN_CODE */
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_heads_of_a_block)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_heads_of_a_block),
+#ifdef EM_EMULATED
+        cmocka_unit_test(test_copies),
+#endif
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

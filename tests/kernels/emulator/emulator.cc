@@ -8,7 +8,7 @@
 
 em_index threadIdx, blockIdx, blockDim;
 unsigned char *em_shared_bytes;
-bool em_emulator_backwards;
+bool em_emulator_backwards, em_emulator_early;
 
 namespace {
 
@@ -192,7 +192,8 @@ void em_write16(void *to, const uint32_t *words) {
 void em_copy16(void *shared, const void *from) {
     aligned(shared);
     aligned(from);
-    now->copies.push_back({shared, from, now->group});
+    if (em_emulator_early) memcpy(shared, from, 16);
+    else now->copies.push_back({shared, from, now->group});
 }
 
 void em_copy_commit() { now->group++; }

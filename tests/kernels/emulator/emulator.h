@@ -1,7 +1,7 @@
 /* The part of the CUDA language that kernels/cuda/ uses, for a C++ compiler, so that the kernels' own code runs and is
  * tested without a device. Blocks run one after another; a block's threads are fibers that go on in turn, in either order,
  * from one meeting point (barrier, shuffle, tensor core product) to the next. Shared memory starts as NaN, and copies to it
- * arrive when they are waited for, not before. Included ahead of each .cu file. */
+ * arrive when they are waited for, not before, or at once (em_emulator_early). Included ahead of each .cu file. */
 #ifndef EM_TESTS_KERNELS_EMULATOR_H
 #define EM_TESTS_KERNELS_EMULATOR_H
 
@@ -100,5 +100,7 @@ template <typename T> void em_mma(float *c, const uint32_t *a, uint32_t b0, uint
 
 /* Which thread of a block goes first: the last one, where set. */
 extern "C" bool em_emulator_backwards;
+/* Copies to shared memory arrive when they are asked for, over what others may still read there. */
+extern "C" bool em_emulator_early;
 
 #endif
