@@ -72,6 +72,6 @@ void em_bootstrap_interval(const em_bootstrap *b, const em_bootstrap *less, doub
 }
 
 bool em_grouped_state(em_grouped *g, em_state *s) {
-    return em_state_within(s, &g->n, 0, INT64_MAX) && EM_STATE(s, g->centre) && EM_STATE(s, g->xx) && EM_STATE(s, g->xn) &&
+    return em_state_count(s, &g->n) && EM_STATE(s, g->centre) && EM_STATE(s, g->xx) && EM_STATE(s, g->xn) &&
            EM_STATE(s, g->nn);
 }

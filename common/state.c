@@ -40,6 +40,10 @@ bool em_state_within(em_state *s, int64_t *value, int64_t least, int64_t most) {
     return true;
 }
 
+bool em_state_count(em_state *s, int64_t *value) {
+    return em_state_within(s, value, 0, (int64_t)1 << 48);
+}
+
 bool em_state_length(em_state *s, size_t *n, size_t item) {
     size_t length = s->into ? *n : 0;
     if (!EM_STATE(s, length)) return false;

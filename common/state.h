@@ -26,6 +26,8 @@ bool em_state_bytes(em_state *s, void *data, size_t n);
 bool em_state_flag(em_state *s, bool *flag);
 /* An index or a count in [least, most]. */
 bool em_state_within(em_state *s, int64_t *value, int64_t least, int64_t most);
+/* A count in [0, 2^48]: more than any row or run has, and few enough that thousands of them add up. */
+bool em_state_count(em_state *s, int64_t *value);
 /* How many items of at least `item` bytes each follow; reading checks that there can be so many. */
 bool em_state_length(em_state *s, size_t *n, size_t item);
 /* A malloc'd string; reading replaces *text, which must be NULL or malloc'd. */

@@ -102,13 +102,17 @@ bool em_row_paired_add(em_row_paired *r, const em_paired *p, em_error *err) {
 
 /* ---- saved and restored ---- */
 
+static bool gap_state(em_gap *g, em_state *io) {
+    return em_state_count(io, &g->predictions) && EM_STATE(io, g->sum);
+}
+
 static bool gaps_state(em_row_paired *r, em_state *io) {
     uint64_t there = 0;
     for (int i = 0; i < EM_GAPS; i++) there |= (uint64_t)(r->gaps[i].predictions > 0) << i;
     if (!EM_STATE(io, there)) return false;
     if (there >> EM_GAPS) return em_state_bad(io);
     for (int i = 0; i < EM_GAPS; i++)
-        if (there >> i & 1 && !EM_STATE(io, r->gaps[i])) return false;
+        if (there >> i & 1 && !gap_state(&r->gaps[i], io)) return false;
     return true;
 }
 
@@ -121,7 +125,7 @@ static bool list_state(em_state *io, void *list, size_t *n, size_t *capacity, si
 static bool subsets_state(em_row_paired *r, em_state *io) {
     if (!list_state(io, &r->subsets, &r->n_subsets, &r->subsets_capacity, sizeof *r->subsets)) return false;
     for (size_t i = 0; i < r->n_subsets; i++)
-        if (!em_state_within(io, &r->subsets[i].group, 0, INT32_MAX) || !EM_STATE(io, r->subsets[i].gap)) return false;
+        if (!em_state_within(io, &r->subsets[i].group, 0, INT32_MAX) || !gap_state(&r->subsets[i].gap, io)) return false;
     return true;
 }
 
@@ -130,7 +134,7 @@ static bool documents_state(em_row_paired *r, em_state *io) {
     for (size_t i = 0; i < r->n_documents; i++) {
         em_gap_document *d = &r->documents[i];
         if (!em_state_within(io, &d->document, 0, INT64_MAX) || !em_state_within(io, &d->subset, 0, (int64_t)r->n_subsets - 1) ||
-            !EM_STATE(io, d->common) || !EM_STATE(io, d->all) || !EM_STATE(io, d->affected)) return false;
+            !em_state_count(io, &d->common) || !gap_state(&d->all, io) || !gap_state(&d->affected, io)) return false;
     }
     return true;
 }
@@ -138,8 +142,14 @@ static bool documents_state(em_row_paired *r, em_state *io) {
 static bool stretches_state(em_row_paired *r, em_state *io) {
     if (!list_state(io, &r->stretches, &r->n_stretches, &r->stretches_capacity, sizeof *r->stretches)) return false;
     for (size_t i = 0; i < r->n_stretches; i++)
-        if (!EM_STATE(io, r->stretches[i])) return false;
+        if (!em_state_count(io, &r->stretches[i].stretch) || !gap_state(&r->stretches[i].gap, io)) return false;
     return true;
+}
+
+static bool counts_state(em_row_counts *c, em_state *io) {
+    return em_state_count(io, &c->better) && em_state_count(io, &c->same_top1) && em_state_count(io, &c->direct) &&
+           em_state_count(io, &c->indirect) && em_state_count(io, &c->common_affected) && EM_STATE(io, c->change) &&
+           EM_STATE(io, c->change_squares);
 }
 
 static bool kl_state(em_row_paired *r, em_state *io) {
@@ -151,6 +161,6 @@ static bool kl_state(em_row_paired *r, em_state *io) {
 }
 
 bool em_row_paired_state(em_row_paired *r, em_state *io) {
-    return gaps_state(r, io) && EM_STATE(io, r->counts) && subsets_state(r, io) && documents_state(r, io) && stretches_state(r, io) &&
+    return gaps_state(r, io) && counts_state(&r->counts, io) && subsets_state(r, io) && documents_state(r, io) && stretches_state(r, io) &&
            kl_state(r, io);
 }

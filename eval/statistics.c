@@ -139,7 +139,7 @@ static bool subsets_state(em_statistics *s, em_state *io) {
     if (!em_grow(&s->subsets, &s->subset_capacity, n, sizeof *s->subsets, "subsets", io->err)) return io->failed = true, false;
     s->n_subsets = n;
     for (size_t i = 0; i < n; i++)
-        if (!EM_STATE(io, s->subsets[i])) return false;
+        if (!EM_STATE(io, s->subsets[i].sum) || !em_state_count(io, &s->subsets[i].documents)) return false;
     return true;
 }
 
@@ -149,7 +149,7 @@ static bool document_state(em_statistics *s, em_state *io) {
         !EM_STATE(io, s->document.nll) || !em_state_within(io, &group, 0, INT32_MAX)) return false;
     if (s->document.document >= 0 && (size_t)group >= s->n_subsets) return em_state_bad(io);
     s->document_group = (int32_t)group;
-    return EM_STATE(io, s->document_means) && EM_STATE(io, s->documents);
+    return EM_STATE(io, s->document_means) && em_state_count(io, &s->documents);
 }
 
 bool em_statistics_state(em_statistics *s, em_state *io) {

@@ -62,13 +62,18 @@ bool em_row_sums_add(em_row_sums *r, const em_prediction *p, em_error *err) {
 
 /* ---- saved and restored ---- */
 
+static bool sum_state(em_sum *s, em_state *io) {
+    return em_state_count(io, &s->predictions) && em_state_count(io, &s->correct) && em_state_count(io, &s->text_bytes) &&
+           EM_STATE(io, s->nll) && EM_STATE(io, s->text_nll);
+}
+
 static bool sums_state(em_row_sums *r, em_state *io) {
     uint64_t there = 0;
     for (int i = 0; i < EM_SUMS; i++) there |= (uint64_t)(r->sums[i].predictions > 0) << i;
     if (!EM_STATE(io, there)) return false;
     if (there >> EM_SUMS) return em_state_bad(io);
     for (int i = 0; i < EM_SUMS; i++)
-        if (there >> i & 1 && !EM_STATE(io, r->sums[i])) return false;
+        if (there >> i & 1 && !sum_state(&r->sums[i], io)) return false;
     return true;
 }
 
@@ -78,7 +83,7 @@ static bool subsets_state(em_row_sums *r, em_state *io) {
     if (!em_grow(&r->subsets, &r->subsets_capacity, n, sizeof *r->subsets, what, io->err)) return io->failed = true, false;
     r->n_subsets = n;
     for (size_t i = 0; i < n; i++)
-        if (!em_state_within(io, &r->subsets[i].group, 0, INT32_MAX) || !EM_STATE(io, r->subsets[i].sum)) return false;
+        if (!em_state_within(io, &r->subsets[i].group, 0, INT32_MAX) || !sum_state(&r->subsets[i].sum, io)) return false;
     return true;
 }
 
@@ -89,7 +94,7 @@ static bool documents_state(em_row_sums *r, em_state *io) {
     r->n_documents = n;
     for (size_t i = 0; i < n; i++) {
         em_document_part *d = &r->documents[i];
-        if (!em_state_within(io, &d->sum.document, 0, INT64_MAX) || !EM_STATE(io, d->sum.predictions) || !EM_STATE(io, d->sum.nll) ||
+        if (!em_state_within(io, &d->sum.document, 0, INT64_MAX) || !em_state_count(io, &d->sum.predictions) || !EM_STATE(io, d->sum.nll) ||
             !em_state_within(io, &d->subset, 0, (int64_t)r->n_subsets - 1)) return false;
     }
     return true;
