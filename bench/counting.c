@@ -9,24 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench/measure.h"
 #include "eval/job.h"
 #include "eval/tally.h"
 
 enum { T = 1024, ROWS = 64, MOST = 4000, MODELS = 2, ALPHAS = 9, MASKS = 2, SIDES = MODELS + ALPHAS, PAIRS = 64 };
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void stop(const em_error *err) {
-    char line[1280];
-    fprintf(stderr, "%s\n", em_error_line(err, line, sizeof line));
-    exit(err->status);
-}
 
 static uint32_t random_below(uint32_t n) {
     static uint64_t seed = 1;

@@ -5,23 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench/measure.h"
 #include "common/buffer.h"
 #include "loader/reader.h"
 #include "loader/scan.h"
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void stop(const em_error *err) {
-    char line[1280];
-    fprintf(stderr, "%s\n", em_error_line(err, line, sizeof line));
-    exit(err->status);
-}
 
 /* The decompressed file; its length is what every rate is counted in. */
 static void read_all(const char *path, em_buffer *out) {

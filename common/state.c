@@ -52,6 +52,14 @@ bool em_state_length(em_state *s, size_t *n, size_t item) {
     return true;
 }
 
+bool em_state_list(em_state *s, void *list, size_t *n, size_t *capacity, size_t size, const char *what) {
+    size_t length = *n;
+    if (!em_state_length(s, &length, size)) return false;
+    if (!em_grow(list, capacity, length, size, what, s->err)) return s->failed = true, false;
+    *n = length;
+    return true;
+}
+
 bool em_state_string(em_state *s, char **text) {
     size_t n = s->into ? strlen(*text) : 0;
     if (!em_state_length(s, &n, 1)) return false;

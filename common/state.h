@@ -30,6 +30,9 @@ bool em_state_within(em_state *s, int64_t *value, int64_t least, int64_t most);
 bool em_state_count(em_state *s, int64_t *value);
 /* How many items of at least `item` bytes each follow; reading checks that there can be so many. */
 bool em_state_length(em_state *s, size_t *n, size_t item);
+/* The length of a list that em_grow makes, of items of `size` bytes, saved in no fewer; reading makes room for them.
+ * The items follow. */
+bool em_state_list(em_state *s, void *list, size_t *n, size_t *capacity, size_t size, const char *what);
 /* A malloc'd string; reading replaces *text, which must be NULL or malloc'd. */
 bool em_state_string(em_state *s, char **text);
 /* A hash in the middle of its input; h was reset without seed or secret. */

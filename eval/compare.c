@@ -156,11 +156,8 @@ static bool mean_state(mean *m, em_state *io) {
 }
 
 static bool subsets_state(em_comparator *c, em_state *io) {
-    size_t n = c->n_subsets;
-    if (!em_state_length(io, &n, sizeof *c->subsets)) return false;
-    if (!em_grow(&c->subsets, &c->subset_capacity, n, sizeof *c->subsets, "subsets", io->err)) return io->failed = true, false;
-    c->n_subsets = n;
-    for (size_t i = 0; i < n; i++)
+    if (!em_state_list(io, &c->subsets, &c->n_subsets, &c->subset_capacity, sizeof *c->subsets, "subsets")) return false;
+    for (size_t i = 0; i < c->n_subsets; i++)
         if (!EM_STATE(io, c->subsets[i])) return false;
     return true;
 }

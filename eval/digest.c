@@ -176,8 +176,10 @@ static bool lines_state(em_buffer *lines, em_state *io) {
     size_t n = lines->length;
     if (!em_state_length(io, &n, 1)) return false;
     if (!em_buffer_reserve(lines, n, io->err)) return io->failed = true, false;
+    if (!em_state_bytes(io, lines->data, n)) return false;
     lines->length = n;
-    return em_state_bytes(io, lines->data, n);
+    lines->data[n] = 0;
+    return true;
 }
 
 bool em_digest_state(em_digest *d, em_state *io) {

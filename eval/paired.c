@@ -116,21 +116,15 @@ static bool gaps_state(em_row_paired *r, em_state *io) {
     return true;
 }
 
-static bool list_state(em_state *io, void *list, size_t *n, size_t *capacity, size_t size) {
-    if (!em_state_length(io, n, size)) return false;
-    if (!em_grow(list, capacity, *n, size, what, io->err)) return io->failed = true, false;
-    return true;
-}
-
 static bool subsets_state(em_row_paired *r, em_state *io) {
-    if (!list_state(io, &r->subsets, &r->n_subsets, &r->subsets_capacity, sizeof *r->subsets)) return false;
+    if (!em_state_list(io, &r->subsets, &r->n_subsets, &r->subsets_capacity, sizeof *r->subsets, what)) return false;
     for (size_t i = 0; i < r->n_subsets; i++)
         if (!em_state_within(io, &r->subsets[i].group, 0, INT32_MAX) || !gap_state(&r->subsets[i].gap, io)) return false;
     return true;
 }
 
 static bool documents_state(em_row_paired *r, em_state *io) {
-    if (!list_state(io, &r->documents, &r->n_documents, &r->documents_capacity, sizeof *r->documents)) return false;
+    if (!em_state_list(io, &r->documents, &r->n_documents, &r->documents_capacity, sizeof *r->documents, what)) return false;
     for (size_t i = 0; i < r->n_documents; i++) {
         em_gap_document *d = &r->documents[i];
         if (!em_state_within(io, &d->document, 0, INT64_MAX) || !em_state_within(io, &d->subset, 0, (int64_t)r->n_subsets - 1) ||
@@ -140,7 +134,7 @@ static bool documents_state(em_row_paired *r, em_state *io) {
 }
 
 static bool stretches_state(em_row_paired *r, em_state *io) {
-    if (!list_state(io, &r->stretches, &r->n_stretches, &r->stretches_capacity, sizeof *r->stretches)) return false;
+    if (!em_state_list(io, &r->stretches, &r->n_stretches, &r->stretches_capacity, sizeof *r->stretches, what)) return false;
     for (size_t i = 0; i < r->n_stretches; i++)
         if (!em_state_count(io, &r->stretches[i].stretch) || !gap_state(&r->stretches[i].gap, io)) return false;
     return true;
@@ -153,7 +147,7 @@ static bool counts_state(em_row_counts *c, em_state *io) {
 }
 
 static bool kl_state(em_row_paired *r, em_state *io) {
-    if (!list_state(io, &r->kl_bins, &r->n_kl, &r->kl_capacity, sizeof *r->kl_bins)) return false;
+    if (!em_state_list(io, &r->kl_bins, &r->n_kl, &r->kl_capacity, sizeof *r->kl_bins, what)) return false;
     if (!EM_STATE(io, r->kl) || !em_state_bytes(io, r->kl_bins, r->n_kl * sizeof *r->kl_bins)) return false;
     for (size_t i = 0; !io->into && i < r->n_kl; i++)
         if (r->kl_bins[i] >= EM_KL_BINS) return em_state_bad(io);

@@ -134,11 +134,8 @@ double em_statistics_running_loss(const em_statistics *s) {
 /* ---- saved and restored ---- */
 
 static bool subsets_state(em_statistics *s, em_state *io) {
-    size_t n = s->n_subsets;
-    if (!em_state_length(io, &n, sizeof *s->subsets)) return false;
-    if (!em_grow(&s->subsets, &s->subset_capacity, n, sizeof *s->subsets, "subsets", io->err)) return io->failed = true, false;
-    s->n_subsets = n;
-    for (size_t i = 0; i < n; i++)
+    if (!em_state_list(io, &s->subsets, &s->n_subsets, &s->subset_capacity, sizeof *s->subsets, "subsets")) return false;
+    for (size_t i = 0; i < s->n_subsets; i++)
         if (!EM_STATE(io, s->subsets[i].sum) || !em_state_count(io, &s->subsets[i].documents)) return false;
     return true;
 }

@@ -78,21 +78,15 @@ static bool sums_state(em_row_sums *r, em_state *io) {
 }
 
 static bool subsets_state(em_row_sums *r, em_state *io) {
-    size_t n = r->n_subsets;
-    if (!em_state_length(io, &n, sizeof *r->subsets)) return false;
-    if (!em_grow(&r->subsets, &r->subsets_capacity, n, sizeof *r->subsets, what, io->err)) return io->failed = true, false;
-    r->n_subsets = n;
-    for (size_t i = 0; i < n; i++)
+    if (!em_state_list(io, &r->subsets, &r->n_subsets, &r->subsets_capacity, sizeof *r->subsets, what)) return false;
+    for (size_t i = 0; i < r->n_subsets; i++)
         if (!em_state_within(io, &r->subsets[i].group, 0, INT32_MAX) || !sum_state(&r->subsets[i].sum, io)) return false;
     return true;
 }
 
 static bool documents_state(em_row_sums *r, em_state *io) {
-    size_t n = r->n_documents;
-    if (!em_state_length(io, &n, sizeof *r->documents)) return false;
-    if (!em_grow(&r->documents, &r->documents_capacity, n, sizeof *r->documents, what, io->err)) return io->failed = true, false;
-    r->n_documents = n;
-    for (size_t i = 0; i < n; i++) {
+    if (!em_state_list(io, &r->documents, &r->n_documents, &r->documents_capacity, sizeof *r->documents, what)) return false;
+    for (size_t i = 0; i < r->n_documents; i++) {
         em_document_part *d = &r->documents[i];
         if (!em_state_within(io, &d->sum.document, 0, INT64_MAX) || !em_state_count(io, &d->sum.predictions) || !EM_STATE(io, d->sum.nll) ||
             !em_state_within(io, &d->subset, 0, (int64_t)r->n_subsets - 1)) return false;
