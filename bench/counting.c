@@ -1,10 +1,9 @@
-/* What rank 0 and the other ranks spend on a position beside tokenizing and computing: nanoseconds on one thread, best of
- * ROUNDS (default 5). The networks are a stand-in that gives random losses at once.
- *     bench_counting [ROUNDS]
- * rank 0: cut   rows out of documents, and their masks; send: the rows' message
- *         count digests read and added up, row after row
- * ranks:  take  the message as rows, and their masks; digest: from losses to sums
- * Bytes a position of the two messages. Documents have 1 to 3999 tokens, rows 1024. */
+/* What rank 0 and the other ranks spend on a position beside tokenizing and computing: nanoseconds
+ * on one thread, best of ROUNDS (default 5). The networks are a stand-in that gives random losses
+ * at once. bench_counting [ROUNDS] rank 0: cut   rows out of documents, and their masks; send: the
+ * rows' message count digests read and added up, row after row ranks:  take  the message as rows,
+ * and their masks; digest: from losses to sums Bytes a position of the two messages. Documents have
+ * 1 to 3999 tokens, rows 1024. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +13,16 @@
 #include "eval/job.h"
 #include "eval/tally.h"
 
-enum { T = 1024, ROWS = 64, MOST = 4000, MODELS = 2, ALPHAS = 9, MASKS = 2, SIDES = MODELS + ALPHAS, PAIRS = 64 };
+enum {
+    T = 1024,
+    ROWS = 64,
+    MOST = 4000,
+    MODELS = 2,
+    ALPHAS = 9,
+    MASKS = 2,
+    SIDES = MODELS + ALPHAS,
+    PAIRS = 64
+};
 
 static uint32_t random_below(uint32_t n) {
     static uint64_t seed = 1;
@@ -24,7 +32,10 @@ static uint32_t random_below(uint32_t n) {
 
 /* ---- stand-ins ---- */
 
-struct em_loader { int64_t next; em_document document; };
+struct em_loader {
+    int64_t next;
+    em_document document;
+};
 
 int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
     (void)err;
@@ -32,20 +43,27 @@ int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
     static uint32_t bytes[MOST];
     size_t n = 1 + random_below(MOST - 1);
     for (size_t i = 0; i < n; i++) ids[i] = (int32_t)random_below(32000), bytes[i] = 4;
-    l->document = (em_document){.index = l->next++, .group = (int32_t)random_below(20), .bytes = 4 * n, .n_after = 1,
+    l->document = (em_document){.index = l->next++,
+                                .group = (int32_t)random_below(20),
+                                .bytes = 4 * n,
+                                .n_after = 1,
                                 .tokens = {.ids = ids, .bytes = bytes, .n = n}};
     *out = &l->document;
     return 1;
 }
 
-struct em_network { int model; };
+struct em_network {
+    int model;
+};
 static em_network stand_ins[MODELS];
 static em_network *const networks[MODELS] = {&stand_ins[0], &stand_ins[1]};
 static double losses[1 << 16];
 
 int64_t em_network_padded(int64_t tokens) { return (tokens + 63) / 64 * 64; }
 int64_t em_network_capacity(const em_network *n) { return (void)n, INT32_MAX; }
-bool em_network_forward(em_network *n, const em_row_batch *b, em_error *err) { return (void)n, (void)b, (void)err, true; }
+bool em_network_forward(em_network *n, const em_row_batch *b, em_error *err) {
+    return (void)n, (void)b, (void)err, true;
+}
 
 static void score(const em_row_batch *b, size_t columns, double *nll, int32_t *argmax, int salt) {
     int64_t last = b->start[b->n_rows - 1] + b->length[b->n_rows - 1];
@@ -55,13 +73,14 @@ static void score(const em_row_batch *b, size_t columns, double *nll, int32_t *a
     }
 }
 
-bool em_network_score_depths(em_network *n, const em_row_batch *b, const em_score_request *q, const int *depths, int n_depths,
-                             em_scores *o, em_error *err) {
+bool em_network_score_depths(em_network *n, const em_row_batch *b, const em_score_request *q,
+                             const int *depths, int n_depths, em_scores *o, em_error *err) {
     (void)n, (void)q, (void)depths, (void)n_depths, (void)err;
     return score(b, 1, o->nll, o->argmax, 0), true;
 }
 
-bool em_network_head_pair(em_network *a, em_network *z, const em_row_batch *b, const em_pair_request *q, em_pair_scores *o, em_error *err) {
+bool em_network_head_pair(em_network *a, em_network *z, const em_row_batch *b,
+                          const em_pair_request *q, em_pair_scores *o, em_error *err) {
     (void)a, (void)z, (void)err;
     score(b, 1, o->before.nll, o->before.argmax, 0);
     score(b, 1, o->after.nll, o->after.argmax, 1);
@@ -71,7 +90,9 @@ bool em_network_head_pair(em_network *a, em_network *z, const em_row_batch *b, c
     return true;
 }
 
-size_t em_tokenizer_text(const em_tokenizer *t, int32_t id, char *out, size_t n) { return (void)t, (void)id, (void)n, *out = 0, (size_t)0; }
+size_t em_tokenizer_text(const em_tokenizer *t, int32_t id, char *out, size_t n) {
+    return (void)t, (void)id, (void)n, *out = 0, (size_t)0;
+}
 
 /* ---- what is asked for ---- */
 
@@ -81,13 +102,15 @@ static int32_t windows[32];
 static em_side sides[SIDES];
 static em_combination combinations[MASKS] = {{0, 0, 0}, {1, 0, 0}};
 static em_planned_pair pairs[PAIRS];
-static em_plan plan = {.settings = &settings, .sides = sides, .combinations = combinations, .pairs = pairs};
+static em_plan plan = {
+    .settings = &settings, .sides = sides, .combinations = combinations, .pairs = pairs};
 
 static void pair(em_comparison_kind kind, em_cell before, em_cell after) {
     pairs[plan.n_pairs++] = (em_planned_pair){kind, before, after};
 }
 
-/* As evalmask plans it: each side against the first, and each side under the second mask against the first. */
+/* As evalmask plans it: each side against the first, and each side under the second mask against
+ * the first. */
 static void ask(int models, int masks, int alphas) {
     plan.n_models = plan.n_plain = plan.n_scored = models;
     plan.n_sides = models + alphas;
@@ -96,19 +119,24 @@ static void ask(int models, int masks, int alphas) {
     plan.kl = models > 1;
     plan.n_pairs = 0;
     for (int i = 0; i < models; i++) {
-        plan.models[i] = (em_model_facts){.layers = 32, .windows = windows, .first_scored = i, .n_scored = 1};
+        plan.models[i] =
+            (em_model_facts){.layers = 32, .windows = windows, .first_scored = i, .n_scored = 1};
         sides[i] = (em_side){i, EM_NO_DEPTH, -1, i};
     }
     for (int a = 0; a < alphas; a++) sides[models + a] = (em_side){1, EM_NO_DEPTH, a, -1};
     for (int c = 0; c < masks; c++)
-        for (int s = 1; s < plan.n_sides; s++) pair(EM_COMPARE_MODELS, (em_cell){c, 0}, (em_cell){c, s});
+        for (int s = 1; s < plan.n_sides; s++)
+            pair(EM_COMPARE_MODELS, (em_cell){c, 0}, (em_cell){c, s});
     for (int c = 1; c < masks; c++)
-        for (int s = 0; s < plan.n_sides; s++) pair(EM_COMPARE_MASKS, (em_cell){0, s}, (em_cell){c, s});
+        for (int s = 0; s < plan.n_sides; s++)
+            pair(EM_COMPARE_MASKS, (em_cell){0, s}, (em_cell){c, s});
 }
 
 /* ---- the steps ---- */
 
-typedef struct times { double cut, send, take, digest, count; } times;
+typedef struct times {
+    double cut, send, take, digest, count;
+} times;
 
 typedef struct bench {
     em_loader loader;
@@ -130,13 +158,15 @@ static void least(double *best, double seconds) {
 static bool cut(bench *b, em_error *err) {
     em_fed_row *f;
     for (int i = 0; i < ROWS; i++)
-        if (em_feed_next(b->feed, &f, err) != 1 || !em_passes_add(b->here.passes, f, err)) return false;
+        if (em_feed_next(b->feed, &f, err) != 1 || !em_passes_add(b->here.passes, f, err))
+            return false;
     return true;
 }
 
 static bool count(bench *b, em_error *err) {
     for (int i = 0; i < ROWS; i++)
-        if (!em_job_digest(&b->there, i, b->digest, err) || !em_tally_row(b->tally, em_passes_row(b->here.passes, i), b->digest, err))
+        if (!em_job_digest(&b->there, i, b->digest, err) ||
+            !em_tally_row(b->tally, em_passes_row(b->here.passes, i), b->digest, err))
             return false;
     const em_row *last = em_passes_row(b->here.passes, ROWS - 1)->row;
     return em_tally_settle(b->tally, NULL, last->segments[last->n_segments - 1].document, err);
@@ -172,9 +202,10 @@ static bool round_trip(bench *b, em_error *err) {
 static bool open_bench(bench *b, em_error *err) {
     *b = (bench){0};
     return (b->packer = em_packer_open(&b->loader, &(em_pack_options){.row_tokens = T}, err)) &&
-           (b->feed = em_feed_open(b->packer, &settings, T, err)) && em_job_open(&b->here, &plan, err) && em_job_open(&b->there, &plan, err) &&
-           (b->runner = em_runner_new(&(em_tools){&plan, &setup, networks}, err)) && (b->digest = em_digest_new(&plan, err)) &&
-           (b->tally = em_tally_new(&plan, false, err));
+           (b->feed = em_feed_open(b->packer, &settings, T, err)) &&
+           em_job_open(&b->here, &plan, err) && em_job_open(&b->there, &plan, err) &&
+           (b->runner = em_runner_new(&(em_tools){&plan, &setup, networks}, err)) &&
+           (b->digest = em_digest_new(&plan, err)) && (b->tally = em_tally_new(&plan, false, err));
 }
 
 static void close_bench(bench *b) {
@@ -195,18 +226,23 @@ static void measure(const char *name, int rounds) {
     for (int i = 0; good && i < rounds; i++) good = round_trip(&b, &err);
     if (!good) stop(&err);
     double ns = 1e9 / (ROWS * T), bytes = 1.0 / (ROWS * T);
-    printf("%-36s %6.1f %6.1f %6.1f | %6.1f %7.1f | %5.1f %5.1f\n", name, b.best.cut * ns, b.best.send * ns, b.best.count * ns,
-           b.best.take * ns, b.best.digest * ns, (double)b.row_bytes * bytes, (double)b.digest_bytes * bytes);
+    printf("%-36s %6.1f %6.1f %6.1f | %6.1f %7.1f | %5.1f %5.1f\n", name, b.best.cut * ns,
+           b.best.send * ns, b.best.count * ns, b.best.take * ns, b.best.digest * ns,
+           (double)b.row_bytes * bytes, (double)b.digest_bytes * bytes);
     close_bench(&b);
 }
 
 int main(int argc, char **argv) {
     em_error err = EM_ERROR_INIT;
     int rounds = argc > 1 ? atoi(argv[1]) : 5;
-    for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) losses[i] = random_below(1000000) / 1e5;
+    for (size_t i = 0; i < sizeof losses / sizeof *losses; i++)
+        losses[i] = random_below(1000000) / 1e5;
     settings.labels[0] = em_labels_parse("unshifted", &err);
-    if (!em_mask_parse("doc", &settings.masks[0], &err) || !em_mask_parse("regular", &settings.masks[1], &err)) stop(&err);
-    printf("%-36s %6s %6s %6s | %6s %7s | %5s %5s\n", "ns a position", "cut", "send", "count", "take", "digest", "out", "back");
+    if (!em_mask_parse("doc", &settings.masks[0], &err) ||
+        !em_mask_parse("regular", &settings.masks[1], &err))
+        stop(&err);
+    printf("%-36s %6s %6s %6s | %6s %7s | %5s %5s\n", "ns a position", "cut", "send", "count",
+           "take", "digest", "out", "back");
     ask(1, 1, 0);
     measure("one model, doc", rounds);
     ask(1, 2, 0);

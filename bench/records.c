@@ -56,7 +56,8 @@ static size_t scan_only(const char *path, const em_buffer *data) {
     em_record record = {0};
     size_t bytes = 0;
     for (const char *p = data->data, *end = p + data->length; p < end;) {
-        const char *newline = memchr(p, '\n', (size_t)(end - p)), *stop_at = newline ? newline : end;
+        const char *newline = memchr(p, '\n', (size_t)(end - p)),
+                   *stop_at = newline ? newline : end;
         if (!em_record_parse(p, (size_t)(stop_at - p), &keys, &record, &err)) stop(&err);
         bytes += record.text.length;
         p = stop_at + 1;
@@ -68,7 +69,8 @@ static size_t scan_only(const char *path, const em_buffer *data) {
 static size_t jansson_only(const char *path, const em_buffer *data) {
     size_t bytes = 0;
     for (const char *p = data->data, *end = p + data->length; p < end;) {
-        const char *newline = memchr(p, '\n', (size_t)(end - p)), *stop_at = newline ? newline : end;
+        const char *newline = memchr(p, '\n', (size_t)(end - p)),
+                   *stop_at = newline ? newline : end;
         json_error_t error;
         json_t *record = json_loadb(p, (size_t)(stop_at - p), JSON_ALLOW_NUL, &error);
         if (!record) {
@@ -82,8 +84,8 @@ static size_t jansson_only(const char *path, const em_buffer *data) {
     return bytes;
 }
 
-static void measure(const char *name, size_t (*work)(const char *, const em_buffer *), const char *path,
-                    const em_buffer *data, int rounds) {
+static void measure(const char *name, size_t (*work)(const char *, const em_buffer *),
+                    const char *path, const em_buffer *data, int rounds) {
     double best = 1e30;
     size_t bytes = 0;
     for (int i = 0; i < rounds; i++) {

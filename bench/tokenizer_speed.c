@@ -1,6 +1,7 @@
 /* Tokenizes the texts of a JSONL file, for measuring and for comparing.
  *   tokenizer_speed TOKENIZER FILE.jsonl [PASSES]   MB/s on one thread, best of the passes
- *   tokenizer_speed TOKENIZER FILE.jsonl ids        one line a text: {"ids": [...], "bytes": [...]} */
+ *   tokenizer_speed TOKENIZER FILE.jsonl ids        one line a text: {"ids": [...], "bytes": [...]}
+ */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,9 @@ static json_t *read_texts(const char *path, em_error *err) {
     em_buffer file = {0};
     json_t *texts = json_array();
     if (!read_file(path, &file, err)) return NULL;
-    for (char *line = file.data, *end; line && (end = memchr(line, '\n', (size_t)(file.data + file.length - line))); line = end + 1) {
+    for (char *line = file.data, *end;
+         line && (end = memchr(line, '\n', (size_t)(file.data + file.length - line)));
+         line = end + 1) {
         json_t *record = json_loadb(line, (size_t)(end - line), JSON_ALLOW_NUL, NULL);
         if (!record) continue;
         json_array_append(texts, json_object_get(record, "text"));
@@ -41,13 +44,15 @@ static json_t *read_texts(const char *path, em_error *err) {
     return texts;
 }
 
-static bool print_ids(const em_tokenizer *t, em_tokenizer_scratch *s, json_t *texts, em_error *err) {
+static bool print_ids(const em_tokenizer *t, em_tokenizer_scratch *s, json_t *texts,
+                      em_error *err) {
     em_tokens tokens = {0};
     size_t i;
     json_t *text;
     json_array_foreach(texts, i, text) {
         tokens.n = 0;
-        if (!em_tokenize(t, s, json_string_value(text), json_string_length(text), &tokens, err)) break;
+        if (!em_tokenize(t, s, json_string_value(text), json_string_length(text), &tokens, err))
+            break;
         printf("{\"ids\": [");
         for (size_t k = 0; k < tokens.n; k++) printf("%s%d", k ? "," : "", tokens.ids[k]);
         printf("], \"bytes\": [");
@@ -70,7 +75,8 @@ static bool print_affixes(const em_tokenizer *t) {
     return true;
 }
 
-static bool measure(const em_tokenizer *t, em_tokenizer_scratch *s, json_t *texts, int passes, em_error *err) {
+static bool measure(const em_tokenizer *t, em_tokenizer_scratch *s, json_t *texts, int passes,
+                    em_error *err) {
     em_tokens tokens = {0};
     double best = 1e30;
     size_t bytes = 0, count = 0, i;
@@ -80,15 +86,16 @@ static bool measure(const em_tokenizer *t, em_tokenizer_scratch *s, json_t *text
         bytes = count = 0;
         json_array_foreach(texts, i, text) {
             tokens.n = 0;
-            if (!em_tokenize(t, s, json_string_value(text), json_string_length(text), &tokens, err)) break;
+            if (!em_tokenize(t, s, json_string_value(text), json_string_length(text), &tokens, err))
+                break;
             bytes += json_string_length(text);
             count += tokens.n;
         }
         double seconds = now() - start;
         if (seconds < best) best = seconds;
     }
-    printf("%s: %zu texts, %zu bytes, %zu tokens, %.1f MB/s\n", em_tokenizer_describe(t), json_array_size(texts), bytes, count,
-           1e-6 * (double)bytes / best);
+    printf("%s: %zu texts, %zu bytes, %zu tokens, %.1f MB/s\n", em_tokenizer_describe(t),
+           json_array_size(texts), bytes, count, 1e-6 * (double)bytes / best);
     em_tokens_free(&tokens);
     return !err->status;
 }
@@ -96,7 +103,8 @@ static bool measure(const em_tokenizer *t, em_tokenizer_scratch *s, json_t *text
 int main(int argc, char **argv) {
     em_error err = EM_ERROR_INIT;
     em_buffer file = {0};
-    if (argc < 3) return fprintf(stderr, "usage: tokenizer_speed TOKENIZER FILE.jsonl [PASSES | ids]\n"), 2;
+    if (argc < 3)
+        return fprintf(stderr, "usage: tokenizer_speed TOKENIZER FILE.jsonl [PASSES | ids]\n"), 2;
     if (!read_file(argv[1], &file, &err)) return fail(&err);
     double start = now();
     em_tokenizer *t = em_tokenizer_open(argv[1], file.data, file.length, NULL, 0, &err);

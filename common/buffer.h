@@ -2,18 +2,18 @@
 #ifndef EM_COMMON_BUFFER_H
 #define EM_COMMON_BUFFER_H
 
+#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
-#include "common/error.h"
 
 typedef struct em_buffer {
-    char *data;      /* owned; NULL while empty and never written */
-    size_t length;   /* bytes, without the NUL */
+    char *data;    /* owned; NULL while empty and never written */
+    size_t length; /* bytes, without the NUL */
     size_t capacity;
 } em_buffer;
 
-void em_buffer_free(em_buffer *b);              /* frees and zeroes */
-void em_buffer_clear(em_buffer *b);             /* length 0, keeps the memory */
+void em_buffer_free(em_buffer *b);  /* frees and zeroes */
+void em_buffer_clear(em_buffer *b); /* length 0, keeps the memory */
 bool em_buffer_reserve(em_buffer *b, size_t capacity, em_error *err);
 bool em_buffer_append(em_buffer *b, const void *data, size_t n, em_error *err);
 /* Text output: on lack of memory these end the program with exit code 4 and a line

@@ -3,9 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void em_error_init(em_error *err) {
-    *err = (em_error)EM_ERROR_INIT;
-}
+void em_error_init(em_error *err) { *err = (em_error)EM_ERROR_INIT; }
 
 static void set_source(em_error *err, const char *source) {
     if (!source || !*source) return;
@@ -64,9 +62,11 @@ char *em_error_line(const em_error *err, char *out, size_t n) {
     char where[384] = "";
     int used = snprintf(where, sizeof where, "%s", err->source);
     if (err->line > 0)
-        used += snprintf(where + used, sizeof where - (size_t)used, "%srecord %lld", used ? ", " : "", (long long)err->line);
+        used += snprintf(where + used, sizeof where - (size_t)used, "%srecord %lld",
+                         used ? ", " : "", (long long)err->line);
     if (err->byte >= 0)
-        used += snprintf(where + used, sizeof where - (size_t)used, "%sbyte %lld", used ? ", " : "", (long long)err->byte);
+        used += snprintf(where + used, sizeof where - (size_t)used, "%sbyte %lld", used ? ", " : "",
+                         (long long)err->byte);
     snprintf(out, n, "%s%s%s", where, used ? ": " : "", err->text);
     return out;
 }

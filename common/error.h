@@ -13,23 +13,24 @@
 /* The value is the process's exit code. */
 typedef enum em_status {
     EM_OK = 0,
-    EM_GATE = 1,      /* a gate failed: the program worked, the figure got worse */
-    EM_USAGE = 2,     /* the command line or a config file is wrong */
-    EM_INPUT = 3,     /* a file, record, tensor or tokenizer is bad or unsupported */
-    EM_MACHINE = 4,   /* memory, disk, device, a broken pipe */
+    EM_GATE = 1,    /* a gate failed: the program worked, the figure got worse */
+    EM_USAGE = 2,   /* the command line or a config file is wrong */
+    EM_INPUT = 3,   /* a file, record, tensor or tokenizer is bad or unsupported */
+    EM_MACHINE = 4, /* memory, disk, device, a broken pipe */
     EM_INTERRUPTED = 130
 } em_status;
 
 typedef struct em_error {
-    em_status status;     /* EM_OK: nothing has gone wrong */
-    char text[768];       /* one line without a newline; says what to do next where that helps */
-    char source[256];     /* file, tensor or option; a long one keeps its tail after "..." */
-    int64_t line;         /* 1-based record or line, 0: none */
-    int64_t byte;         /* 0-based offset in the (decompressed) source, -1: none */
+    em_status status; /* EM_OK: nothing has gone wrong */
+    char text[768];   /* one line without a newline; says what to do next where that helps */
+    char source[256]; /* file, tensor or option; a long one keeps its tail after "..." */
+    int64_t line;     /* 1-based record or line, 0: none */
+    int64_t byte;     /* 0-based offset in the (decompressed) source, -1: none */
 } em_error;
 
 /* Start with this, so that byte is -1: em_error err = EM_ERROR_INIT; */
-#define EM_ERROR_INIT { EM_OK, "", "", 0, -1 }
+#define EM_ERROR_INIT \
+    { EM_OK, "", "", 0, -1 }
 
 void em_error_init(em_error *err);
 

@@ -21,7 +21,7 @@ double em_grouped_stderr(const em_grouped *g, double mean, int64_t predictions) 
 }
 
 double em_documents_to_resolve(int64_t documents, double difference, double stderr_) {
-    double z = 1.959963984540054 * stderr_ / difference;        /* the normal 97.5 % point */
+    double z = 1.959963984540054 * stderr_ / difference; /* the normal 97.5 % point */
     return ceil((double)documents * z * z);
 }
 
@@ -40,7 +40,8 @@ static int poisson(const double *cumulated, uint64_t bits) {
     return k;
 }
 
-void em_bootstrap_add(em_bootstrap *b, uint64_t seed, int64_t group, double sum, int64_t predictions) {
+void em_bootstrap_add(em_bootstrap *b, uint64_t seed, int64_t group, double sum,
+                      int64_t predictions) {
     if (predictions == 0) return;
     double n = (double)predictions, cumulated[30], p = exp(-1);
     cumulated[0] = p;
@@ -58,7 +59,8 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-void em_bootstrap_interval(const em_bootstrap *b, const em_bootstrap *less, double *low, double *high) {
+void em_bootstrap_interval(const em_bootstrap *b, const em_bootstrap *less, double *low,
+                           double *high) {
     double means[EM_REPLICATES];
     int n = 0;
     for (int r = 0; r < EM_REPLICATES; r++)
@@ -72,6 +74,6 @@ void em_bootstrap_interval(const em_bootstrap *b, const em_bootstrap *less, doub
 }
 
 bool em_grouped_state(em_grouped *g, em_state *s) {
-    return em_state_count(s, &g->n) && EM_STATE(s, g->centre) && EM_STATE(s, g->xx) && EM_STATE(s, g->xn) &&
-           EM_STATE(s, g->nn);
+    return em_state_count(s, &g->n) && EM_STATE(s, g->centre) && EM_STATE(s, g->xx) &&
+           EM_STATE(s, g->xn) && EM_STATE(s, g->nn);
 }

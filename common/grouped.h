@@ -1,11 +1,11 @@
-/* What says how sure a mean is: the standard error over groups of predictions and a bootstrap interval
- * (design §4). Groups are documents, rows or stretches of the stream; memory is flat. */
+/* What says how sure a mean is: the standard error over groups of predictions and a bootstrap
+ * interval (design §4). Groups are documents, rows or stretches of the stream; memory is flat. */
 #ifndef EM_COMMON_GROUPED_H
 #define EM_COMMON_GROUPED_H
 
+#include "common/state.h"
 #include <stdbool.h>
 #include <stdint.h>
-#include "common/state.h"
 
 /* With x = S_g - c N_g for a fixed c near the mean: sums of x², x N and N². */
 typedef struct em_grouped {
@@ -13,26 +13,30 @@ typedef struct em_grouped {
     double centre, xx, xn, nn;
 } em_grouped;
 
-void em_grouped_add(em_grouped *g, double sum, int64_t predictions);     /* a group without predictions is none */
+void em_grouped_add(em_grouped *g, double sum,
+                    int64_t predictions); /* a group without predictions is none */
 /* sqrt(G/(G-1) Σ (S_g - mean N_g)²) / predictions; NaN for G < 2. */
 double em_grouped_stderr(const em_grouped *g, double mean, int64_t predictions);
-/* How many documents would put 0 at the edge of a 95 % interval, when `documents` gave this difference and its
- * standard error; NaN where either is. */
+/* How many documents would put 0 at the edge of a 95 % interval, when `documents` gave this
+ * difference and its standard error; NaN where either is. */
 double em_documents_to_resolve(int64_t documents, double difference, double stderr_);
 
-/* Poisson bootstrap (Hanley and MacGibbon 2006): each group counts Poisson(1) times in a replicate, by a
- * number that depends on (seed, group, replicate) alone. */
+/* Poisson bootstrap (Hanley and MacGibbon 2006): each group counts Poisson(1) times in a replicate,
+ * by a number that depends on (seed, group, replicate) alone. */
 enum { EM_REPLICATES = 1000 };
 
 typedef struct em_bootstrap {
     double sums[EM_REPLICATES], counts[EM_REPLICATES];
 } em_bootstrap;
 
-/* group: its number. Bootstraps that share seed and group numbers are paired, replicate by replicate. */
-void em_bootstrap_add(em_bootstrap *b, uint64_t seed, int64_t group, double sum, int64_t predictions);
-/* 95 % percentile interval of the mean, or, with less, of the mean's excess over less's. NaN, NaN where
- * fewer than half of the replicates hold any prediction. */
-void em_bootstrap_interval(const em_bootstrap *b, const em_bootstrap *less, double *low, double *high);
+/* group: its number. Bootstraps that share seed and group numbers are paired, replicate by
+ * replicate. */
+void em_bootstrap_add(em_bootstrap *b, uint64_t seed, int64_t group, double sum,
+                      int64_t predictions);
+/* 95 % percentile interval of the mean, or, with less, of the mean's excess over less's. NaN, NaN
+ * where fewer than half of the replicates hold any prediction. */
+void em_bootstrap_interval(const em_bootstrap *b, const em_bootstrap *less, double *low,
+                           double *high);
 
 bool em_grouped_state(em_grouped *g, em_state *s);
 

@@ -16,13 +16,13 @@
 #include "common/temporary.h"
 
 struct em_output {
-    FILE *file;                 /* NULL: committed by an earlier process */
-    char *path, *partial;       /* partial: what is written to; equal to path where no rename is due */
+    FILE *file;           /* NULL: committed by an earlier process */
+    char *path, *partial; /* partial: what is written to; equal to path where no rename is due */
     bool rename;
-    bool keep;                  /* a failed commit leaves the partial file for another process */
-    ZSTD_CCtx *zstd;            /* NULL: plain */
-    bool frame;                 /* a Zstandard frame is open */
-    char *packed;               /* [ZSTD_CStreamOutSize()] */
+    bool keep;       /* a failed commit leaves the partial file for another process */
+    ZSTD_CCtx *zstd; /* NULL: plain */
+    bool frame;      /* a Zstandard frame is open */
+    char *packed;    /* [ZSTD_CStreamOutSize()] */
 };
 
 static void output_free(em_output *o) {
@@ -47,7 +47,8 @@ static bool ends_with(const char *s, const char *end) {
 
 void em_output_new_id(char id[EM_OUTPUT_ID]) {
     uint64_t number;
-    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number) number = (uint64_t)time(NULL) << 24 ^ (uint64_t)getpid();
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number)
+        number = (uint64_t)time(NULL) << 24 ^ (uint64_t)getpid();
     snprintf(id, EM_OUTPUT_ID, "%016llx", (unsigned long long)number);
 }
 
@@ -66,7 +67,8 @@ static em_output *output_new(const char *path, const char *id, em_error *err) {
     struct stat st;
     o->rename = stat(path, &st) != 0 || S_ISREG(st.st_mode);
     o->path = strdup(path);
-    if (!o->path || asprintf(&o->partial, "%s%s%s%s", path, o->rename ? "." : "", o->rename ? id : "", o->rename ? ".partial" : "") < 0) {
+    if (!o->path || asprintf(&o->partial, "%s%s%s%s", path, o->rename ? "." : "",
+                             o->rename ? id : "", o->rename ? ".partial" : "") < 0) {
         o->partial = NULL;
         em_fail_memory(err, strlen(path), path);
     } else if (!ends_with(path, ".zst") || make_compressor(o, err)) {
@@ -112,37 +114,48 @@ static bool open_at(em_output *o, int64_t length, em_error *err) {
     struct stat st;
     o->file = fopen(o->partial, "r+b");
     if (!o->file || fstat(fileno(o->file), &st))
-        return em_fail_at(err, EM_INPUT, o->partial, 0, -1, "cannot be gone on with: %s; delete the journal to start over", strerror(errno));
+        return em_fail_at(err, EM_INPUT, o->partial, 0, -1,
+                          "cannot be gone on with: %s; delete the journal to start over",
+                          strerror(errno));
     if (st.st_size < length)
-        return em_fail_at(err, EM_INPUT, o->partial, 0, st.st_size, "ends here, and the journal has %lld bytes of it; delete the "
-                          "journal to start over", (long long)length);
-    return (!ftruncate(fileno(o->file), length) && !fseeko(o->file, length, SEEK_SET)) || write_failed(o, err);
+        return em_fail_at(err, EM_INPUT, o->partial, 0, st.st_size,
+                          "ends here, and the journal has %lld bytes of it; delete the "
+                          "journal to start over",
+                          (long long)length);
+    return (!ftruncate(fileno(o->file), length) && !fseeko(o->file, length, SEEK_SET)) ||
+           write_failed(o, err);
 }
 
 static bool committed_before(const em_output *o, const em_output_resumed *from) {
     struct stat st;
-    return from->complete && access(o->partial, F_OK) && stat(o->path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == from->length;
+    return from->complete && access(o->partial, F_OK) && stat(o->path, &st) == 0 &&
+           S_ISREG(st.st_mode) && st.st_size == from->length;
 }
 
 em_output *em_output_resume(const char *path, const em_output_resumed *from, em_error *err) {
     em_output *o = output_new(path, from->id, err);
     if (!o || committed_before(o, from)) return o;
     o->keep = true;
-    if (from->length ? open_at(o, from->length, err) : open_file(o, "wb", err) && em_sync_folder(path, err)) return o;
+    if (from->length ? open_at(o, from->length, err)
+                     : open_file(o, "wb", err) && em_sync_folder(path, err))
+        return o;
     output_free(o);
     return NULL;
 }
 
 /* ---- writing ---- */
 
-static bool compress(em_output *o, const void *data, size_t n, ZSTD_EndDirective end, em_error *err) {
+static bool compress(em_output *o, const void *data, size_t n, ZSTD_EndDirective end,
+                     em_error *err) {
     ZSTD_inBuffer in = {data, n, 0};
     size_t left;
     do {
         ZSTD_outBuffer out = {o->packed, ZSTD_CStreamOutSize(), 0};
         left = ZSTD_compressStream2(o->zstd, &out, &in, end);
-        if (ZSTD_isError(left)) return em_fail_at(err, EM_MACHINE, o->path, 0, -1, "zstd: %s", ZSTD_getErrorName(left));
-        if (out.pos && fwrite(o->packed, 1, out.pos, o->file) != out.pos) return write_failed(o, err);
+        if (ZSTD_isError(left))
+            return em_fail_at(err, EM_MACHINE, o->path, 0, -1, "zstd: %s", ZSTD_getErrorName(left));
+        if (out.pos && fwrite(o->packed, 1, out.pos, o->file) != out.pos)
+            return write_failed(o, err);
     } while (end == ZSTD_e_end ? left != 0 : in.pos < in.size);
     o->frame = end != ZSTD_e_end;
     return true;
@@ -179,10 +192,11 @@ bool em_sync_folder(const char *path, em_error *err) {
     if (!copy) return em_fail_memory(err, strlen(path), path);
     int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(copy);
-    if (folder < 0) return true;        /* no leave to read it: the kernel writes it when it likes */
+    if (folder < 0) return true; /* no leave to read it: the kernel writes it when it likes */
     bool good = fsync(folder) == 0 || errno == EINVAL || errno == EROFS;
     close(folder);
-    return good || em_fail_at(err, EM_MACHINE, path, 0, -1, "its folder cannot be written: %s", strerror(errno));
+    return good || em_fail_at(err, EM_MACHINE, path, 0, -1, "its folder cannot be written: %s",
+                              strerror(errno));
 }
 
 bool em_output_commit(em_output *o, em_error *err) {

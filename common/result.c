@@ -32,7 +32,8 @@ void em_results_note(em_results *r, const char *format, ...) {
     r->notes[r->n_notes++] = text;
 }
 
-em_gate *em_results_gate(em_results *r, bool passed, const char *name, const char *message_format, ...) {
+em_gate *em_results_gate(em_results *r, bool passed, const char *name, const char *message_format,
+                         ...) {
     va_list args;
     va_start(args, message_format);
     char *message = formatted(message_format, args), *copy = grown(NULL, (int)strlen(name), 1);
@@ -40,7 +41,12 @@ em_gate *em_results_gate(em_results *r, bool passed, const char *name, const cha
     strcpy(copy, name);
     r->gates = grown(r->gates, r->n_gates, sizeof *r->gates);
     em_gate *gate = &r->gates[r->n_gates++];
-    *gate = (em_gate){.name = copy, .passed = passed, .message = message, .baseline = NAN, .current = NAN, .difference = NAN,
+    *gate = (em_gate){.name = copy,
+                      .passed = passed,
+                      .message = message,
+                      .baseline = NAN,
+                      .current = NAN,
+                      .difference = NAN,
                       .tolerance = NAN};
     return gate;
 }
@@ -77,7 +83,8 @@ void em_results_free(em_results *r) {
     for (int i = 0; i < r->n_results; i++)
         slices_free(r->results[i].subsets, r->results[i].n_subsets, r->results[i].by_position);
     for (int i = 0; i < r->n_comparisons; i++)
-        slices_free(r->comparisons[i].subsets, r->comparisons[i].n_subsets, r->comparisons[i].by_position);
+        slices_free(r->comparisons[i].subsets, r->comparisons[i].n_subsets,
+                    r->comparisons[i].by_position);
     free(r->comparisons);
     for (int i = 0; i < r->n_notes; i++) free(r->notes[i]);
     for (int i = 0; i < r->n_protocol; i++) free(r->protocol[i].value);

@@ -14,7 +14,8 @@ void *em_alloc(size_t n, size_t size, const char *what, em_error *err) {
     return p;
 }
 
-bool em_grow(void *data, size_t *capacity, size_t need, size_t size, const char *what, em_error *err) {
+bool em_grow(void *data, size_t *capacity, size_t need, size_t size, const char *what,
+             em_error *err) {
     if (need <= *capacity) return true;
     size_t n = *capacity < 16 ? 16 : *capacity, bytes;
     while (n < need)

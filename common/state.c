@@ -1,4 +1,4 @@
-#define XXH_STATIC_LINKING_ONLY     /* the members of XXH3_state_t */
+#define XXH_STATIC_LINKING_ONLY /* the members of XXH3_state_t */
 #include "common/state.h"
 
 #include <stdlib.h>
@@ -52,7 +52,8 @@ bool em_state_length(em_state *s, size_t *n, size_t item) {
     return true;
 }
 
-bool em_state_list(em_state *s, void *list, size_t *n, size_t *capacity, size_t size, const char *what) {
+bool em_state_list(em_state *s, void *list, size_t *n, size_t *capacity, size_t size,
+                   const char *what) {
     size_t length = *n;
     if (!em_state_length(s, &length, size)) return false;
     if (!em_grow(list, capacity, length, size, what, s->err)) return s->failed = true, false;
@@ -74,20 +75,21 @@ bool em_state_string(em_state *s, char **text) {
 
 /* Its counters are within what the algorithm lets them be. */
 static bool hash_sound(const XXH3_state_t *h) {
-    return h->bufferedSize <= sizeof h->buffer && h->bufferedSize <= h->totalLen && h->nbStripesSoFar <= h->nbStripesPerBlock;
+    return h->bufferedSize <= sizeof h->buffer && h->bufferedSize <= h->totalLen &&
+           h->nbStripesSoFar <= h->nbStripesPerBlock;
 }
 
 /* All that its input moved; the rest is as a reset leaves it. */
 bool em_state_hash(em_state *s, XXH3_state_t *h) {
     unsigned version = XXH_versionNumber();
     XXH3_state_t copy = *h;
-    if (!EM_STATE(s, version) || !EM_STATE(s, copy.acc) || !EM_STATE(s, copy.buffer) || !EM_STATE(s, copy.bufferedSize) ||
-        !EM_STATE(s, copy.nbStripesSoFar) || !EM_STATE(s, copy.totalLen)) return false;
+    if (!EM_STATE(s, version) || !EM_STATE(s, copy.acc) || !EM_STATE(s, copy.buffer) ||
+        !EM_STATE(s, copy.bufferedSize) || !EM_STATE(s, copy.nbStripesSoFar) ||
+        !EM_STATE(s, copy.totalLen))
+        return false;
     if (version != XXH_versionNumber() || !hash_sound(&copy)) return em_state_bad(s);
     *h = copy;
     return true;
 }
 
-bool em_state_end(em_state *s) {
-    return !s->failed && (s->left == 0 || em_state_bad(s));
-}
+bool em_state_end(em_state *s) { return !s->failed && (s->left == 0 || em_state_bad(s)); }

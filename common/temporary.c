@@ -14,7 +14,8 @@ static bool template_in(const char *otherwise, char out[EM_TEMPORARY_PATH], em_e
 }
 
 static bool not_made(const char *path, em_error *err) {
-    return em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be made: %s; TMPDIR names another folder", strerror(errno));
+    return em_fail_at(err, EM_MACHINE, path, 0, -1,
+                      "cannot be made: %s; TMPDIR names another folder", strerror(errno));
 }
 
 int em_temporary_file(const char *otherwise, em_error *err) {

@@ -11,8 +11,10 @@ static inline size_t em_utf8_character(const unsigned char *s, size_t n) {
     if (c < 0xc2 || c > 0xf4) return 0;
     size_t length = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
     if (n < length) return 0;
-    unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;     /* shorter forms exist below */
-    unsigned char high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;    /* surrogates; beyond U+10FFFF */
+    unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80; /* shorter forms exist below */
+    unsigned char high = c == 0xed   ? 0x9f
+                         : c == 0xf4 ? 0x8f
+                                     : 0xbf; /* surrogates; beyond U+10FFFF */
     if (s[1] < low || s[1] > high) return 0;
     for (size_t i = 2; i < length; i++)
         if ((s[i] & 0xc0) != 0x80) return 0;

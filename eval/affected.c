@@ -5,7 +5,9 @@
 #include "common/size.h"
 #include "eval/mask.h"
 
-typedef struct interval { int32_t lo, hi; } interval;
+typedef struct interval {
+    int32_t lo, hi;
+} interval;
 
 /* Empty intervals are all the same. */
 static interval clipped(const em_view *v, int32_t i, int32_t window) {
@@ -20,22 +22,23 @@ static void count_touched(const em_reach *r, int32_t inputs, int32_t l, int32_t 
     for (int32_t i = 0; i < inputs; i++) seen[i + 1] = seen[i] + (r[i].any <= l);
 }
 
-/* Layer l reads what the layers before it left; a position id counts where it is rotated in, at its own
- * position and at every query that reads it. */
-static void pass_layer(const em_view *a, const em_view *b, int32_t inputs, int32_t window, int32_t l, const int32_t *seen,
-                       const int32_t *moved, em_reach *r) {
+/* Layer l reads what the layers before it left; a position id counts where it is rotated in, at its
+ * own position and at every query that reads it. */
+static void pass_layer(const em_view *a, const em_view *b, int32_t inputs, int32_t window,
+                       int32_t l, const int32_t *seen, const int32_t *moved, em_reach *r) {
     for (int32_t i = 0; i < inputs; i++) {
         interval x = clipped(a, i, window), y = clipped(b, i, window);
         bool own = x.lo != y.lo || x.hi != y.hi || a->positions[i] != b->positions[i];
         if (own && r[i].own > l + 1) r[i].own = l + 1;
         if (r[i].any <= l + 1) continue;
-        int32_t lo = x.lo < y.lo ? x.lo : y.lo, hi = x.hi > y.hi ? x.hi : y.hi;     /* equal where it matters */
+        int32_t lo = x.lo < y.lo ? x.lo : y.lo,
+                hi = x.hi > y.hi ? x.hi : y.hi; /* equal where it matters */
         if (own || seen[hi] > seen[lo] || moved[hi] > moved[lo]) r[i].any = l + 1;
     }
 }
 
-bool em_affected_row(const em_view *a, const em_view *b, int32_t inputs, const int32_t *windows, int32_t layers,
-                     bool learned, em_reach *out, em_error *err) {
+bool em_affected_row(const em_view *a, const em_view *b, int32_t inputs, const int32_t *windows,
+                     int32_t layers, bool learned, em_reach *out, em_error *err) {
     size_t n = (size_t)inputs + 1;
     int32_t *seen = em_alloc(2 * n, sizeof *seen, "affected predictions", err);
     if (!seen) return false;

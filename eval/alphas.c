@@ -32,7 +32,8 @@ static bool parse_decimal(const char *s, size_t n, int64_t *out) {
 static double nearest(int64_t decimal) {
     char text[48];
     int64_t size = decimal < 0 ? -decimal : decimal;
-    snprintf(text, sizeof text, "%s%lld.%0*lld", decimal < 0 ? "-" : "", (long long)(size / UNIT), PLACES, (long long)(size % UNIT));
+    snprintf(text, sizeof text, "%s%lld.%0*lld", decimal < 0 ? "-" : "", (long long)(size / UNIT),
+             PLACES, (long long)(size % UNIT));
     return strtod(text, NULL);
 }
 
@@ -40,22 +41,31 @@ static bool add(em_alphas *out, int64_t decimal, em_error *err) {
     double value = nearest(decimal);
     for (int i = 0; i < out->n; i++)
         if (out->values[i] == value) return true;
-    if (out->n == EM_MAX_ALPHAS) return em_fail(err, EM_USAGE, "--alpha: at most %d values", EM_MAX_ALPHAS);
+    if (out->n == EM_MAX_ALPHAS)
+        return em_fail(err, EM_USAGE, "--alpha: at most %d values", EM_MAX_ALPHAS);
     out->values[out->n++] = value == 0 ? 0 : value;
     return true;
 }
 
 static bool bad_part(const char *part, size_t n, em_error *err) {
-    return em_fail(err, EM_USAGE, "--alpha %.*s: give numbers or from:to:step, such as -2:2:0.5,3", (int)n, part);
+    return em_fail(err, EM_USAGE, "--alpha %.*s: give numbers or from:to:step, such as -2:2:0.5,3",
+                   (int)n, part);
 }
 
 static bool add_range(em_alphas *out, const char *part, size_t n, em_error *err) {
-    const char *to = memchr(part, ':', n), *step = to ? memchr(to + 1, ':', n - (size_t)(to + 1 - part)) : NULL;
+    const char *to = memchr(part, ':', n),
+               *step = to ? memchr(to + 1, ':', n - (size_t)(to + 1 - part)) : NULL;
     int64_t a, b, d;
-    if (!step || !parse_decimal(part, (size_t)(to - part), &a) || !parse_decimal(to + 1, (size_t)(step - to - 1), &b) ||
-        !parse_decimal(step + 1, n - (size_t)(step + 1 - part), &d)) return bad_part(part, n, err);
+    if (!step || !parse_decimal(part, (size_t)(to - part), &a) ||
+        !parse_decimal(to + 1, (size_t)(step - to - 1), &b) ||
+        !parse_decimal(step + 1, n - (size_t)(step + 1 - part), &d))
+        return bad_part(part, n, err);
     if (d == 0 || (b > a) != (d > 0)) {
-        if (a != b) return em_fail(err, EM_USAGE, "--alpha %.*s: the step does not lead from the first number to the second", (int)n, part);
+        if (a != b)
+            return em_fail(
+                err, EM_USAGE,
+                "--alpha %.*s: the step does not lead from the first number to the second", (int)n,
+                part);
         return add(out, a, err);
     }
     for (int64_t x = a; d > 0 ? x <= b : x >= b; x += d)

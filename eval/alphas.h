@@ -3,14 +3,14 @@
 #ifndef EM_EVAL_ALPHAS_H
 #define EM_EVAL_ALPHAS_H
 
-#include <stdbool.h>
 #include "common/error.h"
 #include "kernels/backend.h"
+#include <stdbool.h>
 
 #define EM_MAX_ALPHAS EM_PAIR_MAX_ALPHAS
 
 typedef struct em_alphas {
-    double values[EM_MAX_ALPHAS];   /* in the order given, each the double nearest to its decimal */
+    double values[EM_MAX_ALPHAS]; /* in the order given, each the double nearest to its decimal */
     int n;
 } em_alphas;
 

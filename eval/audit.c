@@ -17,11 +17,11 @@ enum { MOST_DEPTHS = 3, MOST_RANGES = 6 };
 
 typedef struct audit {
     const em_settings *settings;
-    em_setup setup;             /* closed where no data is looked at */
+    em_setup setup; /* closed where no data is looked at */
     em_row *row;
-    int32_t row_tokens;         /* T */
-    int32_t depths[MOST_DEPTHS], n_depths;      /* ascending */
-    int32_t *windows;           /* [the deepest]: each layer's own, or --window-layers */
+    int32_t row_tokens;                    /* T */
+    int32_t depths[MOST_DEPTHS], n_depths; /* ascending */
+    int32_t *windows;                      /* [the deepest]: each layer's own, or --window-layers */
 } audit;
 
 /* One mask under one label scheme. */
@@ -29,16 +29,18 @@ typedef struct question {
     const em_mask *mask;
     const em_label_scheme *scheme;
     em_reading reading;
-    int32_t *lo, *hi;           /* [inputs] */
-    uint8_t *leaks;             /* [depths, inputs] */
-    int64_t count[MOST_DEPTHS][3];      /* by em_leak */
+    int32_t *lo, *hi;              /* [inputs] */
+    uint8_t *leaks;                /* [depths, inputs] */
+    int64_t count[MOST_DEPTHS][3]; /* by em_leak */
 } question;
 
 /* ---- the row ---- */
 
-/* Without data: documents of 3/8, 1/8, 5/16 and 3/16 of the row, the last one going on behind it. */
+/* Without data: documents of 3/8, 1/8, 5/16 and 3/16 of the row, the last one going on behind it.
+ */
 static em_row *made_up_row(int32_t t, em_pack_mode pack, em_error *err) {
-    const int32_t cut[] = {0, (int32_t)(t * 3LL / 8), (int32_t)(t * 4LL / 8), (int32_t)(t * 13LL / 16), t + 1};
+    const int32_t cut[] = {0, (int32_t)(t * 3LL / 8), (int32_t)(t * 4LL / 8),
+                           (int32_t)(t * 13LL / 16), t + 1};
     em_row *r = em_alloc(1, sizeof *r + 4 * sizeof *r->segments, "a row", err);
     if (!r) return NULL;
     r->segments = (em_segment *)(r + 1);
@@ -61,8 +63,9 @@ static bool several_documents(const em_row *r) {
 /* The first row that holds more than one document, else the first. */
 static bool read_row(audit *a, em_error *err) {
     const em_dataset *d = &a->setup.datasets[0];
-    em_pack_options pack = {
-        .mode = a->settings->pack, .row_tokens = a->row_tokens, .max_tokens = a->settings->max_tokens};
+    em_pack_options pack = {.mode = a->settings->pack,
+                            .row_tokens = a->row_tokens,
+                            .max_tokens = a->settings->max_tokens};
     em_loader *loader = em_setup_loader(&a->setup, a->settings, d, err);
     em_packer *packer = loader ? em_packer_open(loader, &pack, err) : NULL;
     bool good = packer != NULL, several = false;
@@ -82,19 +85,22 @@ static bool read_row(audit *a, em_error *err) {
     }
     em_packer_close(packer);
     em_loader_close(loader);
-    if (good && !a->row) good = em_fail_at(err, EM_INPUT, d->paths[0], 0, -1, "no tokens to make a row of");
+    if (good && !a->row)
+        good = em_fail_at(err, EM_INPUT, d->paths[0], 0, -1, "no tokens to make a row of");
     return good;
 }
 
 static bool open_data(audit *a, em_error *err) {
     const em_settings *s = a->settings;
     if (!s->model.path && !s->tokenizer)
-        return em_fail(err, EM_USAGE,
-                       "--data %s: to make a row of it, audit wants --model PATH or --tokenizer PATH",
-                       s->data[0].path);
+        return em_fail(
+            err, EM_USAGE,
+            "--data %s: to make a row of it, audit wants --model PATH or --tokenizer PATH",
+            s->data[0].path);
     if (!em_setup_open(&a->setup, s, err)) return false;
     if (a->setup.n_datasets > 1)
-        return em_fail(err, EM_USAGE, "--data: audit looks at one row, of one data set; give one of the %d",
+        return em_fail(err, EM_USAGE,
+                       "--data: audit looks at one row, of one data set; give one of the %d",
                        a->setup.n_datasets);
     a->row_tokens = a->setup.row_tokens;
     return read_row(a, err);
@@ -110,9 +116,10 @@ static bool open_depths(audit *a, em_error *err) {
     const em_settings *s = a->settings;
     int32_t own = a->setup.model ? em_model_spec_of(a->setup.model)->layers : 0;
     if (own && s->window_layers)
-        return em_fail(err, EM_USAGE,
-                       "--window-layers is for an audit without a model; the layers of --model have windows "
-                       "of their own");
+        return em_fail(
+            err, EM_USAGE,
+            "--window-layers is for an audit without a model; the layers of --model have windows "
+            "of their own");
     if (own && s->layers > own)
         return em_fail(err, EM_USAGE, "--layers %d: the model has %d layers", s->layers, own);
     if (s->layers) add_depth(a, s->layers);
@@ -153,8 +160,8 @@ static bool ask(const audit *a, question *q, em_error *err) {
     em_mask_intervals(q->mask, a->row, q->reading.inputs, q->lo, q->hi);
     for (int d = 0; d < a->n_depths; d++) {
         uint8_t *leaks = q->leaks + (size_t)d * (size_t)inputs;
-        if (!em_leak_row(q->lo, q->hi, q->reading.inputs, a->windows, a->depths[d], q->scheme->offset,
-                         q->reading.from, q->reading.to, leaks, err))
+        if (!em_leak_row(q->lo, q->hi, q->reading.inputs, a->windows, a->depths[d],
+                         q->scheme->offset, q->reading.from, q->reading.to, leaks, err))
             return false;
         for (int32_t i = q->reading.from; i < q->reading.to; i++) q->count[d][leaks[i]]++;
     }
@@ -188,7 +195,8 @@ static void ranges(const question *q, const uint8_t *leaks, em_leak class, em_bu
     if (more) em_buffer_printf(out, " and %d more stretch%s", more, more == 1 ? "" : "es");
 }
 
-static bool sees_in_layer(const audit *a, const question *q, int32_t layer, int32_t i, int32_t key) {
+static bool sees_in_layer(const audit *a, const question *q, int32_t layer, int32_t i,
+                          int32_t key) {
     int32_t lo = q->lo[i], hi = q->hi[i];
     em_mask_clip(i, a->windows[layer], &lo, &hi);
     return lo <= key && key < hi;
@@ -206,13 +214,14 @@ static bool goes_through(const audit *a, const question *q, int32_t depth, int32
 static bool all_go_through(const audit *a, const question *q, int depth, int32_t key) {
     const uint8_t *leaks = leaks_at(q, depth);
     for (int32_t i = q->reading.from; i < q->reading.to; i++)
-        if (leaks[i] == EM_LEAK_INDIRECT && !goes_through(a, q, a->depths[depth], i, key)) return false;
+        if (leaks[i] == EM_LEAK_INDIRECT && !goes_through(a, q, a->depths[depth], i, key))
+            return false;
     return true;
 }
 
 /* The way from position i down to its label, lowest keys first: path[0] = i … path[n-1] = label. */
-static bool find_path(const audit *a, const question *q, int32_t layers, int32_t i, int32_t *path, int32_t *n,
-                      em_error *err) {
+static bool find_path(const audit *a, const question *q, int32_t layers, int32_t i, int32_t *path,
+                      int32_t *n, em_error *err) {
     int32_t inputs = q->reading.inputs, label = i + q->scheme->offset;
     size_t cells;
     if (!em_size_mul((size_t)layers + 1, (size_t)inputs, &cells))
@@ -236,7 +245,8 @@ static bool find_path(const audit *a, const question *q, int32_t layers, int32_t
 }
 
 /* "all through key 0", or an example of the way that the label takes. */
-static bool explain_indirect(const audit *a, const question *q, int depth, em_buffer *out, em_error *err) {
+static bool explain_indirect(const audit *a, const question *q, int depth, em_buffer *out,
+                             em_error *err) {
     const uint8_t *leaks = leaks_at(q, depth);
     int32_t layers = a->depths[depth], i = q->reading.from, n = 0;
     while (leaks[i] != EM_LEAK_INDIRECT) i++;
@@ -280,7 +290,8 @@ static bool depth_lines(const audit *a, const question *q, int d, em_buffer *out
         join = ";\n  ";
     }
     if (count[EM_LEAK_INDIRECT]) {
-        em_buffer_printf(out, "%s%lld see it indirectly: ", join, (long long)count[EM_LEAK_INDIRECT]);
+        em_buffer_printf(out, "%s%lld see it indirectly: ", join,
+                         (long long)count[EM_LEAK_INDIRECT]);
         ranges(q, leaks, EM_LEAK_INDIRECT, out);
         if (!explain_indirect(a, q, d, out, err)) return false;
         join = ";\n  ";
@@ -356,36 +367,43 @@ static void heading(const audit *a, em_buffer *out) {
     em_buffer_puts(out, "# Can a position see its own label?\n\n");
     if (a->setup.tokenizer)
         em_buffer_printf(out, "Row %lld of %s, ", (long long)r->index,
-                         a->setup.bundled_sample ? "the bundled sample" : a->setup.datasets[0].paths[0]);
+                         a->setup.bundled_sample ? "the bundled sample"
+                                                 : a->setup.datasets[0].paths[0]);
     else em_buffer_puts(out, "A made-up row, ");
-    em_buffer_printf(out, "%d tokens: %s of", r->tokens, several_documents(r) ? "documents" : "one document");
+    em_buffer_printf(out, "%d tokens: %s of", r->tokens,
+                     several_documents(r) ? "documents" : "one document");
     int shown = 0;
     for (int32_t g = 0; g < r->n_segments && r->segments[g].start < r->tokens; g++) {
         int32_t end = r->segments[g].end < r->tokens ? r->segments[g].end : r->tokens;
-        if (++shown <= 8) em_buffer_printf(out, "%s %d", shown > 1 ? "," : "", end - r->segments[g].start);
+        if (++shown <= 8)
+            em_buffer_printf(out, "%s %d", shown > 1 ? "," : "", end - r->segments[g].start);
     }
     if (shown > 8) em_buffer_printf(out, " and %d more", shown - 8);
     em_buffer_puts(out, " tokens.\n");
     if (differ)
-        em_buffer_puts(
-            out, "Layers have sliding windows of their own, which differ; each is applied in its place.\n");
-    else if (window) em_buffer_printf(out, "Every layer has a sliding window of %d tokens.\n", window);
-    em_buffer_puts(out, "\n| mask         | labels        | layers | scored | direct | indirect | clean |\n"
-                        "|--------------|---------------|-------:|-------:|-------:|---------:|------:|\n");
+        em_buffer_puts(out, "Layers have sliding windows of their own, which differ; each is "
+                            "applied in its place.\n");
+    else if (window)
+        em_buffer_printf(out, "Every layer has a sliding window of %d tokens.\n", window);
+    em_buffer_puts(
+        out, "\n| mask         | labels        | layers | scored | direct | indirect | clean |\n"
+             "|--------------|---------------|-------:|-------:|-------:|---------:|------:|\n");
 }
 
 static void table_rows(const audit *a, const question *q, em_buffer *out) {
     for (int d = 0; d < a->n_depths; d++)
-        em_buffer_printf(out, "| %-12s | %-13s | %6d | %6d | %6lld | %8lld | %5lld |\n", q->mask->name,
-                         q->scheme->name, a->depths[d], q->reading.to - q->reading.from,
-                         (long long)q->count[d][EM_LEAK_DIRECT], (long long)q->count[d][EM_LEAK_INDIRECT],
+        em_buffer_printf(out, "| %-12s | %-13s | %6d | %6d | %6lld | %8lld | %5lld |\n",
+                         q->mask->name, q->scheme->name, a->depths[d],
+                         q->reading.to - q->reading.from, (long long)q->count[d][EM_LEAK_DIRECT],
+                         (long long)q->count[d][EM_LEAK_INDIRECT],
                          (long long)q->count[d][EM_CLEAN]);
 }
 
 static void glossary(em_buffer *out) {
-    em_buffer_puts(out, "\nDirect: in one layer, or as the position's own input. Indirect: only through\n"
-                        "several layers. A loss on positions that see their label says nothing about\n"
-                        "prediction.\n");
+    em_buffer_puts(
+        out, "\nDirect: in one layer, or as the position's own input. Indirect: only through\n"
+             "several layers. A loss on positions that see their label says nothing about\n"
+             "prediction.\n");
 }
 
 /* Table first, then one section a question. */
@@ -428,8 +446,8 @@ int em_command_audit(const em_settings *settings, em_error *err) {
     if (good) em_setup_notes(&a.setup, settings);
     good = good && geometry(&a, &out, err);
     if (good && a.setup.model)
-        good = em_proof_run(&(em_proof){.settings = settings, .setup = &a.setup, .row = a.row}, &out,
-                            &refuted, err);
+        good = em_proof_run(&(em_proof){.settings = settings, .setup = &a.setup, .row = a.row},
+                            &out, &refuted, err);
     good = good && em_print(out.data, out.length, err) == 0;
     em_buffer_free(&out);
     em_row_free(a.row);

@@ -1,5 +1,5 @@
-/* How fast this machine runs it: the whole program on a model of a true shape, against the machine's own
- * rate of matrix products. */
+/* How fast this machine runs it: the whole program on a model of a true shape, against the
+ * machine's own rate of matrix products. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,18 +18,19 @@
 #include "eval/interrupt.h"
 #include "eval/shared.h"
 
-/* A run of the default size: some 3 TFLOP, which is 12 rows of 1024 tokens of a 135 M model; on a device as much as its
- * ceiling does in so many seconds. */
+/* A run of the default size: some 3 TFLOP, which is 12 rows of 1024 tokens of a 135 M model; on a
+ * device as much as its ceiling does in so many seconds. */
 #define DEFAULT_FLOPS 3.3e12
 #define DEVICE_SECONDS 8
 
 typedef struct bench {
     em_bench b;
-    em_settings settings;        /* what the runs are given: with the files below in place of shape and lengths */
-    em_ceiling first;            /* the machine's, before all runs; of a device only */
+    em_settings
+        settings; /* what the runs are given: with the files below in place of shape and lengths */
+    em_ceiling first; /* the machine's, before all runs; of a device only */
     char model_name[320];
-    char *paths[3];              /* two models and the data, owned */
-    int files[3], n_files;       /* and what they lead to: nameless files, gone with this process */
+    char *paths[3];        /* two models and the data, owned */
+    int files[3], n_files; /* and what they lead to: nameless files, gone with this process */
 } bench;
 
 /* ---- files ---- */
@@ -48,7 +49,8 @@ static const char *keep_file(bench *x, int file, em_error *err) {
 /* On a disk, where /tmp may be memory: a model is large. */
 static int nameless_file(em_error *err) { return em_temporary_file("/var/tmp", err); }
 
-static const char *temporary_model(bench *x, const em_shape *shape, const em_shape_file *how, em_error *err) {
+static const char *temporary_model(bench *x, const em_shape *shape, const em_shape_file *how,
+                                   em_error *err) {
     int file = nameless_file(err);
     if (file < 0) return NULL;
     if (em_shape_write(shape, how, file, &em_interrupted, err)) return keep_file(x, file, err);
@@ -57,14 +59,18 @@ static const char *temporary_model(bench *x, const em_shape *shape, const em_sha
 }
 
 /* --keep-model: written under a name of its own, and renamed when it is whole. */
-static bool make_kept_model(const char *path, const em_shape *shape, const em_shape_file *how, em_error *err) {
+static bool make_kept_model(const char *path, const em_shape *shape, const em_shape_file *how,
+                            em_error *err) {
     char partial[4096];
     snprintf(partial, sizeof partial, "%s.partial", path);
     int file = open(partial, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (file < 0) return em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
+    if (file < 0)
+        return em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
     bool good = em_shape_write(shape, how, file, &em_interrupted, err);
-    if (close(file) && good) good = em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
-    if (good && rename(partial, path)) good = em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
+    if (close(file) && good)
+        good = em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
+    if (good && rename(partial, path))
+        good = em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
     if (!good) unlink(partial);
     return good;
 }
@@ -73,14 +79,19 @@ static bool same_shape(const char *path, const em_shape *s, em_error *err) {
     em_model *m = em_model_open(path, err);
     if (!m) return false;
     const em_model_spec *have = em_model_spec_of(m);
-    bool same = have->vocab == s->vocab && have->hidden == s->hidden && have->layers == s->layers && have->heads == s->heads &&
-                have->kv_heads == s->kv_heads && have->ffn == s->ffn;
+    bool same = have->vocab == s->vocab && have->hidden == s->hidden && have->layers == s->layers &&
+                have->heads == s->heads && have->kv_heads == s->kv_heads && have->ffn == s->ffn;
     em_model_close(m);
-    return same || em_fail_at(err, EM_INPUT, path, 0, -1, "is a model of another shape than %s: remove it, or name another file", s->name);
+    return same ||
+           em_fail_at(err, EM_INPUT, path, 0, -1,
+                      "is a model of another shape than %s: remove it, or name another file",
+                      s->name);
 }
 
-static const char *kept_model(const char *path, const em_shape *shape, const em_shape_file *how, em_error *err) {
-    bool good = access(path, F_OK) == 0 ? same_shape(path, shape, err) : make_kept_model(path, shape, how, err);
+static const char *kept_model(const char *path, const em_shape *shape, const em_shape_file *how,
+                              em_error *err) {
+    bool good = access(path, F_OK) == 0 ? same_shape(path, shape, err)
+                                        : make_kept_model(path, shape, how, err);
     return good ? path : NULL;
 }
 
@@ -89,9 +100,11 @@ static const char *kept_model(const char *path, const em_shape *shape, const em_
 static bool make_models(bench *x, const em_settings *s, em_error *err) {
     const em_shape *shape = em_shape_find(s->shape ? s->shape : "smollm-135m", err);
     if (!shape) return false;
-    /* A device has its own copy of the weights: for one that is asked for, the file may be short. */
+    /* A device has its own copy of the weights: for one that is asked for, the file may be short.
+     */
     em_shape_file how = {.seed = 1, .shared = s->device == EM_DEVICE_CUDA};
-    const char *path = s->keep_model ? kept_model(s->keep_model, shape, &how, err) : temporary_model(x, shape, &how, err);
+    const char *path = s->keep_model ? kept_model(s->keep_model, shape, &how, err)
+                                     : temporary_model(x, shape, &how, err);
     if (!path) return false;
     x->settings.model = (em_named_path){"random", path};
     x->b.shape = shape->name;
@@ -110,11 +123,13 @@ static bool open_models(bench *x, const em_settings *s, em_error *err) {
     else if (!make_models(x, s, err)) return false;
     if (!s->model.path && !s->tokenizer) {
         if (!em_shared_file("base.bin", bundled, sizeof bundled))
-            return em_fail(err, EM_USAGE, "the bundled model, whose tokenizer is used, is not installed; say --tokenizer PATH");
+            return em_fail(err, EM_USAGE,
+                           "the bundled model, whose tokenizer is used, is not installed; say "
+                           "--tokenizer PATH");
         x->settings.tokenizer = bundled;
     }
     em_settings opening = x->settings;
-    opening.command = EM_TOKENIZE;      /* no data yet */
+    opening.command = EM_TOKENIZE; /* no data yet */
     if (!em_setup_open(&x->b.setup, &opening, err)) return false;
     x->settings.row_tokens[0] = x->b.setup.row_tokens;
     x->settings.n_row_tokens = 1;
@@ -127,7 +142,9 @@ static bool open_models(bench *x, const em_settings *s, em_error *err) {
 static void use(bench *x, bool cuda) {
     x->settings.device = cuda ? EM_DEVICE_CUDA : EM_DEVICE_CPU;
     x->b.machine = (em_bench_machine){.cuda = cuda, .device = x->settings.device_index};
-    x->b.machine.options = (em_backend_options){.threads = x->b.setup.threads, .compute = em_device_compute(&x->settings, &x->b.setup, cuda)};
+    x->b.machine.options =
+        (em_backend_options){.threads = x->b.setup.threads,
+                             .compute = em_device_compute(&x->settings, &x->b.setup, cuda)};
 }
 
 /* As a run chooses it. A device's first ceiling is how it is asked whether it is there. */
@@ -137,7 +154,8 @@ static bool choose_machine(bench *x, em_error *err) {
     if (wanted == EM_DEVICE_CPU) return true;
     em_error why = EM_ERROR_INIT;
     if (em_bench_ceiling(&x->b.machine, &em_interrupted, &x->first, &why)) return true;
-    if (wanted == EM_DEVICE_CUDA || why.status != EM_MACHINE) return em_fail(err, why.status, "%s", why.text);
+    if (wanted == EM_DEVICE_CUDA || why.status != EM_MACHINE)
+        return em_fail(err, why.status, "%s", why.text);
     em_device_tell_why_cpu(&x->settings, &why);
     use(x, false);
     return true;
@@ -146,7 +164,8 @@ static bool choose_machine(bench *x, em_error *err) {
 /* ---- the data ---- */
 
 static int64_t default_rows(const bench *x) {
-    double row = 2 * (double)em_model_spec_of(x->b.setup.model)->parameters * x->settings.row_tokens[0];
+    double row = 2 * (double)em_model_spec_of(x->b.setup.model)->parameters *
+                 x->settings.row_tokens[0];
     double flops = x->b.machine.cuda ? x->first.rate * 1e9 * DEVICE_SECONDS : DEFAULT_FLOPS;
     return row < flops ? (int64_t)(flops / row + 1) : 1;
 }
@@ -154,7 +173,9 @@ static int64_t default_rows(const bench *x) {
 static bool write_text(int file, const em_buffer *text, em_error *err) {
     for (size_t done = 0; done < text->length;) {
         ssize_t n = write(file, text->data + done, text->length - done);
-        if (n < 0) return em_fail(err, EM_MACHINE, "the synthetic documents cannot be kept: %s", strerror(errno));
+        if (n < 0)
+            return em_fail(err, EM_MACHINE, "the synthetic documents cannot be kept: %s",
+                           strerror(errno));
         done += (size_t)n;
     }
     return true;
@@ -168,7 +189,8 @@ static bool make_data(bench *x, em_error *err) {
     x->b.documents = em_bench_text(&x->b.setup, x->b.length, x->settings.max_tokens, &text, err);
     int file = x->b.documents < 0 ? -1 : memfd_create("evalmask-documents", 0);
     bool good = file >= 0 && write_text(file, &text, err);
-    if (x->b.documents >= 0 && file < 0) em_fail(err, EM_MACHINE, "the synthetic documents cannot be kept: %s", strerror(errno));
+    if (x->b.documents >= 0 && file < 0)
+        em_fail(err, EM_MACHINE, "the synthetic documents cannot be kept: %s", strerror(errno));
     em_buffer_free(&text);
     x->settings.data[0] = (em_named_path){NULL, good ? keep_file(x, file, err) : NULL};
     x->settings.n_data = 1;
@@ -213,7 +235,9 @@ static bool list_jobs(bench *x, em_error *err) {
     x->b.jobs = em_alloc((size_t)parts + 1, sizeof *x->b.jobs, "runs", err);
     if (!x->b.jobs || !add_job(x, s, err)) return false;
     for (int i = 0; several && i < parts; i++)
-        if (!add_part(x, i / s->n_masks ? &s->compare[i / s->n_masks - 1] : &s->model, &s->masks[i % s->n_masks], err)) return false;
+        if (!add_part(x, i / s->n_masks ? &s->compare[i / s->n_masks - 1] : &s->model,
+                      &s->masks[i % s->n_masks], err))
+            return false;
     return true;
 }
 
@@ -221,8 +245,10 @@ static bool measure(bench *x, em_bench_job *job, int round, em_error *err) {
     em_ceiling before, after;
     if (!em_bench_ceiling(&x->b.machine, &em_interrupted, &before, err) ||
         !em_bench_run(&job->settings, &em_interrupted, &job->runs[round], err) ||
-        !em_bench_ceiling(&x->b.machine, &em_interrupted, &after, err)) return false;
-    job->ceilings[round] = (em_ceiling){before.cube, (before.rate + after.rate) / 2, (before.processor_rate + after.processor_rate) / 2};
+        !em_bench_ceiling(&x->b.machine, &em_interrupted, &after, err))
+        return false;
+    job->ceilings[round] = (em_ceiling){before.cube, (before.rate + after.rate) / 2,
+                                        (before.processor_rate + after.processor_rate) / 2};
     return true;
 }
 
@@ -231,7 +257,9 @@ static bool run_all(bench *x, em_error *err) {
     bool tell = !x->settings.quiet && isatty(STDERR_FILENO);
     for (int round = 0; round < x->b.repeat; round++)
         for (int j = 0; j < x->b.n_jobs; j++) {
-            if (tell) fprintf(stderr, "\r\033[Krun %d of %d", round * x->b.n_jobs + j + 1, x->b.repeat * x->b.n_jobs);
+            if (tell)
+                fprintf(stderr, "\r\033[Krun %d of %d", round * x->b.n_jobs + j + 1,
+                        x->b.repeat * x->b.n_jobs);
             if (!measure(x, &x->b.jobs[j], round, err)) return false;
         }
     if (tell) fputs("\r\033[K", stderr);
@@ -242,7 +270,8 @@ static bool run_all(bench *x, em_error *err) {
 
 static bool write_file(const char *path, const em_buffer *text, em_error *err) {
     em_output *out = em_output_open(path, err);
-    if (!out || !em_output_write(out, text->data, text->length, err)) return em_output_abort(out), false;
+    if (!out || !em_output_write(out, text->data, text->length, err))
+        return em_output_abort(out), false;
     return em_output_commit(out, err);
 }
 
@@ -279,7 +308,8 @@ int em_command_bench(const em_settings *settings, em_error *err) {
     bench x = {.settings = *settings};
     x.b.settings = &x.settings;
     em_catch_interrupt();
-    bool good = open_models(&x, settings, err) && choose_machine(&x, err) && open_data(&x, settings, err) && list_jobs(&x, err) && run_all(&x, err) &&
+    bool good = open_models(&x, settings, err) && choose_machine(&x, err) &&
+                open_data(&x, settings, err) && list_jobs(&x, err) && run_all(&x, err) &&
                 report(&x, err);
     close_bench(&x);
     return good ? EM_OK : err->status;

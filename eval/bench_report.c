@@ -8,25 +8,39 @@
 
 typedef double figure(const em_bench_job *job, int run);
 
-static double rate(const em_bench_job *j, int i) { return (double)j->runs[i].tokens / j->runs[i].seconds; }
-static double gflops(const em_bench_job *j, int i) { return em_flops_total(&j->runs[i].flops) / j->runs[i].seconds * 1e-9; }
+static double rate(const em_bench_job *j, int i) {
+    return (double)j->runs[i].tokens / j->runs[i].seconds;
+}
+static double gflops(const em_bench_job *j, int i) {
+    return em_flops_total(&j->runs[i].flops) / j->runs[i].seconds * 1e-9;
+}
 static double ceiling(const em_bench_job *j, int i) { return j->ceilings[i].rate; }
-static double share(const em_bench_job *j, int i) { return 100 * gflops(j, i) / j->ceilings[i].rate; }
+static double share(const em_bench_job *j, int i) {
+    return 100 * gflops(j, i) / j->ceilings[i].rate;
+}
 /* Processor time counts what the loader's threads took, too. */
 static double processor_share(const em_bench_job *j, int i) {
     const em_profile *p = &j->runs[i];
-    return 1e-7 * em_flops_total(&p->flops) * p->threads / p->processor_seconds / j->ceilings[i].processor_rate;
+    return 1e-7 * em_flops_total(&p->flops) * p->threads / p->processor_seconds /
+           j->ceilings[i].processor_rate;
 }
-/* By the device's events, embedding by the host's clock: without what it waited for, weights above all. */
+/* By the device's events, embedding by the host's clock: without what it waited for, weights above
+ * all. */
 static double device_seconds(const em_bench_job *j, int i) {
     const em_stage_times *s = &j->runs[i].stages;
     return s->embed + s->qkv + s->attention + s->output + s->ffn + s->head;
 }
-static double device_share(const em_bench_job *j, int i) { return 1e-7 * em_flops_total(&j->runs[i].flops) / device_seconds(j, i) / j->ceilings[i].rate; }
+static double device_share(const em_bench_job *j, int i) {
+    return 1e-7 * em_flops_total(&j->runs[i].flops) / device_seconds(j, i) / j->ceilings[i].rate;
+}
 static double tflops(const em_bench_job *j, int i) { return 1e-3 * gflops(j, i); }
 static double tera_ceiling(const em_bench_job *j, int i) { return 1e-3 * ceiling(j, i); }
-static double device_peak(const em_bench_job *j, int i) { return (double)j->runs[i].peak_device_bytes / (1 << 20); }
-static double peak(const em_bench_job *j, int i) { return (double)j->runs[i].peak_memory_bytes / (1 << 20); }
+static double device_peak(const em_bench_job *j, int i) {
+    return (double)j->runs[i].peak_device_bytes / (1 << 20);
+}
+static double peak(const em_bench_job *j, int i) {
+    return (double)j->runs[i].peak_memory_bytes / (1 << 20);
+}
 static double seconds(const em_bench_job *j, int i) { return j->runs[i].seconds; }
 static double opening(const em_bench_job *j, int i) { return j->runs[i].open_seconds; }
 static double reading(const em_bench_job *j, int i) { return j->runs[i].read_seconds; }
@@ -41,18 +55,32 @@ static double ffn(const em_bench_job *j, int i) { return j->runs[i].stages.ffn; 
 static double head(const em_bench_job *j, int i) { return j->runs[i].stages.head; }
 
 /* On a device weights come beside the rest: what of that it waited for is here. */
-static double device_rest(const em_bench_job *j, int i) { return seconds(j, i) - opening(j, i) - waiting(j, i) - device_seconds(j, i); }
+static double device_rest(const em_bench_job *j, int i) {
+    return seconds(j, i) - opening(j, i) - waiting(j, i) - device_seconds(j, i);
+}
 static double rest(const em_bench_job *j, int i) { return device_rest(j, i) - packing(j, i); }
 
-static double qkv_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.qkv / qkv(j, i) / j->ceilings[i].rate; }
-static double attention_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.attention / attention(j, i) / j->ceilings[i].rate; }
-static double output_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.output / output(j, i) / j->ceilings[i].rate; }
-static double ffn_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.ffn / ffn(j, i) / j->ceilings[i].rate; }
-static double head_share(const em_bench_job *j, int i) { return 1e-7 * j->runs[i].flops.head / head(j, i) / j->ceilings[i].rate; }
+static double qkv_share(const em_bench_job *j, int i) {
+    return 1e-7 * j->runs[i].flops.qkv / qkv(j, i) / j->ceilings[i].rate;
+}
+static double attention_share(const em_bench_job *j, int i) {
+    return 1e-7 * j->runs[i].flops.attention / attention(j, i) / j->ceilings[i].rate;
+}
+static double output_share(const em_bench_job *j, int i) {
+    return 1e-7 * j->runs[i].flops.output / output(j, i) / j->ceilings[i].rate;
+}
+static double ffn_share(const em_bench_job *j, int i) {
+    return 1e-7 * j->runs[i].flops.ffn / ffn(j, i) / j->ceilings[i].rate;
+}
+static double head_share(const em_bench_job *j, int i) {
+    return 1e-7 * j->runs[i].flops.head / head(j, i) / j->ceilings[i].rate;
+}
 
 /* ---- over all runs ---- */
 
-typedef struct spread { double median, least, most; } spread;
+typedef struct spread {
+    double median, least, most;
+} spread;
 
 static int ascending(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -72,8 +100,8 @@ static spread over(const em_bench *b, const em_bench_job *job, figure *f) {
 
 static double median(const em_bench *b, figure *f) { return over(b, b->jobs, f).median; }
 
-/* What the parts would take by that clock: each by itself and, for every further head that the job asked for runs them
- * through (one a depth), another head of theirs. */
+/* What the parts would take by that clock: each by itself and, for every further head that the job
+ * asked for runs them through (one a depth), another head of theirs. */
 static double apart(const em_bench *b, figure *clock, int i) {
     double total = 0, parts_heads = 0, head_flops = 0;
     for (int j = 1; j < b->n_jobs; j++) {
@@ -93,10 +121,11 @@ static spread together(const em_bench *b, figure *clock) {
 
 /* ---- Markdown ---- */
 
-static void figure_row(const em_bench *b, const char *name, int digits, const char *unit, figure *f, em_buffer *out) {
+static void figure_row(const em_bench *b, const char *name, int digits, const char *unit, figure *f,
+                       em_buffer *out) {
     spread s = over(b, b->jobs, f);
-    em_buffer_printf(out, "| %-29s | %10.*f%s | %10.*f%s | %10.*f%s |\n", name, digits, s.median, unit, digits, s.least, unit,
-                     digits, s.most, unit);
+    em_buffer_printf(out, "| %-29s | %10.*f%s | %10.*f%s | %10.*f%s |\n", name, digits, s.median,
+                     unit, digits, s.least, unit, digits, s.most, unit);
 }
 
 static void device_figures(const em_bench *b, em_buffer *out) {
@@ -119,13 +148,15 @@ static void host_figures(const em_bench *b, em_buffer *out) {
 }
 
 static void figures(const em_bench *b, em_buffer *out) {
-    em_buffer_puts(out, "|                               |     Median |      Least |       Most |\n"
-                        "|-------------------------------|-----------:|-----------:|-----------:|\n");
+    em_buffer_puts(out,
+                   "|                               |     Median |      Least |       Most |\n"
+                   "|-------------------------------|-----------:|-----------:|-----------:|\n");
     figure_row(b, "tokens/s", 1, "", rate, out);
     (b->machine.cuda ? device_figures : host_figures)(b, out);
 }
 
-static void stage_row(const em_bench *b, const char *name, figure *f, figure *of_ceiling, em_buffer *out) {
+static void stage_row(const em_bench *b, const char *name, figure *f, figure *of_ceiling,
+                      em_buffer *out) {
     double s = median(b, f);
     em_buffer_printf(out, "| %-29s | %10.3f | %10.1f %% |", name, s, 100 * s / median(b, seconds));
     if (of_ceiling) em_buffer_printf(out, " %13.1f %% |\n", median(b, of_ceiling));
@@ -133,8 +164,9 @@ static void stage_row(const em_bench *b, const char *name, figure *f, figure *of
 }
 
 static void stages(const em_bench *b, em_buffer *out) {
-    em_buffer_puts(out, "| Stage                         |    Seconds |   Of the run |  Of the ceiling |\n"
-                        "|-------------------------------|-----------:|-------------:|----------------:|\n");
+    em_buffer_puts(
+        out, "| Stage                         |    Seconds |   Of the run |  Of the ceiling |\n"
+             "|-------------------------------|-----------:|-------------:|----------------:|\n");
     stage_row(b, "open model and tokenizer", opening, NULL, out);
     stage_row(b, "wait for documents", waiting, NULL, out);
     if (!b->machine.cuda) stage_row(b, "pack weights", packing, NULL, out);
@@ -174,7 +206,8 @@ static void add_number(em_buffer *out, int *column, const char *option, int64_t 
 
 static void add_masks(em_buffer *out, int *column, const em_settings *s) {
     em_buffer list = {0};
-    for (int i = 0; i < s->n_masks; i++) em_buffer_printf(&list, "%s%s", i ? "," : "", s->masks[i].name);
+    for (int i = 0; i < s->n_masks; i++)
+        em_buffer_printf(&list, "%s%s", i ? "," : "", s->masks[i].name);
     add_word(out, column, "--mask", list.data);
     em_buffer_free(&list);
 }
@@ -191,7 +224,8 @@ static void add_alphas(em_buffer *out, int *column, const em_alphas *a) {
 
 static void add_depths(em_buffer *out, int *column, const em_settings *s) {
     em_buffer list = {0};
-    for (int i = 0; i < s->n_depths; i++) em_buffer_printf(&list, "%s%d", i ? "," : "", s->depths[i]);
+    for (int i = 0; i < s->n_depths; i++)
+        em_buffer_printf(&list, "%s%d", i ? "," : "", s->depths[i]);
     if (s->all_depths) em_buffer_puts(&list, s->n_depths ? ",all" : "all");
     if (list.length) add_word(out, column, "--depth", list.data);
     em_buffer_free(&list);
@@ -203,8 +237,10 @@ static void command(const em_bench *b, em_buffer *out) {
     int column = 18;
     em_buffer_puts(out, "    evalmask bench");
     add_word(out, &column, b->shape ? "--shape" : "--model", b->shape ? b->shape : s->model.path);
-    for (int i = 0; i < s->n_compare && !b->shape; i++) add_word(out, &column, "--compare", s->compare[i].path);
-    for (int i = 0; i < s->n_data && b->length < 0; i++) add_word(out, &column, "--data", s->data[i].path);
+    for (int i = 0; i < s->n_compare && !b->shape; i++)
+        add_word(out, &column, "--compare", s->compare[i].path);
+    for (int i = 0; i < s->n_data && b->length < 0; i++)
+        add_word(out, &column, "--data", s->data[i].path);
     if (b->length == 0) add_word(out, &column, "--lengths", "pile");
     if (b->length > 0) add_number(out, &column, "--lengths", b->length);
     if (b->rows) add_number(out, &column, "--rows", b->rows);
@@ -225,10 +261,14 @@ static void command(const em_bench *b, em_buffer *out) {
 
 static void describe_model(const em_bench *b, em_buffer *out) {
     const em_model_spec *m = em_model_spec_of(b->setup.model);
-    em_buffer_printf(out, "- Model: %s; %.1f M parameters,\n  %d layers, hidden %d, heads %d/%d, vocabulary %d.\n", b->model_name,
-                     (double)m->parameters * 1e-6, m->layers, m->hidden, m->heads, m->kv_heads, m->vocab);
-    if (b->settings->n_compare) em_buffer_printf(out, "- %d models over the same tokens, %d alphas.\n", b->settings->n_compare + 1,
-                                                 b->settings->alphas.n);
+    em_buffer_printf(
+        out,
+        "- Model: %s; %.1f M parameters,\n  %d layers, hidden %d, heads %d/%d, vocabulary %d.\n",
+        b->model_name, (double)m->parameters * 1e-6, m->layers, m->hidden, m->heads, m->kv_heads,
+        m->vocab);
+    if (b->settings->n_compare)
+        em_buffer_printf(out, "- %d models over the same tokens, %d alphas.\n",
+                         b->settings->n_compare + 1, b->settings->alphas.n);
 }
 
 static void describe_data(const em_bench *b, em_buffer *out) {
@@ -239,16 +279,21 @@ static void describe_data(const em_bench *b, em_buffer *out) {
     if (b->length == 0) em_buffer_puts(out, "lengths as in the Pile.\n");
     if (b->length > 0) em_buffer_printf(out, "%d tokens each.\n", b->length);
     em_buffer_printf(out, "- Rows: T = %d, B = %d, mask ", b->setup.row_tokens, s->batch);
-    for (int i = 0; i < s->n_masks; i++) em_buffer_printf(out, "%s%s", i ? ", " : "", s->masks[i].name);
+    for (int i = 0; i < s->n_masks; i++)
+        em_buffer_printf(out, "%s%s", i ? ", " : "", s->masks[i].name);
     em_buffer_puts(out, ".\n");
 }
 
 static void describe_runs(const em_bench *b, em_buffer *out) {
     const em_profile *p = b->jobs->runs;
-    em_buffer_printf(out, "- Machine: %s, %d threads, products of %s. The ceiling is a\n  %d-cube by %s, measured beside each run.\n", p->isa,
-                     p->threads, em_dtype_name(b->machine.options.compute), b->jobs->ceilings->cube,
+    em_buffer_printf(out,
+                     "- Machine: %s, %d threads, products of %s. The ceiling is a\n  %d-cube by "
+                     "%s, measured beside each run.\n",
+                     p->isa, p->threads, em_dtype_name(b->machine.options.compute),
+                     b->jobs->ceilings->cube,
                      b->machine.cuda ? "cuBLASLt" : "oneDNN on all threads");
-    em_buffer_printf(out, "- Median of %d runs, each a process from its start to its end.\n", b->repeat);
+    em_buffer_printf(out, "- Median of %d runs, each a process from its start to its end.\n",
+                     b->repeat);
 }
 
 void em_bench_markdown(const em_bench *b, em_buffer *out) {
@@ -267,17 +312,19 @@ void em_bench_markdown(const em_bench *b, em_buffer *out) {
     em_buffer_puts(out, "\nTogether over apart (");
     if (b->n_jobs == 2) em_buffer_puts(out, "a run at the whole depth");
     else em_buffer_printf(out, "%d runs of one model under one mask each", b->n_jobs - 1);
-    em_buffer_printf(out, "%s; alternated):\n%.3f times the seconds (%.3f to %.3f).\n", depths ? ",\nand a head a depth" : "", s.median,
-                     s.least, s.most);
+    em_buffer_printf(out, "%s; alternated):\n%.3f times the seconds (%.3f to %.3f).\n",
+                     depths ? ",\nand a head a depth" : "", s.median, s.least, s.most);
     if (!b->machine.cuda) return;
     s = together(b, device_seconds);
-    em_buffer_printf(out, "By the device's clock: %.3f times (%.3f to %.3f).\n", s.median, s.least, s.most);
+    em_buffer_printf(out, "By the device's clock: %.3f times (%.3f to %.3f).\n", s.median, s.least,
+                     s.most);
 }
 
 /* ---- JSON ---- */
 
 static void json_spread(const char *name, spread s, em_buffer *out) {
-    em_buffer_printf(out, ",\n  \"%s\": {\"median\": %.6g, \"least\": %.6g, \"most\": %.6g}", name, s.median, s.least, s.most);
+    em_buffer_printf(out, ",\n  \"%s\": {\"median\": %.6g, \"least\": %.6g, \"most\": %.6g}", name,
+                     s.median, s.least, s.most);
 }
 
 static void json_job(const em_bench *b, const em_bench_job *job, em_buffer *out) {
@@ -291,7 +338,8 @@ static void json_job(const em_bench *b, const em_bench_job *job, em_buffer *out)
     json_spread("gflops", over(b, job, gflops), out);
     json_spread("ceiling_gflops", over(b, job, ceiling), out);
     json_spread("share_of_ceiling_percent", over(b, job, share), out);
-    if (b->machine.cuda) json_spread("share_by_device_time_percent", over(b, job, device_share), out);
+    if (b->machine.cuda)
+        json_spread("share_by_device_time_percent", over(b, job, device_share), out);
     else json_spread("share_by_processor_time_percent", over(b, job, processor_share), out);
     json_spread("seconds", over(b, job, seconds), out);
     em_buffer_puts(out, ",\n  \"runs\": [");
@@ -305,11 +353,14 @@ static void json_job(const em_bench *b, const em_bench_job *job, em_buffer *out)
 void em_bench_json(const em_bench *b, em_buffer *out) {
     em_buffer_puts(out, "{\"evalmask\": \"" EM_VERSION "\", \"model\": ");
     em_buffer_json(out, b->model_name, strlen(b->model_name));
-    em_buffer_printf(out, ", \"dtype\": \"%s\", \"seq_len\": %d, \"batch\": %d, \"rows\": %lld, \"documents\": %lld, \"repeat\": %d",
-                     em_dtype_name(b->machine.options.compute), b->setup.row_tokens, b->settings->batch,
-                     (long long)b->rows, (long long)b->documents, b->repeat);
+    em_buffer_printf(out,
+                     ", \"dtype\": \"%s\", \"seq_len\": %d, \"batch\": %d, \"rows\": %lld, "
+                     "\"documents\": %lld, \"repeat\": %d",
+                     em_dtype_name(b->machine.options.compute), b->setup.row_tokens,
+                     b->settings->batch, (long long)b->rows, (long long)b->documents, b->repeat);
     if (b->n_jobs > 1) json_spread("together_over_apart", together(b, seconds), out);
-    if (b->n_jobs > 1 && b->machine.cuda) json_spread("together_over_apart_by_device_time", together(b, device_seconds), out);
+    if (b->n_jobs > 1 && b->machine.cuda)
+        json_spread("together_over_apart_by_device_time", together(b, device_seconds), out);
     em_buffer_puts(out, ",\n \"jobs\": [");
     for (int i = 0; i < b->n_jobs; i++) {
         if (i) em_buffer_puts(out, ",\n ");

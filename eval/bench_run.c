@@ -1,5 +1,5 @@
-/* One run of the program in a process of its own: what is measured is what a user gets, start-up included,
- * and its peak memory is its own. */
+/* One run of the program in a process of its own: what is measured is what a user gets, start-up
+ * included, and its peak memory is its own. */
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -49,9 +49,11 @@ static void path_option(words *w, const char *name, const em_named_path *p, em_b
 }
 
 static void lists(words *w, const em_settings *s, em_buffer *b) {
-    for (int i = 0; i < s->n_masks; i++) em_buffer_printf(b, "%s%s", i ? "," : "", s->masks[i].name);
+    for (int i = 0; i < s->n_masks; i++)
+        em_buffer_printf(b, "%s%s", i ? "," : "", s->masks[i].name);
     option(w, "--mask", b);
-    for (int i = 0; i < s->n_labels; i++) em_buffer_printf(b, "%s%s", i ? "," : "", s->labels[i]->name);
+    for (int i = 0; i < s->n_labels; i++)
+        em_buffer_printf(b, "%s%s", i ? "," : "", s->labels[i]->name);
     option(w, "--labels", b);
     for (int i = 0; i < s->n_depths; i++) em_buffer_printf(b, "%s%d", i ? "," : "", s->depths[i]);
     if (s->all_depths) em_buffer_puts(b, s->n_depths ? ",all" : "all");
@@ -77,7 +79,10 @@ static void command_line(words *w, const em_settings *s, const char *program, in
     number_option(w, "--max-tokens", s->max_tokens, &b);
     number_option(w, "--threads", s->threads, &b);
     number_option(w, "--memory", (int64_t)s->memory, &b);
-    static const char *const dtypes[] = {[EM_DTYPE_AUTO] = "auto", [EM_DTYPE_F32] = "f32", [EM_DTYPE_BF16] = "bf16", [EM_DTYPE_F16] = "f16"};
+    static const char *const dtypes[] = {[EM_DTYPE_AUTO] = "auto",
+                                         [EM_DTYPE_F32] = "f32",
+                                         [EM_DTYPE_BF16] = "bf16",
+                                         [EM_DTYPE_F16] = "f16"};
     em_buffer_puts(&b, dtypes[s->dtype]);
     option(w, "--dtype", &b);
     if (s->device == EM_DEVICE_CUDA) em_buffer_printf(&b, "cuda:%d", s->device_index);
@@ -91,8 +96,8 @@ static void command_line(words *w, const em_settings *s, const char *program, in
 
 /* ---- the process ---- */
 
-/* The exit code, or -1. Looks every few milliseconds whether it is to stop: what is measured is timed in
- * the run itself. */
+/* The exit code, or -1. Looks every few milliseconds whether it is to stop: what is measured is
+ * timed in the run itself. */
 static int wait_for(pid_t child, const volatile sig_atomic_t *stop) {
     const struct timespec pause = {.tv_nsec = 20000000};
     bool told = false;
@@ -110,14 +115,16 @@ static bool start(const words *w, pid_t *child, em_error *err) {
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
     int failed = posix_spawn(child, w->items[0], &actions, NULL, w->items, environ);
     posix_spawn_file_actions_destroy(&actions);
-    return !failed || em_fail_at(err, EM_MACHINE, w->items[0], 0, -1, "cannot be started: %s", strerror(failed));
+    return !failed || em_fail_at(err, EM_MACHINE, w->items[0], 0, -1, "cannot be started: %s",
+                                 strerror(failed));
 }
 
 /* The profile is shorter than a pipe holds, so the run ends before it is read. */
 static bool read_profile(int from, em_profile *out, em_error *err) {
     char text[1 << 14];
     size_t n = 0;
-    for (ssize_t got; n < sizeof text && (got = read(from, text + n, sizeof text - n)) > 0;) n += (size_t)got;
+    for (ssize_t got; n < sizeof text && (got = read(from, text + n, sizeof text - n)) > 0;)
+        n += (size_t)got;
     return em_profile_parse(text, n, out, err);
 }
 
@@ -128,10 +135,12 @@ static bool run_to_end(const words *w, const volatile sig_atomic_t *stop, em_err
     int code = wait_for(child, stop);
     if (*stop) return em_fail(err, EM_INTERRUPTED, "interrupted");
     if (code < 0) return em_fail(err, EM_MACHINE, "a run was killed: too little memory?");
-    return code == 0 || em_fail(err, (em_status)code, "the run that was to be measured failed, as said above");
+    return code == 0 ||
+           em_fail(err, (em_status)code, "the run that was to be measured failed, as said above");
 }
 
-bool em_bench_run(const em_settings *settings, const volatile sig_atomic_t *stop, em_profile *out, em_error *err) {
+bool em_bench_run(const em_settings *settings, const volatile sig_atomic_t *stop, em_profile *out,
+                  em_error *err) {
     int ends[2];
     words w = {0};
     if (pipe(ends)) return em_fail(err, EM_MACHINE, "no pipe: %s", strerror(errno));

@@ -26,7 +26,8 @@ static bool reserve_tokens(em_block *b, size_t n, em_error *err) {
            em_grow(&b->positions, &b->positions_capacity, n, sizeof *b->positions, what, err) &&
            em_grow(&b->lo, &b->lo_capacity, n, sizeof *b->lo, what, err) &&
            em_grow(&b->hi, &b->hi_capacity, n, sizeof *b->hi, what, err) &&
-           em_grow(&b->labels, &b->labels_capacity, n * schemes(b->plan), sizeof *b->labels, what, err);
+           em_grow(&b->labels, &b->labels_capacity, n * schemes(b->plan), sizeof *b->labels, what,
+                   err);
 }
 
 static bool reserve_rows(em_block *b, size_t n, em_error *err) {
@@ -47,7 +48,8 @@ void em_block_add_row(em_block *b, int32_t tokens) {
 int64_t em_block_capacity(const em_plan *plan, em_network *const *networks) {
     int64_t capacity = em_network_capacity(networks[0]);
     for (int i = 1; i < plan->n_models; i++)
-        if (em_network_capacity(networks[i]) < capacity) capacity = em_network_capacity(networks[i]);
+        if (em_network_capacity(networks[i]) < capacity)
+            capacity = em_network_capacity(networks[i]);
     return capacity;
 }
 
@@ -93,10 +95,13 @@ bool em_sheet_reserve(em_sheet *x, size_t n, em_error *err) {
         em_side_scores *s = &x->sides[i];
         if (!em_grow(&s->nll, &s->nll_capacity, columns, sizeof *s->nll, what, err) ||
             !em_grow(&s->argmax, &s->argmax_capacity, n, sizeof *s->argmax, what, err) ||
-            (paired(x->plan, i) && !em_grow(&s->kl, &s->kl_capacity, n, sizeof *s->kl, what, err))) return false;
+            (paired(x->plan, i) && !em_grow(&s->kl, &s->kl_capacity, n, sizeof *s->kl, what, err)))
+            return false;
     }
-    return em_grow(&x->alpha_nll, &x->alpha_nll_capacity, columns * alphas, sizeof *x->alpha_nll, what, err) &&
-           em_grow(&x->alpha_argmax, &x->alpha_argmax_capacity, n * alphas, sizeof *x->alpha_argmax, what, err);
+    return em_grow(&x->alpha_nll, &x->alpha_nll_capacity, columns * alphas, sizeof *x->alpha_nll,
+                   what, err) &&
+           em_grow(&x->alpha_argmax, &x->alpha_argmax_capacity, n * alphas, sizeof *x->alpha_argmax,
+                   what, err);
 }
 
 static em_scores scores_of(const em_sheet *x, int side) {
@@ -104,27 +109,42 @@ static em_scores scores_of(const em_sheet *x, int side) {
 }
 
 /* The first model with each of the others; alphas belong to the one pair that there then is. */
-static bool run_pairs(em_sheet *x, em_network *const *networks, const em_row_batch *batch, const em_score_request *labels, em_error *err) {
-    em_pair_request request = {.labels = *labels, .n_alphas = x->plan->n_logit_alphas, .alphas = x->plan->settings->alphas.values};
+static bool run_pairs(em_sheet *x, em_network *const *networks, const em_row_batch *batch,
+                      const em_score_request *labels, em_error *err) {
+    em_pair_request request = {.labels = *labels,
+                               .n_alphas = x->plan->n_logit_alphas,
+                               .alphas = x->plan->settings->alphas.values};
     for (int i = 0; i < x->plan->n_models; i++)
         if (!em_network_forward(networks[i], batch, err)) return false;
     for (int i = 1; i < x->plan->n_models; i++) {
-        em_pair_scores scores = {.before = scores_of(x, 0), .after = scores_of(x, i), .alpha_nll = x->alpha_nll,
-                                 .alpha_argmax = x->alpha_argmax, .kl = x->sides[i].kl};
-        if (!em_network_head_pair(networks[0], networks[i], batch, &request, &scores, err)) return false;
+        em_pair_scores scores = {.before = scores_of(x, 0),
+                                 .after = scores_of(x, i),
+                                 .alpha_nll = x->alpha_nll,
+                                 .alpha_argmax = x->alpha_argmax,
+                                 .kl = x->sides[i].kl};
+        if (!em_network_head_pair(networks[0], networks[i], batch, &request, &scores, err))
+            return false;
     }
     return true;
 }
 
-bool em_block_run(const em_block *b, em_stretch rows, em_network *const *networks, em_sheet *x, em_error *err) {
-    em_row_batch batch = {.n_rows = (int)rows.n, .start = b->start + rows.first, .length = b->length + rows.first, .ids = b->ids,
-                          .positions = b->positions, .lo = b->lo, .hi = b->hi};
+bool em_block_run(const em_block *b, em_stretch rows, em_network *const *networks, em_sheet *x,
+                  em_error *err) {
+    em_row_batch batch = {.n_rows = (int)rows.n,
+                          .start = b->start + rows.first,
+                          .length = b->length + rows.first,
+                          .ids = b->ids,
+                          .positions = b->positions,
+                          .lo = b->lo,
+                          .hi = b->hi};
     em_score_request request = {.n_labels = b->plan->settings->n_labels, .labels = b->labels};
     if (b->plan->kl) return run_pairs(x, networks, &batch, &request, err);
     for (int i = 0; i < b->plan->n_scored; i++) x->depths[i] = scores_of(x, i);
     for (int i = 0; i < b->plan->n_models; i++) {
         const em_model_facts *m = &b->plan->models[i];
-        if (!em_network_score_depths(networks[i], &batch, &request, m->depths, m->n_scored, x->depths + m->first_scored, err)) return false;
+        if (!em_network_score_depths(networks[i], &batch, &request, m->depths, m->n_scored,
+                                     x->depths + m->first_scored, err))
+            return false;
     }
     return true;
 }

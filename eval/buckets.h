@@ -1,4 +1,5 @@
-/* Positions in a document by powers of two: bucket 0 is position 0, bucket b > 0 is [2^(b-1), 2^b). */
+/* Positions in a document by powers of two: bucket 0 is position 0, bucket b > 0 is [2^(b-1), 2^b).
+ */
 #ifndef EM_EVAL_BUCKETS_H
 #define EM_EVAL_BUCKETS_H
 

@@ -7,11 +7,14 @@
 #include "common/grouped.h"
 #include "common/size.h"
 
-typedef struct subset { em_gap gap; int64_t documents; } subset;
+typedef struct subset {
+    em_gap gap;
+    int64_t documents;
+} subset;
 
 /* A mean difference over some of the predictions, with its groups. */
 typedef struct mean {
-    em_gap group;                               /* the open one */
+    em_gap group; /* the open one */
     int64_t documents, document_predictions;
     em_grouped groups;
     em_bootstrap bootstrap;
@@ -25,9 +28,9 @@ struct em_comparator {
     size_t n_subsets, subset_capacity;
     em_row_counts counts;
 
-    int64_t document, document_predictions;     /* the open one; -1: none */
+    int64_t document, document_predictions; /* the open one; -1: none */
     int32_t document_group;
-    int64_t stretch;                            /* the open group of common predictions */
+    int64_t stretch; /* the open group of common predictions */
 
     int64_t kl_bins[EM_KL_BINS], kl_n;
     double kl_sum, kl_max;
@@ -84,7 +87,8 @@ static void close_document(em_comparator *c) {
 static bool add_subset(em_comparator *c, const em_gap_subset *row, em_error *err) {
     size_t need = (size_t)row->group + 1;
     if (need > c->n_subsets) {
-        if (!em_grow(&c->subsets, &c->subset_capacity, need, sizeof *c->subsets, "subsets", err)) return false;
+        if (!em_grow(&c->subsets, &c->subset_capacity, need, sizeof *c->subsets, "subsets", err))
+            return false;
         memset(c->subsets + c->n_subsets, 0, (need - c->n_subsets) * sizeof *c->subsets);
         c->n_subsets = need;
     }
@@ -151,12 +155,15 @@ bool em_comparator_row(em_comparator *c, const em_row_paired *row, em_error *err
 
 /* A bootstrap to which no group was added is left out: it is most of the bytes. */
 static bool mean_state(mean *m, em_state *io) {
-    return EM_STATE(io, m->group) && EM_STATE(io, m->documents) && EM_STATE(io, m->document_predictions) &&
-           em_grouped_state(&m->groups, io) && (m->groups.n == 0 || EM_STATE(io, m->bootstrap));
+    return EM_STATE(io, m->group) && EM_STATE(io, m->documents) &&
+           EM_STATE(io, m->document_predictions) && em_grouped_state(&m->groups, io) &&
+           (m->groups.n == 0 || EM_STATE(io, m->bootstrap));
 }
 
 static bool subsets_state(em_comparator *c, em_state *io) {
-    if (!em_state_list(io, &c->subsets, &c->n_subsets, &c->subset_capacity, sizeof *c->subsets, "subsets")) return false;
+    if (!em_state_list(io, &c->subsets, &c->n_subsets, &c->subset_capacity, sizeof *c->subsets,
+                       "subsets"))
+        return false;
     for (size_t i = 0; i < c->n_subsets; i++)
         if (!EM_STATE(io, c->subsets[i])) return false;
     return true;
@@ -164,20 +171,23 @@ static bool subsets_state(em_comparator *c, em_state *io) {
 
 static bool document_state(em_comparator *c, em_state *io) {
     int64_t group = c->document_group;
-    if (!em_state_within(io, &c->document, -1, INT64_MAX) || !EM_STATE(io, c->document_predictions) ||
-        !em_state_within(io, &group, 0, INT32_MAX)) return false;
+    if (!em_state_within(io, &c->document, -1, INT64_MAX) ||
+        !EM_STATE(io, c->document_predictions) || !em_state_within(io, &group, 0, INT32_MAX))
+        return false;
     if (c->document >= 0 && (size_t)group >= c->n_subsets) return em_state_bad(io);
     c->document_group = (int32_t)group;
     return EM_STATE(io, c->stretch);
 }
 
 static bool kl_state(em_comparator *c, em_state *io) {
-    return EM_STATE(io, c->kl_n) && (c->kl_n == 0 || EM_STATE(io, c->kl_bins)) && EM_STATE(io, c->kl_sum) && EM_STATE(io, c->kl_max);
+    return EM_STATE(io, c->kl_n) && (c->kl_n == 0 || EM_STATE(io, c->kl_bins)) &&
+           EM_STATE(io, c->kl_sum) && EM_STATE(io, c->kl_max);
 }
 
 bool em_comparator_state(em_comparator *c, em_state *io) {
-    return mean_state(&c->all, io) && mean_state(&c->affected, io) && mean_state(&c->common, io) && EM_STATE(io, c->gaps) &&
-           subsets_state(c, io) && EM_STATE(io, c->counts) && document_state(c, io) && kl_state(c, io);
+    return mean_state(&c->all, io) && mean_state(&c->affected, io) && mean_state(&c->common, io) &&
+           EM_STATE(io, c->gaps) && subsets_state(c, io) && EM_STATE(io, c->counts) &&
+           document_state(c, io) && kl_state(c, io);
 }
 
 /* ---- figures ---- */
@@ -192,14 +202,16 @@ static void mean_figures(const mean *m, const em_gap *all, em_difference *out) {
     out->stderr_ = em_grouped_stderr(&m->groups, out->difference, all->predictions);
     out->low = out->high = NAN;
     if (m->groups.n > 1) em_bootstrap_interval(&m->bootstrap, NULL, &out->low, &out->high);
-    out->documents_to_resolve = em_documents_to_resolve(m->documents, out->difference, out->stderr_);
+    out->documents_to_resolve = em_documents_to_resolve(m->documents, out->difference,
+                                                        out->stderr_);
 }
 
 /* The upper edge of the bin that holds the quantile q. */
 static double kl_quantile(const em_comparator *c, double q) {
     int64_t want = (int64_t)ceil(q * (double)c->kl_n), seen = 0;
     for (int b = 0; b < EM_KL_BINS; b++)
-        if ((seen += c->kl_bins[b]) >= want) return b <= EM_KL_STEPS ? exp2(-40 + 48.0 * b / EM_KL_STEPS) : c->kl_max;
+        if ((seen += c->kl_bins[b]) >= want)
+            return b <= EM_KL_STEPS ? exp2(-40 + 48.0 * b / EM_KL_STEPS) : c->kl_max;
     return NAN;
 }
 
@@ -221,8 +233,9 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const em_slice *)a)->name, ((const em_slice *)b)->name);
 }
 
-static bool slices(const em_comparator *c, em_comparison *out, const char *(*group_name)(const void *, int32_t),
-                   const void *data, em_error *err) {
+static bool slices(const em_comparator *c, em_comparison *out,
+                   const char *(*group_name)(const void *, int32_t), const void *data,
+                   em_error *err) {
     out->subsets = em_alloc(c->n_subsets, sizeof *out->subsets, "subsets", err);
     out->by_position = em_alloc(EM_POSITION_BUCKETS, sizeof *out->by_position, "positions", err);
     if (!out->subsets || !out->by_position) return false;
@@ -231,7 +244,8 @@ static bool slices(const em_comparator *c, em_comparison *out, const char *(*gro
         em_slice *to = &out->subsets[out->n_subsets];
         slice_result(&c->subsets[i].gap, to);
         to->documents = c->subsets[i].documents;
-        if (!(to->name = strdup(group_name(data, (int32_t)i)))) return em_fail_memory(err, 64, "subsets");
+        if (!(to->name = strdup(group_name(data, (int32_t)i))))
+            return em_fail_memory(err, 64, "subsets");
         out->n_subsets++;
     }
     if (out->n_subsets) qsort(out->subsets, (size_t)out->n_subsets, sizeof *out->subsets, by_name);
@@ -254,15 +268,19 @@ static void mask_figures(const em_comparator *c, em_comparison *out) {
     out->common_affected = c->counts.common_affected;
 }
 
-static void common_figures(const em_comparator *c, const em_comparator *shortest, em_comparison *out) {
-    const em_gap *common = &c->gaps[EM_GAP_COMMON], *least = shortest ? &shortest->gaps[EM_GAP_COMMON] : NULL;
+static void common_figures(const em_comparator *c, const em_comparator *shortest,
+                           em_comparison *out) {
+    const em_gap *common = &c->gaps[EM_GAP_COMMON],
+                 *least = shortest ? &shortest->gaps[EM_GAP_COMMON] : NULL;
     out->growth = out->growth_low = out->growth_high = NAN;
     out->has_common = c->options.has_common;
     if (!out->has_common) return;
     mean_figures(&c->common, common, &out->common);
-    if (!least || least->predictions != common->predictions) return;     /* an interrupted run's differ */
+    if (!least || least->predictions != common->predictions)
+        return; /* an interrupted run's differ */
     out->growth = out->common.difference - mean_of(least);
-    em_bootstrap_interval(&c->common.bootstrap, &shortest->common.bootstrap, &out->growth_low, &out->growth_high);
+    em_bootstrap_interval(&c->common.bootstrap, &shortest->common.bootstrap, &out->growth_low,
+                          &out->growth_high);
 }
 
 static void close_all(em_comparator *c) {
@@ -272,7 +290,8 @@ static void close_all(em_comparator *c) {
 }
 
 bool em_comparator_finish(em_comparator *c, const em_comparator *shortest, em_comparison *out,
-                          const char *(*group_name)(const void *, int32_t), const void *data, em_error *err) {
+                          const char *(*group_name)(const void *, int32_t), const void *data,
+                          em_error *err) {
     close_all(c);
     double n = (double)c->gaps[EM_GAP_ALL].predictions;
     out->groups_are_rows = c->options.groups_are_rows;

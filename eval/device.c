@@ -22,17 +22,21 @@ em_dtype em_device_compute(const em_settings *s, const em_setup *setup, bool cud
 }
 
 static em_backend *open_cpu(const em_settings *s, const em_setup *setup, em_error *err) {
-    em_backend_options o = {.threads = setup->threads, .compute = em_device_compute(s, setup, false)};
+    em_backend_options o = {.threads = setup->threads,
+                            .compute = em_device_compute(s, setup, false)};
     return em_backend_cpu_open(&o, err);
 }
 
 static em_backend *open_cuda(const em_settings *s, const em_setup *setup, em_error *err) {
-    em_backend_options o = {.threads = setup->threads, .node_rank = setup->node_rank, .node_ranks = setup->node_ranks,
+    em_backend_options o = {.threads = setup->threads,
+                            .node_rank = setup->node_rank,
+                            .node_ranks = setup->node_ranks,
                             .compute = em_device_compute(s, setup, true)};
     return em_backend_cuda_open(&o, s->device_index, err);
 }
 
-/* Asked for by name, or someone watches: programs that read stderr are not told of each missing GPU. */
+/* Asked for by name, or someone watches: programs that read stderr are not told of each missing
+ * GPU. */
 void em_device_tell_why_cpu(const em_settings *s, const em_error *why) {
     if (!s->quiet && (s->device_given || isatty(STDERR_FILENO)))
         fprintf(stderr, "evalmask: computing on the CPU: %s\n", why->text);

@@ -1,4 +1,5 @@
-/* evalmask explore: documents with their tokens shaded, from a file of --tokens or from a run that writes one. */
+/* evalmask explore: documents with their tokens shaded, from a file of --tokens or from a run that
+ * writes one. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,9 @@
 
 static bool write_page(const em_settings *s, const char *tokens, em_error *err) {
     em_buffer text = {0};
-    em_output *out = em_explore_html(tokens, &s->explore, &text, err) ? em_output_open(s->outputs[0], err) : NULL;
+    em_output *out = em_explore_html(tokens, &s->explore, &text, err)
+                         ? em_output_open(s->outputs[0], err)
+                         : NULL;
     bool good = out && em_output_write(out, text.data, text.length, err);
     em_buffer_free(&text);
     if (good) return em_output_commit(out, err);
@@ -46,7 +49,9 @@ static int run_with_scratch(const em_settings *s, em_error *err) {
 int em_command_explore(const em_settings *s, em_error *err) {
     const char *end = strrchr(s->outputs[0], '.');
     if (!end || end == s->outputs[0] || strcmp(end, ".html"))
-        return em_fail(err, EM_USAGE, "-o %s: explore writes a page; the name must end in .html", s->outputs[0]), err->status;
+        return em_fail(err, EM_USAGE, "-o %s: explore writes a page; the name must end in .html",
+                       s->outputs[0]),
+               err->status;
     if (s->n_arguments) return write_page(s, s->arguments[0], err) ? EM_OK : err->status;
     return s->tokens_file ? run_and_write(s, s->tokens_file, err) : run_with_scratch(s, err);
 }

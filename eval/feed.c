@@ -4,15 +4,18 @@
 
 #include "common/size.h"
 
-typedef struct waiting { em_fed_row *row; struct waiting *next; } waiting;
+typedef struct waiting {
+    em_fed_row *row;
+    struct waiting *next;
+} waiting;
 
 struct em_feed {
     em_packer *packer;
     const em_settings *settings;
     int32_t row_tokens;
     waiting *first, **last;
-    int64_t entered[EM_MAX_SCHEMES];        /* rows that the scheme has */
-    int64_t complete[EM_MAX_SCHEMES];       /* and of those the complete ones */
+    int64_t entered[EM_MAX_SCHEMES];  /* rows that the scheme has */
+    int64_t complete[EM_MAX_SCHEMES]; /* and of those the complete ones */
     int64_t rows;
     bool ended;
 };
@@ -23,7 +26,8 @@ void em_fed_row_free(em_fed_row *f) {
     free(f);
 }
 
-em_feed *em_feed_open(em_packer *packer, const em_settings *settings, int32_t row_tokens, em_error *err) {
+em_feed *em_feed_open(em_packer *packer, const em_settings *settings, int32_t row_tokens,
+                      em_error *err) {
     em_feed *f = em_alloc(1, sizeof *f, "rows", err);
     if (!f) return NULL;
     f->packer = packer;

@@ -6,14 +6,17 @@
 
 #include "common/size.h"
 
-typedef struct task { em_job *job; em_error err; } task;
+typedef struct task {
+    em_job *job;
+    em_error err;
+} task;
 
 struct em_hand {
     em_runner *runner;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    task tasks[EM_HAND_JOBS];           /* a ring; the first `done` of the n are done */
+    task tasks[EM_HAND_JOBS]; /* a ring; the first `done` of the n are done */
     int first, n, done;
     bool stop;
 };

@@ -30,7 +30,8 @@ static bool hash_file(const char *path, size_t most, char out[17], em_error *err
         XXH3_128bits_update(hash, part, n);
         done += n;
     }
-    if (good && ferror(f)) good = em_fail_at(err, EM_INPUT, path, 0, -1, "cannot be read: %s", strerror(errno));
+    if (good && ferror(f))
+        good = em_fail_at(err, EM_INPUT, path, 0, -1, "cannot be read: %s", strerror(errno));
     if (good) em_hash_hex(XXH3_128bits_digest(hash), out);
     XXH3_freeState(hash);
     fclose(f);
@@ -41,21 +42,29 @@ static bool put_file(em_buffer *out, const char *path, em_error *err) {
     struct stat st;
     char hash[17], when[32];
     if (!strcmp(path, "-"))
-        return em_fail(err, EM_USAGE, "--data -: stdin cannot be read again from its beginning, as a run with --journal must; give a file");
+        return em_fail(err, EM_USAGE,
+                       "--data -: stdin cannot be read again from its beginning, as a run with "
+                       "--journal must; give a file");
     if (stat(path, &st)) return em_fail_at(err, EM_INPUT, path, 0, -1, "%s", strerror(errno));
     if (!S_ISREG(st.st_mode))
-        return em_fail(err, EM_USAGE, "%s: is no regular file, and a run with --journal must be able to read it again", path);
+        return em_fail(
+            err, EM_USAGE,
+            "%s: is no regular file, and a run with --journal must be able to read it again", path);
     if (!hash_file(path, HEAD_BYTES, hash, err)) return false;
     struct tm utc;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", gmtime_r(&st.st_mtim.tv_sec, &utc));
-    em_buffer_printf(out, "%s\t%lld bytes of %s.%09ldZ, XXH3 %s\n", path, (long long)st.st_size, when, (long)st.st_mtim.tv_nsec, hash);
+    em_buffer_printf(out, "%s\t%lld bytes of %s.%09ldZ, XXH3 %s\n", path, (long long)st.st_size,
+                     when, (long)st.st_mtim.tv_nsec, hash);
     return true;
 }
 
-/* What a model's or adapter's directory holds that evaluation may read; not the results that a user puts there. */
+/* What a model's or adapter's directory holds that evaluation may read; not the results that a user
+ * puts there. */
 static int of_a_model(const struct dirent *e) {
-    static const char *const names[] = {"config.json", "generation_config.json", "tokenizer.json", "tokenizer.model",
-                                        "tokenizer_config.json", "model.safetensors.index.json", "adapter_config.json"};
+    static const char *const names[] = {"config.json",           "generation_config.json",
+                                        "tokenizer.json",        "tokenizer.model",
+                                        "tokenizer_config.json", "model.safetensors.index.json",
+                                        "adapter_config.json"};
     const char *dot = strrchr(e->d_name, '.');
     if (dot && dot != e->d_name && !strcmp(dot, ".safetensors")) return 1;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -88,12 +97,14 @@ static bool put_model(em_buffer *out, const char *path, em_error *err) {
     return put_file(out, path, err);
 }
 
-/* A tokenizer's file counts with the tokenizer_config.json beside it, as it does where it is read. */
+/* A tokenizer's file counts with the tokenizer_config.json beside it, as it does where it is read.
+ */
 static bool put_tokenizer(em_buffer *out, const char *path, em_error *err) {
     struct stat st;
     char beside[4400];
     const char *slash = strrchr(path, '/');
-    snprintf(beside, sizeof beside, "%.*stokenizer_config.json", slash ? (int)(slash - path + 1) : 0, path);
+    snprintf(beside, sizeof beside, "%.*stokenizer_config.json",
+             slash ? (int)(slash - path + 1) : 0, path);
     if (!put_model(out, path, err)) return false;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return true;
     return access(beside, F_OK) != 0 || put_file(out, beside, err);
@@ -118,7 +129,8 @@ static bool put_program(em_buffer *out, em_error *err) {
     return true;
 }
 
-bool em_identity_make(em_buffer *out, const em_settings *settings, const em_setup *setup, const em_backend *backend, em_error *err) {
+bool em_identity_make(em_buffer *out, const em_settings *settings, const em_setup *setup,
+                      const em_backend *backend, em_error *err) {
     if (!put_program(out, err)) return false;
     em_buffer_printf(out, "device\t%s, %s\n", backend->name, backend->isa);
     em_buffer_puts(out, settings->given.data ? settings->given.data : "");
@@ -134,14 +146,19 @@ bool em_identity_make(em_buffer *out, const em_settings *settings, const em_setu
 
 /* ---- the comparison ---- */
 
-typedef struct line { const char *text; int n, key; } line;       /* bytes of the line, and of its key */
+typedef struct line {
+    const char *text;
+    int n, key;
+} line; /* bytes of the line, and of its key */
 
 static line line_at(const char *text) {
     line l = {.text = text, .n = (int)strcspn(text, "\n"), .key = (int)strcspn(text, "\t\n")};
     return l;
 }
 
-static bool same_key(line a, line b) { return a.key == b.key && !memcmp(a.text, b.text, (size_t)a.key); }
+static bool same_key(line a, line b) {
+    return a.key == b.key && !memcmp(a.text, b.text, (size_t)a.key);
+}
 
 static bool has_key(const char *text, line l) {
     for (; *text; text += strcspn(text, "\n"), text += *text == '\n')
@@ -153,21 +170,27 @@ static const char *value(line l) { return l.text + l.key + (l.n > l.key); }
 static int value_bytes(line l) { return l.n - l.key - (l.n > l.key); }
 
 /* No command brings another build's journal back. */
-static bool of_build(line l) { return same_key(l, line_at("version")) || same_key(l, line_at("program")); }
+static bool of_build(line l) {
+    return same_key(l, line_at("version")) || same_key(l, line_at("program"));
+}
 
 bool em_identity_check(const char *journal, const char *theirs, const char *ours, em_error *err) {
     while (*theirs || *ours) {
         line a = line_at(theirs), b = line_at(ours);
-        const char *hint = of_build(a) ? "go on with the build that it is of, or delete it to start over"
-                                       : "give the same command, or delete the journal to start over";
+        const char *hint = of_build(a)
+                               ? "go on with the build that it is of, or delete it to start over"
+                               : "give the same command, or delete the journal to start over";
         if (a.n != b.n || memcmp(a.text, b.text, (size_t)a.n)) {
             if (same_key(a, b))
-                return em_fail_at(err, EM_USAGE, journal, 0, -1, "its run had %.*s %.*s, this one %.*s; %s", a.key, a.text,
+                return em_fail_at(err, EM_USAGE, journal, 0, -1,
+                                  "its run had %.*s %.*s, this one %.*s; %s", a.key, a.text,
                                   value_bytes(a), value(a), value_bytes(b), value(b), hint);
             if (a.n && !has_key(ours, a))
-                return em_fail_at(err, EM_USAGE, journal, 0, -1, "its run had %.*s %.*s, this one has not; %s", a.key, a.text,
+                return em_fail_at(err, EM_USAGE, journal, 0, -1,
+                                  "its run had %.*s %.*s, this one has not; %s", a.key, a.text,
                                   value_bytes(a), value(a), hint);
-            return em_fail_at(err, EM_USAGE, journal, 0, -1, "its run did not have %.*s %.*s; %s", b.key, b.text, value_bytes(b), value(b), hint);
+            return em_fail_at(err, EM_USAGE, journal, 0, -1, "its run did not have %.*s %.*s; %s",
+                              b.key, b.text, value_bytes(b), value(b), hint);
         }
         theirs += a.n + (theirs[a.n] == '\n');
         ours += b.n + (ours[b.n] == '\n');

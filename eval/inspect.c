@@ -14,7 +14,7 @@
 #include "eval/setup.h"
 #include "eval/verdict.h"
 
-enum { BAR = 40 };      /* columns of a histogram's longest bar */
+enum { BAR = 40 }; /* columns of a histogram's longest bar */
 
 typedef struct inspection {
     const em_settings *settings;
@@ -25,7 +25,7 @@ typedef struct inspection {
     em_packing_counter *counter;
     em_packing packing;
     em_loader_counts counts;
-    em_row *chosen;             /* the row to draw */
+    em_row *chosen; /* the row to draw */
 } inspection;
 
 /* ---- reading ---- */
@@ -57,8 +57,8 @@ static bool read_rows(inspection *x, em_error *err) {
     em_loader_counts_get(x->loader, &x->counts);
     if (x->packing.rows == 0)
         return em_fail_at(err, EM_INPUT, x->data->paths[0], 0, -1,
-                          "no tokens: %lld documents, %lld of another subset", (long long)x->counts.documents,
-                          (long long)x->counts.filtered);
+                          "no tokens: %lld documents, %lld of another subset",
+                          (long long)x->counts.documents, (long long)x->counts.filtered);
     if (!x->chosen)
         return em_fail(err, EM_USAGE, "--row %lld: the data makes %lld rows, from 0 to %lld",
                        (long long)x->settings->row, (long long)x->packing.rows,
@@ -68,7 +68,9 @@ static bool read_rows(inspection *x, em_error *err) {
 
 /* ---- the whole ---- */
 
-static double percent(int64_t part, int64_t whole) { return whole ? 100.0 * (double)part / (double)whole : 0; }
+static double percent(int64_t part, int64_t whole) {
+    return whole ? 100.0 * (double)part / (double)whole : 0;
+}
 
 static void special_line(em_buffer *out, const char *name, const em_special *s, int64_t added,
                          int64_t in_text, int64_t documents) {
@@ -76,8 +78,8 @@ static void special_line(em_buffer *out, const char *name, const em_special *s, 
         em_buffer_printf(out, "- %s: none\n", name);
         return;
     }
-    em_buffer_printf(out, "- %s: id %d `%s`, from %s: %lld for %lld documents", name, s->id, s->text, s->origin,
-                     (long long)added, (long long)documents);
+    em_buffer_printf(out, "- %s: id %d `%s`, from %s: %lld for %lld documents", name, s->id,
+                     s->text, s->origin, (long long)added, (long long)documents);
     if (in_text) em_buffer_printf(out, ",\n  and %lld inside texts", (long long)in_text);
     if (*s->note) em_buffer_printf(out, "\n  (%s)", s->note);
     em_buffer_puts(out, "\n");
@@ -88,43 +90,46 @@ static void documents_lines(const inspection *x, em_buffer *out) {
     const em_packing *p = &x->packing;
     em_buffer_printf(out, "- documents: %lld", (long long)c->documents);
     if (c->empty) em_buffer_printf(out, ", %lld of them without text", (long long)c->empty);
-    if (c->filtered) em_buffer_printf(out, "; %lld of other subsets left out", (long long)c->filtered);
+    if (c->filtered)
+        em_buffer_printf(out, "; %lld of other subsets left out", (long long)c->filtered);
     if (c->bad) em_buffer_printf(out, "; %lld broken records skipped", (long long)c->bad);
     em_buffer_printf(out, "\n- tokens: %lld, EOS and BOS among them\n", (long long)p->tokens);
     special_line(out, "EOS", &x->setup->eos, p->eos_added, p->eos_in_text, p->documents);
     special_line(out, "BOS", &x->setup->bos, p->bos_added, p->bos_in_text, p->documents);
     if (x->settings->max_tokens && x->packing.tokens == x->settings->max_tokens)
         em_buffer_puts(out, "- the stream is cut by --max-tokens, perhaps inside a document\n");
-    em_buffer_printf(out, "- document length: %lld to %lld tokens, mean %.1f\n", (long long)p->shortest,
-                     (long long)p->longest, (double)p->tokens / (double)p->documents);
+    em_buffer_printf(out, "- document length: %lld to %lld tokens, mean %.1f\n",
+                     (long long)p->shortest, (long long)p->longest,
+                     (double)p->tokens / (double)p->documents);
 }
 
 static void rows_lines(const inspection *x, em_buffer *out) {
     const em_packing *p = &x->packing;
     bool alone = x->settings->pack == EM_PACK_NONE;
-    em_buffer_printf(out, "- rows: %lld of T = %d%s, the last has %lld tokens\n", (long long)p->rows,
-                     x->setup->row_tokens, alone ? ", each document by itself" : "",
-                     (long long)p->last_row_tokens);
-    em_buffer_printf(out, "- documents per row: %d at least, median %d, %d at most\n", p->least_documents,
-                     p->median_documents, p->most_documents);
+    em_buffer_printf(out, "- rows: %lld of T = %d%s, the last has %lld tokens\n",
+                     (long long)p->rows, x->setup->row_tokens,
+                     alone ? ", each document by itself" : "", (long long)p->last_row_tokens);
+    em_buffer_printf(out, "- documents per row: %d at least, median %d, %d at most\n",
+                     p->least_documents, p->median_documents, p->most_documents);
     int64_t empty = p->slots - p->tokens;
     if (empty)
-        em_buffer_printf(out, "- places without a token: %lld of %lld (%.2f %%), %s\n", (long long)empty,
-                         (long long)p->slots, percent(empty, p->slots),
+        em_buffer_printf(out, "- places without a token: %lld of %lld (%.2f %%), %s\n",
+                         (long long)empty, (long long)p->slots, percent(empty, p->slots),
                          alone ? "behind the documents' ends" : "behind the last token");
 }
 
 static void schemes_table(const inspection *x, em_buffer *out) {
     const em_settings *s = x->settings;
-    em_buffer_printf(out,
-                     "\n| labels        |   rows | batches |   scored | boundary |  share | efficiency |\n"
-                     "|---------------|-------:|--------:|---------:|---------:|-------:|-----------:|\n");
+    em_buffer_printf(
+        out, "\n| labels        |   rows | batches |   scored | boundary |  share | efficiency |\n"
+             "|---------------|-------:|--------:|---------:|---------:|-------:|-----------:|\n");
     for (int l = 0; l < s->n_labels; l++) {
         const em_packing_scheme *m = &x->packing.schemes[l];
         int64_t counted = m->predictions - (s->boundary == EM_BOUNDARY_DROP ? m->boundary : 0);
         em_buffer_printf(out, "| %-13s | %6lld | %7lld | %8lld | %8lld | %4.2f %% | %8.2f %% |\n",
-                         s->labels[l]->name, (long long)m->rows, (long long)m->batches, (long long)counted,
-                         (long long)m->boundary, percent(m->boundary, m->predictions),
+                         s->labels[l]->name, (long long)m->rows, (long long)m->batches,
+                         (long long)counted, (long long)m->boundary,
+                         percent(m->boundary, m->predictions),
                          percent(m->tokens, m->rows * x->setup->row_tokens));
     }
     em_buffer_printf(
@@ -136,8 +141,10 @@ static void schemes_table(const inspection *x, em_buffer *out) {
         const em_packing_scheme *m = &x->packing.schemes[l];
         if (m->dropped_rows)
             em_buffer_printf(
-                out, "--tail drop leaves out %lld rows with %lld tokens under %s labels (B = %d).\n",
-                (long long)m->dropped_rows, (long long)m->dropped_tokens, s->labels[l]->name, s->batch);
+                out,
+                "--tail drop leaves out %lld rows with %lld tokens under %s labels (B = %d).\n",
+                (long long)m->dropped_rows, (long long)m->dropped_tokens, s->labels[l]->name,
+                s->batch);
     }
 }
 
@@ -165,9 +172,10 @@ static void judge_eos(const inspection *x, em_verdicts *v) {
     if (x->setup->eos.id < 0)
         em_verdict_add(v, EM_FAILED, "EOS between all documents", "none is added");
     else
-        em_verdict_add(v, p->followed_with_eos == p->followed ? EM_PASSED : EM_FAILED, "EOS between all documents",
-                       "EOS ends %lld of the %lld documents that another follows", (long long)p->followed_with_eos,
-                       (long long)p->followed);
+        em_verdict_add(v, p->followed_with_eos == p->followed ? EM_PASSED : EM_FAILED,
+                       "EOS between all documents",
+                       "EOS ends %lld of the %lld documents that another follows",
+                       (long long)p->followed_with_eos, (long long)p->followed);
 }
 
 static void judge_labels(const inspection *x, em_verdicts *v) {
@@ -175,10 +183,12 @@ static void judge_labels(const inspection *x, em_verdicts *v) {
     bool all = true;
     for (int l = 0; l < x->settings->n_labels; l++) {
         const em_packing_scheme *m = &x->packing.schemes[l];
-        em_buffer_printf(&words, "%s%lld under %s", l ? ", " : "", (long long)m->eos, x->settings->labels[l]->name);
+        em_buffer_printf(&words, "%s%lld under %s", l ? ", " : "", (long long)m->eos,
+                         x->settings->labels[l]->name);
         all &= m->eos > 0;
     }
-    em_verdict_add(v, all ? EM_PASSED : EM_FAILED, "labels contain EOS", "%lld EOS: %s", (long long)x->packing.eos_added, words.data);
+    em_verdict_add(v, all ? EM_PASSED : EM_FAILED, "labels contain EOS", "%lld EOS: %s",
+                   (long long)x->packing.eos_added, words.data);
     em_buffer_free(&words);
 }
 
@@ -190,10 +200,12 @@ static void judge_positions(const inspection *x, em_verdicts *v) {
     for (int m = 0; m < s->n_masks; m++)
         for (int q = 0; q < s->n_positions; q++) {
             bool reset = em_positions_resolve(s->positions[q], &s->masks[m]) == EM_POSITIONS_RESET;
-            em_buffer_printf(&words, "%sthey %s under %s", words.length ? ", " : "", reset ? "restart" : "run on", s->masks[m].name);
+            em_buffer_printf(&words, "%sthey %s under %s", words.length ? ", " : "",
+                             reset ? "restart" : "run on", s->masks[m].name);
             all &= reset == em_mask_by_document(&s->masks[m]);
         }
-    em_verdict_add(v, all ? EM_PASSED : EM_FAILED, "positions restart with the mask", "%s", words.data);
+    em_verdict_add(v, all ? EM_PASSED : EM_FAILED, "positions restart with the mask", "%s",
+                   words.data);
     em_buffer_free(&words);
 }
 
@@ -202,10 +214,13 @@ static void judge_rows(const inspection *x, em_verdicts *v) {
     const em_packing *p = &x->packing;
     int64_t slots = p->slots - x->setup->row_tokens, filled = p->tokens - p->last_row_tokens;
     em_verdict_add(v, filled == slots ? EM_PASSED : EM_FAILED, "packing efficiency",
-                   "%.2f %%; without the last row, which the stream's end cuts, %lld of %lld places hold a token",
+                   "%.2f %%; without the last row, which the stream's end cuts, %lld of %lld "
+                   "places hold a token",
                    percent(p->tokens, p->slots), (long long)filled, (long long)slots);
-    em_verdict_add(v, p->most_documents > 1 ? EM_PASSED : EM_FAILED, "documents per row", "%d to %d%s", p->least_documents,
-                   p->most_documents, p->most_documents > 1 ? "" : ": no row holds two, so that document masks change nothing");
+    em_verdict_add(
+        v, p->most_documents > 1 ? EM_PASSED : EM_FAILED, "documents per row", "%d to %d%s",
+        p->least_documents, p->most_documents,
+        p->most_documents > 1 ? "" : ": no row holds two, so that document masks change nothing");
 }
 
 static int judge(const inspection *x, em_buffer *out) {
@@ -219,14 +234,17 @@ static int judge(const inspection *x, em_buffer *out) {
 
 /* ---- one row ---- */
 
-static const char *added_name(const inspection *x, const em_row *row, int32_t i, const em_segment *g) {
+static const char *added_name(const inspection *x, const em_row *row, int32_t i,
+                              const em_segment *g) {
     if (row->kind[i] != EM_TOKEN_ADDED) return "";
     bool first = g->place == 0 && g->start == i;
     if (first && row->ids[i] == x->setup->bos.id) return "BOS";
     return row->ids[i] == x->setup->eos.id ? "EOS" : "added";
 }
 
-typedef struct columns { bool continuous, reset; } columns;
+typedef struct columns {
+    bool continuous, reset;
+} columns;
 
 static void token_line(const inspection *x, columns c, int32_t i, int32_t segment, em_buffer *out) {
     char text[256];
@@ -248,7 +266,8 @@ static void segment_lines(const inspection *x, columns c, int32_t segment, em_bu
     bool whole = row->tokens <= EM_WHOLE_ROW || end - start <= EM_FIRST_TOKENS + EM_LAST_TOKENS + 1;
     for (int32_t i = start; i < end; i++) {
         if (!whole && i == start + EM_FIRST_TOKENS) {
-            em_buffer_printf(out, "        … %d tokens\n", end - start - EM_FIRST_TOKENS - EM_LAST_TOKENS);
+            em_buffer_printf(out, "        … %d tokens\n",
+                             end - start - EM_FIRST_TOKENS - EM_LAST_TOKENS);
             i = end - EM_LAST_TOKENS;
         }
         token_line(x, c, i, segment, out);
@@ -272,16 +291,16 @@ static void row_tokens(const inspection *x, em_buffer *out) {
     int32_t n = 0;
     while (n < row->n_segments && row->segments[n].start < row->tokens) n++;
     em_buffer_printf(out, "\n## Row %lld: stream tokens %lld to %lld, %d document%s\n\n```\n",
-                     (long long)row->index, (long long)row->stream, (long long)row->stream + row->tokens - 1,
-                     n, n == 1 ? "" : "s");
-    em_buffer_printf(out, "  index%s%s segment      id       text\n", c.continuous ? " continuous" : "",
-                     c.reset ? "   reset" : "");
+                     (long long)row->index, (long long)row->stream,
+                     (long long)row->stream + row->tokens - 1, n, n == 1 ? "" : "s");
+    em_buffer_printf(out, "  index%s%s segment      id       text\n",
+                     c.continuous ? " continuous" : "", c.reset ? "   reset" : "");
     bool whole = row->tokens <= EM_WHOLE_ROW || n <= EM_FIRST_SEGMENTS + EM_LAST_SEGMENTS + 1;
     for (int32_t g = 0; g < n; g++) {
         if (!whole && g == EM_FIRST_SEGMENTS) {
             g = n - EM_LAST_SEGMENTS;
-            em_buffer_printf(out, "        … %d documents, to token %d\n", n - EM_FIRST_SEGMENTS - EM_LAST_SEGMENTS,
-                             row->segments[g].start - 1);
+            em_buffer_printf(out, "        … %d documents, to token %d\n",
+                             n - EM_FIRST_SEGMENTS - EM_LAST_SEGMENTS, row->segments[g].start - 1);
         }
         segment_lines(x, c, g, out);
     }
@@ -296,7 +315,8 @@ static void row_tokens(const inspection *x, em_buffer *out) {
 /* The inputs that the first label scheme takes from the row. */
 static int32_t row_inputs(const inspection *x) {
     const em_settings *s = x->settings;
-    em_reading r = em_labels_read(s->labels[0], s->window, s->pack, x->setup->row_tokens, x->chosen);
+    em_reading r = em_labels_read(s->labels[0], s->window, s->pack, x->setup->row_tokens,
+                                  x->chosen);
     return r.inputs > 0 ? r.inputs : x->chosen->tokens;
 }
 
@@ -322,10 +342,10 @@ static void own_window_note(const em_setup *s, em_buffer *out) {
         if (em_model_layer_spec(s->model, l)->window > 0)
             window = em_model_layer_spec(s->model, l)->window, windows++;
     if (windows)
-        em_buffer_printf(
-            out,
-            "\nThe model's own sliding window (%d tokens, %d of %d layers) narrows these masks further.\n",
-            window, windows, layers);
+        em_buffer_printf(out,
+                         "\nThe model's own sliding window (%d tokens, %d of %d layers) narrows "
+                         "these masks further.\n",
+                         window, windows, layers);
 }
 
 /* ---- together ---- */
@@ -347,12 +367,13 @@ static int whole_report(const inspection *x, em_buffer *out) {
 }
 
 static bool open_inspection(inspection *x, em_error *err) {
-    em_pack_options pack = {
-        .mode = x->settings->pack, .row_tokens = x->setup->row_tokens, .max_tokens = x->settings->max_tokens};
+    em_pack_options pack = {.mode = x->settings->pack,
+                            .row_tokens = x->setup->row_tokens,
+                            .max_tokens = x->settings->max_tokens};
     return (x->loader = em_setup_loader(x->setup, x->settings, x->data, err)) &&
            (x->packer = em_packer_open(x->loader, &pack, err)) &&
-           (x->counter =
-                em_packing_open(x->settings, x->setup->row_tokens, x->setup->eos.id, x->setup->bos.id, err));
+           (x->counter = em_packing_open(x->settings, x->setup->row_tokens, x->setup->eos.id,
+                                         x->setup->bos.id, err));
 }
 
 static void close_inspection(inspection *x) {
@@ -363,7 +384,8 @@ static void close_inspection(inspection *x) {
 }
 
 /* Verdicts that failed, or -1. */
-static int inspect_data(const em_settings *settings, const em_setup *setup, const em_dataset *data, em_error *err) {
+static int inspect_data(const em_settings *settings, const em_setup *setup, const em_dataset *data,
+                        em_error *err) {
     inspection x = {.settings = settings, .setup = setup, .data = data};
     em_buffer out = {0};
     int failed = -1;

@@ -4,7 +4,8 @@
 
 #include <signal.h>
 
-extern volatile sig_atomic_t em_interrupted;    /* set by the signal, or by who ends the run for another reason */
+extern volatile sig_atomic_t
+    em_interrupted; /* set by the signal, or by who ends the run for another reason */
 
 void em_catch_interrupt(void);
 

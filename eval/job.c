@@ -65,18 +65,23 @@ static void describe(const em_runner *r, const em_job *j, context *c) {
     bool several = s->n_row_lengths > 1;
     *c = (context){.source = {.passes = j->passes, .scores = &r->scores}};
     if (several) {
-        em_everywhere_make(&c->everywhere, settings, data->pack, s->row_lengths, s->n_row_lengths, j->origin.total);
+        em_everywhere_make(&c->everywhere, settings, data->pack, s->row_lengths, s->n_row_lengths,
+                           j->origin.total);
         c->source.everywhere = &c->everywhere;
     }
     if (settings->tokens_file) {
-        c->tokens = (em_tokens_source){.plan = r->tools.plan, .tokenizer = s->tokenizer, .names = s->names, .data_set = data->shown,
+        c->tokens = (em_tokens_source){.plan = r->tools.plan,
+                                       .tokenizer = s->tokenizer,
+                                       .names = s->names,
+                                       .data_set = data->shown,
                                        .seq_len = several ? s->row_lengths[j->origin.length] : 0};
         c->source.tokens = &c->tokens;
     }
 }
 
 static bool digest_row(em_digest *d, const context *c, int row, em_buffer *out, em_error *err) {
-    return em_digest_make(d, &c->source, row, err) && em_digest_state(d, &(em_state){.into = out, .err = err});
+    return em_digest_make(d, &c->source, row, err) &&
+           em_digest_state(d, &(em_state){.into = out, .err = err});
 }
 
 /* Rows are shared out among threads; an error is that of any of them. */
@@ -99,7 +104,9 @@ static bool digest_rows(const em_runner *r, em_job *j, em_error *err) {
 
 bool em_runner_run(em_runner *r, em_job *j, em_error *err) {
     int rows = em_passes_rows(j->passes);
-    if (!em_passes_run(j->passes, r->tools.networks, &r->scores, err) || !reserve_digests(j, (size_t)rows, err)) return false;
+    if (!em_passes_run(j->passes, r->tools.networks, &r->scores, err) ||
+        !reserve_digests(j, (size_t)rows, err))
+        return false;
     for (; j->n_digests < rows; j->n_digests++) j->digests[j->n_digests] = (em_buffer){0};
     return digest_rows(r, j, err);
 }
@@ -107,7 +114,10 @@ bool em_runner_run(em_runner *r, em_job *j, em_error *err) {
 /* Bytes from another process are not a file's: the run cannot go on. */
 static bool bad_message(size_t bytes, const em_error *cause, em_error *err) {
     if (cause->status == EM_MACHINE) return *err = *cause, false;
-    return em_fail(err, EM_MACHINE, "a message of %zu bytes between ranks does not hold what it must; do all run the same evalmask?", bytes);
+    return em_fail(err, EM_MACHINE,
+                   "a message of %zu bytes between ranks does not hold what it must; do all run "
+                   "the same evalmask?",
+                   bytes);
 }
 
 bool em_job_digest(const em_job *j, int row, em_digest *d, em_error *err) {
@@ -121,7 +131,9 @@ bool em_job_digest(const em_job *j, int row, em_digest *d, em_error *err) {
 
 static bool origin_state(em_origin *o, const em_setup *setup, em_state *io) {
     int64_t data_set = o->data_set, length = o->length;
-    if (!em_state_within(io, &data_set, 0, setup->n_datasets - 1) || !em_state_within(io, &length, 0, setup->n_row_lengths - 1)) return false;
+    if (!em_state_within(io, &data_set, 0, setup->n_datasets - 1) ||
+        !em_state_within(io, &length, 0, setup->n_row_lengths - 1))
+        return false;
     o->data_set = (int)data_set;
     o->length = (int)length;
     return em_state_within(io, &o->total, 0, EM_UNKNOWN_TOTAL);
@@ -133,7 +145,8 @@ bool em_job_write_rows(const em_job *j, const em_setup *setup, em_buffer *out, e
     size_t rows = (size_t)em_passes_rows(j->passes);
     if (!origin_state(&origin, setup, &io) || !em_state_length(&io, &rows, 1)) return false;
     for (size_t i = 0; i < rows; i++) {
-        em_fed_row *f = (em_fed_row *)em_passes_row(j->passes, (int)i);     /* writing leaves it as it is */
+        em_fed_row *f = (em_fed_row *)em_passes_row(j->passes,
+                                                    (int)i); /* writing leaves it as it is */
         if (!em_row_message(&f, j->plan->settings, &io)) return false;
     }
     return true;

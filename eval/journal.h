@@ -1,49 +1,51 @@
-/* --journal FILE: what a run has found out so far, on the disk, so that the same command goes on after whatever
- * ended it. docs/journal.md describes the file. A journal that is open is locked against other processes. */
+/* --journal FILE: what a run has found out so far, on the disk, so that the same command goes on
+ * after whatever ended it. docs/journal.md describes the file. A journal that is open is locked
+ * against other processes. */
 #ifndef EM_EVAL_JOURNAL_H
 #define EM_EVAL_JOURNAL_H
 
-#include <stdbool.h>
-#include <stdint.h>
 #include "common/buffer.h"
 #include "common/error.h"
 #include "common/output.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 typedef struct em_journal em_journal;
 
 typedef enum em_record_kind {
-    EM_RECORD_HEAD = 1,         /* the journal's id and what the run is (eval/identity.h) */
-    EM_RECORD_STREAM = 2,       /* a stream that is finished; they follow each other */
-    EM_RECORD_POINT = 3         /* a point in the stream after those; the last one counts */
+    EM_RECORD_HEAD = 1,   /* the journal's id and what the run is (eval/identity.h) */
+    EM_RECORD_STREAM = 2, /* a stream that is finished; they follow each other */
+    EM_RECORD_POINT = 3   /* a point in the stream after those; the last one counts */
 } em_record_kind;
 
 /* What lies in a journal: offsets of whole records in the file. */
 typedef struct em_records {
-    int64_t *streams;           /* [n_streams]; owned */
+    int64_t *streams; /* [n_streams]; owned */
     size_t n_streams, capacity;
-    int64_t head, point;        /* -1: none */
-    int64_t end;                /* of the last whole record: what follows is torn */
-    char id[EM_OUTPUT_ID];      /* of the journal */
+    int64_t head, point;   /* -1: none */
+    int64_t end;           /* of the last whole record: what follows is torn */
+    char id[EM_OUTPUT_ID]; /* of the journal */
 } em_records;
 
-/* Reads the records of a file of `size` bytes up to the first that is torn or damaged. EM_INPUT: it has no whole head. */
+/* Reads the records of a file of `size` bytes up to the first that is torn or damaged. EM_INPUT: it
+ * has no whole head. */
 bool em_records_scan(int file, int64_t size, em_records *out, em_error *err);
 void em_records_free(em_records *r);
 /* A record's content, without what is the journal's own. */
 bool em_record_read(int file, int64_t offset, em_buffer *out, em_error *err);
 
-/* Makes the journal, or finds it and cuts off what is torn. EM_USAGE where another process has it, or it is of
- * another run than `identity`. */
+/* Makes the journal, or finds it and cuts off what is torn. EM_USAGE where another process has it,
+ * or it is of another run than `identity`. */
 em_journal *em_journal_open(const char *path, const em_buffer *identity, em_error *err);
 const char *em_journal_id(const em_journal *j);
-int em_journal_streams(const em_journal *j);            /* that are finished */
+int em_journal_streams(const em_journal *j); /* that are finished */
 bool em_journal_has_point(const em_journal *j);
-bool em_journal_empty(const em_journal *j);             /* holds nothing to go on from */
+bool em_journal_empty(const em_journal *j); /* holds nothing to go on from */
 /* Stream i, or with i = em_journal_streams the point after them. */
 bool em_journal_read(em_journal *j, int i, em_buffer *out, em_error *err);
 /* On the disk when it returns true. */
 bool em_journal_append(em_journal *j, em_record_kind kind, const em_buffer *content, em_error *err);
-void em_journal_close(em_journal *j);                   /* the file stays; j may be NULL */
-bool em_journal_remove(em_journal *j, em_error *err);   /* the file goes; frees j in every case */
+void em_journal_close(em_journal *j);                 /* the file stays; j may be NULL */
+bool em_journal_remove(em_journal *j, em_error *err); /* the file goes; frees j in every case */
 
 #endif

@@ -17,7 +17,8 @@ const char *em_labels_list(void) {
 const em_label_scheme *em_labels_parse(const char *name, em_error *err) {
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
         if (!strcmp(schemes[i].name, name)) return &schemes[i];
-    em_fail(err, EM_USAGE, "--labels %s: no such label scheme; there are %s", name, em_labels_list());
+    em_fail(err, EM_USAGE, "--labels %s: no such label scheme; there are %s", name,
+            em_labels_list());
     return NULL;
 }
 

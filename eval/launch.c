@@ -10,7 +10,8 @@ em_ranks *em_ranks_mpi(em_error *err);
 
 /* Open MPI's mpirun; srun with pmix; Hydra and srun with pmi2. */
 static const char *const rank_names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", NULL};
-static const char *const size_names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", NULL};
+static const char *const size_names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS",
+                                         NULL};
 
 static const char *first_of(const char *const *names) {
     for (; *names; names++)
@@ -36,11 +37,12 @@ bool em_ranks_open(em_ranks **out, em_error *err) {
 #ifdef EM_MPI
     return (*out = em_ranks_mpi(err)) != NULL;
 #else
-    return em_fail(err, EM_USAGE, "%d processes were started, but this build has no MPI and each would do the whole run: build it where "
-                   "CMake finds MPI (Debian: libopenmpi-dev), or start one", n);
+    return em_fail(err, EM_USAGE,
+                   "%d processes were started, but this build has no MPI and each would do the "
+                   "whole run: build it where "
+                   "CMake finds MPI (Debian: libopenmpi-dev), or start one",
+                   n);
 #endif
 }
 
-void em_ranks_nap(void) {
-    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-}
+void em_ranks_nap(void) { nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); }

@@ -6,7 +6,9 @@
 #include "common/size.h"
 #include "eval/mask.h"
 
-typedef struct interval { int32_t lo, hi; } interval;
+typedef struct interval {
+    int32_t lo, hi;
+} interval;
 
 /* ---- from one token ---- */
 
@@ -40,8 +42,8 @@ bool em_leak_spread(const int32_t *lo, const int32_t *hi, int32_t inputs, const 
  * nodes hold the union of their positions' intervals where that union is one interval. It is for
  * every mask there is; other nodes are SPLIT and their children are asked. */
 typedef struct tree {
-    int32_t window, leaves;     /* leaves: a power of two; leaf i is node leaves + i */
-    interval *node;             /* [2 * leaves], root 1; an empty one has lo = hi */
+    int32_t window, leaves; /* leaves: a power of two; leaf i is node leaves + i */
+    interval *node;         /* [2 * leaves], root 1; an empty one has lo = hi */
 } tree;
 
 static const interval SPLIT = {1, 0};
@@ -55,8 +57,8 @@ static bool join(interval *a, interval b) {
     return true;
 }
 
-static bool tree_build(tree *t, const int32_t *lo, const int32_t *hi, int32_t inputs, int32_t window,
-                       em_error *err) {
+static bool tree_build(tree *t, const int32_t *lo, const int32_t *hi, int32_t inputs,
+                       int32_t window, em_error *err) {
     for (t->leaves = 1; t->leaves < inputs; t->leaves *= 2) {}
     t->window = window;
     t->node = em_alloc((size_t)t->leaves * 2, sizeof *t->node, "the audit", err);
@@ -75,7 +77,10 @@ static bool tree_build(tree *t, const int32_t *lo, const int32_t *hi, int32_t in
 }
 
 /* A set of positions as intervals; what touches the last one is joined to it. */
-typedef struct pieces { interval *at; size_t n; } pieces;
+typedef struct pieces {
+    interval *at;
+    size_t n;
+} pieces;
 
 static void add(pieces *p, interval v) {
     if (v.lo == v.hi) return;
@@ -83,7 +88,8 @@ static void add(pieces *p, interval v) {
 }
 
 /* Adds what the positions [a, b) read; node n covers [from, from + width). */
-static void tree_read(const tree *t, int32_t n, int32_t from, int32_t width, interval q, pieces *out) {
+static void tree_read(const tree *t, int32_t n, int32_t from, int32_t width, interval q,
+                      pieces *out) {
     interval v = t->node[n];
     if (q.hi <= from || q.lo >= from + width) return;
     if (q.lo <= from && from + width <= q.hi && v.lo <= v.hi) {
@@ -116,9 +122,9 @@ static bool holds(const pieces *p, int32_t k) {
 
 typedef struct walk {
     int32_t layers, n_trees;
-    tree *trees;                /* [n_trees], one per distinct window */
-    int32_t *tree_of;           /* [layers] */
-    pieces now, next;           /* room for 2 * inputs + 2 pieces each */
+    tree *trees;      /* [n_trees], one per distinct window */
+    int32_t *tree_of; /* [layers] */
+    pieces now, next; /* room for 2 * inputs + 2 pieces each */
 } walk;
 
 static void walk_close(walk *w) {
@@ -129,8 +135,8 @@ static void walk_close(walk *w) {
     free(w->next.at);
 }
 
-static bool walk_open(walk *w, const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows,
-                      int32_t layers, em_error *err) {
+static bool walk_open(walk *w, const int32_t *lo, const int32_t *hi, int32_t inputs,
+                      const int32_t *windows, int32_t layers, em_error *err) {
     size_t room = 2 * (size_t)inputs + 2;
     *w = (walk){.layers = layers};
     if (!(w->trees = em_alloc((size_t)layers, sizeof *w->trees, "the audit", err)) ||
@@ -141,7 +147,8 @@ static bool walk_open(walk *w, const int32_t *lo, const int32_t *hi, int32_t inp
     for (int32_t l = 0; l < layers; l++) {
         int32_t t = 0;
         while (t < w->n_trees && w->trees[t].window != windows[l]) t++;
-        if (t == w->n_trees && !tree_build(&w->trees[w->n_trees++], lo, hi, inputs, windows[l], err))
+        if (t == w->n_trees &&
+            !tree_build(&w->trees[w->n_trees++], lo, hi, inputs, windows[l], err))
             return false;
         w->tree_of[l] = t;
     }
@@ -189,8 +196,9 @@ static bool looks_away(const int32_t *lo, const int32_t *hi, int32_t inputs, int
     return true;
 }
 
-bool em_leak_row(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows, int32_t layers,
-                 int offset, int32_t from, int32_t to, uint8_t *out, em_error *err) {
+bool em_leak_row(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows,
+                 int32_t layers, int offset, int32_t from, int32_t to, uint8_t *out,
+                 em_error *err) {
     if (from >= to) return true;
     memset(out + from, EM_CLEAN, (size_t)(to - from));
     if (looks_away(lo, hi, inputs, offset)) return true;

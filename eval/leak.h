@@ -3,9 +3,9 @@
 #ifndef EM_EVAL_LEAK_H
 #define EM_EVAL_LEAK_H
 
+#include "common/error.h"
 #include <stdbool.h>
 #include <stdint.h>
-#include "common/error.h"
 
 typedef enum em_leak { EM_CLEAN = 0, EM_LEAK_DIRECT = 1, EM_LEAK_INDIRECT = 2 } em_leak;
 
@@ -15,13 +15,13 @@ typedef enum em_leak { EM_CLEAN = 0, EM_LEAK_DIRECT = 1, EM_LEAK_INDIRECT = 2 } 
  * lies outside the inputs. Exact for any intervals; O(inputs) memory for each distinct window;
  * O(inputs * layers * log inputs) time wherever the intervals of neighbouring positions touch, as
  * those of every mask do. */
-bool em_leak_row(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows, int32_t layers,
-                 int offset, int32_t from, int32_t to, uint8_t *out, em_error *err);
+bool em_leak_row(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows,
+                 int32_t layers, int offset, int32_t from, int32_t to, uint8_t *out, em_error *err);
 
 /* The same relation from the other end: all positions that the token at `key` reaches, in
  * O(inputs * layers). after: [layers + 1, inputs], after[l * inputs + i] = 1 where position i
  * carries something of the token once l layers have run; the last of them is the answer. */
-bool em_leak_spread(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows, int32_t layers,
-                    int32_t key, uint8_t *after, em_error *err);
+bool em_leak_spread(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows,
+                    int32_t layers, int32_t key, uint8_t *after, em_error *err);
 
 #endif

@@ -23,9 +23,12 @@ static int help(const em_settings *s, em_error *err) {
 }
 
 static int dispatch(const em_settings *s, em_error *err) {
-    if (em_launch_rank() > 0 && s->command != EM_RUN) return EM_OK;     /* only runs are shared among ranks */
+    if (em_launch_rank() > 0 && s->command != EM_RUN)
+        return EM_OK; /* only runs are shared among ranks */
     if (em_launch_ranks() > 1 && s->command & (EM_BENCH | EM_EXPLORE))
-        return em_fail(err, EM_USAGE, "bench and explore make runs of one process: start them without mpirun"), EM_USAGE;
+        return em_fail(err, EM_USAGE,
+                       "bench and explore make runs of one process: start them without mpirun"),
+               EM_USAGE;
     switch (s->command) {
     case EM_RUN: return em_command_run(s, err);
     case EM_INSPECT: return em_command_inspect(s, err);
@@ -42,27 +45,32 @@ static int dispatch(const em_settings *s, em_error *err) {
     return EM_USAGE;
 }
 
-/* Checkpoints are mapped: where one becomes shorter meanwhile, or its disk fails, the read ends here. */
+/* Checkpoints are mapped: where one becomes shorter meanwhile, or its disk fails, the read ends
+ * here. */
 static void on_lost_page(int signal_number) {
-    static const char text[] = "evalmask: a mapped file can no longer be read: a checkpoint became shorter while it was in use, "
+    static const char text[] = "evalmask: a mapped file can no longer be read: a checkpoint became "
+                               "shorter while it was in use, "
                                "or its disk failed\n";
     (void)signal_number;
     if (write(STDERR_FILENO, text, sizeof text - 1) < 0) _exit(EM_MACHINE);
     _exit(EM_INPUT);
 }
 
-/* Rank 0 speaks for all, and its status is the job's: a launcher ends the others where one of them says that it failed. */
+/* Rank 0 speaks for all, and its status is the job's: a launcher ends the others where one of them
+ * says that it failed. */
 static int ended(const em_error *err, int code) {
     char line[1280];
     if (em_launch_rank() > 0) return EM_OK;
-    if (err->status != EM_OK) fprintf(stderr, "evalmask: %s\n", em_error_line(err, line, sizeof line));
+    if (err->status != EM_OK)
+        fprintf(stderr, "evalmask: %s\n", em_error_line(err, line, sizeof line));
     return code;
 }
 
 int main(int argc, char **argv) {
     em_settings settings;
     em_error err = EM_ERROR_INIT;
-    signal(SIGPIPE, SIG_IGN);       /* a closed pipe is an error of the write, with a message and exit code 4 */
+    signal(SIGPIPE,
+           SIG_IGN); /* a closed pipe is an error of the write, with a message and exit code 4 */
     signal(SIGBUS, on_lost_page);
     bool good = em_options_parse(argc, argv, &settings, &err);
     int code = good ? dispatch(&settings, &err) : (int)err.status;

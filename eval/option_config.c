@@ -22,19 +22,27 @@ const char *em_config_find(int argc, char **argv, int i, em_command command) {
 /* Without a command's name, the config says which command it is for. */
 bool em_config_open(em_settings *s, const char *name, bool named_command, em_error *err) {
     if (!(s->experiment = em_experiment_open(name, err))) return false;
-    em_command command = s->experiment->inspect ? EM_INSPECT : s->command == EM_EXPLORE ? EM_EXPLORE : EM_RUN;
+    em_command command = s->experiment->inspect     ? EM_INSPECT
+                         : s->command == EM_EXPLORE ? EM_EXPLORE
+                                                    : EM_RUN;
     if (named_command && s->command != command)
-        return em_fail(err, EM_USAGE, "--config %s is for evalmask%s, not for evalmask %s", name, s->experiment->inspect ? " inspect" : "",
-                       em_command_name(s->command));
+        return em_fail(err, EM_USAGE, "--config %s is for evalmask%s, not for evalmask %s", name,
+                       s->experiment->inspect ? " inspect" : "", em_command_name(s->command));
     s->command = command;
     return true;
 }
 
-static bool config_option(em_settings *s, const em_experiment_option *given, const em_option *o, em_error *err) {
-    if (!o) return em_fail(err, EM_USAGE, "\"%s\": no such option; evalmask --help lists them", given->name);
-    if (!strcmp(o->name, "config")) return em_fail(err, EM_USAGE, "\"config\": a config names no other");
-    if (o->argument && !given->value) return em_fail(err, EM_USAGE, "\"%s\": give its value, %s", o->name, o->argument);
-    if (!o->argument && given->value) return em_fail(err, EM_USAGE, "\"%s\": a flag is true, or left out", o->name);
+static bool config_option(em_settings *s, const em_experiment_option *given, const em_option *o,
+                          em_error *err) {
+    if (!o)
+        return em_fail(err, EM_USAGE, "\"%s\": no such option; evalmask --help lists them",
+                       given->name);
+    if (!strcmp(o->name, "config"))
+        return em_fail(err, EM_USAGE, "\"config\": a config names no other");
+    if (o->argument && !given->value)
+        return em_fail(err, EM_USAGE, "\"%s\": give its value, %s", o->name, o->argument);
+    if (!o->argument && given->value)
+        return em_fail(err, EM_USAGE, "\"%s\": a flag is true, or left out", o->name);
     return em_option_use(&(em_option_words){o, given->value, 0}, s, err);
 }
 
@@ -43,8 +51,10 @@ static bool use_options(em_settings *s, em_given_options given, em_error *err) {
     for (int i = 0; i < s->experiment->n_options; i++) {
         em_experiment_option *c = &s->experiment->options[i];
         const em_option *o = em_option_find(c->name, strlen(c->name), 0);
-        if (o && (*em_given_at(given, o) || (s->n_packed && !(o->commands & EM_WITH_PACKED)))) continue;
-        if (!config_option(s, c, o, err)) return em_error_place(err, s->experiment->path, 0, c->byte);
+        if (o && (*em_given_at(given, o) || (s->n_packed && !(o->commands & EM_WITH_PACKED))))
+            continue;
+        if (!config_option(s, c, o, err))
+            return em_error_place(err, s->experiment->path, 0, c->byte);
     }
     return true;
 }
@@ -62,7 +72,9 @@ static bool find_bundled(em_settings *s, const char *name, char **path, em_error
         em_experiment_option *o = &s->experiment->bundled[i];
         if (strcmp(o->name, name)) continue;
         char *copied = em_shared_file(o->value, found, sizeof found) ? strdup(found) : NULL;
-        if (!copied) return em_fail_at(err, EM_USAGE, s->experiment->path, 0, o->byte, "%s is not installed", o->value);
+        if (!copied)
+            return em_fail_at(err, EM_USAGE, s->experiment->path, 0, o->byte, "%s is not installed",
+                              o->value);
         free(o->value);
         *path = o->value = copied;
     }
@@ -73,11 +85,17 @@ static bool find_bundled(em_settings *s, const char *name, char **path, em_error
 static bool use_bundled_models(em_settings *s, em_error *err) {
     static const char *const kinds[] = {"model", "compare", "adapter"};
     const em_experiment *x = s->experiment;
-    bool pair = bundled(x, "compare") || bundled(x, "adapter"), second = s->n_compare || s->n_adapters, own = s->model.path;
+    bool pair = bundled(x, "compare") || bundled(x, "adapter"),
+         second = s->n_compare || s->n_adapters, own = s->model.path;
     if (pair && s->model.path && !second)
-        return em_fail(err, EM_USAGE, "--config %s is about two models: beside --model say --compare PATH or --adapter DIR", x->path);
+        return em_fail(
+            err, EM_USAGE,
+            "--config %s is about two models: beside --model say --compare PATH or --adapter DIR",
+            x->path);
     if (bundled(x, "model") && second && !s->model.path)
-        return em_fail(err, EM_USAGE, "--compare and --adapter want --model PATH too: the config's bundled model is not mixed with yours");
+        return em_fail(err, EM_USAGE,
+                       "--compare and --adapter want --model PATH too: the config's bundled model "
+                       "is not mixed with yours");
     for (int i = 0; i < 3 && !own; i++) {
         char *path = NULL;
         if (!find_bundled(s, kinds[i], &path, err)) return false;

@@ -26,8 +26,9 @@ static void wrap(FILE *out, const char *text, int indent, int at) {
 }
 
 static void help_option(FILE *out, const em_option *o) {
-    int n = fprintf(out, "  %c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? "," : " ",
-                    o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+    int n = fprintf(out, "  %c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+                    o->letter ? "," : " ", o->name, o->argument ? " " : "",
+                    o->argument ? o->argument : "");
     if (n > 26) {
         fputc('\n', out);
         n = 0;
@@ -39,11 +40,13 @@ void em_options_help(FILE *out, em_command command) {
     for (int c = 0; c < EM_COMMAND_LINES; c++) {
         if (em_command_lines[c].command != command) continue;
         fprintf(out, "%s\n  %s\n", em_command_lines[c].usage, em_command_lines[c].summary);
-        if (*em_command_lines[c].examples) fprintf(out, "\nExamples:\n%s", em_command_lines[c].examples);
+        if (*em_command_lines[c].examples)
+            fprintf(out, "\nExamples:\n%s", em_command_lines[c].examples);
     }
     if (command == EM_RUN) {
         fprintf(out, "\nCommands (evalmask help COMMAND):\n");
-        for (int c = 1; c < EM_COMMAND_LINES; c++) fprintf(out, "  %-10s %s\n", em_command_lines[c].name, em_command_lines[c].summary);
+        for (int c = 1; c < EM_COMMAND_LINES; c++)
+            fprintf(out, "  %-10s %s\n", em_command_lines[c].name, em_command_lines[c].summary);
     }
     for (int g = 0; g < EM_OPTION_GROUPS; g++) {
         bool any = false;
@@ -55,8 +58,10 @@ void em_options_help(FILE *out, em_command command) {
         }
     }
     if (command == EM_RUN)
-        fprintf(out, "\nThe report goes to stdout as Markdown, notes and progress to stderr. Exit codes:\n"
-                     "0 fine, 1 a check failed, 2 usage, 3 bad input, 4 the machine, 130 interrupted.\n");
+        fprintf(
+            out,
+            "\nThe report goes to stdout as Markdown, notes and progress to stderr. Exit codes:\n"
+            "0 fine, 1 a check failed, 2 usage, 3 bad input, 4 the machine, 130 interrupted.\n");
 }
 
 static void man_text(FILE *out, const char *text) {
@@ -70,23 +75,31 @@ static void man_text(FILE *out, const char *text) {
 }
 
 void em_options_man(FILE *out) {
-    fprintf(out, ".TH EVALMASK 1 \"\" \"evalmask %s\" \"User Commands\"\n.SH NAME\n"
-                 "evalmask \\- a language model's loss on data, and exactly what was measured\n.SH SYNOPSIS\n", EM_VERSION);
+    fprintf(out,
+            ".TH EVALMASK 1 \"\" \"evalmask %s\" \"User Commands\"\n.SH NAME\n"
+            "evalmask \\- a language model's loss on data, and exactly what was measured\n.SH "
+            "SYNOPSIS\n",
+            EM_VERSION);
     for (int c = 0; c < EM_COMMAND_LINES; c++) {
         man_text(out, em_command_lines[c].usage);
         fputs("\n.br\n", out);
     }
-    fputs(".SH DESCRIPTION\nevalmask packs documents into rows as training does, runs a checkpoint over them under attention "
-          "masks and label schemes that are stated, and reports the loss with the protocol that produced it.\n", out);
+    fputs(".SH DESCRIPTION\nevalmask packs documents into rows as training does, runs a checkpoint "
+          "over them under attention "
+          "masks and label schemes that are stated, and reports the loss with the protocol that "
+          "produced it.\n",
+          out);
     fputs(".SH COMMANDS\n", out);
     for (int c = 0; c < EM_COMMAND_LINES; c++) {
-        fprintf(out, ".TP\n.B evalmask%s%s\n", *em_command_lines[c].name ? " " : "", em_command_lines[c].name);
+        fprintf(out, ".TP\n.B evalmask%s%s\n", *em_command_lines[c].name ? " " : "",
+                em_command_lines[c].name);
         man_text(out, em_command_lines[c].summary);
         fputs("\n", out);
     }
     for (int g = 0; g < EM_OPTION_GROUPS; g++) {
         fprintf(out, ".SH OPTIONS: ");
-        for (const char *t = em_option_groups[g].title; *t; t++) fputc(toupper((unsigned char)*t), out);
+        for (const char *t = em_option_groups[g].title; *t; t++)
+            fputc(toupper((unsigned char)*t), out);
         fputs("\n", out);
         for (const em_option *o = em_option_groups[g].options; o->name; o++) {
             fprintf(out, ".TP\n.B ");
@@ -101,6 +114,8 @@ void em_options_man(FILE *out) {
     }
     fputs(".SH EXAMPLES\n.nf\n", out);
     for (int c = 0; c < EM_COMMAND_LINES; c++) man_text(out, em_command_lines[c].examples);
-    fputs(".fi\n.SH EXIT STATUS\n0 fine; 1 a check failed; 2 usage; 3 bad input; 4 the machine (memory, disk); "
-          "130 interrupted.\n", out);
+    fputs(".fi\n.SH EXIT STATUS\n0 fine; 1 a check failed; 2 usage; 3 bad input; 4 the machine "
+          "(memory, disk); "
+          "130 interrupted.\n",
+          out);
 }

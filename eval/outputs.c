@@ -11,7 +11,8 @@
 /* A file that is written at the end must be one that can be. */
 static bool try_output(const char *path, em_error *err) {
     struct stat s;
-    if (stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode)) return true;    /* a pipe is opened once */
+    if (stat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode))
+        return true; /* a pipe is opened once */
     em_output *out = em_output_open(path, err);
     em_output_abort(out);
     return out != NULL;
@@ -38,14 +39,16 @@ static const char *base_name(const char *path) {
 static bool stat_folder(const char *path, struct stat *out) {
     char folder[4096];
     int n = (int)(base_name(path) - path);
-    return n < (int)sizeof folder - 1 && snprintf(folder, sizeof folder, "%.*s.", n, path) > 0 && stat(folder, out) == 0;
+    return n < (int)sizeof folder - 1 && snprintf(folder, sizeof folder, "%.*s.", n, path) > 0 &&
+           stat(folder, out) == 0;
 }
 
 /* Whether both are one name in one folder. What lies there does not count: it is replaced. */
 static bool same_name(const char *a, const char *b) {
     struct stat x, y;
     if (!strcmp(a, b)) return true;
-    return !strcmp(base_name(a), base_name(b)) && stat_folder(a, &x) && stat_folder(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    return !strcmp(base_name(a), base_name(b)) && stat_folder(a, &x) && stat_folder(b, &y) &&
+           x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 static bool written_once(const em_outputs *o, em_error *err) {
@@ -54,7 +57,8 @@ static bool written_once(const em_outputs *o, em_error *err) {
     for (int i = 0; i < n; i++)
         for (int k = 0; k < i; k++)
             if (paths[i] && paths[k] && same_name(paths[i], paths[k]))
-                return em_fail(err, EM_USAGE, "%s: two outputs would be written to this file", paths[i]);
+                return em_fail(err, EM_USAGE, "%s: two outputs would be written to this file",
+                               paths[i]);
     return true;
 }
 
@@ -63,18 +67,23 @@ static bool is_jsonl(const char *path) {
     struct stat s;
     const char *dot = strstr(path, ".jsonl");
     while (dot && strstr(dot + 1, ".jsonl")) dot = strstr(dot + 1, ".jsonl");
-    return (dot && (!strcmp(dot, ".jsonl") || !strcmp(dot, ".jsonl.zst"))) || (stat(path, &s) == 0 && !S_ISREG(s.st_mode));
+    return (dot && (!strcmp(dot, ".jsonl") || !strcmp(dot, ".jsonl.zst"))) ||
+           (stat(path, &s) == 0 && !S_ISREG(s.st_mode));
 }
 
 /* A file that grows during the run. */
-static em_output *open_growing(const char *path, const em_outputs_journal *journal, int64_t length, em_error *err) {
+static em_output *open_growing(const char *path, const em_outputs_journal *journal, int64_t length,
+                               em_error *err) {
     struct stat st;
     if (!journal) return em_output_open(path, err);
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-        em_fail(err, EM_USAGE, "%s: is no regular file, and a run with --journal must be able to go on with it", path);
+        em_fail(err, EM_USAGE,
+                "%s: is no regular file, and a run with --journal must be able to go on with it",
+                path);
         return NULL;
     }
-    return em_output_resume(path, &(em_output_resumed){journal->id, length, journal->complete}, err);
+    return em_output_resume(path, &(em_output_resumed){journal->id, length, journal->complete},
+                            err);
 }
 
 static bool any_html(const em_settings *s) {
@@ -85,15 +94,21 @@ static bool any_html(const em_settings *s) {
     return false;
 }
 
-/* An unnamed one could not be gone on with: with a journal, pages show documents where there is a .json. */
+/* An unnamed one could not be gone on with: with a journal, pages show documents where there is a
+ * .json. */
 static bool open_sidecar(em_outputs *o, const em_outputs_journal *journal, em_error *err) {
     const em_settings *s = o->settings;
     for (int i = 0; i < s->n_outputs; i++) {
         size_t n = strlen(s->outputs[i]);
         if (n < 6 || strcmp(s->outputs[i] + n - 5, ".json")) continue;
-        if (o->documents) return em_fail(err, EM_USAGE, "-o %s: one .json a run is enough, copy it", s->outputs[i]);
-        snprintf(o->documents_path, sizeof o->documents_path, "%.*s.documents.jsonl.zst", (int)(n - 5), s->outputs[i]);
-        if (!(o->documents = open_growing(o->documents_path, journal, journal ? journal->point.documents : 0, err))) return false;
+        if (o->documents)
+            return em_fail(err, EM_USAGE, "-o %s: one .json a run is enough, copy it",
+                           s->outputs[i]);
+        snprintf(o->documents_path, sizeof o->documents_path, "%.*s.documents.jsonl.zst",
+                 (int)(n - 5), s->outputs[i]);
+        if (!(o->documents = open_growing(o->documents_path, journal,
+                                          journal ? journal->point.documents : 0, err)))
+            return false;
     }
     if (o->documents || journal || !any_html(s)) return true;
     o->documents_unnamed = true;
@@ -106,7 +121,8 @@ static bool open_baseline(em_outputs *o, em_error *err) {
     return em_baseline_open(&o->baseline, o->settings, paths, n, err);
 }
 
-bool em_outputs_open(em_outputs *o, const em_settings *s, const em_outputs_journal *journal, em_error *err) {
+bool em_outputs_open(em_outputs *o, const em_settings *s, const em_outputs_journal *journal,
+                     em_error *err) {
     *o = (em_outputs){.settings = s, .verdict = EM_ERROR_INIT};
     for (int i = 0; i < s->n_outputs; i++)
         if (!em_report_format_of(s->outputs[i], err)) return false;
@@ -114,8 +130,11 @@ bool em_outputs_open(em_outputs *o, const em_settings *s, const em_outputs_journ
         if (!try_output(s->outputs[i], err)) return false;
     if (s->profile_file && !try_output(s->profile_file, err)) return false;
     if (s->tokens_file && !is_jsonl(s->tokens_file))
-        return em_fail(err, EM_USAGE, "--tokens %s: the name must end in .jsonl or .jsonl.zst", s->tokens_file);
-    if (s->tokens_file && !(o->tokens = open_growing(s->tokens_file, journal, journal ? journal->point.tokens : 0, err))) return false;
+        return em_fail(err, EM_USAGE, "--tokens %s: the name must end in .jsonl or .jsonl.zst",
+                       s->tokens_file);
+    if (s->tokens_file && !(o->tokens = open_growing(s->tokens_file, journal,
+                                                     journal ? journal->point.tokens : 0, err)))
+        return false;
     return open_sidecar(o, journal, err) && written_once(o, err) && open_baseline(o, err);
 }
 
@@ -128,10 +147,13 @@ static bool commit(em_output **o, em_error *err) {
 /* The run's own sidecar is read again, so it is written first. */
 bool em_outputs_judge(em_outputs *o, em_results *results, em_error *err) {
     if (!o->baseline.path) return true;
-    if (results->partial) return em_results_note(results, "The run was interrupted: it is not held to its baseline."), true;
+    if (results->partial)
+        return em_results_note(results, "The run was interrupted: it is not held to its baseline."),
+               true;
     bool documents = o->documents && !o->documents_unnamed;
     if (documents && !commit(&o->documents, err)) return false;
-    em_baseline_judge(&o->baseline, o->settings, results, documents ? o->documents_path : NULL, &o->verdict);
+    em_baseline_judge(&o->baseline, o->settings, results, documents ? o->documents_path : NULL,
+                      &o->verdict);
     return true;
 }
 
@@ -140,14 +162,15 @@ static bool documents_for_pages(em_outputs *o, const char **path, em_error *err)
     *path = NULL;
     if (!any_html(o->settings)) return true;
     if (o->documents) return (*path = em_output_readable(o->documents, err)) != NULL;
-    if (*o->documents_path) *path = o->documents_path;      /* committed for the baseline */
+    if (*o->documents_path) *path = o->documents_path; /* committed for the baseline */
     return true;
 }
 
 static bool write_files(em_outputs *o, const em_results *results, em_error *err) {
     em_report_options options = {.markdown = o->settings->markdown};
     bool good = documents_for_pages(o, &options.documents, err);
-    for (int i = 0; good && i < o->settings->n_outputs; i++) good = em_report_write(results, &options, o->settings->outputs[i], err);
+    for (int i = 0; good && i < o->settings->n_outputs; i++)
+        good = em_report_write(results, &options, o->settings->outputs[i], err);
     return good;
 }
 

@@ -5,8 +5,8 @@
 #include "common/error.h"
 #include "eval/options.h"
 
-/* One report for each file of settings->packed, on stdout. EM_OK, EM_GATE where a verdict failed, or
- * err's status. */
+/* One report for each file of settings->packed, on stdout. EM_OK, EM_GATE where a verdict failed,
+ * or err's status. */
 int em_packed_inspect(const em_settings *settings, em_error *err);
 
 #endif

@@ -5,9 +5,13 @@
 static const em_packed_place nowhere = {-1, -1};
 
 void em_packed_counts_start(em_packed_counts *c) {
-    *c = (em_packed_counts){.first_missing = nowhere, .first_inside = nowhere,
-                              .wrong.at = nowhere, .wrong_over_eos.at = nowhere, .mask.odd_row = -1};
-    for (int s = 0; s < EM_PACKED_SCHEMES; s++) c->scheme[s].first_other = c->scheme[s].first_padding = nowhere;
+    *c = (em_packed_counts){.first_missing = nowhere,
+                            .first_inside = nowhere,
+                            .wrong.at = nowhere,
+                            .wrong_over_eos.at = nowhere,
+                            .mask.odd_row = -1};
+    for (int s = 0; s < EM_PACKED_SCHEMES; s++)
+        c->scheme[s].first_other = c->scheme[s].first_padding = nowhere;
 }
 
 void em_packed_counts_free(em_packed_counts *c) { em_mask_search_free(&c->mask); }
@@ -18,13 +22,13 @@ static void note_first(em_packed_place *p, int64_t row, int32_t index) {
 
 /* ---- documents ---- */
 
-typedef struct walk {       /* over a row's documents in their order */
+typedef struct walk { /* over a row's documents in their order */
     const em_packed_view *view;
     const em_packed_row *row;
     int32_t eos;
-    int32_t next;           /* segment */
-    int32_t before, document;   /* segments of the document before and of the one at hand, -1: none */
-    bool own_eos;           /* between the two lies an EOS that is a segment by itself */
+    int32_t next;             /* segment */
+    int32_t before, document; /* segments of the document before and of the one at hand, -1: none */
+    bool own_eos;             /* between the two lies an EOS that is a segment by itself */
 } walk;
 
 static walk walk_begin(const em_packed_view *v, const em_packed_row *row, int32_t eos) {
@@ -55,7 +59,8 @@ static bool walk_next(walk *w) {
     return true;
 }
 
-int32_t em_packed_documents(const em_packed_view *v, const em_packed_row *row, const em_packed_ids *ids) {
+int32_t em_packed_documents(const em_packed_view *v, const em_packed_row *row,
+                            const em_packed_ids *ids) {
     int32_t n = 0;
     for (walk w = walk_begin(v, row, ids->eos); walk_next(&w);) n++;
     return n;
@@ -81,7 +86,8 @@ static void count_document(em_packed_counts *c, const walk *w, const em_packed_i
     }
 }
 
-static void count_documents(em_packed_counts *c, const em_packed_view *v, const em_packed_row *row, const em_packed_ids *ids) {
+static void count_documents(em_packed_counts *c, const em_packed_view *v, const em_packed_row *row,
+                            const em_packed_ids *ids) {
     int32_t n = 0;
     for (walk w = walk_begin(v, row, ids->eos); walk_next(&w); n++) {
         count_document(c, &w, ids);
@@ -94,7 +100,8 @@ static void count_documents(em_packed_counts *c, const em_packed_view *v, const 
     if (n > c->most_documents) c->most_documents = n;
 }
 
-static void count_tokens(em_packed_counts *c, const em_packed_view *v, const em_packed_row *row, const em_packed_ids *ids) {
+static void count_tokens(em_packed_counts *c, const em_packed_view *v, const em_packed_row *row,
+                         const em_packed_ids *ids) {
     c->tokens += row->tokens;
     if (c->rows == 0 || row->tokens < c->shortest) c->shortest = row->tokens;
     if (row->tokens > c->longest) c->longest = row->tokens;
@@ -109,7 +116,8 @@ static void count_tokens(em_packed_counts *c, const em_packed_view *v, const em_
 
 /* ---- positions ---- */
 
-/* The first token, but for padding, whose position does not count from its segment's begin; -1: none. */
+/* The first token, but for padding, whose position does not count from its segment's begin; -1:
+ * none. */
 static int32_t first_without_restart(const em_packed_view *v, const em_packed_row *row) {
     for (int32_t g = 0; g < v->shape.n_segments; g++) {
         const em_segment *s = &v->shape.segments[g];
@@ -125,13 +133,15 @@ static bool runs_on(const em_packed_view *v, const em_packed_row *row) {
     return true;
 }
 
-static void note_wrong(em_packed_wrong_position *w, int64_t r, const em_packed_view *v, const em_packed_row *row, int32_t i) {
+static void note_wrong(em_packed_wrong_position *w, int64_t r, const em_packed_view *v,
+                       const em_packed_row *row, int32_t i) {
     if (w->at.row >= 0) return;
     int32_t start = v->shape.segments[em_row_segment(&v->shape, i)].start;
     *w = (em_packed_wrong_position){.at = {r, i}, .found = row->positions.v[i], .due = i - start};
 }
 
-static void count_positions(em_packed_counts *c, const em_packed_view *v, const em_packed_row *row) {
+static void count_positions(em_packed_counts *c, const em_packed_view *v,
+                            const em_packed_row *row) {
     if (!row->positions.given) return;
     int32_t wrong = first_without_restart(v, row);
     bool on = runs_on(v, row), over_eos = on && v->told == EM_TOLD_BY_TOKENS;
@@ -149,8 +159,8 @@ static void count_positions(em_packed_counts *c, const em_packed_view *v, const 
 /* ---- labels ---- */
 
 /* The label at i, which counts, read as that of token i + shift. */
-static void count_label(em_packed_labels *s, int64_t r, const em_packed_view *v, const em_packed_row *row, int32_t i,
-                        int32_t shift, int32_t eos) {
+static void count_label(em_packed_labels *s, int64_t r, const em_packed_view *v,
+                        const em_packed_row *row, int32_t i, int32_t shift, int32_t eos) {
     int32_t label = row->labels.v[i], token = i + shift;
     bool padding = token < row->tokens && v->padding[token];
     s->eos += label == eos && !padding;
@@ -158,20 +168,23 @@ static void count_label(em_packed_labels *s, int64_t r, const em_packed_view *v,
         s->padding++;
         note_first(&s->first_padding, r, i);
     }
-    if (token < row->tokens && label != row->ids.v[token]) {    /* behind the row's end lies what only the next one knows */
+    if (token < row->tokens &&
+        label != row->ids.v[token]) { /* behind the row's end lies what only the next one knows */
         s->others++;
         note_first(&s->first_other, r, i);
     }
 }
 
-static void count_labels(em_packed_counts *c, const em_packed_view *v, const em_packed_row *row, int32_t eos) {
+static void count_labels(em_packed_counts *c, const em_packed_view *v, const em_packed_row *row,
+                         int32_t eos) {
     if (!row->labels.given) return;
     c->labels_rows++;
     c->labels += row->tokens;
     for (int shift = 0; shift < EM_PACKED_SCHEMES; shift++) {
         int64_t before = c->scheme[shift].padding;
         for (int32_t i = 0; i < row->tokens; i++)
-            if (row->labels.v[i] != EM_LABEL_IGNORED) count_label(&c->scheme[shift], c->rows, v, row, i, shift, eos);
+            if (row->labels.v[i] != EM_LABEL_IGNORED)
+                count_label(&c->scheme[shift], c->rows, v, row, i, shift, eos);
         c->scheme[shift].padding_rows += c->scheme[shift].padding > before;
     }
     for (int32_t i = 0; i < row->tokens; i++) c->ignored += row->labels.v[i] == EM_LABEL_IGNORED;
@@ -184,7 +197,8 @@ bool em_packed_counts_add(em_packed_counts *c, const em_packed_row *row, const e
     count_positions(c, view, row);
     count_labels(c, view, row, ids->eos);
     c->form[view->form]++;
-    if (view->form != EM_FORM_NONE && !em_mask_search_add(&c->mask, view, c->rows, err)) return false;
+    if (view->form != EM_FORM_NONE && !em_mask_search_add(&c->mask, view, c->rows, err))
+        return false;
     c->rows++;
     return true;
 }

@@ -17,24 +17,24 @@ static bool is_window(em_mask_kind k) { return k == EM_MASK_WINDOW || k == EM_MA
 static int32_t parameter_for(em_mask_kind k, const em_packed_view *v) {
     int32_t n = v->shape.tokens, first = v->from, last = v->to - 1, widest = 1;
     switch (k) {
-    case EM_MASK_WINDOW: case EM_MASK_DOC_WINDOW:
+    case EM_MASK_WINDOW:
+    case EM_MASK_DOC_WINDOW:
         for (int32_t i = first; i <= last; i++)
             if (!v->padding[i] && v->hi[i] - v->lo[i] > widest) widest = v->hi[i] - v->lo[i];
         return widest;
-    case EM_MASK_PREFIX:
-        return v->hi[first] > 0 ? v->hi[first] : 1;
+    case EM_MASK_PREFIX: return v->hi[first] > 0 ? v->hi[first] : 1;
     case EM_MASK_FLIP0: {
         int32_t m = v->hi[first] < n ? v->hi[first] + first : v->hi[last] + last;
         return m > 0 && m != n ? m : 0;
     }
-    default:
-        return 0;
+    default: return 0;
     }
 }
 
-/* The first query that is not as the mask would have it, -1: there is none. clip: documents do not see
- * the padding at the row's ends. */
-static int32_t first_difference(em_mask_search *s, em_mask_kind k, int32_t parameter, const em_packed_view *v, bool clip) {
+/* The first query that is not as the mask would have it, -1: there is none. clip: documents do not
+ * see the padding at the row's ends. */
+static int32_t first_difference(em_mask_search *s, em_mask_kind k, int32_t parameter,
+                                const em_packed_view *v, bool clip) {
     em_mask m = {.kind = k, .parameter = parameter};
     em_mask_intervals(&m, &v->shape, v->shape.tokens, s->lo, s->hi);
     for (int32_t i = v->from; i < v->to; i++) {
@@ -48,7 +48,8 @@ static int32_t first_difference(em_mask_search *s, em_mask_kind k, int32_t param
     return -1;
 }
 
-/* A window's width shows only where a row has queries that it cuts off; elsewhere it is the whole that fits. */
+/* A window's width shows only where a row has queries that it cuts off; elsewhere it is the whole
+ * that fits. */
 static bool settle(em_mask_search *s, em_mask_kind k, int32_t parameter, bool cut) {
     if (is_window(k) && !cut) {
         if (parameter > s->least[k]) s->least[k] = parameter;
@@ -87,11 +88,14 @@ bool em_mask_search_add(em_mask_search *s, const em_packed_view *v, int64_t row,
     size_t n = (size_t)v->shape.tokens;
     if (v->from == v->to || s->odd_row >= 0) return true;
     if (!em_grow(&s->lo, &s->capacities[0], n, sizeof *s->lo, "a mask", err) ||
-        !em_grow(&s->hi, &s->capacities[1], n, sizeof *s->hi, "a mask", err)) return false;
+        !em_grow(&s->hi, &s->capacities[1], n, sizeof *s->hi, "a mask", err))
+        return false;
     int32_t not_doc = first_difference(s, EM_MASK_DOC, 0, v, true);
     bool regular_cut = first_difference(s, EM_MASK_REGULAR, 0, v, true) >= 0;
     for (int k = 0; k < EM_MASK_KINDS; k++)
-        if (!s->dead[k]) s->dead[k] = !fits(s, (em_mask_kind)k, v, k == EM_MASK_WINDOW ? regular_cut : not_doc >= 0);
+        if (!s->dead[k])
+            s->dead[k] = !fits(s, (em_mask_kind)k, v,
+                               k == EM_MASK_WINDOW ? regular_cut : not_doc >= 0);
     if (any_alive(s)) return true;
     note_odd(s, v, row, not_doc);
     return true;
@@ -99,7 +103,9 @@ bool em_mask_search_add(em_mask_search *s, const em_packed_view *v, int64_t row,
 
 bool em_mask_search_found(const em_mask_search *s, em_mask *out, bool *sees_padding) {
     for (int k = 0; k < EM_MASK_KINDS; k++) {
-        if (s->dead[k] || (is_window((em_mask_kind)k) && (!s->parameter[k] || s->parameter[k] < s->least[k]))) continue;
+        if (s->dead[k] ||
+            (is_window((em_mask_kind)k) && (!s->parameter[k] || s->parameter[k] < s->least[k])))
+            continue;
         *out = (em_mask){.kind = (em_mask_kind)k, .parameter = s->parameter[k]};
         *sees_padding = s->sees_padding[k];
         em_mask_name(out);

@@ -2,20 +2,23 @@
 #ifndef EM_EVAL_PACKED_MASK_H
 #define EM_EVAL_PACKED_MASK_H
 
-#include <stdbool.h>
-#include <stdint.h>
 #include "eval/mask.h"
 #include "eval/packed_view.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 /* Every kind that fits all rows so far, with its parameter. Starts as {.odd_row = -1}. */
 typedef struct em_mask_search {
     bool dead[EM_MASK_KINDS];
-    int32_t parameter[EM_MASK_KINDS];       /* 0: no row has settled it, or it has none */
-    int32_t least[EM_MASK_KINDS];           /* what a window must be at least, for rows that do not settle it */
-    bool sees_padding[EM_MASK_KINDS];       /* it fits only if documents see the padding at the row's ends */
-    int64_t odd_row;                        /* the first row that left no kind alive; -1: none */
-    int32_t odd_query, odd_lo, odd_hi;      /* and its first query without an interval (lo -1), or else not as under doc */
-    int32_t *lo, *hi;                       /* scratch */
+    int32_t parameter[EM_MASK_KINDS]; /* 0: no row has settled it, or it has none */
+    int32_t
+        least[EM_MASK_KINDS]; /* what a window must be at least, for rows that do not settle it */
+    bool sees_padding[EM_MASK_KINDS]; /* it fits only if documents see the padding at the row's ends
+                                       */
+    int64_t odd_row;                  /* the first row that left no kind alive; -1: none */
+    int32_t odd_query, odd_lo,
+        odd_hi; /* and its first query without an interval (lo -1), or else not as under doc */
+    int32_t *lo, *hi; /* scratch */
     size_t capacities[2];
 } em_mask_search;
 

@@ -6,8 +6,9 @@
 #include "common/size.h"
 
 enum {
-    LONG_RUN = 2,   /* so many EOS behind a document's own are padding; fewer may be empty documents */
-    START = 4       /* in padding[], while the segments are looked for: a document begins here */
+    LONG_RUN =
+        2,    /* so many EOS behind a document's own are padding; fewer may be empty documents */
+    START = 4 /* in padding[], while the segments are looked for: a document begins here */
 };
 
 void em_packed_view_free(em_packed_view *v) {
@@ -36,7 +37,8 @@ static em_packed_form form_of(const em_packed_row *row) {
     return row->mask.given ? EM_FORM_BINARY : EM_FORM_NONE;
 }
 
-/* Tokens that the mask leaves out: 0 in one dimension, behind the last of cu_seqlens, queries without keys. */
+/* Tokens that the mask leaves out: 0 in one dimension, behind the last of cu_seqlens, queries
+ * without keys. */
 static void padding_told(em_packed_view *v, const em_packed_row *row) {
     int32_t end = row->cu.given ? row->cu.v[row->cu.n - 1] : row->tokens;
     for (int32_t i = 0; i < row->tokens; i++) {
@@ -114,7 +116,8 @@ static void starts_by_blocks(em_packed_view *v, const em_packed_row *row) {
         if (!v->padding[i] && row->lo.v[i] == i) v->padding[i] |= START;
 }
 
-static void starts_by_tokens(em_packed_view *v, const em_packed_row *row, const em_packed_ids *ids) {
+static void starts_by_tokens(em_packed_view *v, const em_packed_row *row,
+                             const em_packed_ids *ids) {
     for (int32_t i = 1; i < row->tokens; i++) {
         bool begins = ids->bos >= 0 && ids->bos != ids->eos && row->ids.v[i] == ids->bos;
         if (begins || row->ids.v[i - 1] == ids->eos) v->padding[i] |= START;
@@ -198,11 +201,13 @@ static void find_intervals(em_packed_view *v, const em_packed_row *row) {
     case EM_FORM_NUMBERS: intervals_of_numbers(v, row); break;
     case EM_FORM_CU: intervals_of_cu(v, row); break;
     case EM_FORM_BINARY: intervals_of_binary(v, row); break;
-    case EM_FORM_NONE: case EM_FORM_KINDS: break;
+    case EM_FORM_NONE:
+    case EM_FORM_KINDS: break;
     }
 }
 
-bool em_packed_view_make(em_packed_view *v, const em_packed_row *row, const em_packed_ids *ids, em_error *err) {
+bool em_packed_view_make(em_packed_view *v, const em_packed_row *row, const em_packed_ids *ids,
+                         em_error *err) {
     if (!reserve(v, (size_t)row->tokens, err)) return false;
     v->shape.tokens = v->shape.window = row->tokens;
     v->form = form_of(row);

@@ -16,13 +16,14 @@ struct em_packing_counter {
     int64_t *rows_with;                     /* [T + 1]: rows with so many documents */
 };
 
-em_packing_counter *em_packing_open(const em_settings *settings, int32_t row_tokens, int32_t eos, int32_t bos,
-                                    em_error *err) {
+em_packing_counter *em_packing_open(const em_settings *settings, int32_t row_tokens, int32_t eos,
+                                    int32_t bos, em_error *err) {
     em_packing_counter *c = em_alloc(1, sizeof *c, "packing statistics", err);
     if (!c) return NULL;
     *c = (em_packing_counter){
         .settings = settings, .row_tokens = row_tokens, .eos = eos, .bos = bos, .document = -1};
-    c->rows_with = em_alloc((size_t)row_tokens + 1, sizeof *c->rows_with, "packing statistics", err);
+    c->rows_with = em_alloc((size_t)row_tokens + 1, sizeof *c->rows_with, "packing statistics",
+                            err);
     if (c->rows_with) return c;
     free(c);
     return NULL;
@@ -79,12 +80,15 @@ static void count_special(em_packing_counter *c, const em_row *row) {
              first = row->segments[g].place == 0 && row->segments[g].start == i;
         bool begins = id == c->bos && (id != c->eos || (added && first));
         if (id != c->eos && !begins) continue;
-        int64_t *n = begins ? added ? &s->bos_added : &s->bos_in_text : added ? &s->eos_added : &s->eos_in_text;
+        int64_t *n = begins  ? added ? &s->bos_added : &s->bos_in_text
+                     : added ? &s->eos_added
+                             : &s->eos_in_text;
         (*n)++;
     }
 }
 
-static void count_labels(em_packing_scheme *to, const em_row *row, const em_reading *r, int offset, const em_packing_counter *c) {
+static void count_labels(em_packing_scheme *to, const em_row *row, const em_reading *r, int offset,
+                         const em_packing_counter *c) {
     if (r->from >= r->to) return;
     bool drop = c->settings->boundary == EM_BOUNDARY_DROP;
     em_row_walk walk = em_row_walk_from(row, r->from, r->from + offset);
@@ -107,7 +111,7 @@ static void close_batch(em_packing_scheme *to, em_packing_scheme *open, bool dro
         to->predictions += open->predictions;
         to->boundary += open->boundary;
         to->eos += open->eos;
-        to->batches += open->predictions > 0;       /* a batch without predictions is no batch */
+        to->batches += open->predictions > 0; /* a batch without predictions is no batch */
     }
     *open = (em_packing_scheme){0};
 }

@@ -34,14 +34,18 @@ static void add(em_gap *g, double difference) {
 static int64_t find_subset(em_row_paired *r, int32_t group, em_error *err) {
     for (size_t i = 0; i < r->n_subsets; i++)
         if (r->subsets[i].group == group) return (int64_t)i;
-    if (!em_grow(&r->subsets, &r->subsets_capacity, r->n_subsets + 1, sizeof *r->subsets, what, err)) return -1;
+    if (!em_grow(&r->subsets, &r->subsets_capacity, r->n_subsets + 1, sizeof *r->subsets, what,
+                 err))
+        return -1;
     r->subsets[r->n_subsets] = (em_gap_subset){.group = group};
     return (int64_t)r->n_subsets++;
 }
 
 static bool open_document(em_row_paired *r, const em_paired *p, em_error *err) {
     int64_t subset = find_subset(r, p->group, err);
-    if (subset < 0 || !em_grow(&r->documents, &r->documents_capacity, r->n_documents + 1, sizeof *r->documents, what, err)) return false;
+    if (subset < 0 || !em_grow(&r->documents, &r->documents_capacity, r->n_documents + 1,
+                               sizeof *r->documents, what, err))
+        return false;
     r->documents[r->n_documents++] = (em_gap_document){.document = p->document, .subset = subset};
     return true;
 }
@@ -54,10 +58,13 @@ static void add_effect(em_row_paired *r, em_gap_document *d, em_effect effect, d
     add(&d->affected, difference);
 }
 
-static bool add_common(em_row_paired *r, em_gap_document *d, const em_paired *p, double difference, em_error *err) {
+static bool add_common(em_row_paired *r, em_gap_document *d, const em_paired *p, double difference,
+                       em_error *err) {
     if (!p->common) return true;
     if (r->n_stretches == 0 || r->stretches[r->n_stretches - 1].stretch != p->stretch) {
-        if (!em_grow(&r->stretches, &r->stretches_capacity, r->n_stretches + 1, sizeof *r->stretches, what, err)) return false;
+        if (!em_grow(&r->stretches, &r->stretches_capacity, r->n_stretches + 1,
+                     sizeof *r->stretches, what, err))
+            return false;
         r->stretches[r->n_stretches++] = (em_gap_stretch){.stretch = p->stretch};
     }
     add(&r->stretches[r->n_stretches - 1].gap, difference);
@@ -68,8 +75,11 @@ static bool add_common(em_row_paired *r, em_gap_document *d, const em_paired *p,
 }
 
 static bool add_kl(em_row_paired *r, double kl, em_error *err) {
-    if (!em_grow(&r->kl_bins, &r->kl_capacity, r->n_kl + 1, sizeof *r->kl_bins, what, err)) return false;
-    int bin = kl < 0x1p-40 ? 0 : kl < 256 ? 1 + (int)((log2(kl) + 40) * (EM_KL_STEPS / 48.0)) : EM_KL_BINS - 1;
+    if (!em_grow(&r->kl_bins, &r->kl_capacity, r->n_kl + 1, sizeof *r->kl_bins, what, err))
+        return false;
+    int bin = kl < 0x1p-40 ? 0
+              : kl < 256   ? 1 + (int)((log2(kl) + 40) * (EM_KL_STEPS / 48.0))
+                           : EM_KL_BINS - 1;
     if (bin > EM_KL_STEPS && kl < 256) bin = EM_KL_STEPS;
     r->kl_bins[r->n_kl++] = (uint16_t)bin;
     r->kl.sum += kl;
@@ -117,44 +127,59 @@ static bool gaps_state(em_row_paired *r, em_state *io) {
 }
 
 static bool subsets_state(em_row_paired *r, em_state *io) {
-    if (!em_state_list(io, &r->subsets, &r->n_subsets, &r->subsets_capacity, sizeof *r->subsets, what)) return false;
+    if (!em_state_list(io, &r->subsets, &r->n_subsets, &r->subsets_capacity, sizeof *r->subsets,
+                       what))
+        return false;
     for (size_t i = 0; i < r->n_subsets; i++)
-        if (!em_state_within(io, &r->subsets[i].group, 0, INT32_MAX) || !gap_state(&r->subsets[i].gap, io)) return false;
+        if (!em_state_within(io, &r->subsets[i].group, 0, INT32_MAX) ||
+            !gap_state(&r->subsets[i].gap, io))
+            return false;
     return true;
 }
 
 static bool documents_state(em_row_paired *r, em_state *io) {
-    if (!em_state_list(io, &r->documents, &r->n_documents, &r->documents_capacity, sizeof *r->documents, what)) return false;
+    if (!em_state_list(io, &r->documents, &r->n_documents, &r->documents_capacity,
+                       sizeof *r->documents, what))
+        return false;
     for (size_t i = 0; i < r->n_documents; i++) {
         em_gap_document *d = &r->documents[i];
-        if (!em_state_within(io, &d->document, 0, INT64_MAX) || !em_state_within(io, &d->subset, 0, (int64_t)r->n_subsets - 1) ||
-            !em_state_count(io, &d->common) || !gap_state(&d->all, io) || !gap_state(&d->affected, io)) return false;
+        if (!em_state_within(io, &d->document, 0, INT64_MAX) ||
+            !em_state_within(io, &d->subset, 0, (int64_t)r->n_subsets - 1) ||
+            !em_state_count(io, &d->common) || !gap_state(&d->all, io) ||
+            !gap_state(&d->affected, io))
+            return false;
     }
     return true;
 }
 
 static bool stretches_state(em_row_paired *r, em_state *io) {
-    if (!em_state_list(io, &r->stretches, &r->n_stretches, &r->stretches_capacity, sizeof *r->stretches, what)) return false;
+    if (!em_state_list(io, &r->stretches, &r->n_stretches, &r->stretches_capacity,
+                       sizeof *r->stretches, what))
+        return false;
     for (size_t i = 0; i < r->n_stretches; i++)
-        if (!em_state_count(io, &r->stretches[i].stretch) || !gap_state(&r->stretches[i].gap, io)) return false;
+        if (!em_state_count(io, &r->stretches[i].stretch) || !gap_state(&r->stretches[i].gap, io))
+            return false;
     return true;
 }
 
 static bool counts_state(em_row_counts *c, em_state *io) {
-    return em_state_count(io, &c->better) && em_state_count(io, &c->same_top1) && em_state_count(io, &c->direct) &&
-           em_state_count(io, &c->indirect) && em_state_count(io, &c->common_affected) && EM_STATE(io, c->change) &&
+    return em_state_count(io, &c->better) && em_state_count(io, &c->same_top1) &&
+           em_state_count(io, &c->direct) && em_state_count(io, &c->indirect) &&
+           em_state_count(io, &c->common_affected) && EM_STATE(io, c->change) &&
            EM_STATE(io, c->change_squares);
 }
 
 static bool kl_state(em_row_paired *r, em_state *io) {
-    if (!em_state_list(io, &r->kl_bins, &r->n_kl, &r->kl_capacity, sizeof *r->kl_bins, what)) return false;
-    if (!EM_STATE(io, r->kl) || !em_state_bytes(io, r->kl_bins, r->n_kl * sizeof *r->kl_bins)) return false;
+    if (!em_state_list(io, &r->kl_bins, &r->n_kl, &r->kl_capacity, sizeof *r->kl_bins, what))
+        return false;
+    if (!EM_STATE(io, r->kl) || !em_state_bytes(io, r->kl_bins, r->n_kl * sizeof *r->kl_bins))
+        return false;
     for (size_t i = 0; !io->into && i < r->n_kl; i++)
         if (r->kl_bins[i] >= EM_KL_BINS) return em_state_bad(io);
     return true;
 }
 
 bool em_row_paired_state(em_row_paired *r, em_state *io) {
-    return gaps_state(r, io) && counts_state(&r->counts, io) && subsets_state(r, io) && documents_state(r, io) && stretches_state(r, io) &&
-           kl_state(r, io);
+    return gaps_state(r, io) && counts_state(&r->counts, io) && subsets_state(r, io) &&
+           documents_state(r, io) && stretches_state(r, io) && kl_state(r, io);
 }

@@ -8,14 +8,14 @@
 struct em_passes {
     const em_plan *plan;
     const em_settings *settings;
-    em_block block;                 /* its rows are the passes */
+    em_block block; /* its rows are the passes */
 
     em_fed_row **rows;
-    int *pass_of;                   /* [rows, combinations]: index of the pass, -1: none */
+    int *pass_of; /* [rows, combinations]: index of the pass, -1: none */
     size_t n_rows, rows_capacity, pass_of_capacity;
     int64_t padded;
-    size_t last_pass, last_token;   /* the block's rows and tokens, */
-    int64_t last_padded;            /* and padded, before the row added last */
+    size_t last_pass, last_token; /* the block's rows and tokens, */
+    int64_t last_padded;          /* and padded, before the row added last */
 };
 
 em_passes *em_passes_new(const em_plan *plan, em_error *err) {
@@ -50,10 +50,12 @@ const em_fed_row *em_passes_row(const em_passes *p, int row) { return p->rows[ro
  * of this row that is the same, or a new one. */
 static int settle_pass(em_passes *p, size_t first_pass, int32_t inputs, const em_row *row) {
     em_block *b = &p->block;
-    size_t at = b->n_tokens, bytes = (size_t)inputs * sizeof *b->lo, columns = (size_t)p->settings->n_labels;
+    size_t at = b->n_tokens, bytes = (size_t)inputs * sizeof *b->lo,
+           columns = (size_t)p->settings->n_labels;
     for (size_t i = first_pass; i < b->n_rows; i++) {
         size_t old = (size_t)b->start[i];
-        if (b->length[i] == inputs && !memcmp(b->lo + old, b->lo + at, bytes) && !memcmp(b->hi + old, b->hi + at, bytes) &&
+        if (b->length[i] == inputs && !memcmp(b->lo + old, b->lo + at, bytes) &&
+            !memcmp(b->hi + old, b->hi + at, bytes) &&
             !memcmp(b->positions + old, b->positions + at, bytes))
             return (int)i;
     }
@@ -69,7 +71,8 @@ static void fill_labels(em_passes *p, int pass, int scheme, const em_fed_row *f)
     int offset = p->settings->labels[scheme]->offset, columns = p->settings->n_labels;
     bool drop = p->settings->boundary == EM_BOUNDARY_DROP;
     int32_t *labels = p->block.labels + (size_t)p->block.start[pass] * (size_t)columns;
-    em_row_walk walk = em_row_walk_from(row, f->reading[scheme].from, f->reading[scheme].from + offset);
+    em_row_walk walk = em_row_walk_from(row, f->reading[scheme].from,
+                                        f->reading[scheme].from + offset);
     for (int32_t i = f->reading[scheme].from; i < f->reading[scheme].to; i++) {
         if (em_row_walk_to(&walk, row, i, i + offset) && drop) continue;
         labels[(size_t)i * (size_t)columns + (size_t)scheme] = row->ids[i + offset];
@@ -94,11 +97,14 @@ bool em_passes_add(em_passes *p, em_fed_row *f, em_error *err) {
         em_combination k = p->plan->combinations[c];
         int32_t inputs = f->reading[k.labels].inputs;
         pass_of[c] = -1;
-        if (inputs < 1 || f->dropped[k.labels] || f->reading[k.labels].from >= f->reading[k.labels].to) continue;
+        if (inputs < 1 || f->dropped[k.labels] ||
+            f->reading[k.labels].from >= f->reading[k.labels].to)
+            continue;
         if (!em_block_reserve(b, (size_t)inputs, err)) return false;
-        em_mask_intervals(&s->masks[k.mask], f->row, inputs, b->lo + b->n_tokens, b->hi + b->n_tokens);
-        em_positions_fill(em_positions_resolve(s->positions[k.positions], &s->masks[k.mask]), f->row, inputs,
-                          b->positions + b->n_tokens);
+        em_mask_intervals(&s->masks[k.mask], f->row, inputs, b->lo + b->n_tokens,
+                          b->hi + b->n_tokens);
+        em_positions_fill(em_positions_resolve(s->positions[k.positions], &s->masks[k.mask]),
+                          f->row, inputs, b->positions + b->n_tokens);
         pass_of[c] = settle_pass(p, first_pass, inputs, f->row);
         fill_labels(p, pass_of[c], k.labels, f);
     }
@@ -113,7 +119,8 @@ em_fed_row *em_passes_take_last(em_passes *p) {
     return p->rows[--p->n_rows];
 }
 
-bool em_passes_run(const em_passes *p, em_network *const *networks, em_sheet *scores, em_error *err) {
+bool em_passes_run(const em_passes *p, em_network *const *networks, em_sheet *scores,
+                   em_error *err) {
     int64_t capacity = em_block_capacity(p->plan, networks);
     if (!em_sheet_reserve(scores, p->block.n_tokens, err)) return false;
     em_stretch next;
@@ -133,7 +140,10 @@ em_pass_view em_passes_view(const em_passes *p, int row, int combination) {
     if (pass < 0) return (em_pass_view){0};
     const em_block *b = &p->block;
     size_t at = (size_t)b->start[pass];
-    return (em_pass_view){.inputs = b->length[pass], .lo = b->lo + at, .hi = b->hi + at, .positions = b->positions + at};
+    return (em_pass_view){.inputs = b->length[pass],
+                          .lo = b->lo + at,
+                          .hi = b->hi + at,
+                          .positions = b->positions + at};
 }
 
 bool em_passes_same(const em_passes *p, int row, int a, int b) {
@@ -141,15 +151,21 @@ bool em_passes_same(const em_passes *p, int row, int a, int b) {
 }
 
 em_side_view em_passes_side(const em_passes *p, const em_sheet *scores, int row, em_cell cell) {
-    size_t at = (size_t)p->block.start[pass_of(p, row, cell.combination)], schemes = (size_t)p->settings->n_labels;
+    size_t at = (size_t)p->block.start[pass_of(p, row, cell.combination)],
+           schemes = (size_t)p->settings->n_labels;
     size_t scheme = (size_t)p->plan->combinations[cell.combination].labels;
     const em_side *side = &p->plan->sides[cell.side];
     if (side->scored >= 0) {
         const em_side_scores *s = &scores->sides[side->scored];
-        return (em_side_view){.nll = s->nll + at * schemes + scheme, .argmax = s->argmax + at, .kl = s->kl ? s->kl + at : NULL,
-                              .stride = (int)schemes, .argmax_stride = 1};
+        return (em_side_view){.nll = s->nll + at * schemes + scheme,
+                              .argmax = s->argmax + at,
+                              .kl = s->kl ? s->kl + at : NULL,
+                              .stride = (int)schemes,
+                              .argmax_stride = 1};
     }
     size_t alphas = (size_t)p->plan->n_logit_alphas, a = (size_t)side->alpha;
-    return (em_side_view){.nll = scores->alpha_nll + (at * alphas + a) * schemes + scheme, .argmax = scores->alpha_argmax + at * alphas + a,
-                          .stride = (int)(alphas * schemes), .argmax_stride = (int)alphas};
+    return (em_side_view){.nll = scores->alpha_nll + (at * alphas + a) * schemes + scheme,
+                          .argmax = scores->alpha_argmax + at * alphas + a,
+                          .stride = (int)(alphas * schemes),
+                          .argmax_stride = (int)alphas};
 }

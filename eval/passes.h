@@ -16,18 +16,19 @@ void em_passes_free(em_passes *p);
 bool em_passes_add(em_passes *p, em_fed_row *row, em_error *err);
 /* The row added last, which is the caller's again. */
 em_fed_row *em_passes_take_last(em_passes *p);
-int64_t em_passes_padded(const em_passes *p);       /* tokens, in whole tiles, that wait to be run */
+int64_t em_passes_padded(const em_passes *p); /* tokens, in whole tiles, that wait to be run */
 int em_passes_rows(const em_passes *p);
 const em_fed_row *em_passes_row(const em_passes *p, int row);
-void em_passes_clear(em_passes *p);                 /* frees the rows */
+void em_passes_clear(em_passes *p); /* frees the rows */
 
 /* Runs all passes through the networks, in as many batches as their capacities ask for. */
-bool em_passes_run(const em_passes *p, em_network *const *networks, em_sheet *scores, em_error *err);
+bool em_passes_run(const em_passes *p, em_network *const *networks, em_sheet *scores,
+                   em_error *err);
 
 /* One row under one combination of the plan. */
 typedef struct em_pass_view {
-    int32_t inputs;                         /* 0: the scheme has no such row, or it is dropped */
-    const int32_t *lo, *hi, *positions;     /* [inputs] */
+    int32_t inputs;                     /* 0: the scheme has no such row, or it is dropped */
+    const int32_t *lo, *hi, *positions; /* [inputs] */
 } em_pass_view;
 
 em_pass_view em_passes_view(const em_passes *p, int row, int combination);
@@ -36,9 +37,9 @@ bool em_passes_same(const em_passes *p, int row, int a, int b);
 
 /* A side's scores on that row, where it has inputs. */
 typedef struct em_side_view {
-    const double *nll;                      /* position i's is nll[i * stride] */
-    const int32_t *argmax;                  /* position i's is argmax[i * argmax_stride] */
-    const double *kl;                       /* [inputs]: KL(side || first model); NULL: not there */
+    const double *nll;     /* position i's is nll[i * stride] */
+    const int32_t *argmax; /* position i's is argmax[i * argmax_stride] */
+    const double *kl;      /* [inputs]: KL(side || first model); NULL: not there */
     int stride, argmax_stride;
 } em_side_view;
 

@@ -25,7 +25,8 @@ static void legend(const em_picture *p, int32_t size, em_buffer *out) {
     if (size > 1) em_buffer_printf(out, ", %d tokens a cell", size);
     em_buffer_puts(out, "; █ visible, ░ not");
     if (p->labels)
-        em_buffer_puts(out, ",\nXX a label that its own position sees, ·· one that is hidden from it");
+        em_buffer_puts(out,
+                       ",\nXX a label that its own position sees, ·· one that is hidden from it");
     em_buffer_puts(out, ".\n\n");
 }
 
@@ -35,7 +36,8 @@ void em_picture_draw(const em_picture *p, em_buffer *out) {
     em_buffer_puts(out, "```\n");
     for (int32_t row = 0; row < n; row++) {
         uint8_t cells[CELLS] = {0};
-        for (int32_t i = row * size; i < (row + 1) * size && i < p->inputs; i++) mark_query(p, size, i, cells);
+        for (int32_t i = row * size; i < (row + 1) * size && i < p->inputs; i++)
+            mark_query(p, size, i, cells);
         em_buffer_printf(out, "%8d ", row * size);
         for (int32_t c = 0; c < n; c++) em_buffer_puts(out, cell_text(cells[c]));
         em_buffer_puts(out, "\n");

@@ -2,14 +2,14 @@
 #ifndef EM_EVAL_PICTURE_H
 #define EM_EVAL_PICTURE_H
 
+#include "common/buffer.h"
 #include <stdbool.h>
 #include <stdint.h>
-#include "common/buffer.h"
 
 typedef struct em_picture {
-    const int32_t *lo, *hi;     /* [inputs], already bounded by whatever windows are to be shown */
-    int32_t inputs;             /* at least 1 */
-    bool labels;                /* mark the labels of positions [from, to), at i + offset */
+    const int32_t *lo, *hi; /* [inputs], already bounded by whatever windows are to be shown */
+    int32_t inputs;         /* at least 1 */
+    bool labels;            /* mark the labels of positions [from, to), at i + offset */
     int offset;
     int32_t from, to;
 } em_picture;

@@ -4,22 +4,24 @@
 
 #include "common/size.h"
 
-typedef struct slot { em_job job; bool done; } slot;
+typedef struct slot {
+    em_job job;
+    bool done;
+} slot;
 
 struct em_pipeline {
     em_pipeline_options options;
-    em_runner *runner;                  /* NULL: ranks do it */
-    int64_t enough, capacity;           /* padded tokens of a super-batch, and of a batch at most */
+    em_runner *runner;        /* NULL: ranks do it */
+    int64_t enough, capacity; /* padded tokens of a super-batch, and of a batch at most */
     em_origin origin;
-    slot *slots;                        /* [n], a ring */
+    slot *slots; /* [n], a ring */
     bool dropped;
-    int n, oldest, under_way;           /* the one after those under way is being filled */
+    int n, oldest, under_way; /* the one after those under way is being filled */
 };
 
-/* With two jobs at every rank, a third for each waits for an older one to come back, so that a slow rank stops nobody. */
-int em_pipeline_depth(int ranks) {
-    return ranks < 2 ? 1 : 3 * ranks + 1;
-}
+/* With two jobs at every rank, a third for each waits for an older one to come back, so that a slow
+ * rank stops nobody. */
+int em_pipeline_depth(int ranks) { return ranks < 2 ? 1 : 3 * ranks + 1; }
 
 em_pipeline *em_pipeline_open(const em_pipeline_options *o, em_error *err) {
     em_pipeline *p = em_alloc(1, sizeof *p, "super-batches", err);
@@ -50,11 +52,15 @@ void em_pipeline_origin(em_pipeline *p, const em_origin *origin) { p->origin = *
 
 em_passes *em_pipeline_filling(em_pipeline *p) { return filling(p)->job.passes; }
 
-bool em_pipeline_full(const em_pipeline *p) { return em_passes_padded(filling(p)->job.passes) >= p->enough; }
+bool em_pipeline_full(const em_pipeline *p) {
+    return em_passes_padded(filling(p)->job.passes) >= p->enough;
+}
 
 em_fed_row *em_pipeline_take_excess(em_pipeline *p) {
     em_passes *passes = filling(p)->job.passes;
-    return em_passes_padded(passes) > p->capacity && em_passes_rows(passes) > 1 ? em_passes_take_last(passes) : NULL;
+    return em_passes_padded(passes) > p->capacity && em_passes_rows(passes) > 1
+               ? em_passes_take_last(passes)
+               : NULL;
 }
 
 bool em_pipeline_push(em_pipeline *p, em_error *err) {

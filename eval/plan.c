@@ -11,7 +11,8 @@ static bool take_windows(em_model_facts *m, const em_model *model, em_error *err
     m->layers = em_model_spec_of(model)->layers;
     m->learned_positions = em_model_spec_of(model)->learned_positions;
     m->windows = em_alloc((size_t)m->layers, sizeof *m->windows, "layer windows", err);
-    for (int l = 0; m->windows && l < m->layers; l++) m->windows[l] = em_model_layer_spec(model, l)->window;
+    for (int l = 0; m->windows && l < m->layers; l++)
+        m->windows[l] = em_model_layer_spec(model, l)->window;
     return m->windows != NULL;
 }
 
@@ -26,10 +27,12 @@ static bool take_depths(em_model_facts *m, const em_settings *s, const char *nam
     m->depths = em_alloc((size_t)n, sizeof *m->depths, "depths", err);
     if (!m->depths) return false;
     m->n_scored = n;
-    for (int i = 0; i < n; i++) m->depths[i] = s->all_depths ? i + 1 : s->n_depths ? s->depths[i] : m->layers;
+    for (int i = 0; i < n; i++)
+        m->depths[i] = s->all_depths ? i + 1 : s->n_depths ? s->depths[i] : m->layers;
     qsort(m->depths, (size_t)n, sizeof *m->depths, whole_number);
     if (m->depths[n - 1] > m->layers)
-        return em_fail(err, EM_USAGE, "--depth %d: %s has %d layers", m->depths[n - 1], name, m->layers);
+        return em_fail(err, EM_USAGE, "--depth %d: %s has %d layers", m->depths[n - 1], name,
+                       m->layers);
     return true;
 }
 
@@ -37,7 +40,9 @@ static bool take_models(em_plan *p, const em_setup *setup, em_error *err) {
     p->n_models = setup->n_models;
     for (int i = 0; i < p->n_models; i++) {
         em_model_facts *m = &p->models[i];
-        if (!take_windows(m, setup->models[i], err) || !take_depths(m, p->settings, setup->names[i], err)) return false;
+        if (!take_windows(m, setup->models[i], err) ||
+            !take_depths(m, p->settings, setup->names[i], err))
+            return false;
         m->first_scored = p->n_scored;
         p->n_scored += m->n_scored;
         if (i < setup->n_named) p->n_plain = p->n_scored;
@@ -81,32 +86,40 @@ static bool list_sides(em_plan *p, const em_setup *setup, em_error *err) {
 static bool list_combinations(em_plan *p, em_error *err) {
     const em_settings *s = p->settings;
     int n = 0;
-    p->combinations = em_alloc((size_t)(s->n_masks * s->n_labels * s->n_positions), sizeof *p->combinations, "results", err);
+    p->combinations = em_alloc((size_t)(s->n_masks * s->n_labels * s->n_positions),
+                               sizeof *p->combinations, "results", err);
     if (!p->combinations) return false;
     for (int m = 0; m < s->n_masks; m++)
         for (int l = 0; l < s->n_labels; l++)
-            for (int q = 0; q < s->n_positions && em_settings_combine(s, m, l); q++) p->combinations[n++] = (em_combination){m, l, q};
+            for (int q = 0; q < s->n_positions && em_settings_combine(s, m, l); q++)
+                p->combinations[n++] = (em_combination){m, l, q};
     p->n_combinations = n;
     return true;
 }
 
-/* All figures are in memory until the end, and a stream's comparisons with their intervals, some 85 KiB each. */
+/* All figures are in memory until the end, and a stream's comparisons with their intervals, some 85
+ * KiB each. */
 enum { MAX_RESULTS = 100000, MAX_STREAM_PAIRS = 16384 };
 
 /* each: of one stream, that is a data set, packing and row length. */
-static bool check_number(const em_setup *setup, const char *what, int64_t each, int64_t most_each, em_error *err) {
+static bool check_number(const em_setup *setup, const char *what, int64_t each, int64_t most_each,
+                         em_error *err) {
     int64_t streams = (int64_t)setup->n_datasets * setup->n_row_lengths;
     if (each <= most_each && each * streams <= MAX_RESULTS) return true;
-    return em_fail(err, EM_USAGE, "%" PRId64 " %s for each of %" PRId64 " data sets, packings and row lengths: at most %" PRId64 " for one, %d "
-                   "in all; shorten a list (--mask, --labels, --alpha, --depth, -T) and run again", each, what, streams, most_each,
-                   MAX_RESULTS);
+    return em_fail(err, EM_USAGE,
+                   "%" PRId64 " %s for each of %" PRId64
+                   " data sets, packings and row lengths: at most %" PRId64 " for one, %d "
+                   "in all; shorten a list (--mask, --labels, --alpha, --depth, -T) and run again",
+                   each, what, streams, most_each, MAX_RESULTS);
 }
 
-/* All pairs of models, depth by depth, and every alpha against the first model. Repeated trainings are
- * compared by their spread, not pairwise. */
-static bool worth_a_pair(const em_plan *p, const em_setup *setup, const em_side *a, const em_side *b) {
+/* All pairs of models, depth by depth, and every alpha against the first model. Repeated trainings
+ * are compared by their spread, not pairwise. */
+static bool worth_a_pair(const em_plan *p, const em_setup *setup, const em_side *a,
+                         const em_side *b) {
     if (b->alpha >= 0) return a->model == 0 && a->alpha < 0;
-    return a->alpha < 0 && a->model < b->model && a->depth == b->depth && !*setup->groups[a->model] && !*setup->groups[b->model];
+    return a->alpha < 0 && a->model < b->model && a->depth == b->depth &&
+           !*setup->groups[a->model] && !*setup->groups[b->model];
 }
 
 static void add_pair(em_plan *p, em_comparison_kind kind, em_cell before, em_cell after) {
@@ -139,9 +152,10 @@ static void add_pairs(em_plan *p, const em_setup *setup) {
 }
 
 static bool list_pairs(em_plan *p, const em_setup *setup, em_error *err) {
-    add_pairs(p, setup);            /* counts them */
+    add_pairs(p, setup); /* counts them */
     if (!check_number(setup, "comparisons", p->n_pairs, MAX_STREAM_PAIRS, err)) return false;
-    if (!(p->pairs = em_alloc((size_t)p->n_pairs, sizeof *p->pairs, "comparisons", err))) return false;
+    if (!(p->pairs = em_alloc((size_t)p->n_pairs, sizeof *p->pairs, "comparisons", err)))
+        return false;
     add_pairs(p, setup);
     return true;
 }
@@ -149,13 +163,17 @@ static bool list_pairs(em_plan *p, const em_setup *setup, em_error *err) {
 bool em_plan_make(em_plan *p, const em_settings *settings, const em_setup *setup, em_error *err) {
     bool same;
     if (settings->common_vocab && setup->n_models < 2)
-        return em_fail(err, EM_USAGE, "--common-vocab wants --compare PATH: ids that one model has are all its own");
+        return em_fail(
+            err, EM_USAGE,
+            "--common-vocab wants --compare PATH: ids that one model has are all its own");
     *p = (em_plan){.settings = settings, .depths = settings->all_depths || settings->n_depths > 0};
     int least = smallest_vocabulary(setup, &same);
     p->vocab = settings->common_vocab ? least : 0;
     p->kl = setup->n_models > 1 && !p->depths && (same || settings->common_vocab);
     if (take_models(p, setup, err) && list_sides(p, setup, err) && list_combinations(p, err) &&
-        check_number(setup, "results", em_plan_cells(p), MAX_RESULTS, err) && list_pairs(p, setup, err)) return true;
+        check_number(setup, "results", em_plan_cells(p), MAX_RESULTS, err) &&
+        list_pairs(p, setup, err))
+        return true;
     em_plan_free(p);
     return false;
 }

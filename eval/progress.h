@@ -7,16 +7,17 @@
 
 typedef struct em_progress {
     bool on;
-    double start, shown;        /* seconds, monotonic */
-    int64_t from;               /* compressed bytes that an earlier process had done */
+    double start, shown; /* seconds, monotonic */
+    int64_t from;        /* compressed bytes that an earlier process had done */
 } em_progress;
 
-double em_seconds(void);        /* monotonic */
+double em_seconds(void); /* monotonic */
 em_progress em_progress_start(bool quiet);
 /* position of size (compressed bytes read; size -1: unknown), for the time left. */
-void em_progress_show(em_progress *p, int64_t documents, int64_t tokens, double loss, int64_t position, int64_t size);
+void em_progress_show(em_progress *p, int64_t documents, int64_t tokens, double loss,
+                      int64_t position, int64_t size);
 /* The work begins here, at `position`: what comes before it was done by an earlier process. */
 void em_progress_from(em_progress *p, int64_t position);
-void em_progress_end(em_progress *p);   /* wipes the line */
+void em_progress_end(em_progress *p); /* wipes the line */
 
 #endif

@@ -5,11 +5,11 @@
 #include "common/buffer.h"
 #include "eval/setup.h"
 
-enum { EM_PROOF_CHANGES = 24 };     /* label tokens changed, at most, for one mask and label scheme */
+enum { EM_PROOF_CHANGES = 24 }; /* label tokens changed, at most, for one mask and label scheme */
 
 typedef struct em_proof {
-    const em_settings *settings;    /* masks, labels, positions, window, pack, dtype, memory */
-    const em_setup *setup;          /* with a model */
+    const em_settings *settings; /* masks, labels, positions, window, pack, dtype, memory */
+    const em_setup *setup;       /* with a model */
     const em_row *row;
 } em_proof;
 

@@ -11,8 +11,9 @@ static size_t printable(const unsigned char *s, size_t n) {
     utf8proc_ssize_t length = utf8proc_iterate(s, (utf8proc_ssize_t)n, &c);
     if (length <= 0) return 0;
     utf8proc_category_t kind = utf8proc_category(c);
-    bool unseen = kind == UTF8PROC_CATEGORY_ZL || kind == UTF8PROC_CATEGORY_ZP || kind == UTF8PROC_CATEGORY_CC ||
-                  kind == UTF8PROC_CATEGORY_CF || kind == UTF8PROC_CATEGORY_CO || kind == UTF8PROC_CATEGORY_CN;
+    bool unseen = kind == UTF8PROC_CATEGORY_ZL || kind == UTF8PROC_CATEGORY_ZP ||
+                  kind == UTF8PROC_CATEGORY_CC || kind == UTF8PROC_CATEGORY_CF ||
+                  kind == UTF8PROC_CATEGORY_CO || kind == UTF8PROC_CATEGORY_CN;
     return unseen ? 0 : (size_t)length;
 }
 
@@ -20,7 +21,8 @@ void em_quote(em_buffer *out, const char *text, size_t n) {
     const unsigned char *s = (const unsigned char *)text;
     int columns = 0;
     em_buffer_puts(out, "\"");
-    for (size_t i = 0, length; i < n && columns < TEXT_COLUMNS; i += length ? length : 1, columns++) {
+    for (size_t i = 0, length; i < n && columns < TEXT_COLUMNS;
+         i += length ? length : 1, columns++) {
         length = printable(s + i, n - i);
         if (s[i] == '\n') em_buffer_puts(out, "\\n");
         else if (s[i] == '\t') em_buffer_puts(out, "\\t");

@@ -51,12 +51,14 @@ void em_rank_card_models(const em_setup *setup, char out[17]) {
     XXH3_freeState(state);
 }
 
-/* Where packed weights stay, small jobs cost no more and spread better over the ranks; so many tokens for each thread, or
- * for a device, still fill it. */
+/* Where packed weights stay, small jobs cost no more and spread better over the ranks; so many
+ * tokens for each thread, or for a device, still fill it. */
 enum { JOB_TOKENS_PER_THREAD = 16 * EM_TILE, JOB_TOKENS_OF_A_DEVICE = 128 * EM_TILE };
 
-static int64_t job_tokens(const em_setup *setup, const em_plan *plan, const em_backend *backend, em_network *const *networks, int64_t capacity) {
-    int64_t job = backend->device_memory ? JOB_TOKENS_OF_A_DEVICE : (int64_t)setup->threads * JOB_TOKENS_PER_THREAD;
+static int64_t job_tokens(const em_setup *setup, const em_plan *plan, const em_backend *backend,
+                          em_network *const *networks, int64_t capacity) {
+    int64_t job = backend->device_memory ? JOB_TOKENS_OF_A_DEVICE
+                                         : (int64_t)setup->threads * JOB_TOKENS_PER_THREAD;
     int64_t row = em_network_padded(setup->row_tokens);
     for (int i = 0; i < plan->n_models; i++)
         if (!em_network_keeps(networks[i])) return capacity;
@@ -64,8 +66,8 @@ static int64_t job_tokens(const em_setup *setup, const em_plan *plan, const em_b
     return job < capacity ? job : capacity;
 }
 
-void em_rank_card_fill(em_rank_card *card, const em_setup *setup, const em_plan *plan, const em_backend *backend,
-                       em_network *const *networks) {
+void em_rank_card_fill(em_rank_card *card, const em_setup *setup, const em_plan *plan,
+                       const em_backend *backend, em_network *const *networks) {
     snprintf(card->device, sizeof card->device, "%s, %s", backend->name, backend->isa);
     em_rank_card_models(setup, card->models);
     card->capacity = em_block_capacity(plan, networks);
@@ -77,24 +79,34 @@ void em_rank_card_fill(em_rank_card *card, const em_setup *setup, const em_plan 
 static bool rank_failed(const em_rank_card *card, int rank, em_error *err) {
     *err = card->err;
     size_t n = strlen(err->text);
-    if (rank > 0) snprintf(err->text + n, sizeof err->text - n, " (rank %d on %s)", rank, card->host);
+    if (rank > 0)
+        snprintf(err->text + n, sizeof err->text - n, " (rank %d on %s)", rank, card->host);
     return false;
 }
 
-static bool differs(const em_rank_card *cards, int rank, const char *what, const char *here, const char *there, em_error *err) {
-    return em_fail(err, EM_MACHINE, "rank %d on %s %s %s, rank 0 on %s %s", rank, cards[rank].host, what, here, cards[0].host, there);
+static bool differs(const em_rank_card *cards, int rank, const char *what, const char *here,
+                    const char *there, em_error *err) {
+    return em_fail(err, EM_MACHINE, "rank %d on %s %s %s, rank 0 on %s %s", rank, cards[rank].host,
+                   what, here, cards[0].host, there);
 }
 
 static bool check_card(const em_rank_card *cards, int rank, bool mixed, em_error *err) {
     const em_rank_card *a = &cards[0], *b = &cards[rank];
     char there[240];
     if (b->err.status != EM_OK) return rank_failed(b, rank, err);
-    if (strcmp(a->version, b->version)) return differs(cards, rank, "is evalmask", b->version, a->version, err);
+    if (strcmp(a->version, b->version))
+        return differs(cards, rank, "is evalmask", b->version, a->version, err);
     if (strcmp(a->models, b->models))
-        return em_fail(err, EM_MACHINE, "rank %d on %s has other model files than rank 0 on %s: configs, tensors or their first bytes differ; "
-                       "give all ranks the same", rank, b->host, a->host);
+        return em_fail(err, EM_MACHINE,
+                       "rank %d on %s has other model files than rank 0 on %s: configs, tensors or "
+                       "their first bytes differ; "
+                       "give all ranks the same",
+                       rank, b->host, a->host);
     if (mixed || !strcmp(a->device, b->device)) return true;
-    snprintf(there, sizeof there, "on %s: last digits would depend on which rank a row meets; take like nodes, or say --mixed", a->device);
+    snprintf(there, sizeof there,
+             "on %s: last digits would depend on which rank a row meets; take like nodes, or say "
+             "--mixed",
+             a->device);
     return differs(cards, rank, "computes on", b->device, there, err);
 }
 
@@ -104,11 +116,13 @@ static void list_devices(const em_rank_card *cards, int n, em_buffer *devices) {
     for (int i = 0; several && i < n; i++) {
         bool listed = false;
         for (int k = 0; k < i; k++) listed = listed || !strcmp(cards[i].device, cards[k].device);
-        if (!listed) em_buffer_printf(devices, "%s%s", devices->length ? "; " : "", cards[i].device);
+        if (!listed)
+            em_buffer_printf(devices, "%s%s", devices->length ? "; " : "", cards[i].device);
     }
 }
 
-bool em_rank_cards_check(em_rank_card *cards, int n, bool mixed, em_buffer *devices, em_error *err) {
+bool em_rank_cards_check(em_rank_card *cards, int n, bool mixed, em_buffer *devices,
+                         em_error *err) {
     for (int i = 0; i < n; i++)
         if (!check_card(cards, i, mixed, err)) return false;
     for (int i = 1; i < n; i++) {

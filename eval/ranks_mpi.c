@@ -1,5 +1,6 @@
-/* Ranks that talk by MPI. Only the main thread does; rows are run by a thread of their own (eval/hand.h), so that a rank
- * answers while it computes. Each rank has up to EM_HAND_JOBS jobs: while it runs one, the next is on its way. */
+/* Ranks that talk by MPI. Only the main thread does; rows are run by a thread of their own
+ * (eval/hand.h), so that a rank answers while it computes. Each rank has up to EM_HAND_JOBS jobs:
+ * while it runs one, the next is on its way. */
 #include <limits.h>
 #include <mpi.h>
 #include <omp.h>
@@ -20,36 +21,45 @@ enum { ROOT = 0, ANSWER_MILLISECONDS = 500 };
 
 typedef enum tag {
     NOTHING,
-    JOB, END, PING,                     /* from rank 0: rows; no more of them; are you there? */
-    DIGEST, FAILED, BYE, PONG           /* to it: of the oldest job's next row; an em_error; the last message; yes */
+    JOB,
+    END,
+    PING, /* from rank 0: rows; no more of them; are you there? */
+    DIGEST,
+    FAILED,
+    BYE,
+    PONG /* to it: of the oldest job's next row; an em_error; the last message; yes */
 } tag;
 
-typedef struct given { em_job *job; bool *done; } given;
+typedef struct given {
+    em_job *job;
+    bool *done;
+} given;
 
 /* What rank 0 knows of a rank. */
 typedef struct worker {
     char host[64];
-    given jobs[EM_HAND_JOBS];           /* a ring of n, the oldest first */
+    given jobs[EM_HAND_JOBS]; /* a ring of n, the oldest first */
     int first, n;
-    em_buffer messages[EM_HAND_JOBS];   /* of those jobs, until they are sent */
+    em_buffer messages[EM_HAND_JOBS]; /* of those jobs, until they are sent */
     MPI_Request sent[EM_HAND_JOBS];
     bool answered, gone;
 } worker;
 
 typedef struct mpi_ranks {
     em_ranks base;
-    em_buffer in;                       /* the message received last */
+    em_buffer in; /* the message received last */
     const em_setup *setup;
     em_hand *hand;
-    worker *workers;                    /* [n] of rank 0, itself among them */
-    given *queue;                         /* [queue_n], to be given from queue_first on */
+    worker *workers; /* [n] of rank 0, itself among them */
+    given *queue;    /* [queue_n], to be given from queue_first on */
     size_t queue_first, queue_n, queue_capacity;
-    bool agreed, lost;                  /* lost: a rank is gone, and MPI cannot be ended in order */
+    bool agreed, lost; /* lost: a rank is gone, and MPI cannot be ended in order */
 } mpi_ranks;
 
 /* ---- messages ---- */
 
-/* The next message that is there, into m->in. A rank without memory for it cannot go on, and the others not without it. */
+/* The next message that is there, into m->in. A rank without memory for it cannot go on, and the
+ * others not without it. */
 static tag receive(mpi_ranks *m, int *from) {
     em_error err = EM_ERROR_INIT;
     MPI_Status status;
@@ -62,7 +72,8 @@ static tag receive(mpi_ranks *m, int *from) {
         fprintf(stderr, "evalmask: rank %d: %s\n", m->base.rank, err.text);
         MPI_Abort(MPI_COMM_WORLD, EM_MACHINE);
     }
-    MPI_Recv(m->in.data, bytes, MPI_BYTE, status.MPI_SOURCE, status.MPI_TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    MPI_Recv(m->in.data, bytes, MPI_BYTE, status.MPI_SOURCE, status.MPI_TAG, MPI_COMM_WORLD,
+             MPI_STATUS_IGNORE);
     m->in.length = (size_t)bytes;
     *from = status.MPI_SOURCE;
     return (tag)status.MPI_TAG;
@@ -75,25 +86,34 @@ static void tell(int rank, tag what, const void *data, size_t n) {
 /* MPI counts a message's bytes in an int. */
 static bool fits(const em_buffer *message, const char *what, em_error *err) {
     return message->length <= INT_MAX ||
-           em_fail(err, EM_MACHINE, "%s of %zu bytes does not fit into one message between ranks: lower -T, or ask for fewer alphas, depths "
-                   "and label schemes at once", what, message->length);
+           em_fail(err, EM_MACHINE,
+                   "%s of %zu bytes does not fit into one message between ranks: lower -T, or ask "
+                   "for fewer alphas, depths "
+                   "and label schemes at once",
+                   what, message->length);
 }
 
 /* ---- agreeing ---- */
 
-typedef struct verdict { em_error err; int64_t capacity, job; } verdict;
+typedef struct verdict {
+    em_error err;
+    int64_t capacity, job;
+} verdict;
 
 static bool agree(em_ranks *r, em_rank_card *card, bool mixed, em_buffer *devices, em_error *err) {
     mpi_ranks *m = (mpi_ranks *)r;
     verdict v = {.err = EM_ERROR_INIT};
     gethostname(card->host, sizeof card->host - 1);
     snprintf(card->version, sizeof card->version, "%s", EM_VERSION);
-    em_rank_card *cards = r->rank == ROOT ? em_alloc((size_t)r->n, sizeof *cards, "ranks", &v.err) : NULL;
+    em_rank_card *cards = r->rank == ROOT ? em_alloc((size_t)r->n, sizeof *cards, "ranks", &v.err)
+                                          : NULL;
     if (r->rank == ROOT && !cards) MPI_Abort(MPI_COMM_WORLD, EM_MACHINE);
     MPI_Gather(card, sizeof *card, MPI_BYTE, cards, sizeof *card, MPI_BYTE, ROOT, MPI_COMM_WORLD);
     if (r->rank == ROOT) {
-        for (int i = 0; i < r->n; i++) memcpy(m->workers[i].host, cards[i].host, sizeof cards[i].host);
-        if (em_rank_cards_check(cards, r->n, mixed, devices, &v.err)) v.capacity = cards[0].capacity, v.job = cards[0].job;
+        for (int i = 0; i < r->n; i++)
+            memcpy(m->workers[i].host, cards[i].host, sizeof cards[i].host);
+        if (em_rank_cards_check(cards, r->n, mixed, devices, &v.err))
+            v.capacity = cards[0].capacity, v.job = cards[0].job;
         free(cards);
     }
     MPI_Bcast(&v, sizeof v, MPI_BYTE, ROOT, MPI_COMM_WORLD);
@@ -118,11 +138,13 @@ static bool send_job(mpi_ranks *m, int rank, const given *g, em_error *err) {
     w->jobs[slot] = *g;
     w->n++;
     if (rank == ROOT) return em_hand_give(m->hand, g->job), true;
-    MPI_Wait(&w->sent[slot], MPI_STATUS_IGNORE);        /* its digests are back, so it has been received */
+    MPI_Wait(&w->sent[slot], MPI_STATUS_IGNORE); /* its digests are back, so it has been received */
     em_buffer *message = &w->messages[slot];
     em_buffer_clear(message);
-    if (!em_job_write_rows(g->job, m->setup, message, err) || !fits(message, "a super-batch", err)) return false;
-    MPI_Isend(message->data, (int)message->length, MPI_BYTE, rank, JOB, MPI_COMM_WORLD, &w->sent[slot]);
+    if (!em_job_write_rows(g->job, m->setup, message, err) || !fits(message, "a super-batch", err))
+        return false;
+    MPI_Isend(message->data, (int)message->length, MPI_BYTE, rank, JOB, MPI_COMM_WORLD,
+              &w->sent[slot]);
     return true;
 }
 
@@ -146,7 +168,9 @@ static bool give_out(mpi_ranks *m, em_error *err) {
 
 static bool give(em_ranks *r, em_job *j, bool *done, em_error *err) {
     mpi_ranks *m = (mpi_ranks *)r;
-    if (!em_grow(&m->queue, &m->queue_capacity, m->queue_n + 1, sizeof *m->queue, "rows that wait for a rank", err)) return false;
+    if (!em_grow(&m->queue, &m->queue_capacity, m->queue_n + 1, sizeof *m->queue,
+                 "rows that wait for a rank", err))
+        return false;
     m->queue[m->queue_n++] = (given){j, done};
     return give_out(m, err);
 }
@@ -169,7 +193,8 @@ static bool worker_failed(const mpi_ranks *m, int from, em_error *err) {
     em_error theirs = EM_ERROR_INIT;
     if (m->in.length == sizeof theirs) memcpy(&theirs, m->in.data, sizeof theirs);
     if (theirs.status != EM_MACHINE) return *err = theirs, false;
-    return em_fail_at(err, EM_MACHINE, theirs.source, theirs.line, theirs.byte, "%s (rank %d on %s)", theirs.text, from, m->workers[from].host);
+    return em_fail_at(err, EM_MACHINE, theirs.source, theirs.line, theirs.byte,
+                      "%s (rank %d on %s)", theirs.text, from, m->workers[from].host);
 }
 
 static bool hear(mpi_ranks *m, em_error *err) {
@@ -212,7 +237,10 @@ static bool check(em_ranks *r, em_error *err) {
     for (int i = 1; i < r->n; i++) {
         if (m->workers[i].answered) continue;
         m->lost = true;
-        return em_fail(err, EM_MACHINE, "rank %d on %s died: was it killed, or did it run out of memory? What a --journal has is kept, and the same command goes on", i, m->workers[i].host);
+        return em_fail(err, EM_MACHINE,
+                       "rank %d on %s died: was it killed, or did it run out of memory? What a "
+                       "--journal has is kept, and the same command goes on",
+                       i, m->workers[i].host);
     }
     return true;
 }
@@ -223,7 +251,7 @@ typedef struct workplace {
     mpi_ranks *m;
     em_job jobs[EM_HAND_JOBS];
     unsigned given, taken;
-    bool failed;                /* rank 0 knows, and ends the run */
+    bool failed; /* rank 0 knows, and ends the run */
 } workplace;
 
 static void report_failure(workplace *b, const em_error *err) {
@@ -285,7 +313,8 @@ static bool work(em_ranks *r, const em_tools *tools, volatile sig_atomic_t *stop
 
 /* ---- opening and closing ---- */
 
-/* A core that k ranks of the node may use counts 1/k for each: whole nodes and bound ranks are shared out alike. */
+/* A core that k ranks of the node may use counts 1/k for each: whole nodes and bound ranks are
+ * shared out alike. */
 static int share_of_cores(MPI_Comm node) {
     enum { CORES = CPU_SETSIZE };
     cpu_set_t own;
@@ -320,7 +349,8 @@ static void dismiss(mpi_ranks *m) {
         there -= what == BYE;
         if (what == NOTHING) em_ranks_nap();
     }
-    for (int i = 1; i < m->base.n; i++) MPI_Waitall(EM_HAND_JOBS, m->workers[i].sent, MPI_STATUSES_IGNORE);
+    for (int i = 1; i < m->base.n; i++)
+        MPI_Waitall(EM_HAND_JOBS, m->workers[i].sent, MPI_STATUSES_IGNORE);
 }
 
 static void close_ranks(em_ranks *r) {
@@ -337,12 +367,18 @@ static void close_ranks(em_ranks *r) {
     free(m);
 }
 
-static const em_ranks_ops ops = {.agree = agree, .start = start, .give = give, .poll = poll, .check = check, .work = work,
+static const em_ranks_ops ops = {.agree = agree,
+                                 .start = start,
+                                 .give = give,
+                                 .poll = poll,
+                                 .check = check,
+                                 .work = work,
                                  .close = close_ranks};
 
 em_ranks *em_ranks_mpi(em_error *err) {
     int provided;
-    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED) {
+    if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS ||
+        provided < MPI_THREAD_FUNNELED) {
         em_fail(err, EM_MACHINE, "MPI cannot be used beside threads (MPI_THREAD_FUNNELED)");
         return NULL;
     }

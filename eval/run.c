@@ -10,7 +10,8 @@
 
 /* ---- one data set ---- */
 
-/* Tokens of the stream: which batches are whole depends on it. Interrupted, nothing of the data set is scored. */
+/* Tokens of the stream: which batches are whole depends on it. Interrupted, nothing of the data set
+ * is scored. */
 static bool count_tokens(em_run *r, int data_set, int64_t *total, em_error *err) {
     em_stream s = {.data_set = data_set};
     em_row *row;
@@ -23,14 +24,17 @@ static bool count_tokens(em_run *r, int data_set, int64_t *total, em_error *err)
     return good && got == 0;
 }
 
-/* Row length after row length, the shortest first: the others' growth is against it. *done: results that are there. */
+/* Row length after row length, the shortest first: the others' growth is against it. *done: results
+ * that are there. */
 static bool score_data_set(em_run *r, int data_set, int *done, em_error *err) {
     em_tally *shortest = NULL;
     int64_t total = EM_UNKNOWN_TOTAL;
     bool several = r->setup.n_row_lengths > 1, good = true;
     r->in_force.pack = r->setup.datasets[data_set].pack;
     em_stream last = {.data_set = data_set, .length = r->setup.n_row_lengths - 1};
-    if (several && r->settings->tail == EM_TAIL_DROP && !em_stream_in_journal(r, &last) && !count_tokens(r, data_set, &total, err)) return false;
+    if (several && r->settings->tail == EM_TAIL_DROP && !em_stream_in_journal(r, &last) &&
+        !count_tokens(r, data_set, &total, err))
+        return false;
     for (int length = 0; good && !em_interrupted && length < r->setup.n_row_lengths; length++) {
         em_stream s = {.data_set = data_set, .length = length};
         good = em_stream_score(r, &s, total, shortest, err);
@@ -65,19 +69,25 @@ static void average(const em_run *r, int which, em_mean *mean) {
         predictions += (double)x->predictions;
     }
     const em_result *x = &r->results.results[which];
-    *mean = (em_mean){.has_alpha = x->has_alpha, .alpha = x->alpha, .depth = x->depth, .seq_len = x->seq_len,
-                      .macro = losses / sets, .micro = nll / predictions};
+    *mean = (em_mean){.has_alpha = x->has_alpha,
+                      .alpha = x->alpha,
+                      .depth = x->depth,
+                      .seq_len = x->seq_len,
+                      .macro = losses / sets,
+                      .micro = nll / predictions};
     memcpy(mean->model, x->model, sizeof mean->model);
     memcpy(mean->mask, x->mask, sizeof mean->mask);
     memcpy(mean->labels, x->labels, sizeof mean->labels);
     memcpy(mean->positions, x->positions, sizeof mean->positions);
 }
 
-/* Only of whole data sets (an interrupted run may lack row lengths of its last one), and not where they are the same
- * data packed twice. */
+/* Only of whole data sets (an interrupted run may lack row lengths of its last one), and not where
+ * they are the same data packed twice. */
 static bool average_data_sets(em_run *r, em_error *err) {
     int n = r->setup.n_row_lengths * em_plan_cells(&r->plan);
-    if (r->settings->n_packs > 1 || r->results.n_data_sets < 2 || r->results.n_results < r->results.n_data_sets * n) return true;
+    if (r->settings->n_packs > 1 || r->results.n_data_sets < 2 ||
+        r->results.n_results < r->results.n_data_sets * n)
+        return true;
     r->results.means = em_alloc((size_t)n, sizeof *r->results.means, "means", err);
     if (!r->results.means) return false;
     r->results.n_means = n;
@@ -87,15 +97,22 @@ static bool average_data_sets(em_run *r, em_error *err) {
 
 static em_profile profile_of(const em_run *r) {
     double now = em_seconds();
-    em_profile p = {.ranks = r->ranks ? r->ranks->n : 1, .threads = r->setup.threads, .seconds = now - r->seconds_started,
-                    .open_seconds = r->seconds_opened - r->seconds_started, .read_seconds = r->loading.read_seconds,
-                    .tokenize_seconds = r->loading.tokenize_seconds, .wait_seconds = r->loading.wait_seconds,
-                    .tokens = r->tokens_done, .padded_tokens = r->padded_tokens, .peak_memory_bytes = em_peak_memory(),
+    em_profile p = {.ranks = r->ranks ? r->ranks->n : 1,
+                    .threads = r->setup.threads,
+                    .seconds = now - r->seconds_started,
+                    .open_seconds = r->seconds_opened - r->seconds_started,
+                    .read_seconds = r->loading.read_seconds,
+                    .tokenize_seconds = r->loading.tokenize_seconds,
+                    .wait_seconds = r->loading.wait_seconds,
+                    .tokens = r->tokens_done,
+                    .padded_tokens = r->padded_tokens,
+                    .peak_memory_bytes = em_peak_memory(),
                     .peak_device_bytes = (int64_t)r->backend->device_peak,
                     .processor_seconds = em_processor_seconds(),
                     .stages = r->backend->times};
     snprintf(p.isa, sizeof p.isa, "%s", r->backend->isa);
-    for (int i = 0; i < r->plan.n_models; i++) em_flops_add(&p.flops, em_network_flops(r->networks[i]));
+    for (int i = 0; i < r->plan.n_models; i++)
+        em_flops_add(&p.flops, em_network_flops(r->networks[i]));
     return p;
 }
 
@@ -118,7 +135,9 @@ static bool end_journal(em_run *r, em_error *err) {
 }
 
 static bool report(em_run *r, em_error *err) {
-    if (!em_outputs_judge(&r->outputs, &r->results, err) || !em_outputs_write(&r->outputs, &r->results, err)) return false;
+    if (!em_outputs_judge(&r->outputs, &r->results, err) ||
+        !em_outputs_write(&r->outputs, &r->results, err))
+        return false;
     if (r->results.partial) return true;
     if (r->settings->profile_file && !write_profile(r, err)) return false;
     return em_outputs_commit(&r->outputs, err) && end_journal(r, err);
@@ -157,7 +176,7 @@ int em_command_run(const em_settings *settings, em_error *err) {
     bool partial = r.results.partial;
     if (good && partial && r.journal && !em_checkpoints_empty(r.journal) && !settings->quiet)
         fprintf(stderr, "%s has what is done; the same command goes on\n", settings->journal);
-    if (!good) em_interrupted = 1;         /* what still computes ends before its next layer */
+    if (!good) em_interrupted = 1; /* what still computes ends before its next layer */
     em_run_close(&r);
     if (!good) return err->status;
     return partial ? EM_INTERRUPTED : EM_OK;

@@ -8,7 +8,8 @@
 #include "eval/protocol.h"
 #include "eval/run_parts.h"
 
-/* Padded tokens in a super-batch at most: where layers are packed anew for each, rows share the cost. */
+/* Padded tokens in a super-batch at most: where layers are packed anew for each, rows share the
+ * cost. */
 enum { SUPER_BATCH_TOKENS = 65536 };
 
 static bool open_backend(em_run *r, em_error *err) {
@@ -22,16 +23,20 @@ em_tools em_run_tools(const em_run *r) {
     return (em_tools){.plan = &r->plan, .setup = &r->setup, .networks = r->networks};
 }
 
-/* How many super-batches' arrays are there at once: on rank 0 the pipeline's, of which only the one at work has scores and
- * the others, later, digests that are smaller, beside messages; on others a job's at work, the next one's and a message. */
+/* How many super-batches' arrays are there at once: on rank 0 the pipeline's, of which only the one
+ * at work has scores and the others, later, digests that are smaller, beside messages; on others a
+ * job's at work, the next one's and a message. */
 static int batches_held(const em_run *r) {
     if (!r->ranks) return 1;
     return em_run_is_root(r) ? em_pipeline_depth(r->ranks->n) + r->ranks->n : 3;
 }
 
 static bool open_networks(em_run *r, em_error *err) {
-    em_network_options needs = {.row_tokens = r->setup.row_tokens, .want_tokens = SUPER_BATCH_TOKENS, .batches = batches_held(r),
-                                .n_labels = r->settings->n_labels, .vocab = r->plan.vocab};
+    em_network_options needs = {.row_tokens = r->setup.row_tokens,
+                                .want_tokens = SUPER_BATCH_TOKENS,
+                                .batches = batches_held(r),
+                                .n_labels = r->settings->n_labels,
+                                .vocab = r->plan.vocab};
     for (int i = 0; i < r->plan.n_models; i++) {
         needs.n_depths = r->plan.models[i].n_scored;
         r->networks[i] = em_setup_network(&r->setup, r->settings, i, r->backend, &needs, err);
@@ -54,9 +59,7 @@ static void describe_models(em_run *r) {
     }
 }
 
-int em_run_streams(const em_run *r) {
-    return r->setup.n_datasets * r->setup.n_row_lengths;
-}
+int em_run_streams(const em_run *r) { return r->setup.n_datasets * r->setup.n_row_lengths; }
 
 static bool reserve_results(em_run *r, em_error *err) {
     em_results *x = &r->results;
@@ -75,12 +78,17 @@ static bool check_rereading(const em_run *r, em_error *err) {
     if (readings < 2) return true;
     for (int i = 0; i < r->settings->n_data; i++)
         if (!strcmp(r->settings->data[i].path, "-"))
-            return em_fail(err, EM_USAGE, "--data -: stdin can be read once, and row lengths and packings read the data %d times; give a file",
+            return em_fail(err, EM_USAGE,
+                           "--data -: stdin can be read once, and row lengths and packings read "
+                           "the data %d times; give a file",
                            readings);
     bool alone = false;
-    for (int i = 0; i < r->setup.n_datasets; i++) alone |= r->setup.datasets[i].pack == EM_PACK_NONE;
+    for (int i = 0; i < r->setup.n_datasets; i++)
+        alone |= r->setup.datasets[i].pack == EM_PACK_NONE;
     if (r->setup.n_row_lengths > 1 && r->settings->tail == EM_TAIL_DROP && alone)
-        return em_fail(err, EM_USAGE, "--pack none with --tail drop and several row lengths: which documents are dropped would differ from "
+        return em_fail(err, EM_USAGE,
+                       "--pack none with --tail drop and several row lengths: which documents are "
+                       "dropped would differ from "
                        "length to length; use --tail pad");
     return true;
 }
@@ -90,7 +98,8 @@ static bool open_outputs(em_run *r, em_error *err) {
     em_outputs_journal journal;
     if (!r->settings->journal) return em_outputs_open(&r->outputs, r->settings, NULL, err);
     return (r->journal = em_checkpoints_open(r->settings, &r->setup, r->backend, err)) &&
-           em_checkpoints_outputs(r->journal, em_run_streams(r), &journal, err) && em_outputs_open(&r->outputs, r->settings, &journal, err);
+           em_checkpoints_outputs(r->journal, em_run_streams(r), &journal, err) &&
+           em_outputs_open(&r->outputs, r->settings, &journal, err);
 }
 
 /* What every rank opens; rank 0 has the outputs. */
@@ -107,7 +116,10 @@ static bool open_run(em_run *r, em_error *err) {
 static void record_devices(em_run *r, const em_buffer *devices) {
     if (!devices->length) return;
     em_results_protocol(&r->results, "mixed", "%s", devices->data);
-    em_results_note(&r->results, "Ranks computed on unlike devices (--mixed): %s. Last digits depend on which of them a row met.", devices->data);
+    em_results_note(&r->results,
+                    "Ranks computed on unlike devices (--mixed): %s. Last digits depend on which "
+                    "of them a row met.",
+                    devices->data);
 }
 
 /* Whether this rank and all others are open. */
@@ -125,7 +137,9 @@ static bool agree(em_run *r, bool opened, em_pipeline_options *pipeline, em_erro
 }
 
 static bool open_counting(em_run *r, const em_pipeline_options *pipeline, em_error *err) {
-    if (!(r->pipeline = em_pipeline_open(pipeline, err)) || !(r->digest = em_digest_new(&r->plan, err)) || !reserve_results(r, err)) return false;
+    if (!(r->pipeline = em_pipeline_open(pipeline, err)) ||
+        !(r->digest = em_digest_new(&r->plan, err)) || !reserve_results(r, err))
+        return false;
     describe_models(r);
     if (r->settings->experiment) {
         snprintf(r->results.table, sizeof r->results.table, "%s", r->settings->experiment->table);
@@ -138,8 +152,10 @@ static bool open_counting(em_run *r, const em_pipeline_options *pipeline, em_err
 }
 
 bool em_run_open(em_run *r, em_error *err) {
-    em_pipeline_options pipeline = {.tools = em_run_tools(r), .ranks = r->ranks, .stop = &em_interrupted};
-    return agree(r, open_run(r, err), &pipeline, err) && (!em_run_is_root(r) || open_counting(r, &pipeline, err));
+    em_pipeline_options pipeline = {
+        .tools = em_run_tools(r), .ranks = r->ranks, .stop = &em_interrupted};
+    return agree(r, open_run(r, err), &pipeline, err) &&
+           (!em_run_is_root(r) || open_counting(r, &pipeline, err));
 }
 
 /* A journal without anything to go on from goes, and what was written with it. */

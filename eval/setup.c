@@ -17,8 +17,8 @@
 /* ---- the tokenizer ---- */
 
 typedef struct tokenizer_files {
-    em_bundle *bundle;          /* owns the bytes below, or NULL */
-    em_buffer model, config;    /* own the bytes below where there is no bundle */
+    em_bundle *bundle;       /* owns the bytes below, or NULL */
+    em_buffer model, config; /* own the bytes below where there is no bundle */
     const void *data, *config_data;
     size_t size, config_size;
 } tokenizer_files;
@@ -33,12 +33,17 @@ static void files_free(tokenizer_files *f) {
 static bool read_file(const char *path, bool optional, bool *found, em_buffer *b, em_error *err) {
     FILE *f = fopen(path, "rb");
     *found = f != NULL;
-    if (!f) return optional && errno == ENOENT ? true : em_fail_at(err, EM_INPUT, path, 0, -1, "%s", strerror(errno));
+    if (!f)
+        return optional && errno == ENOENT
+                   ? true
+                   : em_fail_at(err, EM_INPUT, path, 0, -1, "%s", strerror(errno));
     char part[1 << 16];
     size_t n;
     bool good = true;
-    while (good && (n = fread(part, 1, sizeof part, f)) > 0) good = em_buffer_append(b, part, n, err);
-    if (good && ferror(f)) good = em_fail_at(err, EM_INPUT, path, 0, -1, "cannot be read: %s", strerror(errno));
+    while (good && (n = fread(part, 1, sizeof part, f)) > 0)
+        good = em_buffer_append(b, part, n, err);
+    if (good && ferror(f))
+        good = em_fail_at(err, EM_INPUT, path, 0, -1, "cannot be read: %s", strerror(errno));
     fclose(f);
     return good;
 }
@@ -51,7 +56,9 @@ static bool read_directory(const char *path, em_setup *s, tokenizer_files *f, em
         snprintf(name, sizeof name, "%s/%s", path, names[i]);
         if (!read_file(name, true, &found, &f->model, err)) return false;
     }
-    if (!found) return em_fail_at(err, EM_INPUT, path, 0, -1, "holds neither tokenizer.json nor tokenizer.model");
+    if (!found)
+        return em_fail_at(err, EM_INPUT, path, 0, -1,
+                          "holds neither tokenizer.json nor tokenizer.model");
     snprintf(s->tokenizer_source, sizeof s->tokenizer_source, "%s", name);
     snprintf(name, sizeof name, "%s/tokenizer_config.json", path);
     return read_file(name, true, &found, &f->config, err);
@@ -74,11 +81,14 @@ static bool read_bundle(const char *path, em_setup *s, tokenizer_files *f, em_er
     if (!f->bundle) return false;
     for (int i = 0; i < 2; i++)
         if (em_bundle_file(f->bundle, names[i], &f->data, &f->size)) {
-            if (!em_bundle_file(f->bundle, "tokenizer_config.json", &f->config_data, &f->config_size)) f->config_data = NULL;
+            if (!em_bundle_file(f->bundle, "tokenizer_config.json", &f->config_data,
+                                &f->config_size))
+                f->config_data = NULL;
             snprintf(s->tokenizer_source, sizeof s->tokenizer_source, "%s in %s", names[i], path);
             return true;
         }
-    return em_fail_at(err, EM_INPUT, path, 0, -1, "holds no tokenizer; give one with --tokenizer PATH");
+    return em_fail_at(err, EM_INPUT, path, 0, -1,
+                      "holds no tokenizer; give one with --tokenizer PATH");
 }
 
 /* tokenizer_config.json in the file's folder counts for it, as it does for the folder itself. */
@@ -86,16 +96,20 @@ static bool read_beside(const char *path, tokenizer_files *f, em_error *err) {
     const char *slash = strrchr(path, '/');
     char name[4096];
     bool found;
-    snprintf(name, sizeof name, "%.*stokenizer_config.json", slash ? (int)(slash - path + 1) : 0, path);
-    return read_file(path, false, &found, &f->model, err) && read_file(name, true, &found, &f->config, err);
+    snprintf(name, sizeof name, "%.*stokenizer_config.json", slash ? (int)(slash - path + 1) : 0,
+             path);
+    return read_file(path, false, &found, &f->model, err) &&
+           read_file(name, true, &found, &f->config, err);
 }
 
 static bool read_tokenizer(const char *path, em_setup *s, tokenizer_files *f, em_error *err) {
     struct stat st;
     if (stat(path, &st)) return em_fail_at(err, EM_INPUT, path, 0, -1, "%s", strerror(errno));
-    if (!S_ISDIR(st.st_mode) && looks_like_bundle(path, st.st_size)) return read_bundle(path, s, f, err);
+    if (!S_ISDIR(st.st_mode) && looks_like_bundle(path, st.st_size))
+        return read_bundle(path, s, f, err);
     snprintf(s->tokenizer_source, sizeof s->tokenizer_source, "%s", path);
-    if (!(S_ISDIR(st.st_mode) ? read_directory(path, s, f, err) : read_beside(path, f, err))) return false;
+    if (!(S_ISDIR(st.st_mode) ? read_directory(path, s, f, err) : read_beside(path, f, err)))
+        return false;
     f->data = f->model.data;
     f->size = f->model.length;
     f->config_data = f->config.data;
@@ -106,7 +120,9 @@ static bool read_tokenizer(const char *path, em_setup *s, tokenizer_files *f, em
 static bool model_tokenizer(em_setup *s, tokenizer_files *f, em_error *err) {
     const char *name, *path = em_bundle_path(em_model_bundle(s->model));
     if (!em_model_tokenizer(s->model, &name, &f->data, &f->size, &f->config_data, &f->config_size))
-        return em_fail_at(err, EM_INPUT, path, 0, -1, "has no tokenizer (tokenizer.json or tokenizer.model); give one with --tokenizer PATH");
+        return em_fail_at(
+            err, EM_INPUT, path, 0, -1,
+            "has no tokenizer (tokenizer.json or tokenizer.model); give one with --tokenizer PATH");
     snprintf(s->tokenizer_source, sizeof s->tokenizer_source, "%s", name);
     return true;
 }
@@ -121,32 +137,42 @@ static bool describe_special(em_setup *s, em_special *out, int32_t id, const cha
 }
 
 /* --eos / --bos: an id, a token of the vocabulary, or none. */
-static bool special_option(em_setup *s, const char *option, const char *value, em_special *out, em_error *err) {
+static bool special_option(em_setup *s, const char *option, const char *value, em_special *out,
+                           em_error *err) {
     if (!strcmp(value, "none")) return describe_special(s, out, -1, option);
     char *end;
     errno = 0;
     long long number = strtoll(value, &end, 10);
     if (*value >= '0' && *value <= '9' && !*end && !errno) {
         if (number >= em_tokenizer_size(s->tokenizer))
-            return em_fail(err, EM_USAGE, "%s %s: the tokenizer's ids end at %d", option, value, em_tokenizer_size(s->tokenizer) - 1);
+            return em_fail(err, EM_USAGE, "%s %s: the tokenizer's ids end at %d", option, value,
+                           em_tokenizer_size(s->tokenizer) - 1);
         return describe_special(s, out, (int32_t)number, option);
     }
     int32_t id = em_tokenizer_id(s->tokenizer, value);
-    if (id < 0) return em_fail(err, EM_USAGE, "%s %s: no such token in the tokenizer; give an id, a token, or none", option, value);
+    if (id < 0)
+        return em_fail(err, EM_USAGE,
+                       "%s %s: no such token in the tokenizer; give an id, a token, or none",
+                       option, value);
     return describe_special(s, out, id, option);
 }
 
-/* eos_token or another key of tokenizer_config.json (a string, or an object with "content"), or -1. */
+/* eos_token or another key of tokenizer_config.json (a string, or an object with "content"), or -1.
+ */
 static int32_t configured(const em_setup *s, const tokenizer_files *f, const char *key) {
     if (!f->config_data) return -1;
-    json_t *root = json_loadb(f->config_data, f->config_size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL), *token = json_object_get(root, key);
+    json_t *root = json_loadb(f->config_data, f->config_size,
+                              JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL),
+           *token = json_object_get(root, key);
     if (json_is_object(token)) token = json_object_get(token, "content");
-    int32_t id = json_is_string(token) ? em_tokenizer_id(s->tokenizer, json_string_value(token)) : -1;
+    int32_t id = json_is_string(token) ? em_tokenizer_id(s->tokenizer, json_string_value(token))
+                                       : -1;
     json_decref(root);
     return id;
 }
 
-static bool resolve_eos(em_setup *s, const em_settings *settings, const tokenizer_files *f, em_error *err) {
+static bool resolve_eos(em_setup *s, const em_settings *settings, const tokenizer_files *f,
+                        em_error *err) {
     s->eos.id = -1;
     if (settings->eos) return special_option(s, "--eos", settings->eos, &s->eos, err);
     int32_t id = configured(s, f, "eos_token");
@@ -155,26 +181,35 @@ static bool resolve_eos(em_setup *s, const em_settings *settings, const tokenize
     if (spec && spec->eos >= 0) {
         snprintf(s->eos.note, sizeof s->eos.note, "%s", spec->eos_note);
         if (spec->eos >= em_tokenizer_size(s->tokenizer))
-            return em_fail_at(err, EM_INPUT, spec->eos_origin, 0, -1, "eos_token_id %d is outside the tokenizer's %d ids; say --eos ID, TOKEN or none",
-                              spec->eos, em_tokenizer_size(s->tokenizer));
+            return em_fail_at(
+                err, EM_INPUT, spec->eos_origin, 0, -1,
+                "eos_token_id %d is outside the tokenizer's %d ids; say --eos ID, TOKEN or none",
+                spec->eos, em_tokenizer_size(s->tokenizer));
         if (settings->tokenizer && !*s->eos.note)
-            snprintf(s->eos.note, sizeof s->eos.note, "the id is the model's own, the tokenizer is the one of --tokenizer; --eos says which is meant");
+            snprintf(s->eos.note, sizeof s->eos.note,
+                     "the id is the model's own, the tokenizer is the one of --tokenizer; --eos "
+                     "says which is meant");
         return describe_special(s, &s->eos, spec->eos, spec->eos_origin);
     }
     if (em_tokenizer_eos(s->tokenizer) >= 0)
         return describe_special(s, &s->eos, em_tokenizer_eos(s->tokenizer), "the tokenizer");
     if (settings->command == EM_TOKENIZE) return true;
-    return em_fail(err, EM_INPUT, "no EOS: neither tokenizer_config.json, config.json, generation_config.json nor the tokenizer names one; "
+    return em_fail(err, EM_INPUT,
+                   "no EOS: neither tokenizer_config.json, config.json, generation_config.json nor "
+                   "the tokenizer names one; "
                    "say --eos ID, TOKEN or none");
 }
 
-static bool resolve_pad(em_setup *s, const em_settings *settings, const tokenizer_files *f, em_error *err) {
+static bool resolve_pad(em_setup *s, const em_settings *settings, const tokenizer_files *f,
+                        em_error *err) {
     if (settings->pad) return special_option(s, "--pad", settings->pad, &s->pad, err);
     return describe_special(s, &s->pad, configured(s, f, "pad_token"), "tokenizer_config.json");
 }
 
 static bool push(int32_t *list, int *n, int32_t id, em_error *err) {
-    if (*n == EM_MAX_AROUND) return em_fail(err, EM_INPUT, "the tokenizer adds more than %d tokens around a text", EM_MAX_AROUND);
+    if (*n == EM_MAX_AROUND)
+        return em_fail(err, EM_INPUT, "the tokenizer adds more than %d tokens around a text",
+                       EM_MAX_AROUND);
     list[(*n)++] = id;
     return true;
 }
@@ -183,7 +218,8 @@ static bool push(int32_t *list, int *n, int32_t id, em_error *err) {
  * EOS, which is not added twice. */
 static bool resolve_around(em_setup *s, const em_settings *settings, em_error *err) {
     size_t n, m;
-    const int32_t *prefix = em_tokenizer_prefix(s->tokenizer, &n), *suffix = em_tokenizer_suffix(s->tokenizer, &m);
+    const int32_t *prefix = em_tokenizer_prefix(s->tokenizer, &n),
+                  *suffix = em_tokenizer_suffix(s->tokenizer, &m);
     s->bos.id = -1;
     if (settings->bos && strcmp(settings->bos, "auto")) {
         if (!special_option(s, "--bos", settings->bos, &s->bos, err)) return false;
@@ -202,11 +238,13 @@ static bool resolve_around(em_setup *s, const em_settings *settings, em_error *e
 
 static bool open_tokenizer(em_setup *s, const em_settings *settings, em_error *err) {
     tokenizer_files f = {0};
-    bool good = settings->tokenizer ? read_tokenizer(settings->tokenizer, s, &f, err) : model_tokenizer(s, &f, err);
+    bool good = settings->tokenizer ? read_tokenizer(settings->tokenizer, s, &f, err)
+                                    : model_tokenizer(s, &f, err);
     if (good) {
-        s->tokenizer = em_tokenizer_open(s->tokenizer_source, f.data, f.size, f.config_data, f.config_size, err);
-        good = s->tokenizer && resolve_eos(s, settings, &f, err) && resolve_around(s, settings, err) &&
-               resolve_pad(s, settings, &f, err);
+        s->tokenizer = em_tokenizer_open(s->tokenizer_source, f.data, f.size, f.config_data,
+                                         f.config_size, err);
+        good = s->tokenizer && resolve_eos(s, settings, &f, err) &&
+               resolve_around(s, settings, err) && resolve_pad(s, settings, &f, err);
     }
     files_free(&f);
     return good;
@@ -217,13 +255,16 @@ static bool check_vocabulary(const em_setup *s, int i, em_error *err) {
     int vocab = em_model_spec_of(s->models[i])->vocab;
     if (ids <= vocab) return true;
     return em_fail_at(err, EM_INPUT, s->tokenizer_source, 0, -1,
-                      "the tokenizer has ids up to %d, the embedding of %s only %d rows: they do not belong together "
-                      "(--tokenizer PATH gives another)", ids - 1, s->names[i], vocab);
+                      "the tokenizer has ids up to %d, the embedding of %s only %d rows: they do "
+                      "not belong together "
+                      "(--tokenizer PATH gives another)",
+                      ids - 1, s->names[i], vocab);
 }
 
 /* The first id that the two tokenizers do not use for the same text, or -1. */
 static int32_t first_difference(const em_tokenizer *a, const em_tokenizer *b) {
-    int32_t n = em_tokenizer_size(a) < em_tokenizer_size(b) ? em_tokenizer_size(a) : em_tokenizer_size(b);
+    int32_t n = em_tokenizer_size(a) < em_tokenizer_size(b) ? em_tokenizer_size(a)
+                                                            : em_tokenizer_size(b);
     for (int32_t id = 0; id < n; id++) {
         char x[256], y[256];
         size_t length = em_tokenizer_text(a, id, x, sizeof x);
@@ -232,7 +273,8 @@ static int32_t first_difference(const em_tokenizer *a, const em_tokenizer *b) {
     return -1;
 }
 
-/* The tokens come from the first model's tokenizer; a further model's own must mean the same by them. */
+/* The tokens come from the first model's tokenizer; a further model's own must mean the same by
+ * them. */
 static bool check_tokenizer(const em_setup *s, int i, em_error *err) {
     const char *name;
     const void *data, *config;
@@ -245,8 +287,11 @@ static bool check_tokenizer(const em_setup *s, int i, em_error *err) {
     if (id >= 0) {
         em_tokenizer_text(s->tokenizer, id, x, sizeof x);
         em_tokenizer_text(own, id, y, sizeof y);
-        em_fail(err, EM_INPUT, "id %d is \"%s\" to the tokenizer of %s and \"%s\" to that of %s: the models cannot be compared on "
-                "the same tokens (--tokenizer PATH says which tokenizer both mean)", id, x, s->names[0], y, s->names[i]);
+        em_fail(err, EM_INPUT,
+                "id %d is \"%s\" to the tokenizer of %s and \"%s\" to that of %s: the models "
+                "cannot be compared on "
+                "the same tokens (--tokenizer PATH says which tokenizer both mean)",
+                id, x, s->names[0], y, s->names[i]);
     }
     em_tokenizer_close(own);
     return id < 0;
@@ -256,10 +301,15 @@ static bool check_models(const em_setup *s, const em_settings *settings, em_erro
     for (int i = 0; i < s->n_models; i++) {
         if (!check_vocabulary(s, i, err)) return false;
         if (i > 0 && !settings->tokenizer && !check_tokenizer(s, i, err)) return false;
-        int vocab = em_model_spec_of(s->models[i])->vocab, first = em_model_spec_of(s->model)->vocab;
+        int vocab = em_model_spec_of(s->models[i])->vocab,
+            first = em_model_spec_of(s->model)->vocab;
         if (settings->alphas.n && vocab != first && !settings->common_vocab)
-            return em_fail(err, EM_INPUT, "--alpha: %s has a vocabulary of %d, %s of %d, so their logits cannot be combined; say "
-                           "--common-vocab, or leave out --alpha to compare their losses, each over its own vocabulary", s->names[0], first, s->names[i], vocab);
+            return em_fail(err, EM_INPUT,
+                           "--alpha: %s has a vocabulary of %d, %s of %d, so their logits cannot "
+                           "be combined; say "
+                           "--common-vocab, or leave out --alpha to compare their losses, each "
+                           "over its own vocabulary",
+                           s->names[0], first, s->names[i], vocab);
     }
     return true;
 }
@@ -271,7 +321,8 @@ static const em_model_spec *tightest(const em_setup *s) {
     const em_model_spec *least = NULL;
     for (int i = 0; i < s->n_models; i++) {
         const em_model_spec *spec = em_model_spec_of(s->models[i]);
-        if (spec->max_positions > 0 && (!least || spec->max_positions < least->max_positions)) least = spec;
+        if (spec->max_positions > 0 && (!least || spec->max_positions < least->max_positions))
+            least = spec;
     }
     return least;
 }
@@ -280,30 +331,40 @@ static bool check_learned_positions(const em_setup *s, em_error *err) {
     for (int i = 0; i < s->n_models; i++) {
         const em_model_spec *spec = em_model_spec_of(s->models[i]);
         if (spec->learned_positions && s->row_tokens > spec->max_positions)
-            return em_fail(err, EM_INPUT, "-T %d: %s has learned positions for %lld tokens only; say -T %lld or less", s->row_tokens,
-                           s->n_models > 1 ? s->names[i] : "the model", (long long)spec->max_positions, (long long)spec->max_positions);
+            return em_fail(
+                err, EM_INPUT,
+                "-T %d: %s has learned positions for %lld tokens only; say -T %lld or less",
+                s->row_tokens, s->n_models > 1 ? s->names[i] : "the model",
+                (long long)spec->max_positions, (long long)spec->max_positions);
     }
     return true;
 }
 
 /* FROM..limit: doubled, and the limit itself. */
-static bool double_to_limit(em_setup *s, const em_settings *settings, const em_model_spec *tight, em_error *err) {
+static bool double_to_limit(em_setup *s, const em_settings *settings, const em_model_spec *tight,
+                            em_error *err) {
     if (!tight)
-        return em_fail(err, EM_USAGE, "-T %d..limit: the model's config names no limit of positions; say -T %d..4096 or so",
-                       settings->row_tokens_from, settings->row_tokens_from);
+        return em_fail(
+            err, EM_USAGE,
+            "-T %d..limit: the model's config names no limit of positions; say -T %d..4096 or so",
+            settings->row_tokens_from, settings->row_tokens_from);
     if (tight->max_positions < settings->row_tokens_from)
-        return em_fail(err, EM_USAGE, "-T %d..limit: the model's limit is %lld", settings->row_tokens_from, (long long)tight->max_positions);
+        return em_fail(err, EM_USAGE, "-T %d..limit: the model's limit is %lld",
+                       settings->row_tokens_from, (long long)tight->max_positions);
     int64_t limit = tight->max_positions < 1 << 24 ? tight->max_positions : 1 << 24;
-    for (int64_t t = settings->row_tokens_from; t < limit; t *= 2) s->row_lengths[s->n_row_lengths++] = (int32_t)t;
+    for (int64_t t = settings->row_tokens_from; t < limit; t *= 2)
+        s->row_lengths[s->n_row_lengths++] = (int32_t)t;
     s->row_lengths[s->n_row_lengths++] = (int32_t)limit;
     return true;
 }
 
 static bool list_row_lengths(em_setup *s, const em_settings *settings, em_error *err) {
     if (settings->row_tokens_from && settings->n_row_tokens)
-        return em_fail(err, EM_USAGE, "-T: %d..limit stands alone, without other lengths", settings->row_tokens_from);
+        return em_fail(err, EM_USAGE, "-T: %d..limit stands alone, without other lengths",
+                       settings->row_tokens_from);
     if (settings->row_tokens_from) return double_to_limit(s, settings, tightest(s), err);
-    for (int i = 0; i < settings->n_row_tokens; i++) s->row_lengths[s->n_row_lengths++] = settings->row_tokens[i];
+    for (int i = 0; i < settings->n_row_tokens; i++)
+        s->row_lengths[s->n_row_lengths++] = settings->row_tokens[i];
     if (s->n_row_lengths == 0) s->row_lengths[s->n_row_lengths++] = 1024;
     return true;
 }
@@ -315,11 +376,13 @@ static bool resolve_row_tokens(em_setup *s, const em_settings *settings, em_erro
     if (!spec || s->row_tokens <= spec->max_positions) return true;
     if (settings->n_row_tokens == 0) {
         s->row_tokens = s->row_lengths[0] = (int32_t)spec->max_positions;
-        snprintf(s->row_tokens_note, sizeof s->row_tokens_note, "T = %d, the model's limit, instead of 1024", s->row_tokens);
+        snprintf(s->row_tokens_note, sizeof s->row_tokens_note,
+                 "T = %d, the model's limit, instead of 1024", s->row_tokens);
         return true;
     }
-    snprintf(s->row_tokens_note, sizeof s->row_tokens_note, "T = %d is beyond the %lld positions that the model's config names",
-             s->row_tokens, (long long)spec->max_positions);
+    snprintf(s->row_tokens_note, sizeof s->row_tokens_note,
+             "T = %d is beyond the %lld positions that the model's config names", s->row_tokens,
+             (long long)spec->max_positions);
     return check_learned_positions(s, err);
 }
 
@@ -335,7 +398,8 @@ static bool add_data(em_setup *s, const em_named_path *p, em_error *err) {
         d = &s->datasets[s->n_datasets++];
         d->name = name;
     }
-    if (d->n_paths == EM_MAX_LIST) return em_fail(err, EM_USAGE, "--data: at most %d paths", EM_MAX_LIST);
+    if (d->n_paths == EM_MAX_LIST)
+        return em_fail(err, EM_USAGE, "--data: at most %d paths", EM_MAX_LIST);
     d->paths[d->n_paths++] = p->path;
     return true;
 }
@@ -348,8 +412,10 @@ static bool pack_data(em_setup *s, const em_settings *settings, em_error *err) {
         *d = s->datasets[i / packs];
         d->pack = packs > 1 ? settings->packs[i % packs] : settings->pack;
         const char *how = packs < 2 ? "" : d->pack == EM_PACK_NONE ? "alone" : "packed";
-        int n = snprintf(d->shown, sizeof d->shown, "%s%s%s", d->name, *d->name && *how ? ", " : "", how);
-        if ((size_t)n >= sizeof d->shown) return em_fail(err, EM_USAGE, "--data %s=: this name is too long", d->name);
+        int n = snprintf(d->shown, sizeof d->shown, "%s%s%s", d->name, *d->name && *how ? ", " : "",
+                         how);
+        if ((size_t)n >= sizeof d->shown)
+            return em_fail(err, EM_USAGE, "--data %s=: this name is too long", d->name);
     }
     s->n_datasets *= packs;
     return true;
@@ -360,16 +426,19 @@ static bool resolve_data(em_setup *s, const em_settings *settings, em_error *err
     for (int i = 0; i < settings->n_data; i++)
         if (!add_data(s, &settings->data[i], err)) return false;
     if (s->n_datasets > 1 && !*s->datasets[0].name)
-        return em_fail(err, EM_USAGE, "--data %s: with several data sets each wants a name, --data NAME=%s",
+        return em_fail(err, EM_USAGE,
+                       "--data %s: with several data sets each wants a name, --data NAME=%s",
                        s->datasets[0].paths[0], s->datasets[0].paths[0]);
     for (int i = 1; i < s->n_datasets; i++)
         if (!*s->datasets[i].name)
-            return em_fail(err, EM_USAGE, "--data %s: with several data sets each wants a name, --data NAME=%s",
+            return em_fail(err, EM_USAGE,
+                           "--data %s: with several data sets each wants a name, --data NAME=%s",
                            s->datasets[i].paths[0], s->datasets[i].paths[0]);
     if (settings->n_data) return pack_data(s, settings, err);
     const char *name = settings->bundled_data ? settings->bundled_data : "sample.jsonl.zst";
     if (!em_shared_file(name, sample, sizeof sample))
-        return em_fail(err, EM_USAGE, "no --data, and the bundled %s is not installed; say --data PATH", name);
+        return em_fail(err, EM_USAGE,
+                       "no --data, and the bundled %s is not installed; say --data PATH", name);
     s->bundled_sample = !settings->bundled_data;
     return add_data(s, &(em_named_path){NULL, sample}, err) && pack_data(s, settings, err);
 }
@@ -385,23 +454,31 @@ static bool keep_model(em_setup *s, em_model *m, const char *name, const char *g
 }
 
 static bool room_for_model(const em_setup *s, const char *path, em_error *err) {
-    return s->n_models < EM_MAX_MODELS || em_fail(err, EM_USAGE, "%s: at most %d models in a run", path, EM_MAX_MODELS);
+    return s->n_models < EM_MAX_MODELS ||
+           em_fail(err, EM_USAGE, "%s: at most %d models in a run", path, EM_MAX_MODELS);
 }
 
-static bool add_model(em_setup *s, const char *path, const char *name, const char *group, em_error *err) {
+static bool add_model(em_setup *s, const char *path, const char *name, const char *group,
+                      em_error *err) {
     return room_for_model(s, path, err) && keep_model(s, em_model_open(path, err), name, group);
 }
 
 static bool add_adapter(em_setup *s, const em_named_path *p, em_error *err) {
-    if (*s->groups[0]) return em_fail(err, EM_USAGE, "--adapter %s wants one --model, not a group of them", p->path);
-    return room_for_model(s, p->path, err) && keep_model(s, em_model_with_adapter(s->models[0], p->path, err), p->name, "");
+    if (*s->groups[0])
+        return em_fail(err, EM_USAGE, "--adapter %s wants one --model, not a group of them",
+                       p->path);
+    return room_for_model(s, p->path, err) &&
+           keep_model(s, em_model_with_adapter(s->models[0], p->path, err), p->name, "");
 }
 
 /* NAME=A,B,C: NAME.1, NAME.2 and NAME.3. A path that exists is one path, commas and all. */
 static bool add_models(em_setup *s, const em_named_path *p, em_error *err) {
     char path[4096], name[128];
-    if (!strchr(p->path, ',') || access(p->path, F_OK) == 0) return add_model(s, p->path, p->name, "", err);
-    if (!p->name) return em_fail(err, EM_USAGE, "--model %s: a group of models wants a name, NAME=%s", p->path, p->path);
+    if (!strchr(p->path, ',') || access(p->path, F_OK) == 0)
+        return add_model(s, p->path, p->name, "", err);
+    if (!p->name)
+        return em_fail(err, EM_USAGE, "--model %s: a group of models wants a name, NAME=%s",
+                       p->path, p->path);
     int member = 0;
     for (const char *from = p->path; *from; from += *from == ',') {
         size_t n = strcspn(from, ",");
@@ -421,7 +498,8 @@ static bool name_models(em_setup *s, em_error *err) {
     for (int i = 0; i < s->n_models; i++)
         for (int k = 0; k < i; k++)
             if (!strcmp(s->names[i], s->names[k]))
-                return em_fail(err, EM_USAGE, "two models are named %s; say --compare NAME=PATH", s->names[i]);
+                return em_fail(err, EM_USAGE, "two models are named %s; say --compare NAME=PATH",
+                               s->names[i]);
     return true;
 }
 
@@ -435,7 +513,10 @@ static bool open_models(em_setup *s, const em_settings *settings, em_error *err)
     s->model = s->models[0];
     s->n_named = s->n_models;
     if (settings->alphas.n && s->n_models != 2)
-        return em_fail(err, EM_USAGE, "--alpha wants two models: alphas lie on the line through them, and these are %d", s->n_models);
+        return em_fail(
+            err, EM_USAGE,
+            "--alpha wants two models: alphas lie on the line through them, and these are %d",
+            s->n_models);
     return name_models(s, err);
 }
 
@@ -446,8 +527,12 @@ static bool open_amplified(em_setup *s, const em_settings *settings, em_error *e
         s->amplified[i] = a == -1 ? 0 : a == 0 ? 1 : s->n_models;
         if (a == -1 || a == 0) continue;
         if (s->n_models == EM_MAX_MODELS)
-            return em_fail(err, EM_USAGE, "--alpha-space weight: at most %d alphas beside -1 and 0 in a run, each is a model of its own", EM_MAX_MODELS - 2);
-        if (!keep_model(s, em_model_between(s->models[0], s->models[1], a, err), "amplified", "")) return false;
+            return em_fail(err, EM_USAGE,
+                           "--alpha-space weight: at most %d alphas beside -1 and 0 in a run, each "
+                           "is a model of its own",
+                           EM_MAX_MODELS - 2);
+        if (!keep_model(s, em_model_between(s->models[0], s->models[1], a, err), "amplified", ""))
+            return false;
     }
     return true;
 }
@@ -471,7 +556,8 @@ bool em_setup_open(em_setup *s, const em_settings *settings, em_error *err) {
     if (!check_models(s, settings, err)) goto fail;
     if (!open_amplified(s, settings, err)) goto fail;
     if (!resolve_row_tokens(s, settings, err)) goto fail;
-    if (settings->command != EM_TOKENIZE && !settings->n_packed && !resolve_data(s, settings, err)) goto fail;
+    if (settings->command != EM_TOKENIZE && !settings->n_packed && !resolve_data(s, settings, err))
+        goto fail;
     s->taken = taken_already();
     return true;
 fail:
@@ -481,26 +567,36 @@ fail:
 
 void em_setup_close(em_setup *s) {
     em_tokenizer_close(s->tokenizer);
-    for (int i = s->n_models; i-- > 0;) em_model_close(s->models[i]);     /* what is made of others before them */
+    for (int i = s->n_models; i-- > 0;)
+        em_model_close(s->models[i]); /* what is made of others before them */
     *s = (em_setup){0};
 }
 
-em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const em_dataset *d, em_error *err) {
-    em_loader_options o = {
-        .paths = d->paths, .n_paths = d->n_paths,
-        .keys = {.text = settings->text_key, .group = settings->group_by},
-        .subsets = settings->subsets, .n_subsets = settings->n_subsets,
-        .max_docs = settings->max_docs, .skip_bad_records = settings->skip_bad_records,
-        .source = {.max_window_log = settings->zstd_window},
-        .workers = s->threads, .tokenizer = s->tokenizer, .stop = s->stop,
-        .before = s->before, .n_before = s->n_before, .after = s->after, .n_after = s->n_after};
+em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const em_dataset *d,
+                           em_error *err) {
+    em_loader_options o = {.paths = d->paths,
+                           .n_paths = d->n_paths,
+                           .keys = {.text = settings->text_key, .group = settings->group_by},
+                           .subsets = settings->subsets,
+                           .n_subsets = settings->n_subsets,
+                           .max_docs = settings->max_docs,
+                           .skip_bad_records = settings->skip_bad_records,
+                           .source = {.max_window_log = settings->zstd_window},
+                           .workers = s->threads,
+                           .tokenizer = s->tokenizer,
+                           .stop = s->stop,
+                           .before = s->before,
+                           .n_before = s->n_before,
+                           .after = s->after,
+                           .n_after = s->n_after};
     return em_loader_open(&o, err);
 }
 
-em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend,
-                             const em_network_options *needs, em_error *err) {
+em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i,
+                             em_backend *backend, const em_network_options *needs, em_error *err) {
     size_t device = backend->device_memory, ranks = s->node_ranks ? (size_t)s->node_ranks : 1;
-    size_t half = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2, room = device ? device / 10 * 9 : half / ranks;
+    size_t half = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2,
+           room = device ? device / 10 * 9 : half / ranks;
     em_network_options o = *needs;
     o.source = em_model_path(s->models[i]);
     o.memory = settings->memory ? settings->memory : room;

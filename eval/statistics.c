@@ -7,19 +7,22 @@
 #include "common/grouped.h"
 #include "common/size.h"
 
-typedef struct subset { em_sum sum; int64_t documents; } subset;
+typedef struct subset {
+    em_sum sum;
+    int64_t documents;
+} subset;
 
 struct em_statistics {
     bool groups_are_rows;
     em_sum sums[EM_SUMS];
-    subset *subsets;            /* by the loader's group index */
+    subset *subsets; /* by the loader's group index */
     size_t n_subsets, subset_capacity;
 
     int64_t rows;
     double batch_nll, batch_means;
     int64_t batch_predictions, batches;
 
-    em_document_sum document;   /* the open one; document -1: none */
+    em_document_sum document; /* the open one; document -1: none */
     int32_t document_group;
     double document_means;
     int64_t documents;
@@ -55,7 +58,8 @@ static bool close_document(em_statistics *s, em_error *err) {
         s->subsets[s->document_group].documents++;
         if (!s->groups_are_rows) em_grouped_add(&s->groups, d->nll, d->predictions);
     }
-    if (!em_grow(&s->over, &s->over_capacity, s->n_over + 1, sizeof *s->over, "documents", err)) return false;
+    if (!em_grow(&s->over, &s->over_capacity, s->n_over + 1, sizeof *s->over, "documents", err))
+        return false;
     s->over[s->n_over++] = *d;
     d->document = -1;
     return true;
@@ -74,7 +78,8 @@ static void add(em_sum *s, const em_sum *row) {
 static bool add_subset(em_statistics *s, const em_subset_sum *row, em_error *err) {
     size_t need = (size_t)row->group + 1;
     if (need > s->n_subsets) {
-        if (!em_grow(&s->subsets, &s->subset_capacity, need, sizeof *s->subsets, "subsets", err)) return false;
+        if (!em_grow(&s->subsets, &s->subset_capacity, need, sizeof *s->subsets, "subsets", err))
+            return false;
         memset(s->subsets + s->n_subsets, 0, (need - s->n_subsets) * sizeof *s->subsets);
         s->n_subsets = need;
     }
@@ -82,7 +87,8 @@ static bool add_subset(em_statistics *s, const em_subset_sum *row, em_error *err
     return true;
 }
 
-static bool add_document(em_statistics *s, const em_row_sums *row, const em_document_part *part, em_error *err) {
+static bool add_document(em_statistics *s, const em_row_sums *row, const em_document_part *part,
+                         em_error *err) {
     if (part->sum.document != s->document.document) {
         if (!close_document(s, err)) return false;
         s->document = (em_document_sum){.document = part->sum.document};
@@ -117,7 +123,8 @@ void em_statistics_end_batch(em_statistics *s) {
     s->batch_predictions = 0;
 }
 
-const em_document_sum *em_statistics_documents(em_statistics *s, int64_t before, size_t *n, em_error *err) {
+const em_document_sum *em_statistics_documents(em_statistics *s, int64_t before, size_t *n,
+                                               em_error *err) {
     if (s->document.document < before && !close_document(s, err)) return NULL;
     if (!em_grow(&s->over, &s->over_capacity, 1, sizeof *s->over, "documents", err)) return NULL;
     *n = s->n_over;
@@ -134,24 +141,31 @@ double em_statistics_running_loss(const em_statistics *s) {
 /* ---- saved and restored ---- */
 
 static bool subsets_state(em_statistics *s, em_state *io) {
-    if (!em_state_list(io, &s->subsets, &s->n_subsets, &s->subset_capacity, sizeof *s->subsets, "subsets")) return false;
+    if (!em_state_list(io, &s->subsets, &s->n_subsets, &s->subset_capacity, sizeof *s->subsets,
+                       "subsets"))
+        return false;
     for (size_t i = 0; i < s->n_subsets; i++)
-        if (!EM_STATE(io, s->subsets[i].sum) || !em_state_count(io, &s->subsets[i].documents)) return false;
+        if (!EM_STATE(io, s->subsets[i].sum) || !em_state_count(io, &s->subsets[i].documents))
+            return false;
     return true;
 }
 
 static bool document_state(em_statistics *s, em_state *io) {
     int64_t group = s->document_group;
-    if (!em_state_within(io, &s->document.document, -1, INT64_MAX) || !EM_STATE(io, s->document.predictions) ||
-        !EM_STATE(io, s->document.nll) || !em_state_within(io, &group, 0, INT32_MAX)) return false;
+    if (!em_state_within(io, &s->document.document, -1, INT64_MAX) ||
+        !EM_STATE(io, s->document.predictions) || !EM_STATE(io, s->document.nll) ||
+        !em_state_within(io, &group, 0, INT32_MAX))
+        return false;
     if (s->document.document >= 0 && (size_t)group >= s->n_subsets) return em_state_bad(io);
     s->document_group = (int32_t)group;
     return EM_STATE(io, s->document_means) && em_state_count(io, &s->documents);
 }
 
 bool em_statistics_state(em_statistics *s, em_state *io) {
-    return EM_STATE(io, s->sums) && subsets_state(s, io) && EM_STATE(io, s->rows) && EM_STATE(io, s->batch_nll) &&
-           EM_STATE(io, s->batch_means) && EM_STATE(io, s->batch_predictions) && EM_STATE(io, s->batches) && document_state(s, io) && em_grouped_state(&s->groups, io);
+    return EM_STATE(io, s->sums) && subsets_state(s, io) && EM_STATE(io, s->rows) &&
+           EM_STATE(io, s->batch_nll) && EM_STATE(io, s->batch_means) &&
+           EM_STATE(io, s->batch_predictions) && EM_STATE(io, s->batches) &&
+           document_state(s, io) && em_grouped_state(&s->groups, io);
 }
 
 /* ---- figures ---- */
@@ -170,8 +184,9 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const em_slice *)a)->name, ((const em_slice *)b)->name);
 }
 
-static bool subsets_result(const em_statistics *s, em_result *out, const char *(*group_name)(const void *, int32_t),
-                           const void *data, em_error *err) {
+static bool subsets_result(const em_statistics *s, em_result *out,
+                           const char *(*group_name)(const void *, int32_t), const void *data,
+                           em_error *err) {
     out->subsets = em_alloc(s->n_subsets, sizeof *out->subsets, "subsets", err);
     if (!out->subsets) return false;
     for (size_t i = 0; i < s->n_subsets; i++) {
@@ -201,8 +216,9 @@ static bool positions_result(const em_statistics *s, em_result *out, em_error *e
     return true;
 }
 
-bool em_statistics_finish(em_statistics *s, em_result *out, const char *(*group_name)(const void *, int32_t),
-                          const void *data, em_error *err) {
+bool em_statistics_finish(em_statistics *s, em_result *out,
+                          const char *(*group_name)(const void *, int32_t), const void *data,
+                          em_error *err) {
     if (!close_document(s, err)) return false;
     em_statistics_end_batch(s);
     const em_sum *all = &s->sums[EM_SUM_ALL], *inside = &s->sums[EM_SUM_INSIDE];

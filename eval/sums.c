@@ -33,15 +33,20 @@ static void add(em_sum *s, const em_prediction *p) {
 static int64_t find_subset(em_row_sums *r, int32_t group, em_error *err) {
     for (size_t i = 0; i < r->n_subsets; i++)
         if (r->subsets[i].group == group) return (int64_t)i;
-    if (!em_grow(&r->subsets, &r->subsets_capacity, r->n_subsets + 1, sizeof *r->subsets, what, err)) return -1;
+    if (!em_grow(&r->subsets, &r->subsets_capacity, r->n_subsets + 1, sizeof *r->subsets, what,
+                 err))
+        return -1;
     r->subsets[r->n_subsets] = (em_subset_sum){.group = group};
     return (int64_t)r->n_subsets++;
 }
 
 static bool open_document(em_row_sums *r, const em_prediction *p, em_error *err) {
     int64_t subset = find_subset(r, p->group, err);
-    if (subset < 0 || !em_grow(&r->documents, &r->documents_capacity, r->n_documents + 1, sizeof *r->documents, what, err)) return false;
-    r->documents[r->n_documents++] = (em_document_part){.sum.document = p->document, .subset = subset};
+    if (subset < 0 || !em_grow(&r->documents, &r->documents_capacity, r->n_documents + 1,
+                               sizeof *r->documents, what, err))
+        return false;
+    r->documents[r->n_documents++] = (em_document_part){.sum.document = p->document,
+                                                        .subset = subset};
     return true;
 }
 
@@ -63,8 +68,8 @@ bool em_row_sums_add(em_row_sums *r, const em_prediction *p, em_error *err) {
 /* ---- saved and restored ---- */
 
 static bool sum_state(em_sum *s, em_state *io) {
-    return em_state_count(io, &s->predictions) && em_state_count(io, &s->correct) && em_state_count(io, &s->text_bytes) &&
-           EM_STATE(io, s->nll) && EM_STATE(io, s->text_nll);
+    return em_state_count(io, &s->predictions) && em_state_count(io, &s->correct) &&
+           em_state_count(io, &s->text_bytes) && EM_STATE(io, s->nll) && EM_STATE(io, s->text_nll);
 }
 
 static bool sums_state(em_row_sums *r, em_state *io) {
@@ -78,18 +83,26 @@ static bool sums_state(em_row_sums *r, em_state *io) {
 }
 
 static bool subsets_state(em_row_sums *r, em_state *io) {
-    if (!em_state_list(io, &r->subsets, &r->n_subsets, &r->subsets_capacity, sizeof *r->subsets, what)) return false;
+    if (!em_state_list(io, &r->subsets, &r->n_subsets, &r->subsets_capacity, sizeof *r->subsets,
+                       what))
+        return false;
     for (size_t i = 0; i < r->n_subsets; i++)
-        if (!em_state_within(io, &r->subsets[i].group, 0, INT32_MAX) || !sum_state(&r->subsets[i].sum, io)) return false;
+        if (!em_state_within(io, &r->subsets[i].group, 0, INT32_MAX) ||
+            !sum_state(&r->subsets[i].sum, io))
+            return false;
     return true;
 }
 
 static bool documents_state(em_row_sums *r, em_state *io) {
-    if (!em_state_list(io, &r->documents, &r->n_documents, &r->documents_capacity, sizeof *r->documents, what)) return false;
+    if (!em_state_list(io, &r->documents, &r->n_documents, &r->documents_capacity,
+                       sizeof *r->documents, what))
+        return false;
     for (size_t i = 0; i < r->n_documents; i++) {
         em_document_part *d = &r->documents[i];
-        if (!em_state_within(io, &d->sum.document, 0, INT64_MAX) || !em_state_count(io, &d->sum.predictions) || !EM_STATE(io, d->sum.nll) ||
-            !em_state_within(io, &d->subset, 0, (int64_t)r->n_subsets - 1)) return false;
+        if (!em_state_within(io, &d->sum.document, 0, INT64_MAX) ||
+            !em_state_count(io, &d->sum.predictions) || !EM_STATE(io, d->sum.nll) ||
+            !em_state_within(io, &d->subset, 0, (int64_t)r->n_subsets - 1))
+            return false;
     }
     return true;
 }

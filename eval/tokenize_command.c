@@ -7,7 +7,7 @@
 #include "eval/commands.h"
 #include "eval/setup.h"
 
-enum { FLUSH_BYTES = 1 << 20, ID_CHARACTERS = 12 };     /* ", " and the longest id */
+enum { FLUSH_BYTES = 1 << 20, ID_CHARACTERS = 12 }; /* ", " and the longest id */
 
 static char *put_id(char *at, int32_t id) {
     char digits[ID_CHARACTERS];
@@ -20,7 +20,9 @@ static char *put_id(char *at, int32_t id) {
 
 /* Which of the document's tokens are left where tokenizer.json asks for texts to be cut: [from, to)
  * of them are cut out. The added tokens count and stay. */
-typedef struct gap { size_t from, to; } gap;
+typedef struct gap {
+    size_t from, to;
+} gap;
 
 static gap cut_out(const em_document *d, em_truncation t) {
     size_t around = (size_t)(d->n_before + d->n_after), text = d->tokens.n - around;
@@ -57,14 +59,15 @@ static bool flush(em_buffer *out, em_error *err) {
     return good;
 }
 
-static bool write_documents(em_loader *loader, em_truncation truncation, em_buffer *out, em_error *err) {
+static bool write_documents(em_loader *loader, em_truncation truncation, em_buffer *out,
+                            em_error *err) {
     const em_document *d;
     int got;
     while ((got = em_loader_next(loader, &d, err)) == 1) {
         if (!put_line(out, &d->tokens, cut_out(d, truncation), err)) return false;
         if (out->length >= FLUSH_BYTES && !flush(out, err)) return false;
     }
-    em_error ignored = EM_ERROR_INIT;       /* lines before a broken record are still good */
+    em_error ignored = EM_ERROR_INIT; /* lines before a broken record are still good */
     return flush(out, got < 0 ? &ignored : err) && got == 0;
 }
 
@@ -99,7 +102,8 @@ int em_command_tokenize(const em_settings *settings, em_error *err) {
     em_loader *loader = open_loader(&setup, settings, err);
     em_truncation truncation = em_tokenizer_truncation(setup.tokenizer);
     if (loader && truncation.max_tokens)
-        fprintf(stderr, "%s cuts texts at %zu tokens: so does this command; runs on data never do\n",
+        fprintf(stderr,
+                "%s cuts texts at %zu tokens: so does this command; runs on data never do\n",
                 setup.tokenizer_source, truncation.max_tokens);
     bool good = loader && write_documents(loader, truncation, &out, err);
     em_loader_close(loader);

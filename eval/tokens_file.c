@@ -16,7 +16,8 @@ static bool scores(const context *c, int l, int32_t i) {
     const em_reading *r = &c->fed->reading[l];
     if (c->fed->dropped[l] || r->inputs < 1 || i < r->from || i >= r->to) return false;
     int32_t label = i + c->settings->labels[l]->offset;
-    return c->settings->boundary == EM_BOUNDARY_KEEP || em_row_segment(c->fed->row, i) == em_row_segment(c->fed->row, label);
+    return c->settings->boundary == EM_BOUNDARY_KEEP ||
+           em_row_segment(c->fed->row, i) == em_row_segment(c->fed->row, label);
 }
 
 /* MODEL|MASK|LABELS|ALPHA|DEPTH */
@@ -25,9 +26,13 @@ static void put_key(em_buffer *b, const context *c, em_cell cell) {
     const em_side *side = &c->source->plan->sides[cell.side];
     em_combination k = c->source->plan->combinations[cell.combination];
     em_buffer key = {0};
-    em_buffer_printf(&key, "%s|%s", side->alpha < 0 ? c->source->names[side->model] : "amplified", s->masks[k.mask].name);
+    em_buffer_printf(&key, "%s|%s", side->alpha < 0 ? c->source->names[side->model] : "amplified",
+                     s->masks[k.mask].name);
     if (s->n_positions > 1)
-        em_buffer_puts(&key, em_positions_resolve(s->positions[k.positions], &s->masks[k.mask]) == EM_POSITIONS_RESET ? "@reset" : "@continuous");
+        em_buffer_puts(&key, em_positions_resolve(s->positions[k.positions], &s->masks[k.mask]) ==
+                                     EM_POSITIONS_RESET
+                                 ? "@reset"
+                                 : "@continuous");
     em_buffer_printf(&key, "|%s|", s->labels[k.labels]->name);
     if (side->alpha >= 0) em_buffer_double(&key, s->alphas.values[side->alpha]);
     em_buffer_puts(&key, "|");
@@ -59,7 +64,8 @@ static void put_values(em_buffer *b, const context *c, int first, int32_t i) {
     }
 }
 
-static void put_id(em_buffer *b, const context *c, const char *key, const char *text_key, int32_t id) {
+static void put_id(em_buffer *b, const context *c, const char *key, const char *text_key,
+                   int32_t id) {
     char text[1024];
     size_t n = em_tokenizer_text(c->source->tokenizer, id, text, sizeof text);
     em_buffer_printf(b, "\"%s\":%d,\"%s\":", key, id, text_key);
@@ -89,11 +95,13 @@ static void put_line(em_buffer *b, const context *c, int l, int32_t i) {
 /* The first scheme of its offset writes the line for all of them. */
 static bool leads(const context *c, int l, int32_t i) {
     for (int k = 0; k < l; k++)
-        if (c->settings->labels[k]->offset == c->settings->labels[l]->offset && scores(c, k, i)) return false;
+        if (c->settings->labels[k]->offset == c->settings->labels[l]->offset && scores(c, k, i))
+            return false;
     return scores(c, l, i);
 }
 
-void em_tokens_row(em_buffer *lines, const em_tokens_source *source, const em_passes *passes, const em_sheet *scores, int row) {
+void em_tokens_row(em_buffer *lines, const em_tokens_source *source, const em_passes *passes,
+                   const em_sheet *scores, int row) {
     context c = {source->plan->settings, source, passes, scores, em_passes_row(passes, row), row};
     for (int32_t i = 0; i < c.fed->row->tokens; i++)
         for (int l = 0; l < c.settings->n_labels; l++)

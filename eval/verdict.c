@@ -49,7 +49,8 @@ void em_item(em_buffer *out, const char *format, ...) {
 }
 
 void em_verdict_add(em_verdicts *v, em_verdict verdict, const char *what, const char *format, ...) {
-    static const char *const words[] = {[EM_PASSED] = "pass", [EM_FAILED] = "FAIL", [EM_NOT_TOLD] = "not told"};
+    static const char *const words[] = {
+        [EM_PASSED] = "pass", [EM_FAILED] = "FAIL", [EM_NOT_TOLD] = "not told"};
     char text[TEXT_BYTES];
     va_list args;
     va_start(args, format);
@@ -62,7 +63,8 @@ void em_verdict_add(em_verdicts *v, em_verdict verdict, const char *what, const 
 
 int em_verdicts_print(em_verdicts *v, em_buffer *out) {
     int failed = v->failed;
-    em_buffer_printf(out, "\n## Verdicts\n\n%s\n%d of %d failed.\n", v->lines.data ? v->lines.data : "", failed, v->n);
+    em_buffer_printf(out, "\n## Verdicts\n\n%s\n%d of %d failed.\n",
+                     v->lines.data ? v->lines.data : "", failed, v->n);
     em_buffer_free(&v->lines);
     *v = (em_verdicts){0};
     return failed;

@@ -7,7 +7,7 @@
 typedef enum em_verdict {
     EM_PASSED,
     EM_FAILED,
-    EM_NOT_TOLD     /* the data do not say, so neither */
+    EM_NOT_TOLD /* the data do not say, so neither */
 } em_verdict;
 
 typedef struct em_verdicts {
@@ -18,7 +18,8 @@ typedef struct em_verdicts {
 /* Adds "- **verdict** what: the text". Here and below the program ends where memory is out. */
 void em_verdict_add(em_verdicts *v, em_verdict verdict, const char *what, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* A section with all of them and a line that counts the failed ones; frees v. Returns how many failed. */
+/* A section with all of them and a line that counts the failed ones; frees v. Returns how many
+ * failed. */
 int em_verdicts_print(em_verdicts *v, em_buffer *out);
 
 /* "- " and the text, wrapped at spaces. */

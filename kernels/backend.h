@@ -5,11 +5,11 @@
 #ifndef EM_KERNELS_BACKEND_H
 #define EM_KERNELS_BACKEND_H
 
+#include "common/dtype.h"
+#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "common/dtype.h"
-#include "common/error.h"
 
 /* ---- weights as the checkpoint holds them (views of mapped memory, not owned) ---- */
 
@@ -24,7 +24,7 @@ typedef struct em_weight {
     em_dtype dtype;
     int64_t out, in;
     int64_t out_stride, in_stride, block, block_stride;
-    const char *name;    /* the tensor's name in its file, for errors; outlives the view */
+    const char *name; /* the tensor's name in its file, for errors; outlives the view */
 } em_weight;
 
 static inline int64_t em_weight_index(const em_weight *w, int64_t o, int64_t i) {
@@ -36,48 +36,50 @@ static inline int64_t em_weight_index(const em_weight *w, int64_t o, int64_t i) 
 typedef enum em_norm_kind { EM_NORM_RMS, EM_NORM_LAYER } em_norm_kind;
 typedef enum em_activation { EM_SILU, EM_GELU, EM_GELU_TANH, EM_RELU } em_activation;
 typedef enum em_head_norm { EM_HEAD_NORM_NONE, EM_HEAD_NORM_EACH, EM_HEAD_NORM_ALL } em_head_norm;
-    /* EACH: q and k are RMS-normed head by head with one weight [head_dim] (Qwen 3, Gemma 3);
-       ALL: over all heads together with a weight [heads * head_dim] (OLMo 2) */
+/* EACH: q and k are RMS-normed head by head with one weight [head_dim] (Qwen 3, Gemma 3);
+   ALL: over all heads together with a weight [heads * head_dim] (OLMo 2) */
 
 /* Rotary embedding. Angle of pair j at position p: (float)p * inv_freq[j], in float as
  * transformers does; cos and sin are multiplied by scale (yarn's attention factor, else 1).
- * Pairs are (j, j + dim/2) within the first dim elements of a head, or (2j, 2j+1) if interleaved. */
+ * Pairs are (j, j + dim/2) within the first dim elements of a head, or (2j, 2j+1) if interleaved.
+ */
 typedef struct em_rope {
-    int dim;                 /* rotated elements of a head, even; 0: no rotary embedding */
+    int dim; /* rotated elements of a head, even; 0: no rotary embedding */
     bool interleaved;
     float scale;
-    const float *inv_freq;   /* [dim / 2], owned by the model */
+    const float *inv_freq; /* [dim / 2], owned by the model */
 } em_rope;
 
 typedef struct em_layer_spec {
     int hidden, heads, kv_heads, head_dim, ffn;
     em_norm_kind norm;
     float norm_eps;
-    bool norm_plus_one;      /* Gemma: x * (1 + w), for q and k norms too */
+    bool norm_plus_one; /* Gemma: x * (1 + w), for q and k norms too */
     em_head_norm head_norm;
     float attention_scale;   /* multiplies q.k */
     float attention_softcap; /* z = cap * tanh(z / cap); 0: none */
     int window;              /* |query - key| < window, on both sides; 0: none */
     em_rope rope;
     em_activation activation;
-    bool gated;              /* act(gate x) * (up x); otherwise act(up x) */
-    bool parallel_residual;  /* x + attention(norm x) + mlp(norm x) */
+    bool gated;             /* act(gate x) * (up x); otherwise act(up x) */
+    bool parallel_residual; /* x + attention(norm x) + mlp(norm x) */
 } em_layer_spec;
 
 /* Norms are absent where data is NULL: pre-norm families have the _in ones, OLMo 2 the _out
  * ones, Gemma 2 and 3 all four. Bias vectors may be absent one by one. */
 typedef struct em_layer_weights {
-    em_weight attention_in, attention_in_bias, attention_out, attention_out_bias;  /* norms [hidden] */
-    em_weight ffn_in, ffn_in_bias, ffn_out, ffn_out_bias;                          /* norms [hidden] */
+    em_weight attention_in, attention_in_bias, attention_out,
+        attention_out_bias;                               /* norms [hidden] */
+    em_weight ffn_in, ffn_in_bias, ffn_out, ffn_out_bias; /* norms [hidden] */
     em_weight q, k, v, o, q_bias, k_bias, v_bias, o_bias;
     em_weight q_norm, k_norm;
     em_weight gate, up, down, gate_bias, up_bias, down_bias;
 } em_layer_weights;
 
 typedef struct em_embedding {
-    em_weight tokens;        /* [vocab, hidden] */
-    em_weight positions;     /* [max_positions, hidden], GPT-2 and GPT-Neo; else absent */
-    float scale;             /* Gemma: sqrt(hidden); else 1 */
+    em_weight tokens;    /* [vocab, hidden] */
+    em_weight positions; /* [max_positions, hidden], GPT-2 and GPT-Neo; else absent */
+    float scale;         /* Gemma: sqrt(hidden); else 1 */
 } em_embedding;
 
 typedef struct em_head_spec {
@@ -85,9 +87,9 @@ typedef struct em_head_spec {
     em_norm_kind norm;
     float norm_eps;
     bool norm_plus_one;
-    float softcap;           /* final_logit_softcapping; 0: none */
+    float softcap; /* final_logit_softcapping; 0: none */
     em_weight final_norm, final_norm_bias;
-    em_weight output, output_bias;    /* [vocab, hidden] */
+    em_weight output, output_bias; /* [vocab, hidden] */
 } em_head_spec;
 
 /* ---- a batch of rows ---- */
@@ -96,13 +98,13 @@ typedef struct em_head_spec {
  * row r as tokens [start[r], start[r] + length[r]) of the arrays below, without padding. */
 typedef struct em_row_batch {
     int n_rows;
-    const int64_t *start;        /* [n_rows], into the arrays below */
-    const int32_t *length;       /* [n_rows], at least 1 */
-    const int32_t *ids;          /* [n_tokens] */
-    const int32_t *positions;    /* [n_tokens] */
-    const int32_t *lo, *hi;      /* [n_tokens]: keys of the same row that a query sees, from the
-                                    row's own start: lo <= key < hi; may be empty (lo >= hi):
-                                    attention gives 0 there. A layer's window is applied on top. */
+    const int64_t *start;     /* [n_rows], into the arrays below */
+    const int32_t *length;    /* [n_rows], at least 1 */
+    const int32_t *ids;       /* [n_tokens] */
+    const int32_t *positions; /* [n_tokens] */
+    const int32_t *lo, *hi;   /* [n_tokens]: keys of the same row that a query sees, from the
+                                 row's own start: lo <= key < hi; may be empty (lo >= hi):
+                                 attention gives 0 there. A layer's window is applied on top. */
 } em_row_batch;
 
 /* ---- scores ---- */
@@ -110,14 +112,14 @@ typedef struct em_row_batch {
 /* Labels per token: n_labels of them (several label schemes share one pass); -1: not scored. */
 typedef struct em_score_request {
     int n_labels;
-    const int32_t *labels;       /* [n_tokens, n_labels] */
-    bool digest;                 /* also hash every scored position's logits */
+    const int32_t *labels; /* [n_tokens, n_labels] */
+    bool digest;           /* also hash every scored position's logits */
 } em_score_request;
 
-typedef struct em_scores {       /* arrays of the caller's; entries without a label are left alone */
-    double *nll;                 /* [n_tokens, n_labels]: log-sum-exp minus the label's logit, nats */
-    int32_t *argmax;             /* [n_tokens]: lowest id of the largest logit, where any label >= 0 */
-    uint64_t *digest;            /* [n_tokens] or NULL: XXH3-64 of the position's logits, f32, id order */
+typedef struct em_scores { /* arrays of the caller's; entries without a label are left alone */
+    double *nll;           /* [n_tokens, n_labels]: log-sum-exp minus the label's logit, nats */
+    int32_t *argmax;       /* [n_tokens]: lowest id of the largest logit, where any label >= 0 */
+    uint64_t *digest;      /* [n_tokens] or NULL: XXH3-64 of the position's logits, f32, id order */
 } em_scores;
 
 /* Two models over the same tokens. An alpha's logits are (1 + alpha) * after - alpha * before, in
@@ -125,47 +127,53 @@ typedef struct em_scores {       /* arrays of the caller's; entries without a la
 #define EM_PAIR_MAX_ALPHAS 128
 
 typedef struct em_pair_request {
-    em_score_request labels;     /* digest: of both models, not of alphas */
-    int n_alphas;                /* at most EM_PAIR_MAX_ALPHAS; each has the same bits alone or in a list */
+    em_score_request labels; /* digest: of both models, not of alphas */
+    int n_alphas; /* at most EM_PAIR_MAX_ALPHAS; each has the same bits alone or in a list */
     const double *alphas;
-    bool general;                /* for tests: -1 and 0, too, by sums of their own instead of the models' */
+    bool general; /* for tests: -1 and 0, too, by sums of their own instead of the models' */
 } em_pair_request;
 
-typedef struct em_pair_scores {  /* arrays of the caller's; entries without a label are left alone */
-    em_scores before, after;     /* what score() gives for each, the same bits */
-    double *alpha_nll;           /* [n_tokens, n_alphas, n_labels], nats; not finite where an alpha's logits overflow */
-    int32_t *alpha_argmax;       /* [n_tokens, n_alphas] */
-    double *kl;                  /* [n_tokens]: KL(after || before), nats, where any label >= 0; at least 0,
-                                    and rounding below some 1e-7 */
+typedef struct em_pair_scores { /* arrays of the caller's; entries without a label are left alone */
+    em_scores before, after;    /* what score() gives for each, the same bits */
+    double *alpha_nll; /* [n_tokens, n_alphas, n_labels], nats; not finite where an alpha's logits
+                          overflow */
+    int32_t *alpha_argmax; /* [n_tokens, n_alphas] */
+    double *kl; /* [n_tokens]: KL(after || before), nats, where any label >= 0; at least 0,
+                   and rounding below some 1e-7 */
 } em_pair_scores;
 
 /* ---- the backend ---- */
 
 typedef struct em_backend em_backend;
-typedef struct em_layer em_layer;     /* a layer's weights, packed for the device */
+typedef struct em_layer em_layer; /* a layer's weights, packed for the device */
 typedef struct em_head em_head;
-typedef struct em_activations em_activations;   /* the batch's state between stages */
+typedef struct em_activations em_activations; /* the batch's state between stages */
 
 typedef struct em_backend_options {
-    int threads;                 /* at least 1 */
-    int node_ranks;              /* processes of this machine that share a run; 0 or 1: this one alone */
-    int node_rank;               /* among the processes of this machine that share a run: each takes a device, round them all */
-    em_dtype compute;            /* the inputs of matrix products; sums are f32. EM_F16: on a GPU only */
-    bool portable;               /* plain C reference kernels instead of vector ones (tests) */
+    int threads;      /* at least 1 */
+    int node_ranks;   /* processes of this machine that share a run; 0 or 1: this one alone */
+    int node_rank;    /* among the processes of this machine that share a run: each takes a device,
+                         round them all */
+    em_dtype compute; /* the inputs of matrix products; sums are f32. EM_F16: on a GPU only */
+    bool portable;    /* plain C reference kernels instead of vector ones (tests) */
 } em_backend_options;
 
 /* Seconds spent by stage since opening; for --profile. */
-typedef struct em_stage_times { double pack, embed, qkv, attention, output, ffn, head; } em_stage_times;
+typedef struct em_stage_times {
+    double pack, embed, qkv, attention, output, ffn, head;
+} em_stage_times;
 
 struct em_backend {
-    const char *name;            /* "cpu", "cuda" */
-    char isa[64];                /* "avx512_core_amx", "NVIDIA H200 sm_90, cuBLASLt 130100": part of results' provenance */
+    const char *name; /* "cpu", "cuda" */
+    char isa[64];     /* "avx512_core_amx", "NVIDIA H200 sm_90, cuBLASLt 130100": part of results'
+                         provenance */
     const struct em_backend_ops *ops;
     em_backend_options options;
     em_stage_times times;
-    size_t device_memory;        /* free bytes of the device at opening; 0: the host's own memory is what it uses */
-    size_t device_peak;          /* the most bytes of the device that were allocated at once */
-    em_error failure;            /* of a stage that cannot return it (EM_MACHINE); figures are void then */
+    size_t device_memory; /* free bytes of the device at opening; 0: the host's own memory is what
+                             it uses */
+    size_t device_peak;   /* the most bytes of the device that were allocated at once */
+    em_error failure;     /* of a stage that cannot return it (EM_MACHINE); figures are void then */
 };
 
 typedef struct em_backend_ops {
@@ -174,33 +182,44 @@ typedef struct em_backend_ops {
     size_t (*layer_bytes)(const em_backend *b, const em_layer_spec *spec);
     size_t (*head_bytes)(const em_backend *b, const em_head_spec *spec);
     size_t (*token_bytes)(const em_backend *b, const em_layer_spec *widest);
-    size_t (*fixed_bytes)(const em_backend *b, const em_layer_spec *widest, const em_head_spec *head);
+    size_t (*fixed_bytes)(const em_backend *b, const em_layer_spec *widest,
+                          const em_head_spec *head);
 
     /* Converts and packs. A weight that is not finite is an error (EM_INPUT) that names the
      * tensor and the element. The views need not outlive the call. */
-    em_layer *(*layer_load)(em_backend *b, const em_layer_spec *spec, const em_layer_weights *w, em_error *err);
+    em_layer *(*layer_load)(em_backend *b, const em_layer_spec *spec, const em_layer_weights *w,
+                            em_error *err);
     void (*layer_free)(em_backend *b, em_layer *l);
     em_head *(*head_load)(em_backend *b, const em_head_spec *spec, em_error *err);
     void (*head_free)(em_backend *b, em_head *h);
 
-    em_activations *(*activations_new)(em_backend *b, const em_layer_spec *widest, int64_t max_tokens,
-                                       int max_rows, em_error *err);   /* max_tokens: padded */
+    em_activations *(*activations_new)(em_backend *b, const em_layer_spec *widest,
+                                       int64_t max_tokens, int max_rows,
+                                       em_error *err); /* max_tokens: padded */
     void (*activations_free)(em_backend *b, em_activations *a);
 
     /* The stages. x is the residual stream, inside a. batch's arrays must stay valid until the
      * head has run. embed fails (EM_INPUT) at a token id outside the vocabulary, a position outside
      * the learned ones, or a row of the embedding that is not finite; (EM_MACHINE) at a batch of
      * more than max_tokens. */
-    bool (*embed)(em_backend *b, const em_embedding *e, const em_row_batch *batch, em_activations *a, em_error *err);
-    void (*attention_inputs)(em_backend *b, const em_layer *l, em_activations *a);   /* q, k, v = norm, project, rope */
-    void (*attention)(em_backend *b, const em_layer *l, em_activations *a);          /* softmax(q k) v over the intervals */
-    void (*attention_output)(em_backend *b, const em_layer *l, em_activations *a);   /* x += norm(project(attention)) */
-    void (*feed_forward)(em_backend *b, const em_layer *l, em_activations *a);       /* x += norm(mlp(norm x)) */
-    void (*score)(em_backend *b, const em_head *h, const em_score_request *request, em_activations *a, em_scores *out);
+    bool (*embed)(em_backend *b, const em_embedding *e, const em_row_batch *batch,
+                  em_activations *a, em_error *err);
+    void (*attention_inputs)(em_backend *b, const em_layer *l,
+                             em_activations *a); /* q, k, v = norm, project, rope */
+    void (*attention)(em_backend *b, const em_layer *l,
+                      em_activations *a); /* softmax(q k) v over the intervals */
+    void (*attention_output)(em_backend *b, const em_layer *l,
+                             em_activations *a); /* x += norm(project(attention)) */
+    void (*feed_forward)(em_backend *b, const em_layer *l,
+                         em_activations *a); /* x += norm(mlp(norm x)) */
+    void (*score)(em_backend *b, const em_head *h, const em_score_request *request,
+                  em_activations *a, em_scores *out);
     /* Both heads have the same vocabulary size (hidden sizes may differ), both activations the same
-     * batch. All alphas and the KL are taken from the two tiles of logits while they are in cache. */
-    void (*score_pair)(em_backend *b, const em_head *before, const em_head *after, const em_pair_request *request,
-                       em_activations *x_before, em_activations *x_after, em_pair_scores *out);
+     * batch. All alphas and the KL are taken from the two tiles of logits while they are in cache.
+     */
+    void (*score_pair)(em_backend *b, const em_head *before, const em_head *after,
+                       const em_pair_request *request, em_activations *x_before,
+                       em_activations *x_after, em_pair_scores *out);
 
     void (*close)(em_backend *b);
 } em_backend_ops;
@@ -211,8 +230,9 @@ typedef struct em_backend_ops {
 #define EM_TILE 128
 
 em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err);
-/* device: counted from 0, and from there on by options->node_rank. Products in f32, f16 or bf16, as options->compute says. EM_MACHINE where the build, the driver or
- * the device is not there: the text says which. */
+/* device: counted from 0, and from there on by options->node_rank. Products in f32, f16 or bf16, as
+ * options->compute says. EM_MACHINE where the build, the driver or the device is not there: the
+ * text says which. */
 em_backend *em_backend_cuda_open(const em_backend_options *options, int device, em_error *err);
 
 #endif

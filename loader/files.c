@@ -41,7 +41,8 @@ static bool add_entry(em_files *f, const char *directory, const char *name, em_e
     char *path = NULL;
     struct stat st;
     bool slash = directory[strlen(directory) - 1] == '/';
-    if (asprintf(&path, "%s%s%s", directory, slash ? "" : "/", name) < 0) return em_fail_memory(err, 256, "a path");
+    if (asprintf(&path, "%s%s%s", directory, slash ? "" : "/", name) < 0)
+        return em_fail_memory(err, 256, "a path");
     bool good = (!stat(path, &st) && !access(path, R_OK)) || unreadable(path, err);
     if (good && S_ISREG(st.st_mode)) return add(f, path, st.st_size, err);
     free(path);
@@ -59,14 +60,16 @@ static bool add_directory(em_files *f, const char *path, em_error *err) {
         free(entries[i]);
     }
     free(entries);
-    return good && (f->n > before || em_fail_at(err, EM_INPUT, path, 0, -1, "the directory holds no files"));
+    return good && (f->n > before ||
+                    em_fail_at(err, EM_INPUT, path, 0, -1, "the directory holds no files"));
 }
 
 static bool add_path(em_files *f, const char *path, em_error *err) {
     struct stat st;
     if (!strcmp(path, "-")) {
         for (size_t i = 0; i < f->n; i++)
-            if (!strcmp(f->paths[i], "-")) return em_fail(err, EM_USAGE, "stdin (\"-\") can be read only once");
+            if (!strcmp(f->paths[i], "-"))
+                return em_fail(err, EM_USAGE, "stdin (\"-\") can be read only once");
         return add(f, strdup(path), -1, err);
     }
     if (stat(path, &st) || access(path, R_OK)) return unreadable(path, err);

@@ -2,20 +2,20 @@
 #ifndef EM_LOADER_FILES_H
 #define EM_LOADER_FILES_H
 
+#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "common/error.h"
 
 typedef struct em_files {
-    char **paths;        /* owned; "-" is stdin */
+    char **paths; /* owned; "-" is stdin */
     size_t n, capacity;
-    int64_t size;        /* bytes of all of them; -1 where one has no size (a pipe) */
+    int64_t size; /* bytes of all of them; -1 where one has no size (a pipe) */
 } em_files;
 
-/* A directory stands for its files in byte order of their names: not those of folders inside it, not hidden
- * ones. A path that is missing or may not be read is an error here, before any data is read. *out is
- * the caller's to free, also on failure. */
+/* A directory stands for its files in byte order of their names: not those of folders inside it,
+ * not hidden ones. A path that is missing or may not be read is an error here, before any data is
+ * read. *out is the caller's to free, also on failure. */
 bool em_files_list(const char *const *paths, int n, em_files *out, em_error *err);
 void em_files_free(em_files *f);
 

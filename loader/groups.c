@@ -6,7 +6,7 @@
 
 #include "common/size.h"
 
-#define SLOTS (2u * EM_GROUPS_MAX)      /* a power of two */
+#define SLOTS (2u * EM_GROUPS_MAX) /* a power of two */
 
 bool em_groups_init(em_groups *g, em_error *err) {
     *g = (em_groups){0};
@@ -24,7 +24,8 @@ void em_groups_free(em_groups *g) {
 
 int32_t em_groups_add(em_groups *g, const char *name, size_t n, em_error *err) {
     if (n > EM_GROUP_NAME_MAX) {
-        em_fail(err, EM_INPUT, "a group name of %zu bytes, more than %d: --group-by names the wrong key", n,
+        em_fail(err, EM_INPUT,
+                "a group name of %zu bytes, more than %d: --group-by names the wrong key", n,
                 EM_GROUP_NAME_MAX);
         return -1;
     }
@@ -34,7 +35,8 @@ int32_t em_groups_add(em_groups *g, const char *name, size_t n, em_error *err) {
         if (strlen(known) == n && !memcmp(known, name, n)) return (int32_t)g->table[i] - 1;
     }
     if (g->n == EM_GROUPS_MAX) {
-        em_fail(err, EM_INPUT, "more than %d groups: --group-by names the wrong key", EM_GROUPS_MAX);
+        em_fail(err, EM_INPUT, "more than %d groups: --group-by names the wrong key",
+                EM_GROUPS_MAX);
         return -1;
     }
     char *copy = em_alloc(n + 1, 1, "a group name", err);

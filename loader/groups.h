@@ -2,25 +2,25 @@
 #ifndef EM_LOADER_GROUPS_H
 #define EM_LOADER_GROUPS_H
 
+#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "common/error.h"
 
 #define EM_GROUPS_MAX 65536
-#define EM_GROUP_NAME_MAX 1024      /* bytes */
+#define EM_GROUP_NAME_MAX 1024 /* bytes */
 
 /* One thread adds; others may ask for the name of a group that they know to be there. */
 typedef struct em_groups {
-    char **names;       /* [EM_GROUPS_MAX], owned; never moves */
-    uint32_t *table;    /* open addressing: 1 + index, 0: free */
+    char **names;    /* [EM_GROUPS_MAX], owned; never moves */
+    uint32_t *table; /* open addressing: 1 + index, 0: free */
     int32_t n;
 } em_groups;
 
 bool em_groups_init(em_groups *g, em_error *err);
 void em_groups_free(em_groups *g);
-/* The number of the group of this name, new or known; -1 with err, which says --group-by, where there
- * are too many or the name is too long for one. */
+/* The number of the group of this name, new or known; -1 with err, which says --group-by, where
+ * there are too many or the name is too long for one. */
 int32_t em_groups_add(em_groups *g, const char *name, size_t n, em_error *err);
 
 #endif

@@ -9,7 +9,8 @@ void em_json_begin(em_json *s, const char *text, size_t n, em_error *err) {
 bool em_json_utf8(em_json *s) {
     size_t n = (size_t)(s->end - s->begin), good = s->scan->utf8(s->begin, n);
     if (good == n) return true;
-    return EM_JSON_FAIL(s, s->begin + good, "bytes that are not UTF-8, from 0x%02x on", (unsigned char)s->begin[good]);
+    return EM_JSON_FAIL(s, s->begin + good, "bytes that are not UTF-8, from 0x%02x on",
+                        (unsigned char)s->begin[good]);
 }
 
 const char *em_json_kind(char first) {
@@ -18,7 +19,8 @@ const char *em_json_kind(char first) {
     case '{': return "an object";
     case '[': return "an array";
     case 'n': return "null";
-    case 't': case 'f': return "a boolean";
+    case 't':
+    case 'f': return "a boolean";
     }
     return "a number";
 }
@@ -63,15 +65,16 @@ static size_t unicode_escape(em_json *s, char *out) {
     if (x < 0xd800 || x > 0xdfff) return encode_utf8((unsigned)x, out);
     if (x > 0xdbff) return EM_JSON_FAIL(s, at, "a low surrogate without a high one before it");
     int low = s->end - s->p >= 6 && s->p[0] == '\\' && s->p[1] == 'u' ? hex4(s->p + 2, s->end) : -1;
-    if (low < 0xdc00 || low > 0xdfff) return EM_JSON_FAIL(s, at, "a high surrogate without a low one after it");
+    if (low < 0xdc00 || low > 0xdfff)
+        return EM_JSON_FAIL(s, at, "a high surrogate without a low one after it");
     s->p += 6;
     return encode_utf8(0x10000u + ((unsigned)(x - 0xd800) << 10) + (unsigned)(low - 0xdc00), out);
 }
 
 /* The escape whose backslash is at s->p. Returns the bytes written to out, 0 on failure. */
 static inline size_t escape(em_json *s, char *out) {
-    static const char plain[128] = {['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b', ['f'] = '\f',
-                                    ['n'] = '\n', ['r'] = '\r', ['t'] = '\t'};
+    static const char plain[128] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+                                    ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
     unsigned char c = s->p + 1 < s->end ? (unsigned char)s->p[1] : 0;
     if (c < 128 && plain[c]) {
         *out = plain[c];
@@ -84,7 +87,7 @@ static inline size_t escape(em_json *s, char *out) {
 
 /* The end of a string's plain run: true at an escape or the closing quote. */
 static inline bool next_stop(em_json *s) {
-    if (s->p < s->end && *s->p == '\\') return true;     /* escapes often come in a row */
+    if (s->p < s->end && *s->p == '\\') return true; /* escapes often come in a row */
     s->p = s->scan->string(s->p, s->end);
     if (s->p == s->end) return EM_JSON_FAIL(s, s->p, "the record ends inside a string");
     if ((unsigned char)*s->p >= 0x20) return true;
@@ -154,7 +157,8 @@ static bool skip_scalar(em_json *s) {
     case 'f': return skip_word(s, "false");
     case 'n': return skip_word(s, "null");
     }
-    return *s->p == '-' || em_json_is_digit(*s->p) ? skip_number(s) : em_json_expected(s, "a value");
+    return *s->p == '-' || em_json_is_digit(*s->p) ? skip_number(s)
+                                                   : em_json_expected(s, "a value");
 }
 
 /* A key's string and colon, up to its value. */
@@ -192,7 +196,8 @@ bool em_json_skip(em_json *s, int depth) {
         char close = s->p == s->end ? 0 : *s->p == '{' ? '}' : *s->p == '[' ? ']' : 0;
         if (close) {
             if (depth + open == EM_JSON_DEPTH)
-                return EM_JSON_FAIL(s, s->p, "more than %d objects and arrays inside one another", EM_JSON_DEPTH);
+                return EM_JSON_FAIL(s, s->p, "more than %d objects and arrays inside one another",
+                                    EM_JSON_DEPTH);
             closes[open++] = close;
             s->p++;
             em_json_space(s);
@@ -208,7 +213,8 @@ bool em_json_skip(em_json *s, int depth) {
             em_json_space(s);
             if (!em_json_take(s, closes[open - 1])) break;
         }
-        if (!em_json_take(s, ',')) return em_json_expected(s, closes[open - 1] == '}' ? "',' or '}'" : "',' or ']'");
+        if (!em_json_take(s, ','))
+            return em_json_expected(s, closes[open - 1] == '}' ? "',' or '}'" : "',' or ']'");
         em_json_space(s);
         if (closes[open - 1] == '}' && !skip_key(s)) return false;
     }

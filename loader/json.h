@@ -3,16 +3,16 @@
 #ifndef EM_LOADER_JSON_H
 #define EM_LOADER_JSON_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include "common/buffer.h"
 #include "common/error.h"
 #include "loader/scan.h"
+#include <stdbool.h>
+#include <stddef.h>
 
-#define EM_JSON_DEPTH 512       /* objects and arrays inside one another, the text itself counted */
+#define EM_JSON_DEPTH 512 /* objects and arrays inside one another, the text itself counted */
 
 typedef struct em_json {
-    const char *begin, *p, *end;    /* p: the next byte */
+    const char *begin, *p, *end; /* p: the next byte */
     const em_scan *scan;
     em_error *err;
 } em_json;
@@ -20,11 +20,14 @@ typedef struct em_json {
 void em_json_begin(em_json *s, const char *text, size_t n, em_error *err);
 
 /* Fails at a place of the text, with a printf format. */
-#define EM_JSON_FAIL(s, at, ...) em_fail_at((s)->err, EM_INPUT, NULL, 0, (at) - (s)->begin, __VA_ARGS__)
+#define EM_JSON_FAIL(s, at, ...) \
+    em_fail_at((s)->err, EM_INPUT, NULL, 0, (at) - (s)->begin, __VA_ARGS__)
 /* "expected a value, found 'x'" at p. */
 bool em_json_expected(em_json *s, const char *what);
 
-static inline bool em_json_is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+static inline bool em_json_is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 static inline bool em_json_is_digit(char c) { return c >= '0' && c <= '9'; }
 
 static inline void em_json_space(em_json *s) {

@@ -14,18 +14,19 @@
  * caller gets slot `delivered`: three counters that follow one another round the ring, so order is
  * kept without sorting. */
 #define SLOTS 256
-#define BYTES_IN_FLIGHT ((size_t)16 << 20)  /* texts and tokens in the ring; a longer document travels alone */
-#define KEEP_BYTES ((size_t)64 << 10)       /* a slot's buffers that grew beyond this are given back */
+#define BYTES_IN_FLIGHT \
+    ((size_t)16 << 20) /* texts and tokens in the ring; a longer document travels alone */
+#define KEEP_BYTES ((size_t)64 << 10) /* a slot's buffers that grew beyond this are given back */
 
 typedef struct slot {
     em_record record;
     em_place place;
     em_tokens tokens;
     int32_t group;
-    uint64_t bytes;                     /* of the text */
-    size_t cost;                        /* counted in bytes_in_flight */
-    int64_t bad, filtered, position;    /* up to this document */
-    bool done;                          /* tokenized, or failed */
+    uint64_t bytes;                  /* of the text */
+    size_t cost;                     /* counted in bytes_in_flight */
+    int64_t bad, filtered, position; /* up to this document */
+    bool done;                       /* tokenized, or failed */
     em_error error;
 } slot;
 
@@ -38,25 +39,25 @@ typedef struct worker {
 struct em_loader {
     em_loader_options options;
     em_reader *reader;
-    em_groups groups;               /* grown by the reading thread */
+    em_groups groups; /* grown by the reading thread */
     pthread_t reading;
     worker *workers;
-    int n_running;                  /* workers whose thread was started */
+    int n_running; /* workers whose thread was started */
     bool reading_started;
 
-    pthread_mutex_t lock;           /* guards what follows, and slots' ownership */
+    pthread_mutex_t lock; /* guards what follows, and slots' ownership */
     pthread_cond_t work, done, room;
     int64_t produced, claimed, delivered;
     size_t bytes_in_flight;
-    bool stop;                      /* the caller closes */
-    bool ended;                     /* nothing more will be produced */
-    double read_seconds, tokenize_seconds;  /* of the threads' processor time */
-    em_error end_error;             /* why, or EM_OK */
+    bool stop;                             /* the caller closes */
+    bool ended;                            /* nothing more will be produced */
+    double read_seconds, tokenize_seconds; /* of the threads' processor time */
+    em_error end_error;                    /* why, or EM_OK */
     int64_t end_bad, end_filtered, end_position;
     slot slots[SLOTS];
 
     /* the caller's side */
-    bool holding;                   /* slot `delivered` is the caller's */
+    bool holding; /* slot `delivered` is the caller's */
     em_document document;
     em_loader_counts counts;
     int32_t groups_seen;
@@ -79,7 +80,8 @@ static double wall_seconds(void) { return clock_seconds(CLOCK_MONOTONIC); }
 static bool is_wanted(const em_loader *l, const em_record *r) {
     for (int i = 0; i < l->options.n_subsets; i++) {
         size_t n = strlen(l->options.subsets[i]);
-        if (n == r->group.length && (n == 0 || !memcmp(l->options.subsets[i], r->group.data, n))) return true;
+        if (n == r->group.length && (n == 0 || !memcmp(l->options.subsets[i], r->group.data, n)))
+            return true;
     }
     return l->options.n_subsets == 0;
 }
@@ -89,8 +91,10 @@ static bool has_room(const em_loader *l, size_t cost) {
     return l->produced - l->delivered < SLOTS && l->bytes_in_flight + cost <= BYTES_IN_FLIGHT;
 }
 
-/* Puts the record into the ring and takes that slot's old buffers in exchange. false: the loader stops. */
-static bool publish(em_loader *l, em_record *record, const em_place *place, int32_t group, int64_t filtered) {
+/* Puts the record into the ring and takes that slot's old buffers in exchange. false: the loader
+ * stops. */
+static bool publish(em_loader *l, em_record *record, const em_place *place, int32_t group,
+                    int64_t filtered) {
     size_t cost = record->text.length;
     int64_t position = em_reader_position(l->reader);
     double seconds = thread_seconds();
@@ -132,8 +136,10 @@ static void read_records(em_loader *l, int64_t *filtered, em_error *err) {
             em_error_place(err, place.path, place.record, place.byte);
             break;
         }
-        if (record.group.capacity > KEEP_BYTES) em_buffer_free(&record.group);  /* held what a later duplicate replaced */
-        if (!publish(l, &record, &place, group, *filtered) || ++accepted == l->options.max_docs) break;
+        if (record.group.capacity > KEEP_BYTES)
+            em_buffer_free(&record.group); /* held what a later duplicate replaced */
+        if (!publish(l, &record, &place, group, *filtered) || ++accepted == l->options.max_docs)
+            break;
     }
     em_record_free(&record);
 }
@@ -171,7 +177,8 @@ static void tokenize_slot(const em_loader *l, em_tokenizer_scratch *scratch, slo
     em_error_init(&s->error);
     s->tokens.n = 0;
     bool good = push_added(&s->tokens, o->before, o->n_before, &s->error) &&
-                em_tokenize(o->tokenizer, scratch, text->data, text->length, &s->tokens, &s->error) &&
+                em_tokenize(o->tokenizer, scratch, text->data, text->length, &s->tokens,
+                            &s->error) &&
                 push_added(&s->tokens, o->after, o->n_after, &s->error);
     if (!good) em_error_place(&s->error, s->place.path, s->place.record, s->place.byte);
     if (text->capacity > KEEP_BYTES) em_buffer_free(&s->record.text);
@@ -182,7 +189,8 @@ static void *run_worker(void *argument) {
     em_loader *l = w->loader;
     pthread_mutex_lock(&l->lock);
     for (;;) {
-        while (!l->stop && !l->ended && l->claimed == l->produced) pthread_cond_wait(&l->work, &l->lock);
+        while (!l->stop && !l->ended && l->claimed == l->produced)
+            pthread_cond_wait(&l->work, &l->lock);
         if (l->stop || l->claimed == l->produced) break;
         int64_t sequence = l->claimed++;
         slot *s = slot_of(l, sequence);
@@ -206,8 +214,11 @@ static void *run_worker(void *argument) {
 /* ---- opening and closing ---- */
 
 static em_reader *open_reader(const em_loader_options *o, em_error *err) {
-    em_reader_options r = {.paths = o->paths, .n_paths = o->n_paths, .keys = o->keys,
-                           .skip_bad_records = o->skip_bad_records, .source = o->source};
+    em_reader_options r = {.paths = o->paths,
+                           .n_paths = o->n_paths,
+                           .keys = o->keys,
+                           .skip_bad_records = o->skip_bad_records,
+                           .source = o->source};
     return em_reader_open(&r, err);
 }
 
@@ -217,11 +228,14 @@ static bool start_threads(em_loader *l, em_error *err) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     l->reading_started = !pthread_create(&l->reading, NULL, run_reading, l);
-    for (bool good = l->reading_started; good && l->n_running < l->options.workers; l->n_running += good)
-        good = !pthread_create(&l->workers[l->n_running].thread, NULL, run_worker, &l->workers[l->n_running]);
+    for (bool good = l->reading_started; good && l->n_running < l->options.workers;
+         l->n_running += good)
+        good = !pthread_create(&l->workers[l->n_running].thread, NULL, run_worker,
+                               &l->workers[l->n_running]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return l->n_running == l->options.workers ||
-           em_fail(err, EM_MACHINE, "cannot start %d threads to tokenize: ask for fewer with --threads",
+           em_fail(err, EM_MACHINE,
+                   "cannot start %d threads to tokenize: ask for fewer with --threads",
                    l->options.workers);
 }
 
@@ -271,7 +285,8 @@ static void stop_threads(em_loader *l) {
 void em_loader_close(em_loader *l) {
     if (!l) return;
     stop_threads(l);
-    for (int i = 0; l->workers && i < l->options.workers; i++) em_tokenizer_scratch_free(l->workers[i].scratch);
+    for (int i = 0; l->workers && i < l->options.workers; i++)
+        em_tokenizer_scratch_free(l->workers[i].scratch);
     for (int i = 0; i < SLOTS; i++) {
         em_record_free(&l->slots[i].record);
         em_tokens_free(&l->slots[i].tokens);
@@ -335,8 +350,12 @@ static void set_progress(em_loader *l, int64_t bad, int64_t filtered, int64_t po
 
 static void hand_out(em_loader *l, slot *s) {
     const em_loader_options *o = &l->options;
-    l->document = (em_document){.index = l->delivered, .group = s->group, .n_before = o->n_before,
-                                .n_after = o->n_after, .tokens = s->tokens, .bytes = s->bytes};
+    l->document = (em_document){.index = l->delivered,
+                                .group = s->group,
+                                .n_before = o->n_before,
+                                .n_after = o->n_after,
+                                .tokens = s->tokens,
+                                .bytes = s->bytes};
     l->holding = true;
     l->counts.documents++;
     l->counts.empty += s->bytes == 0;
@@ -378,5 +397,7 @@ void em_loader_counts_get(em_loader *l, em_loader_counts *out) {
     if (out->bad) memcpy(out->first_bad, em_reader_first_bad(l->reader), sizeof out->first_bad);
 }
 
-const char *em_loader_group_name(const em_loader *l, int32_t group) { return l->groups.names[group]; }
+const char *em_loader_group_name(const em_loader *l, int32_t group) {
+    return l->groups.names[group];
+}
 int32_t em_loader_groups(const em_loader *l) { return l->groups_seen; }

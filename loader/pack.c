@@ -13,17 +13,15 @@ struct em_packer {
     int32_t *ids;
     uint32_t *bytes;
     uint8_t *kind;
-    size_t begin, end;                                  /* pending tokens are [begin, end) */
+    size_t begin, end; /* pending tokens are [begin, end) */
     size_t ids_capacity, bytes_capacity, kind_capacity;
-    em_segment *segments;                               /* cover [begin, end); start and end count from token 0 of the arrays */
+    em_segment *segments; /* cover [begin, end); start and end count from token 0 of the arrays */
     size_t first_segment, n_segments, segment_capacity;
-    int64_t rows, stream, tokens, bytes_covered, documents;            /* stream: index of token `begin` */
-    bool ended;                                         /* no further documents */
+    int64_t rows, stream, tokens, bytes_covered, documents; /* stream: index of token `begin` */
+    bool ended;                                             /* no further documents */
 };
 
-void em_row_free(em_row *r) {
-    free(r);
-}
+void em_row_free(em_row *r) { free(r); }
 
 int32_t em_row_segment(const em_row *r, int32_t i) {
     int32_t low = 0, high = r->n_segments - 1;
@@ -83,17 +81,20 @@ static bool reserve(em_packer *p, size_t more, em_error *err) {
     return em_grow(&p->ids, &p->ids_capacity, need, sizeof *p->ids, "the stream", err) &&
            em_grow(&p->bytes, &p->bytes_capacity, need, sizeof *p->bytes, "the stream", err) &&
            em_grow(&p->kind, &p->kind_capacity, need, 1, "the stream", err) &&
-           em_grow(&p->segments, &p->segment_capacity, p->n_segments + 1, sizeof *p->segments, "the stream", err);
+           em_grow(&p->segments, &p->segment_capacity, p->n_segments + 1, sizeof *p->segments,
+                   "the stream", err);
 }
 
 static bool append_document(em_packer *p, const em_document *d, em_error *err) {
     size_t n = d->tokens.n;
-    int64_t room = p->options.max_tokens ? p->options.max_tokens - p->stream - (int64_t)(p->end - p->begin) : INT64_MAX;
-    if ((int64_t)n >= room) {       /* the stream is cut here */
+    int64_t room = p->options.max_tokens
+                       ? p->options.max_tokens - p->stream - (int64_t)(p->end - p->begin)
+                       : INT64_MAX;
+    if ((int64_t)n >= room) { /* the stream is cut here */
         n = (size_t)room;
         p->ended = true;
     }
-    if (n == 0) {               /* a document all the same; one that the cut leaves nothing of is none */
+    if (n == 0) { /* a document all the same; one that the cut leaves nothing of is none */
         p->documents += d->tokens.n == 0;
         return true;
     }
@@ -106,9 +107,12 @@ static bool append_document(em_packer *p, const em_document *d, em_error *err) {
         bool added = (int64_t)i < d->n_before || i >= d->tokens.n - (size_t)d->n_after;
         p->kind[p->end + i] = added ? EM_TOKEN_ADDED : EM_TOKEN_TEXT;
     }
-    p->segments[p->n_segments++] = (em_segment){
-        .start = (int32_t)p->end, .end = (int32_t)(p->end + n), .group = d->group,
-        .document = d->index, .place = 0, .document_bytes = d->bytes};
+    p->segments[p->n_segments++] = (em_segment){.start = (int32_t)p->end,
+                                                .end = (int32_t)(p->end + n),
+                                                .group = d->group,
+                                                .document = d->index,
+                                                .place = 0,
+                                                .document_bytes = d->bytes};
     p->end += n;
     p->documents++;
     return true;
@@ -154,7 +158,7 @@ static em_row *cut_row(em_packer *p, int32_t tokens, int32_t window, em_error *e
     memcpy(r->kind, p->kind + p->begin, (size_t)window);
     for (int32_t i = 0; i < r->n_segments; i++) {
         em_segment s = p->segments[p->first_segment + (size_t)i];
-        if (s.start < (int64_t)p->begin) {     /* negative once compact() has dropped its first part */
+        if (s.start < (int64_t)p->begin) { /* negative once compact() has dropped its first part */
             s.place += (int64_t)p->begin - s.start;
             s.start = (int32_t)p->begin;
         }
@@ -169,7 +173,9 @@ static void advance(em_packer *p, int32_t tokens) {
     p->begin += (size_t)tokens;
     p->stream += tokens;
     p->tokens += tokens;
-    while (p->first_segment < p->n_segments && (size_t)p->segments[p->first_segment].end <= p->begin) p->first_segment++;
+    while (p->first_segment < p->n_segments &&
+           (size_t)p->segments[p->first_segment].end <= p->begin)
+        p->first_segment++;
 }
 
 int em_packer_next(em_packer *p, em_row **out, em_error *err) {

@@ -16,9 +16,9 @@ void em_packed_row_free(em_packed_row *r) {
 /* What stands under a key. */
 typedef struct field {
     const char *key;
-    size_t offset;          /* of its em_ints in em_packed_row */
-    int64_t extra;          /* the one negative value allowed, or 0 */
-    bool is_mask;           /* true and false count as 1 and 0; two dimensions are possible */
+    size_t offset; /* of its em_ints in em_packed_row */
+    int64_t extra; /* the one negative value allowed, or 0 */
+    bool is_mask;  /* true and false count as 1 and 0; two dimensions are possible */
 } field;
 
 static const field fields[] = {
@@ -33,21 +33,26 @@ static const field fields[] = {
 typedef struct parser {
     em_json json;
     em_packed_row *out;
-    const field *field;     /* whose value is read */
-    em_buffer key;          /* a key that holds escapes */
+    const field *field; /* whose value is read */
+    em_buffer key;      /* a key that holds escapes */
 } parser;
 
-static em_ints *ints_of(em_packed_row *r, const field *f) { return (em_ints *)((char *)r + f->offset); }
+static em_ints *ints_of(em_packed_row *r, const field *f) {
+    return (em_ints *)((char *)r + f->offset);
+}
 
 static bool push(em_ints *to, int32_t x, em_error *err) {
-    if (to->n == to->capacity && !em_grow(&to->v, &to->capacity, to->n + 1, sizeof *to->v, "a packed row", err)) return false;
+    if (to->n == to->capacity &&
+        !em_grow(&to->v, &to->capacity, to->n + 1, sizeof *to->v, "a packed row", err))
+        return false;
     to->v[to->n++] = x;
     return true;
 }
 
 /* ---- numbers ---- */
 
-/* The digits at p, which are more than an int32_t holds from 10 on; what follows an integer follows. */
+/* The digits at p, which are more than an int32_t holds from 10 on; what follows an integer
+ * follows. */
 static bool read_digits(parser *s, const char *at, int64_t *out) {
     em_json *j = &s->json;
     const char *first = j->p;
@@ -55,9 +60,11 @@ static bool read_digits(parser *s, const char *at, int64_t *out) {
     for (; j->p < j->end && em_json_is_digit(*j->p); j->p++)
         if (*out <= INT32_MAX) *out = 10 * *out + (*j->p - '0');
     if (j->p == first) return em_json_expected(j, "a whole number");
-    if (*first == '0' && j->p - first > 1) return EM_JSON_FAIL(j, at, "%s: a number that begins with 0", s->field->key);
+    if (*first == '0' && j->p - first > 1)
+        return EM_JSON_FAIL(j, at, "%s: a number that begins with 0", s->field->key);
     if (j->p < j->end && (*j->p == '.' || *j->p == 'e' || *j->p == 'E'))
-        return EM_JSON_FAIL(j, at, "%s: a number that is not written as a whole one", s->field->key);
+        return EM_JSON_FAIL(j, at, "%s: a number that is not written as a whole one",
+                            s->field->key);
     return true;
 }
 
@@ -77,16 +84,20 @@ static bool read_word(em_json *j, int32_t *out) {
 static bool read_value(parser *s, size_t index, int32_t *out) {
     em_json *j = &s->json;
     const char *at = j->p;
-    if (j->p < j->end && (*j->p == 't' || *j->p == 'f') && s->field->is_mask) return read_word(j, out);
+    if (j->p < j->end && (*j->p == 't' || *j->p == 'f') && s->field->is_mask)
+        return read_word(j, out);
     if (j->p < j->end && memchr("\"{[tfn", *j->p, 6))
-        return EM_JSON_FAIL(j, at, "%s[%zu] is %s, not a whole number", s->field->key, index, em_json_kind(*j->p));
+        return EM_JSON_FAIL(j, at, "%s[%zu] is %s, not a whole number", s->field->key, index,
+                            em_json_kind(*j->p));
     bool negative = em_json_take(j, '-');
     int64_t x;
     if (!read_digits(s, at, &x)) return false;
     if (negative) x = -x;
     if (x < 0 && x != s->field->extra)
-        return EM_JSON_FAIL(j, at, "%s[%zu] is %.*s: %s", s->field->key, index, (int)(j->p - at < 24 ? j->p - at : 24), at,
-                            s->field->extra ? "no label is negative but -100" : "it cannot be negative");
+        return EM_JSON_FAIL(j, at, "%s[%zu] is %.*s: %s", s->field->key, index,
+                            (int)(j->p - at < 24 ? j->p - at : 24), at,
+                            s->field->extra ? "no label is negative but -100"
+                                            : "it cannot be negative");
     if (x > INT32_MAX)
         return EM_JSON_FAIL(j, at, "%s[%zu] is %.*s, beyond 2^31 - 1", s->field->key, index,
                             (int)(j->p - at < 24 ? j->p - at : 24), at);
@@ -107,14 +118,16 @@ static int next_element(em_json *j) {
 
 static bool check_count(parser *s, size_t n) {
     return n < EM_PACKED_TOKENS_MAX ||
-           EM_JSON_FAIL(&s->json, s->json.p, "%s has more than %zu entries", s->field->key, EM_PACKED_TOKENS_MAX);
+           EM_JSON_FAIL(&s->json, s->json.p, "%s has more than %zu entries", s->field->key,
+                        EM_PACKED_TOKENS_MAX);
 }
 
 /* The elements of an array that is not empty, its bracket taken. */
 static bool read_list(parser *s, em_ints *to) {
     for (int more = 1; more;) {
         int32_t x;
-        if (!check_count(s, to->n) || !read_value(s, to->n, &x) || !push(to, x, s->json.err)) return false;
+        if (!check_count(s, to->n) || !read_value(s, to->n, &x) || !push(to, x, s->json.err))
+            return false;
         more = next_element(&s->json);
         if (more < 0) return false;
     }
@@ -131,7 +144,10 @@ static bool read_query(parser *s, size_t *width) {
         const char *at = s->json.p;
         if (!check_count(s, n) || !read_value(s, n, &x)) return false;
         if (x > 1)
-            return EM_JSON_FAIL(&s->json, at, "attention_mask[%zu][%zu] is %d: a mask of two dimensions holds 0 and 1", r->lo.n, n, x);
+            return EM_JSON_FAIL(
+                &s->json, at,
+                "attention_mask[%zu][%zu] is %d: a mask of two dimensions holds 0 and 1", r->lo.n,
+                n, x);
         if (x && !seen++) lo = (int32_t)n;
         if (x) hi = (int32_t)n + 1;
         more = next_element(&s->json);
@@ -153,12 +169,15 @@ static bool read_matrix(parser *s) {
         if (!check_count(s, i) || !read_query(s, &width)) return false;
         if (i == 0) first = width;
         if (width != first)
-            return EM_JSON_FAIL(j, at, "attention_mask[%zu] has %zu entries, attention_mask[0] has %zu", i, width, first);
+            return EM_JSON_FAIL(j, at,
+                                "attention_mask[%zu] has %zu entries, attention_mask[0] has %zu", i,
+                                width, first);
         more = next_element(j);
         if (more < 0) return false;
     }
     if (s->out->lo.n != first)
-        return EM_JSON_FAIL(j, j->p, "attention_mask is %zu x %zu: give T entries, or T x T", s->out->lo.n, first);
+        return EM_JSON_FAIL(j, j->p, "attention_mask is %zu x %zu: give T entries, or T x T",
+                            s->out->lo.n, first);
     s->out->lo.given = s->out->hi.given = true;
     return true;
 }
@@ -179,7 +198,8 @@ static bool read_field(parser *s) {
     if (j->p < j->end && *j->p == 'n') return em_json_skip(j, 1);
     if (!em_json_take(j, '['))
         return j->p == j->end ? em_json_expected(j, "an array")
-                              : EM_JSON_FAIL(j, at, "%s is %s, not an array", s->field->key, em_json_kind(*at));
+                              : EM_JSON_FAIL(j, at, "%s is %s, not an array", s->field->key,
+                                             em_json_kind(*at));
     em_json_space(j);
     em_ints *to = ints_of(s->out, s->field);
     if (j->p < j->end && *j->p == '[') {
@@ -230,28 +250,35 @@ static bool check_cu(const em_packed_row *r, em_error *err) {
     const em_ints *cu = &r->cu;
     if (!cu->given) return true;
     if (cu->n < 2 || cu->v[0] != 0)
-        return em_fail(err, EM_INPUT, "cu_seqlens holds %zu numbers%s: it is 0, then the end of every document", cu->n,
-                       cu->n ? cu->v[0] ? ", the first of them not 0" : "" : "");
+        return em_fail(err, EM_INPUT,
+                       "cu_seqlens holds %zu numbers%s: it is 0, then the end of every document",
+                       cu->n, cu->n ? cu->v[0] ? ", the first of them not 0" : "" : "");
     for (size_t i = 1; i < cu->n; i++) {
         if (cu->v[i] < cu->v[i - 1])
-            return em_fail(err, EM_INPUT, "cu_seqlens[%zu] is %d after %d: it must not descend", i, cu->v[i], cu->v[i - 1]);
+            return em_fail(err, EM_INPUT, "cu_seqlens[%zu] is %d after %d: it must not descend", i,
+                           cu->v[i], cu->v[i - 1]);
         if (cu->v[i] > r->tokens)
-            return em_fail(err, EM_INPUT, "cu_seqlens[%zu] is %d, input_ids has %d entries", i, cu->v[i], r->tokens);
+            return em_fail(err, EM_INPUT, "cu_seqlens[%zu] is %d, input_ids has %d entries", i,
+                           cu->v[i], r->tokens);
     }
     return true;
 }
 
 static bool check_lengths(em_packed_row *r, em_error *err) {
-    if (!r->ids.given) return em_fail(err, EM_INPUT, "no \"input_ids\": a packed row is {\"input_ids\": [...], ...}");
+    if (!r->ids.given)
+        return em_fail(err, EM_INPUT,
+                       "no \"input_ids\": a packed row is {\"input_ids\": [...], ...}");
     if (!r->ids.n) return em_fail(err, EM_INPUT, "input_ids is empty");
     r->tokens = (int32_t)r->ids.n;
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         const em_ints *x = ints_of(r, &fields[i]);
         if (x != &r->cu && x->given && x->n != r->ids.n)
-            return em_fail(err, EM_INPUT, "%s has %zu entries, input_ids has %zu", fields[i].key, x->n, r->ids.n);
+            return em_fail(err, EM_INPUT, "%s has %zu entries, input_ids has %zu", fields[i].key,
+                           x->n, r->ids.n);
     }
     if (r->lo.given && r->lo.n != r->ids.n)
-        return em_fail(err, EM_INPUT, "attention_mask is %zu x %zu, input_ids has %zu entries", r->lo.n, r->lo.n, r->ids.n);
+        return em_fail(err, EM_INPUT, "attention_mask is %zu x %zu, input_ids has %zu entries",
+                       r->lo.n, r->lo.n, r->ids.n);
     return check_cu(r, err);
 }
 

@@ -4,37 +4,38 @@
 #ifndef EM_LOADER_PACKED_ROW_H
 #define EM_LOADER_PACKED_ROW_H
 
+#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "common/error.h"
 
-enum { EM_LABEL_IGNORED = -100 };       /* torch.nn.CrossEntropyLoss's ignore_index */
+enum { EM_LABEL_IGNORED = -100 }; /* torch.nn.CrossEntropyLoss's ignore_index */
 
 typedef struct em_ints {
-    int32_t *v;             /* [n], owned */
+    int32_t *v; /* [n], owned */
     size_t n, capacity;
-    bool given;             /* the row has the field (null: it has not) */
+    bool given; /* the row has the field (null: it has not) */
 } em_ints;
 
 /* Every field but cu has as many entries as ids. Reused from row to row; starts as {0}. */
 typedef struct em_packed_row {
-    int32_t tokens;         /* T, at least 1 */
-    em_ints ids;            /* input_ids */
-    em_ints labels;         /* EM_LABEL_IGNORED where none counts */
-    em_ints positions;      /* position_ids */
-    em_ints mask;           /* attention_mask of one dimension: 0 and 1, or the number of each token's document */
-    em_ints lo, hi;         /* attention_mask of two: query i sees keys [lo, hi); 0, 0 where none, -1, -1 where
-                               those that it sees are no interval */
-    em_ints cu;             /* cu_seqlens or cu_seq_lens_q: from 0, never descending, T at most */
+    int32_t tokens;    /* T, at least 1 */
+    em_ints ids;       /* input_ids */
+    em_ints labels;    /* EM_LABEL_IGNORED where none counts */
+    em_ints positions; /* position_ids */
+    em_ints
+        mask; /* attention_mask of one dimension: 0 and 1, or the number of each token's document */
+    em_ints lo, hi; /* attention_mask of two: query i sees keys [lo, hi); 0, 0 where none, -1, -1
+                       where those that it sees are no interval */
+    em_ints cu;     /* cu_seqlens or cu_seq_lens_q: from 0, never descending, T at most */
 } em_packed_row;
 
 #define EM_PACKED_TOKENS_MAX ((size_t)1 << 24)
 
 void em_packed_row_free(em_packed_row *r);
 
-/* line: without its newline; not blank. On failure (EM_INPUT, EM_MACHINE) err->byte is the offset within
- * the line, and *out is not to be used but may be freed or given to the next call. */
+/* line: without its newline; not blank. On failure (EM_INPUT, EM_MACHINE) err->byte is the offset
+ * within the line, and *out is not to be used but may be freed or given to the next call. */
 bool em_packed_row_parse(const char *line, size_t n, em_packed_row *out, em_error *err);
 
 #endif

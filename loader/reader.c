@@ -10,25 +10,25 @@
 #include "loader/scan.h"
 
 #define CHUNK_BYTES ((size_t)256 << 10)
-#define KEEP_BYTES ((size_t)1 << 20)    /* a line buffer that grew beyond this is given back */
+#define KEEP_BYTES ((size_t)1 << 20) /* a line buffer that grew beyond this is given back */
 
 struct em_reader {
     em_reader_options options;
     em_files files;
-    size_t file;                /* index of the file that is read, or that is next */
-    int64_t finished;           /* compressed bytes of the files read to their end */
-    em_source *source;          /* NULL between files; changed under lock */
-    bool interrupted;           /* under lock */
+    size_t file;       /* index of the file that is read, or that is next */
+    int64_t finished;  /* compressed bytes of the files read to their end */
+    em_source *source; /* NULL between files; changed under lock */
+    bool interrupted;  /* under lock */
     pthread_mutex_t lock;
-    char *chunk;                /* [CHUNK_BYTES], bytes [begin, end) are not consumed */
+    char *chunk; /* [CHUNK_BYTES], bytes [begin, end) are not consumed */
     size_t begin, end;
-    int64_t chunk_offset;       /* decompressed, of chunk[0] */
-    em_buffer line;             /* the part of a line, or text file, that lay in earlier chunks */
-    int64_t records;            /* of the file, begun */
-    bool checked;               /* the file's first byte that is no white space has been looked at */
+    int64_t chunk_offset; /* decompressed, of chunk[0] */
+    em_buffer line;       /* the part of a line, or text file, that lay in earlier chunks */
+    int64_t records;      /* of the file, begun */
+    bool checked;         /* the file's first byte that is no white space has been looked at */
     int64_t bad;
     char first_bad[512];
-    em_error error;             /* of the record at hand */
+    em_error error; /* of the record at hand */
 };
 
 em_reader *em_reader_open(const em_reader_options *options, em_error *err) {
@@ -114,9 +114,10 @@ static ptrdiff_t read_chunk(em_reader *r, em_error *err) {
 /* Keeps n bytes of the chunk for a record that began at byte start and goes on in the next one. */
 static bool keep(em_reader *r, size_t n, int64_t start, em_error *err) {
     if (n > r->options.max_record_bytes - r->line.length)
-        return em_fail_at(err, EM_INPUT, path_name(r), r->records + 1, start,
-                          "longer than %zu bytes, the most that one record may take: cut it into several",
-                          r->options.max_record_bytes);
+        return em_fail_at(
+            err, EM_INPUT, path_name(r), r->records + 1, start,
+            "longer than %zu bytes, the most that one record may take: cut it into several",
+            r->options.max_record_bytes);
     if (!em_buffer_append(&r->line, r->chunk + r->begin, n, err)) return false;
     r->begin += n;
     return true;
@@ -124,7 +125,8 @@ static bool keep(em_reader *r, size_t n, int64_t start, em_error *err) {
 
 /* ---- lines ---- */
 
-/* JSON lines begin with '{'. Looked at before a line is collected, since other data may have no lines. */
+/* JSON lines begin with '{'. Looked at before a line is collected, since other data may have no
+ * lines. */
 static bool check_start(em_reader *r, size_t n, em_error *err) {
     size_t i = r->begin, end = r->begin + n;
     while (i < end && em_record_blank(r->chunk + i, 1)) i++;
@@ -133,8 +135,9 @@ static bool check_start(em_reader *r, size_t n, em_error *err) {
     if (r->chunk[i] == '{') return true;
     int64_t byte = r->chunk_offset + (int64_t)i;
     if (r->chunk[i] == '[')
-        return em_fail_at(err, EM_INPUT, path_name(r), 0, byte,
-                          "begins with '[': one JSON array is not JSON lines; convert it with jq -c '.[]'");
+        return em_fail_at(
+            err, EM_INPUT, path_name(r), 0, byte,
+            "begins with '[': one JSON array is not JSON lines; convert it with jq -c '.[]'");
     return em_fail_at(err, EM_INPUT, path_name(r), 0, byte,
                       "does not begin with '{', so it is not JSON lines; "
                       "a file that is one text must be named .txt");
@@ -225,12 +228,13 @@ static int next_text(em_reader *r, em_record *out, em_place *place, em_error *er
     place->byte = r->chunk_offset;
     for (; got > 0; got = read_chunk(r, err))
         if (!keep(r, r->end, place->byte, err)) return -1;
-    if (got < 0 || !em_buffer_append(&r->line, "", 0, err)) return -1;    /* an empty text is no NULL */
+    if (got < 0 || !em_buffer_append(&r->line, "", 0, err))
+        return -1; /* an empty text is no NULL */
     place->record = ++r->records;
     size_t good = em_scan_best()->utf8(r->line.data, r->line.length);
     if (good < r->line.length) {
-        em_fail_at(&r->error, EM_INPUT, NULL, 0, (int64_t)good, "bytes that are not UTF-8, from 0x%02x on",
-                   (unsigned char)r->line.data[good]);
+        em_fail_at(&r->error, EM_INPUT, NULL, 0, (int64_t)good,
+                   "bytes that are not UTF-8, from 0x%02x on", (unsigned char)r->line.data[good]);
         return record_failed(r, place, err) ? 0 : -1;
     }
     em_buffer text = out->text;
@@ -259,7 +263,8 @@ static void leave_file(em_reader *r, bool failed) {
 int em_reader_next(em_reader *r, em_record *out, em_place *place, em_error *err) {
     int got;
     while ((got = at_file(r, place, err)) > 0) {
-        got = em_file_is_text(place->path) ? next_text(r, out, place, err) : next_json(r, out, place, err);
+        got = em_file_is_text(place->path) ? next_text(r, out, place, err)
+                                           : next_json(r, out, place, err);
         if (got > 0) return 1;
         leave_file(r, got < 0);
         if (got < 0) return -1;
@@ -267,7 +272,8 @@ int em_reader_next(em_reader *r, em_record *out, em_place *place, em_error *err)
     return got;
 }
 
-int em_reader_next_line(em_reader *r, const char **line, size_t *n, em_place *place, em_error *err) {
+int em_reader_next_line(em_reader *r, const char **line, size_t *n, em_place *place,
+                        em_error *err) {
     int got;
     while ((got = at_file(r, place, err)) > 0) {
         got = next_record(r, line, n, place, err);

@@ -7,18 +7,19 @@
 /* What a value is kept for. */
 enum { KEEP_TEXT = 1, KEEP_GROUP = 2, GROUP_PARENT = 4 };
 
-/* The last value seen under a wanted key: its kind decides at the end, since a later duplicate wins. */
+/* The last value seen under a wanted key: its kind decides at the end, since a later duplicate
+ * wins. */
 typedef struct found {
-    char kind;              /* first byte of the value, 0: the key is missing */
+    char kind; /* first byte of the value, 0: the key is missing */
     const char *at;
 } found;
 
 typedef struct parser {
     em_json json;
-    const char *text_key, *parent_key, *group_key;  /* not NUL-terminated; NULL: none */
+    const char *text_key, *parent_key, *group_key; /* not NUL-terminated; NULL: none */
     size_t text_length, parent_length, group_length;
     em_record *out;
-    em_buffer key;          /* a key that holds escapes */
+    em_buffer key; /* a key that holds escapes */
     found text, group;
 } parser;
 
@@ -42,7 +43,8 @@ static bool same(const char *a, size_t n, const char *wanted, size_t length) {
 /* What the value of a key is wanted for. */
 static int wanted(const parser *s, bool inside_parent, const char *key, size_t n) {
     int keep = 0;
-    if (inside_parent || !s->parent_key) keep |= same(key, n, s->group_key, s->group_length) ? KEEP_GROUP : 0;
+    if (inside_parent || !s->parent_key)
+        keep |= same(key, n, s->group_key, s->group_length) ? KEEP_GROUP : 0;
     if (!inside_parent && same(key, n, s->text_key, s->text_length)) keep |= KEEP_TEXT;
     if (!inside_parent && same(key, n, s->parent_key, s->parent_length)) keep |= GROUP_PARENT;
     return keep;
@@ -57,7 +59,7 @@ static bool read_value(parser *s, bool inside_parent, int keep) {
     if (keep & KEEP_TEXT) s->text = value;
     if (keep & KEEP_GROUP) s->group = value;
     if (keep & GROUP_PARENT) {
-        s->group = (found){0};       /* of an earlier duplicate of the parent */
+        s->group = (found){0}; /* of an earlier duplicate of the parent */
         if (value.kind == '{' && !(keep & KEEP_TEXT)) {
             s->json.p++;
             return read_members(s, true);
@@ -68,7 +70,8 @@ static bool read_value(parser *s, bool inside_parent, int keep) {
         if (!(keep & KEEP_GROUP) || value.kind == '"') return true;
         em_buffer_clear(&s->out->group);
         bool is_text = value.kind != '{' && value.kind != '[' && value.kind != 'n';
-        return !is_text || em_buffer_append(&s->out->group, at, (size_t)(s->json.p - at), s->json.err);
+        return !is_text ||
+               em_buffer_append(&s->out->group, at, (size_t)(s->json.p - at), s->json.err);
     }
     s->json.p++;
     if (!em_json_string(&s->json, keep & KEEP_TEXT ? &s->out->text : &s->out->group)) return false;
@@ -88,7 +91,9 @@ static bool read_members(parser *s, bool inside_parent) {
         if (!em_json_take(&s->json, '"')) return em_json_expected(&s->json, "a key in quotes");
         if (!em_json_key(&s->json, &s->key, &key, &n)) return false;
         int keep = wanted(s, inside_parent, key, n);
-        if (!(keep ? read_value(s, inside_parent, keep) : em_json_skip(&s->json, inside_parent ? 2 : 1))) return false;
+        if (!(keep ? read_value(s, inside_parent, keep)
+                   : em_json_skip(&s->json, inside_parent ? 2 : 1)))
+            return false;
         em_json_space(&s->json);
         if (em_json_take(&s->json, '}')) return true;
         if (!em_json_take(&s->json, ',')) return em_json_expected(&s->json, "',' or '}'");
@@ -97,14 +102,20 @@ static bool read_members(parser *s, bool inside_parent) {
 
 /* Whether the values that won are of a kind that can be used. */
 static bool check_found(parser *s, const em_record_keys *keys) {
-    if (!s->text.kind) return em_fail(s->json.err, EM_INPUT, "no \"%s\" key (--text-key names another)", keys->text);
+    if (!s->text.kind)
+        return em_fail(s->json.err, EM_INPUT, "no \"%s\" key (--text-key names another)",
+                       keys->text);
     if (s->text.kind != '"')
-        return EM_JSON_FAIL(&s->json, s->text.at, "\"%s\" is %s, not a string", keys->text, em_json_kind(s->text.kind));
+        return EM_JSON_FAIL(&s->json, s->text.at, "\"%s\" is %s, not a string", keys->text,
+                            em_json_kind(s->text.kind));
     if (s->group.kind == '{' || s->group.kind == '[')
-        return EM_JSON_FAIL(&s->json, s->group.at, "\"%s\" is %s, where --group-by needs a string, a number, true or false",
-                       keys->group, em_json_kind(s->group.kind));
+        return EM_JSON_FAIL(
+            &s->json, s->group.at,
+            "\"%s\" is %s, where --group-by needs a string, a number, true or false", keys->group,
+            em_json_kind(s->group.kind));
     if (s->group.kind == '"' && memchr(s->out->group.data, 0, s->out->group.length))
-        return EM_JSON_FAIL(&s->json, s->group.at, "\"%s\" holds U+0000, which no group name can", keys->group);
+        return EM_JSON_FAIL(&s->json, s->group.at, "\"%s\" holds U+0000, which no group name can",
+                            keys->group);
     if (!s->group.kind || s->group.kind == 'n') em_buffer_clear(&s->out->group);
     return true;
 }
@@ -124,13 +135,16 @@ static void set_keys(parser *s, const em_record_keys *keys) {
 
 static bool read_record(parser *s) {
     em_json_space(&s->json);
-    if (!em_json_take(&s->json, '{')) return em_json_expected(&s->json, "'{', since a record is a JSON object");
+    if (!em_json_take(&s->json, '{'))
+        return em_json_expected(&s->json, "'{', since a record is a JSON object");
     if (!read_members(s, false)) return false;
     em_json_space(&s->json);
-    return s->json.p == s->json.end || em_json_expected(&s->json, "nothing more after the record's '}'");
+    return s->json.p == s->json.end ||
+           em_json_expected(&s->json, "nothing more after the record's '}'");
 }
 
-bool em_record_parse(const char *line, size_t n, const em_record_keys *keys, em_record *out, em_error *err) {
+bool em_record_parse(const char *line, size_t n, const em_record_keys *keys, em_record *out,
+                     em_error *err) {
     parser s = {.out = out};
     em_json_begin(&s.json, line, n, err);
     set_keys(&s, keys);

@@ -4,20 +4,21 @@
 #ifndef EM_LOADER_RECORD_H
 #define EM_LOADER_RECORD_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include "common/buffer.h"
 #include "common/error.h"
+#include <stdbool.h>
+#include <stddef.h>
 
 typedef struct em_record_keys {
-    const char *text;        /* a key of the record itself: "text" */
-    const char *group;       /* "meta.pile_set_name": KEY or KEY.KEY, split at the first dot; NULL, "": none */
+    const char *text; /* a key of the record itself: "text" */
+    const char
+        *group; /* "meta.pile_set_name": KEY or KEY.KEY, split at the first dot; NULL, "": none */
 } em_record_keys;
 
 typedef struct em_record {
-    em_buffer text;          /* UTF-8, unescaped; may hold NUL bytes */
-    em_buffer group;         /* a string, or the JSON text of a number, true or false; empty where the key is
-                                missing or null. No NUL bytes. */
+    em_buffer text;  /* UTF-8, unescaped; may hold NUL bytes */
+    em_buffer group; /* a string, or the JSON text of a number, true or false; empty where the key
+                        is missing or null. No NUL bytes. */
 } em_record;
 
 void em_record_free(em_record *r);
@@ -25,9 +26,10 @@ void em_record_free(em_record *r);
 /* True where the line holds nothing but JSON's white space: no record. */
 bool em_record_blank(const char *line, size_t n);
 
-/* line: without its newline; not blank. On failure err->byte is the offset within the line (-1: none
- * in particular), err->text says what was found there, and *out is not to be used but may be freed or
- * given to the next call. EM_INPUT: the record is broken; EM_MACHINE: no memory. */
-bool em_record_parse(const char *line, size_t n, const em_record_keys *keys, em_record *out, em_error *err);
+/* line: without its newline; not blank. On failure err->byte is the offset within the line (-1:
+ * none in particular), err->text says what was found there, and *out is not to be used but may be
+ * freed or given to the next call. EM_INPUT: the record is broken; EM_MACHINE: no memory. */
+bool em_record_parse(const char *line, size_t n, const em_record_keys *keys, em_record *out,
+                     em_error *err);
 
 #endif

@@ -30,7 +30,8 @@ static const em_scan portable = {"portable", string_portable, utf8_portable};
 /* ---- SSE2: every x86-64 has it ---- */
 
 static const char *string_sse2(const char *p, const char *end) {
-    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), control = _mm_set1_epi8(0x1f);
+    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'),
+                  control = _mm_set1_epi8(0x1f);
     for (; end - p >= 16; p += 16) {
         __m128i v = _mm_loadu_si128((const __m128i *)p);
         __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash));
@@ -72,7 +73,8 @@ AVX2 static const char *string_avx2(const char *p, const char *end) {
     const __m256i control = _mm256_set1_epi8(0x1f);
     for (; end - p >= 32; p += 32) {
         __m256i v = _mm256_loadu_si256((const __m256i *)p);
-        __m256i stop = _mm256_or_si256(_mm256_cmpeq_epi8(v, quote), _mm256_cmpeq_epi8(v, backslash));
+        __m256i stop = _mm256_or_si256(_mm256_cmpeq_epi8(v, quote),
+                                       _mm256_cmpeq_epi8(v, backslash));
         stop = _mm256_or_si256(stop, _mm256_cmpeq_epi8(_mm256_min_epu8(v, control), v));
         unsigned mask = (unsigned)_mm256_movemask_epi8(stop);
         if (mask) return p + __builtin_ctz(mask);
@@ -82,10 +84,18 @@ AVX2 static const char *string_avx2(const char *p, const char *end) {
 
 /* Keiser and Lemire, "Validating UTF-8 in less than one instruction per byte" (2021): a byte and
  * the one before it are looked up by three half-bytes; the bits that all three tables share name
- * an error that a pair of bytes can show. TWO_CONTS is no error where a third or fourth byte is due. */
+ * an error that a pair of bytes can show. TWO_CONTS is no error where a third or fourth byte is
+ * due. */
 enum {
-    TOO_SHORT = 1 << 0, TOO_LONG = 1 << 1, OVERLONG_3 = 1 << 2, TOO_LARGE = 1 << 3, SURROGATE = 1 << 4,
-    OVERLONG_2 = 1 << 5, OVERLONG_4 = 1 << 6, TOO_LARGE_1000 = 1 << 6, TWO_CONTS = 1 << 7,
+    TOO_SHORT = 1 << 0,
+    TOO_LONG = 1 << 1,
+    OVERLONG_3 = 1 << 2,
+    TOO_LARGE = 1 << 3,
+    SURROGATE = 1 << 4,
+    OVERLONG_2 = 1 << 5,
+    OVERLONG_4 = 1 << 6,
+    TOO_LARGE_1000 = 1 << 6,
+    TWO_CONTS = 1 << 7,
     CARRY = TOO_SHORT | TOO_LONG | TWO_CONTS
 };
 
@@ -100,24 +110,23 @@ AVX2 static inline __m256i high_half(__m256i v) {
 AVX2 static inline __m256i pair_errors(__m256i v, __m256i before) {
     const __m256i first_high = BOTH_LANES(
         TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG, TOO_LONG,
-        B(TWO_CONTS), B(TWO_CONTS), B(TWO_CONTS), B(TWO_CONTS),
-        TOO_SHORT | OVERLONG_2, TOO_SHORT, TOO_SHORT | OVERLONG_3 | SURROGATE,
-        TOO_SHORT | TOO_LARGE | TOO_LARGE_1000 | OVERLONG_4);
+        B(TWO_CONTS), B(TWO_CONTS), B(TWO_CONTS), B(TWO_CONTS), TOO_SHORT | OVERLONG_2, TOO_SHORT,
+        TOO_SHORT | OVERLONG_3 | SURROGATE, TOO_SHORT | TOO_LARGE | TOO_LARGE_1000 | OVERLONG_4);
     const __m256i first_low = BOTH_LANES(
         B(CARRY | OVERLONG_3 | OVERLONG_2 | OVERLONG_4), B(CARRY | OVERLONG_2), B(CARRY), B(CARRY),
-        B(CARRY | TOO_LARGE), B(CARRY | TOO_LARGE | TOO_LARGE_1000), B(CARRY | TOO_LARGE | TOO_LARGE_1000),
+        B(CARRY | TOO_LARGE), B(CARRY | TOO_LARGE | TOO_LARGE_1000),
         B(CARRY | TOO_LARGE | TOO_LARGE_1000), B(CARRY | TOO_LARGE | TOO_LARGE_1000),
         B(CARRY | TOO_LARGE | TOO_LARGE_1000), B(CARRY | TOO_LARGE | TOO_LARGE_1000),
         B(CARRY | TOO_LARGE | TOO_LARGE_1000), B(CARRY | TOO_LARGE | TOO_LARGE_1000),
-        B(CARRY | TOO_LARGE | TOO_LARGE_1000 | SURROGATE), B(CARRY | TOO_LARGE | TOO_LARGE_1000),
-        B(CARRY | TOO_LARGE | TOO_LARGE_1000));
+        B(CARRY | TOO_LARGE | TOO_LARGE_1000), B(CARRY | TOO_LARGE | TOO_LARGE_1000 | SURROGATE),
+        B(CARRY | TOO_LARGE | TOO_LARGE_1000), B(CARRY | TOO_LARGE | TOO_LARGE_1000));
     const __m256i second_high = BOTH_LANES(
         TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT,
         B(TOO_LONG | OVERLONG_2 | TWO_CONTS | OVERLONG_3 | TOO_LARGE_1000 | OVERLONG_4),
         B(TOO_LONG | OVERLONG_2 | TWO_CONTS | OVERLONG_3 | TOO_LARGE),
         B(TOO_LONG | OVERLONG_2 | TWO_CONTS | SURROGATE | TOO_LARGE),
-        B(TOO_LONG | OVERLONG_2 | TWO_CONTS | SURROGATE | TOO_LARGE),
-        TOO_SHORT, TOO_SHORT, TOO_SHORT, TOO_SHORT);
+        B(TOO_LONG | OVERLONG_2 | TWO_CONTS | SURROGATE | TOO_LARGE), TOO_SHORT, TOO_SHORT,
+        TOO_SHORT, TOO_SHORT);
     __m256i a = _mm256_shuffle_epi8(first_high, high_half(before));
     __m256i b = _mm256_shuffle_epi8(first_low, _mm256_and_si256(before, _mm256_set1_epi8(0x0f)));
     __m256i c = _mm256_shuffle_epi8(second_high, high_half(v));
@@ -127,7 +136,8 @@ AVX2 static inline __m256i pair_errors(__m256i v, __m256i before) {
 /* Non-zero where v (with the block before it) breaks a rule. */
 AVX2 static inline __m256i block_errors(__m256i v, __m256i previous) {
     __m256i carried = _mm256_permute2x128_si256(previous, v, 0x21);
-    __m256i before1 = _mm256_alignr_epi8(v, carried, 15), before2 = _mm256_alignr_epi8(v, carried, 14),
+    __m256i before1 = _mm256_alignr_epi8(v, carried, 15),
+            before2 = _mm256_alignr_epi8(v, carried, 14),
             before3 = _mm256_alignr_epi8(v, carried, 13);
     __m256i third = _mm256_subs_epu8(before2, _mm256_set1_epi8(0xe0 - 0x80));
     __m256i fourth = _mm256_subs_epu8(before3, _mm256_set1_epi8(0xf0 - 0x80));
@@ -137,9 +147,9 @@ AVX2 static inline __m256i block_errors(__m256i v, __m256i previous) {
 
 /* Non-zero where the block ends inside a character. */
 AVX2 static inline __m256i unfinished(__m256i v) {
-    const __m256i most = _mm256_setr_epi8(
-        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-        -1, -1, -1, B(0xf0 - 1), B(0xe0 - 1), B(0xc0 - 1));
+    const __m256i most = _mm256_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+                                          -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+                                          -1, B(0xf0 - 1), B(0xe0 - 1), B(0xc0 - 1));
     return _mm256_subs_epu8(v, most);
 }
 
@@ -151,7 +161,7 @@ AVX2 static bool valid_avx2(const char *s, size_t n) {
         __m256i v;
         last = n - i < 32;
         if (last) {
-            memcpy(rest, s + i, n - i);     /* zeros behind: they close, or show, a cut character */
+            memcpy(rest, s + i, n - i); /* zeros behind: they close, or show, a cut character */
             v = _mm256_loadu_si256((const __m256i *)rest);
         } else {
             v = _mm256_loadu_si256((const __m256i *)(s + i));
@@ -170,7 +180,9 @@ AVX2 static bool valid_avx2(const char *s, size_t n) {
     return _mm256_testz_si256(error, error);
 }
 
-static size_t utf8_avx2(const char *s, size_t n) { return valid_avx2(s, n) ? n : utf8_portable(s, n); }
+static size_t utf8_avx2(const char *s, size_t n) {
+    return valid_avx2(s, n) ? n : utf8_portable(s, n);
+}
 
 static const em_scan avx2 = {"avx2", string_avx2, utf8_avx2};
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 typedef struct em_scan {
-    const char *name;        /* "portable", "sse2", "avx2" */
+    const char *name; /* "portable", "sse2", "avx2" */
     /* First byte in [p, end) that cannot stand for itself in a JSON string: a quote, a
      * backslash or a byte below 0x20; end where there is none. Reads nothing outside [p, end). */
     const char *(*string)(const char *p, const char *end);

@@ -14,31 +14,33 @@
 
 #include "common/size.h"
 
-#define INPUT_BYTES (128u << 10)    /* compressed bytes held; more than any header that is looked at */
-#define ZSTD_HEADER_BYTES 18        /* the longest frame header (RFC 8878, 3.1.1) */
+#define INPUT_BYTES \
+    (128u << 10)             /* compressed bytes held; more than any header that is looked at \
+                              */
+#define ZSTD_HEADER_BYTES 18 /* the longest frame header (RFC 8878, 3.1.1) */
 
 typedef enum format { PLAIN, ZSTANDARD, GZIP } format;
 
 struct em_source {
-    char *path;                     /* owned; "stdin" for "-" */
+    char *path; /* owned; "stdin" for "-" */
     int fd;
     bool owns_fd;
-    int wake;                       /* eventfd: readable once interrupted */
-    bool started;                   /* format and byte order mark have been looked at */
-    bool ended;                     /* the file has no more bytes than those in input */
+    int wake;     /* eventfd: readable once interrupted */
+    bool started; /* format and byte order mark have been looked at */
+    bool ended;   /* the file has no more bytes than those in input */
     format format;
-    bool inside;                    /* a frame or member has begun and not ended */
-    bool more_output;               /* the decoder filled the last output: ask it before new input */
+    bool inside;      /* a frame or member has begun and not ended */
+    bool more_output; /* the decoder filled the last output: ask it before new input */
     int max_window_log;
     ZSTD_DCtx *zstd;
     z_stream zlib;
     bool zlib_open;
-    unsigned char *input;           /* [INPUT_BYTES], bytes [begin, end) are not consumed */
+    unsigned char *input; /* [INPUT_BYTES], bytes [begin, end) are not consumed */
     size_t begin, end;
-    unsigned char head[3];          /* decompressed bytes read ahead for the byte order mark */
+    unsigned char head[3]; /* decompressed bytes read ahead for the byte order mark */
     size_t head_begin, head_end;
-    int64_t read;                   /* bytes read from the file */
-    int64_t offset;                 /* decompressed, of the next byte handed out */
+    int64_t read;   /* bytes read from the file */
+    int64_t offset; /* decompressed, of the next byte handed out */
 };
 
 static bool fail(const em_source *s, em_error *err, const char *what) {
@@ -46,7 +48,8 @@ static bool fail(const em_source *s, em_error *err, const char *what) {
                       (long long)em_source_position(s));
 }
 
-/* Opening a pipe must not wait for its writer, or nobody could interrupt it; reads wait in poll(). */
+/* Opening a pipe must not wait for its writer, or nobody could interrupt it; reads wait in poll().
+ */
 static bool open_file(em_source *s, em_error *err) {
     struct stat st;
     if (s->owns_fd) s->fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -60,7 +63,8 @@ static bool open_file(em_source *s, em_error *err) {
 }
 
 em_source *em_source_open(const char *path, const em_source_options *options, em_error *err) {
-    int window_log = options && options->max_window_log ? options->max_window_log : EM_SOURCE_WINDOW_LOG;
+    int window_log = options && options->max_window_log ? options->max_window_log
+                                                        : EM_SOURCE_WINDOW_LOG;
     if (window_log < 10 || window_log > 31) {
         em_fail(err, EM_USAGE, "--zstd-window takes 10 to 31, not %d", window_log);
         return NULL;
@@ -154,7 +158,8 @@ static int zstd_magic(const unsigned char *p, size_t n) {
     return (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START ? 2 : 0;
 }
 
-/* Bytes of history that a frame needs, from its header (RFC 8878, 3.1.1.1.2); 0: the header is cut. */
+/* Bytes of history that a frame needs, from its header (RFC 8878, 3.1.1.1.2); 0: the header is cut.
+ */
 static uint64_t zstd_window(const unsigned char *p, size_t n) {
     static const int dictionary_bytes[4] = {0, 1, 2, 4}, size_bytes[4] = {1, 2, 4, 8};
     if (n < 6) return 0;
@@ -176,12 +181,15 @@ static bool check_window(const em_source *s, em_error *err) {
     int log = s->max_window_log;
     while (log < 63 && window > (uint64_t)1 << log) log++;
     if (log > 31)
-        return em_fail_at(err, EM_INPUT, s->path, 0, s->offset,
-                          "the Zstandard frame at compressed byte %lld needs a window of %llu bytes; "
-                          "2 GiB is the most: compress it again without --long", at, window);
+        return em_fail_at(
+            err, EM_INPUT, s->path, 0, s->offset,
+            "the Zstandard frame at compressed byte %lld needs a window of %llu bytes; "
+            "2 GiB is the most: compress it again without --long",
+            at, window);
     return em_fail_at(err, EM_INPUT, s->path, 0, s->offset,
                       "the Zstandard frame at compressed byte %lld needs a window of %llu bytes: "
-                      "allow it with --zstd-window %d", at, window, log);
+                      "allow it with --zstd-window %d",
+                      at, window, log);
 }
 
 /* Looks at the next frame's header. 1: it may be decoded, 0: end of the file, -1: err. */
@@ -189,7 +197,9 @@ static int zstd_begin(em_source *s, em_error *err) {
     if (!fill(s, ZSTD_HEADER_BYTES, err)) return -1;
     if (!available(s)) return 0;
     int kind = zstd_magic(s->input + s->begin, available(s));
-    if (!kind) fail(s, err, "the last Zstandard frame is followed by bytes that are none: the file is damaged");
+    if (!kind)
+        fail(s, err,
+             "the last Zstandard frame is followed by bytes that are none: the file is damaged");
     if (!kind || (kind == 1 && !check_window(s, err))) return -1;
     s->inside = true;
     return 1;
@@ -197,8 +207,10 @@ static int zstd_begin(em_source *s, em_error *err) {
 
 static bool zstd_failed(const em_source *s, size_t code, em_error *err) {
     if (ZSTD_getErrorCode(code) == ZSTD_error_memory_allocation)
-        return em_fail_at(err, EM_MACHINE, s->path, 0, s->offset, "out of memory for the Zstandard window");
-    return em_fail_at(err, EM_INPUT, s->path, 0, s->offset, "bad Zstandard data near compressed byte %lld: %s",
+        return em_fail_at(err, EM_MACHINE, s->path, 0, s->offset,
+                          "out of memory for the Zstandard window");
+    return em_fail_at(err, EM_INPUT, s->path, 0, s->offset,
+                      "bad Zstandard data near compressed byte %lld: %s",
                       (long long)em_source_position(s), ZSTD_getErrorName(code));
 }
 
@@ -229,13 +241,16 @@ static ptrdiff_t zstd_read(em_source *s, void *out, size_t n, em_error *err) {
 
 /* ---- gzip ---- */
 
-static bool is_gzip(const unsigned char *p, size_t n) { return n >= 2 && p[0] == 0x1f && p[1] == 0x8b; }
+static bool is_gzip(const unsigned char *p, size_t n) {
+    return n >= 2 && p[0] == 0x1f && p[1] == 0x8b;
+}
 
 static int gzip_begin(em_source *s, em_error *err) {
     if (!fill(s, 2, err)) return -1;
     if (!available(s)) return 0;
     if (!is_gzip(s->input + s->begin, available(s))) {
-        fail(s, err, "the last gzip member is followed by bytes that are none: the file is damaged");
+        fail(s, err,
+             "the last gzip member is followed by bytes that are none: the file is damaged");
         return -1;
     }
     inflateReset(&s->zlib);
@@ -246,12 +261,13 @@ static int gzip_begin(em_source *s, em_error *err) {
 static bool gzip_failed(const em_source *s, int code, em_error *err) {
     if (code == Z_MEM_ERROR)
         return em_fail_at(err, EM_MACHINE, s->path, 0, s->offset, "out of memory for gzip");
-    return em_fail_at(err, EM_INPUT, s->path, 0, s->offset, "bad gzip data near compressed byte %lld: %s",
+    return em_fail_at(err, EM_INPUT, s->path, 0, s->offset,
+                      "bad gzip data near compressed byte %lld: %s",
                       (long long)em_source_position(s), s->zlib.msg ? s->zlib.msg : zError(code));
 }
 
 static ptrdiff_t gzip_read(em_source *s, void *out, size_t n, em_error *err) {
-    size_t room = n < 1u << 30 ? n : 1u << 30;      /* zlib counts in 32 bits */
+    size_t room = n < 1u << 30 ? n : 1u << 30; /* zlib counts in 32 bits */
     s->zlib.next_out = out;
     s->zlib.avail_out = (uInt)room;
     while (s->zlib.avail_out == room) {
@@ -268,7 +284,8 @@ static ptrdiff_t gzip_read(em_source *s, void *out, size_t n, em_error *err) {
         s->zlib.avail_in = (uInt)available(s);
         int code = inflate(&s->zlib, Z_NO_FLUSH);
         s->begin = s->end - s->zlib.avail_in;
-        if (s->zlib.avail_out < room && code < 0) break;    /* hand out what is good; inflate fails again */
+        if (s->zlib.avail_out < room && code < 0)
+            break; /* hand out what is good; inflate fails again */
         if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) {
             gzip_failed(s, code, err);
             return -1;
@@ -303,15 +320,26 @@ static ptrdiff_t decode(em_source *s, void *out, size_t n, em_error *err) {
 
 /* Containers that people have and that we do not read, by their first bytes. */
 static bool refuse_others(const em_source *s, em_error *err) {
-    static const struct { const char *magic; size_t n; const char *name; } others[] = {
-        {"\xfd" "7zXZ\0", 6, "xz"}, {"BZh91AY&SY", 10, "bzip2"}, {"\x04\x22\x4d\x18", 4, "lz4"},
-        {"PK\3\4", 4, "zip"}, {"PAR1\x15", 5, "Parquet"},
+    static const struct {
+        const char *magic;
+        size_t n;
+        const char *name;
+    } others[] = {
+        {"\xfd"
+         "7zXZ\0",
+         6, "xz"},
+        {"BZh91AY&SY", 10, "bzip2"},
+        {"\x04\x22\x4d\x18", 4, "lz4"},
+        {"PK\3\4", 4, "zip"},
+        {"PAR1\x15", 5, "Parquet"},
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (available(s) >= others[i].n && !memcmp(s->input + s->begin, others[i].magic, others[i].n))
+        if (available(s) >= others[i].n &&
+            !memcmp(s->input + s->begin, others[i].magic, others[i].n))
             return em_fail_at(err, EM_INPUT, s->path, 0, -1,
                               "is %s data, which is not read: convert it to JSON lines "
-                              "(.jsonl, .jsonl.zst or .jsonl.gz)", others[i].name);
+                              "(.jsonl, .jsonl.zst or .jsonl.gz)",
+                              others[i].name);
     return true;
 }
 
@@ -321,7 +349,8 @@ static bool open_decoder(em_source *s, em_error *err) {
         if (!s->zstd) return em_fail_memory(err, INPUT_BYTES, s->path);
         ZSTD_DCtx_setParameter(s->zstd, ZSTD_d_windowLogMax, s->max_window_log);
     } else if (s->format == GZIP) {
-        if (inflateInit2(&s->zlib, 16 + MAX_WBITS) != Z_OK) return em_fail_memory(err, INPUT_BYTES, s->path);
+        if (inflateInit2(&s->zlib, 16 + MAX_WBITS) != Z_OK)
+            return em_fail_memory(err, INPUT_BYTES, s->path);
         s->zlib_open = true;
     }
     return true;
@@ -340,7 +369,8 @@ static bool start(em_source *s, em_error *err) {
         if (got == 0) break;
         s->head_end += (size_t)got;
     }
-    if (s->head_end == 3 && !memcmp(s->head, "\xef\xbb\xbf", 3)) s->offset = (int64_t)(s->head_begin = 3);
+    if (s->head_end == 3 && !memcmp(s->head, "\xef\xbb\xbf", 3))
+        s->offset = (int64_t)(s->head_begin = 3);
     return true;
 }
 

@@ -7,30 +7,32 @@
 #ifndef EM_LOADER_SOURCE_H
 #define EM_LOADER_SOURCE_H
 
+#include "common/error.h"
 #include <stddef.h>
 #include <stdint.h>
-#include "common/error.h"
 
 typedef struct em_source em_source;
 
-#define EM_SOURCE_WINDOW_LOG 27     /* 128 MiB, as the zstd program */
+#define EM_SOURCE_WINDOW_LOG 27 /* 128 MiB, as the zstd program */
 
 typedef struct em_source_options {
-    int max_window_log;   /* zstd: 10..31; 0: EM_SOURCE_WINDOW_LOG */
+    int max_window_log; /* zstd: 10..31; 0: EM_SOURCE_WINDOW_LOG */
 } em_source_options;
 
 /* path "-": stdin. Never waits for data: a pipe without a writer is waited for in the first read.
- * Errors: EM_INPUT (missing, unreadable, a directory), EM_USAGE (window out of range), EM_MACHINE. */
+ * Errors: EM_INPUT (missing, unreadable, a directory), EM_USAGE (window out of range), EM_MACHINE.
+ */
 em_source *em_source_open(const char *path, const em_source_options *options, em_error *err);
 /* Reads up to n bytes, n > 0; 0 at the true end of the data, -1 with err. */
 ptrdiff_t em_source_read(em_source *s, void *out, size_t n, em_error *err);
-/* Decompressed offset of the byte that the next read begins with (a skipped byte order mark counts). */
+/* Decompressed offset of the byte that the next read begins with (a skipped byte order mark
+ * counts). */
 int64_t em_source_offset(const em_source *s);
 /* Compressed bytes consumed so far: for progress. */
 int64_t em_source_position(const em_source *s);
 /* The one call allowed from another thread while s is open: a read that waits for data, and
  * every later one that would have to, fails with EM_INTERRUPTED. */
 void em_source_interrupt(em_source *s);
-void em_source_close(em_source *s);    /* s may be NULL */
+void em_source_close(em_source *s); /* s may be NULL */
 
 #endif

@@ -13,10 +13,13 @@
 #include "model/safetensors.h"
 
 const char *const em_bundle_file_names[EM_BUNDLE_FILES] = {
-    "config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "generation_config.json"};
+    "config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
+    "generation_config.json"};
 
 const em_mapping *em_bundle_map(em_bundle *b, const char *path, em_error *err) {
-    if (!em_grow(&b->mappings, &b->mappings_capacity, b->n_mappings + 1, sizeof *b->mappings, "mapped files", err)) return NULL;
+    if (!em_grow(&b->mappings, &b->mappings_capacity, b->n_mappings + 1, sizeof *b->mappings,
+                 "mapped files", err))
+        return NULL;
     em_mapping *m = em_alloc(1, sizeof *m, "a mapped file", err);
     if (!m) return NULL;
     if (!em_mapping_open(m, path, err)) {
@@ -32,15 +35,21 @@ static bool starts(const em_mapping *m, const char *magic, size_t n) {
 
 bool em_bundle_refuse(const em_mapping *m, em_error *err) {
     if (starts(m, "GGUF", 4))
-        return em_fail_at(err, EM_INPUT, m->path, 0, 0, "is a GGUF file, a format that this version does not read; "
+        return em_fail_at(err, EM_INPUT, m->path, 0, 0,
+                          "is a GGUF file, a format that this version does not read; "
                           "give the model's safetensors checkpoint");
-    if (starts(m, "PK\3\4", 4) || (starts(m, "\x80", 1) && m->size > 1 && ((const char *)m->data)[1] >= 2 && ((const char *)m->data)[1] <= 5))
-        return em_fail_at(err, EM_INPUT, m->path, 0, 0, "is a pickle checkpoint, which could run code and is not read; "
+    if (starts(m, "PK\3\4", 4) ||
+        (starts(m, "\x80", 1) && m->size > 1 && ((const char *)m->data)[1] >= 2 &&
+         ((const char *)m->data)[1] <= 5))
+        return em_fail_at(err, EM_INPUT, m->path, 0, 0,
+                          "is a pickle checkpoint, which could run code and is not read; "
                           "convert it to safetensors");
     if (starts(m, "version https://git-lfs", 23))
-        return em_fail_at(err, EM_INPUT, m->path, 0, 0, "is a Git LFS pointer, not the weights themselves; run `git lfs pull`");
-    if (starts(m, "24ka", 4))       /* the int32 0x616b3432, little-endian */
-        return em_fail_at(err, EM_INPUT, m->path, 0, 0, "is a llama2.c checkpoint of version 1 or later; "
+        return em_fail_at(err, EM_INPUT, m->path, 0, 0,
+                          "is a Git LFS pointer, not the weights themselves; run `git lfs pull`");
+    if (starts(m, "24ka", 4)) /* the int32 0x616b3432, little-endian */
+        return em_fail_at(err, EM_INPUT, m->path, 0, 0,
+                          "is a llama2.c checkpoint of version 1 or later; "
                           "only the legacy export (version 0) is read");
     return true;
 }
@@ -57,9 +66,11 @@ static bool take_files(em_bundle *b, em_error *err) {
             continue;
         }
         if (strcmp(t->type, "U8"))
-            good = em_fail_at(err, EM_INPUT, t->file, 0, -1, "tensor %s is %s, U8 is expected", t->name, t->type);
+            good = em_fail_at(err, EM_INPUT, t->file, 0, -1, "tensor %s is %s, U8 is expected",
+                              t->name, t->type);
         for (int k = 0; k < EM_BUNDLE_FILES && file; k++)
-            if (!strcmp(t->name + 5, em_bundle_file_names[k])) b->files[k] = (em_bundle_bytes){t->data, t->bytes};
+            if (!strcmp(t->name + 5, em_bundle_file_names[k]))
+                b->files[k] = (em_bundle_bytes){t->data, t->bytes};
         free((char *)t->name);
     }
     b->tensors.n = kept;
@@ -68,15 +79,18 @@ static bool take_files(em_bundle *b, em_error *err) {
 
 static bool open_safetensors(em_bundle *b, const em_mapping *m, em_error *err) {
     b->format = "bin";
-    if (!em_safetensors_read(m->data, m->size, m->path, &b->tensors, err) || !take_files(b, err)) return false;
+    if (!em_safetensors_read(m->data, m->size, m->path, &b->tensors, err) || !take_files(b, err))
+        return false;
     if (b->files[0].data) return true;
-    return em_fail_at(err, EM_INPUT, m->path, 0, -1, "holds weights but no config.json; give the directory that it lies in, "
+    return em_fail_at(err, EM_INPUT, m->path, 0, -1,
+                      "holds weights but no config.json; give the directory that it lies in, "
                       "or a .bin made by `evalmask convert`");
 }
 
 static bool open_llama2c(em_bundle *b, const em_mapping *m, em_error *err) {
     b->format = "llama2.c";
-    if (!em_llama2c_read(m->data, m->size, m->path, &b->tensors, &b->made_config, err)) return false;
+    if (!em_llama2c_read(m->data, m->size, m->path, &b->tensors, &b->made_config, err))
+        return false;
     b->files[0] = (em_bundle_bytes){b->made_config.data, b->made_config.length};
     return true;
 }
@@ -86,7 +100,8 @@ static bool open_file(em_bundle *b, em_error *err) {
     if (!m || !em_bundle_refuse(m, err)) return false;
     if (em_safetensors_looks(m->data, m->size)) return open_safetensors(b, m, err);
     if (em_llama2c_looks(m->data, m->size)) return open_llama2c(b, m, err);
-    return em_fail_at(err, EM_INPUT, b->path, 0, 0, "is no model that this version reads: a Hugging Face directory, "
+    return em_fail_at(err, EM_INPUT, b->path, 0, 0,
+                      "is no model that this version reads: a Hugging Face directory, "
                       "a .bin made by `evalmask convert`, or a llama2.c checkpoint");
 }
 
@@ -101,10 +116,12 @@ static char *stem(const char *path, bool directory) {
     return name;
 }
 
-bool em_bundle_resolve(const char *path, char **resolved, char **name, bool *directory, em_error *err) {
+bool em_bundle_resolve(const char *path, char **resolved, char **name, bool *directory,
+                       em_error *err) {
     struct stat st;
     bool hub = stat(path, &st) != 0;
-    if (hub && !em_hub_is_name(path)) return em_fail_at(err, EM_INPUT, path, 0, -1, "%s", strerror(errno));
+    if (hub && !em_hub_is_name(path))
+        return em_fail_at(err, EM_INPUT, path, 0, -1, "%s", strerror(errno));
     *resolved = hub ? em_hub_snapshot(path, err) : strdup(path);
     *directory = hub || S_ISDIR(st.st_mode);
     if (*resolved) *name = hub ? strdup(strrchr(path, '/') + 1) : stem(path, *directory);
@@ -115,8 +132,9 @@ em_bundle *em_bundle_open(const char *path, em_error *err) {
     em_bundle *b = em_alloc(1, sizeof *b, "a model", err);
     bool directory = false;
     if (!b) return NULL;
-    if (em_bundle_resolve(path, &b->path, &b->name, &directory, err) && (directory ? em_bundle_open_directory(b, err) : open_file(b, err))
-        && em_tensors_sort(&b->tensors, err))
+    if (em_bundle_resolve(path, &b->path, &b->name, &directory, err) &&
+        (directory ? em_bundle_open_directory(b, err) : open_file(b, err)) &&
+        em_tensors_sort(&b->tensors, err))
         return b;
     em_bundle_close(b);
     return NULL;
@@ -152,9 +170,12 @@ bool em_bundle_file(const em_bundle *b, const char *name, const void **data, siz
 
 int64_t em_bundle_tensors(const em_bundle *b) { return (int64_t)b->tensors.n; }
 const em_tensor *em_bundle_tensor_at(const em_bundle *b, int64_t i) { return &b->tensors.items[i]; }
-const em_tensor *em_bundle_tensor(const em_bundle *b, const char *name) { return em_tensors_find(&b->tensors, name); }
+const em_tensor *em_bundle_tensor(const em_bundle *b, const char *name) {
+    return em_tensors_find(&b->tensors, name);
+}
 
-/* The whole pages of a tensor: outward where more may be read, inward where neighbours must stay. */
+/* The whole pages of a tensor: outward where more may be read, inward where neighbours must stay.
+ */
 static uintptr_t pages(const em_tensor *t, bool outward, uintptr_t *end) {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)t->data;
     *end = begin + t->bytes;
@@ -162,12 +183,14 @@ static uintptr_t pages(const em_tensor *t, bool outward, uintptr_t *end) {
     return (outward ? begin : begin + page - 1) / page * page;
 }
 
-/* One call reads no more than the file's read-ahead (Linux, force_page_cache_ra): 128 KiB where no one has set another. */
+/* One call reads no more than the file's read-ahead (Linux, force_page_cache_ra): 128 KiB where no
+ * one has set another. */
 #define READ_AHEAD ((uintptr_t)128 << 10)
 
 void em_bundle_will_need(const em_bundle *b, const em_tensor *t) {
     uintptr_t end, begin = pages(t, true, &end);
-    for (; begin < end; begin += READ_AHEAD) madvise((void *)begin, end - begin < READ_AHEAD ? end - begin : READ_AHEAD, MADV_WILLNEED);
+    for (; begin < end; begin += READ_AHEAD)
+        madvise((void *)begin, end - begin < READ_AHEAD ? end - begin : READ_AHEAD, MADV_WILLNEED);
 }
 
 void em_bundle_done_with(const em_bundle *b, const em_tensor *t) {

@@ -11,22 +11,22 @@
 #ifndef EM_MODEL_BUNDLE_H
 #define EM_MODEL_BUNDLE_H
 
+#include "common/dtype.h"
+#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "common/dtype.h"
-#include "common/error.h"
 
 #define EM_MAX_DIMS 8
 
 typedef struct em_tensor {
     const char *name;
-    const char *type;              /* as the file spells it: "F32", "BF16", "I64", … */
+    const char *type; /* as the file spells it: "F32", "BF16", "I64", … */
     int n_dims;
     int64_t shape[EM_MAX_DIMS];
-    const void *data;              /* mapped, little-endian; not necessarily aligned */
+    const void *data; /* mapped, little-endian; not necessarily aligned */
     size_t bytes;
-    const char *file;              /* for errors */
+    const char *file; /* for errors */
 } em_tensor;
 
 typedef struct em_bundle em_bundle;
@@ -34,17 +34,17 @@ typedef struct em_bundle em_bundle;
 em_bundle *em_bundle_open(const char *path, em_error *err);
 void em_bundle_close(em_bundle *b);
 
-const char *em_bundle_path(const em_bundle *b);         /* resolved */
-const char *em_bundle_name(const em_bundle *b);         /* stem of the file or directory */
-const char *em_bundle_format(const em_bundle *b);       /* "directory", "bin", "llama2.c" */
+const char *em_bundle_path(const em_bundle *b);   /* resolved */
+const char *em_bundle_name(const em_bundle *b);   /* stem of the file or directory */
+const char *em_bundle_format(const em_bundle *b); /* "directory", "bin", "llama2.c" */
 
 /* config.json, tokenizer.json, tokenizer.model, tokenizer_config.json, generation_config.json.
  * false: there is none. *data is owned by the bundle. */
 bool em_bundle_file(const em_bundle *b, const char *name, const void **data, size_t *size);
 
 int64_t em_bundle_tensors(const em_bundle *b);
-const em_tensor *em_bundle_tensor_at(const em_bundle *b, int64_t i);              /* by name, ascending */
-const em_tensor *em_bundle_tensor(const em_bundle *b, const char *name);          /* NULL: none */
+const em_tensor *em_bundle_tensor_at(const em_bundle *b, int64_t i);     /* by name, ascending */
+const em_tensor *em_bundle_tensor(const em_bundle *b, const char *name); /* NULL: none */
 
 /* Tells the kernel that the mapped bytes will be, or are no longer, needed. */
 void em_bundle_will_need(const em_bundle *b, const em_tensor *t);

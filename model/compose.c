@@ -32,7 +32,9 @@ static void widen(const em_tensor *t, int64_t first, int64_t n, float *out) {
 #define CHUNK 512
 
 /* B A as [rows, rank] times [rank, columns], f32, in the order in which the tensor is stored. */
-typedef struct factors { float *left, *right; } factors;
+typedef struct factors {
+    float *left, *right;
+} factors;
 
 static int64_t factor_floats(const em_made *t) {
     return t->a ? t->rank * (t->rows + t->columns) : 0;
@@ -43,7 +45,8 @@ static void transpose(float *out, const float *in, int64_t rows, int64_t columns
         for (int64_t c = 0; c < columns; c++) out[c * rows + r] = in[r * columns + c];
 }
 
-/* room: [factor_floats, twice where transposed]. A Linear is B A as it is; stored [in, out] it is A' B'. */
+/* room: [factor_floats, twice where transposed]. A Linear is B A as it is; stored [in, out] it is
+ * A' B'. */
 static factors widen_factors(const em_made *t, float *room) {
     factors f = {room, room + t->rank * t->rows};
     if (!t->a) return f;
@@ -63,7 +66,8 @@ static factors widen_factors(const em_made *t, float *room) {
 static int64_t room_floats(const em_made *t) { return factor_floats(t) * (t->transposed ? 2 : 1); }
 
 /* out[i] += scale * sum over k of left[row, k] * right[k, column + i], k ascending, in double. */
-static void add_product(const em_made *t, const factors *f, int64_t row, int64_t column, int n, float *out) {
+static void add_product(const em_made *t, const factors *f, int64_t row, int64_t column, int n,
+                        float *out) {
     double sum[CHUNK] = {0};
     for (int64_t k = 0; k < t->rank; k++) {
         double x = f->left[row * t->rank + k];
@@ -87,7 +91,8 @@ static void add_shift(const em_made *t, int64_t first, int n, float *out) {
 }
 
 /* Elements [column, column + n) of a row. */
-static void make_chunk(const em_composition *c, const em_made *t, const factors *f, int64_t row, int64_t column, int n, float *out) {
+static void make_chunk(const em_composition *c, const em_made *t, const factors *f, int64_t row,
+                       int64_t column, int n, float *out) {
     int64_t first = row * t->columns + column;
     if (t->values) widen(t->values, first, n, out);
     else memset(out, 0, (size_t)n * sizeof *out);
@@ -96,17 +101,20 @@ static void make_chunk(const em_composition *c, const em_made *t, const factors 
     if (t->shift) add_shift(t, first, n, out);
 }
 
-static void make_tensor(const em_composition *c, const em_made *t, float *room, int threads, float *out) {
+static void make_tensor(const em_composition *c, const em_made *t, float *room, int threads,
+                        float *out) {
     factors f = widen_factors(t, room);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t row = 0; row < t->rows; row++)
         for (int64_t column = 0; column < t->columns; column += CHUNK) {
             int64_t left = t->columns - column;
-            make_chunk(c, t, &f, row, column, (int)(left < CHUNK ? left : CHUNK), out + row * t->columns + column);
+            make_chunk(c, t, &f, row, column, (int)(left < CHUNK ? left : CHUNK),
+                       out + row * t->columns + column);
         }
 }
 
-bool em_made_values(const em_composition *c, const em_made *made, int threads, float *out, em_error *err) {
+bool em_made_values(const em_composition *c, const em_made *made, int threads, float *out,
+                    em_error *err) {
     float *room = em_alloc((size_t)room_floats(made), sizeof *room, "an adapter's factors", err);
     if (room) make_tensor(c, made, room, threads, out);
     free(room);
@@ -126,7 +134,9 @@ static void shift_view(em_weight *w, const em_tensor *t, const float *made) {
 /* The part's views: each of the three structs begins with a row of em_weight. */
 static em_weight *views_of(em_part *p, int part, int layers, size_t *n) {
     *n = part == EM_PART_EMBEDDING ? 2 : part == layers ? 4 : sizeof p->layer / sizeof(em_weight);
-    return part == EM_PART_EMBEDDING ? &p->embedding.tokens : part == layers ? &p->head.final_norm : &p->layer.attention_in;
+    return part == EM_PART_EMBEDDING ? &p->embedding.tokens
+           : part == layers          ? &p->head.final_norm
+                                     : &p->layer.attention_in;
 }
 
 static void shift_part(em_part *p, int part, int layers, const em_tensor *t, const float *made) {
@@ -138,9 +148,13 @@ static void shift_part(em_part *p, int part, int layers, const em_tensor *t, con
 /* The bias that belongs to the matrix at `data`. */
 static em_weight *bias_beside(em_part *p, const void *data) {
     em_layer_weights *w = &p->layer;
-    struct { const em_weight *matrix; em_weight *bias; } pairs[] = {
-        {&w->q, &w->q_bias}, {&w->k, &w->k_bias}, {&w->v, &w->v_bias}, {&w->o, &w->o_bias}, {&w->gate, &w->gate_bias},
-        {&w->up, &w->up_bias}, {&w->down, &w->down_bias}, {&p->head.output, &p->head.output_bias}};
+    struct {
+        const em_weight *matrix;
+        em_weight *bias;
+    } pairs[] = {{&w->q, &w->q_bias},       {&w->k, &w->k_bias},
+                 {&w->v, &w->v_bias},       {&w->o, &w->o_bias},
+                 {&w->gate, &w->gate_bias}, {&w->up, &w->up_bias},
+                 {&w->down, &w->down_bias}, {&p->head.output, &p->head.output_bias}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (pairs[i].matrix->data == data) return pairs[i].bias;
     return NULL;
@@ -208,15 +222,18 @@ size_t em_part_bytes(const em_model *m, int part) {
     size_t bytes = (size_t)scratch_floats(c, part) * sizeof(float);
     for (size_t i = 0; i < c->n; i++) {
         const em_made *t = &c->made[i];
-        if (t->part == part) bytes += bytes_of(t->after) + bytes_of(t->a) + bytes_of(t->b) + bytes_of(t->shift);
+        if (t->part == part)
+            bytes += bytes_of(t->after) + bytes_of(t->a) + bytes_of(t->b) + bytes_of(t->shift);
     }
     return bytes;
 }
 
-void em_composition_advise(const em_model *m, int part, void (*what)(const em_bundle *, const em_tensor *)) {
+void em_composition_advise(const em_model *m, int part,
+                           void (*what)(const em_bundle *, const em_tensor *)) {
     const em_composition *c = m->composition;
     for (size_t i = 0; i < c->n; i++)
-        if (c->made[i].part == part && c->made[i].after) what(c->sources[1]->bundle, c->made[i].after);
+        if (c->made[i].part == part && c->made[i].after)
+            what(c->sources[1]->bundle, c->made[i].after);
 }
 
 /* ---- fingerprints ---- */
@@ -224,17 +241,20 @@ void em_composition_advise(const em_model *m, int part, void (*what)(const em_bu
 static void hash_tensor(XXH3_state_t *h, const char *name, const em_tensor *t) {
     char head[320], shape[160];
     if (!t) return;
-    int n = snprintf(head, sizeof head, "%s %s %s\n", name, em_shape_text(t->n_dims, t->shape, shape, sizeof shape), t->type);
+    int n = snprintf(head, sizeof head, "%s %s %s\n", name,
+                     em_shape_text(t->n_dims, t->shape, shape, sizeof shape), t->type);
     XXH3_128bits_update(h, head, (size_t)n);
     XXH3_128bits_update(h, t->data, t->bytes);
 }
 
-/* What the adapter changes, tensor by tensor; names are the base's and so do not depend on how keys are spelt. */
+/* What the adapter changes, tensor by tensor; names are the base's and so do not depend on how keys
+ * are spelt. */
 static void hash_adapter(XXH3_state_t *h, const em_composition *c) {
     char line[400];
     for (size_t i = 0; i < c->n; i++) {
         const em_made *t = &c->made[i];
-        int n = snprintf(line, sizeof line, "%d %s %d %.17g\n", t->part, t->place->name, t->fresh, t->scale);
+        int n = snprintf(line, sizeof line, "%d %s %d %.17g\n", t->part, t->place->name, t->fresh,
+                         t->scale);
         XXH3_128bits_update(h, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
         if (t->values != t->place) hash_tensor(h, "values", t->values);
         hash_tensor(h, "a", t->a);
@@ -248,7 +268,8 @@ static void finish_hash(em_model *m) {
     char line[80];
     XXH3_128bits_update(m->hash, c->sources[0]->fingerprint, 16);
     if (c->sources[1]) {
-        int n = snprintf(line, sizeof line, " %s alpha %.17g\n", c->sources[1]->fingerprint, c->alpha);
+        int n = snprintf(line, sizeof line, " %s alpha %.17g\n", c->sources[1]->fingerprint,
+                         c->alpha);
         XXH3_128bits_update(m->hash, line, (size_t)n);
     } else {
         hash_adapter(m->hash, c);
@@ -259,7 +280,7 @@ static void finish_hash(em_model *m) {
 bool em_composition_hash_part(em_model *m, int part) {
     if (part != m->next_part) return false;
     m->next_part++;
-    for (int i = 0; i < 2; i++)      /* no-op where the source has passed by itself already */
+    for (int i = 0; i < 2; i++) /* no-op where the source has passed by itself already */
         if (m->composition->sources[i]) em_model_hash_part(m->composition->sources[i], part);
     if (part == m->spec.layers) finish_hash(m);
     return true;
@@ -268,7 +289,8 @@ bool em_composition_hash_part(em_model *m, int part) {
 /* ---- making one ---- */
 
 bool em_composition_add(em_composition *c, const em_made *made, em_error *err) {
-    if (!em_grow(&c->made, &c->capacity, c->n + 1, sizeof *c->made, "the list of tensors", err)) return false;
+    if (!em_grow(&c->made, &c->capacity, c->n + 1, sizeof *c->made, "the list of tensors", err))
+        return false;
     c->made[c->n++] = *made;
     return true;
 }
@@ -305,24 +327,30 @@ em_model *em_model_with_adapter(em_model *base, const char *path, em_error *err)
     }
     em_model *m = new_model(base, err);
     if (!m) return NULL;
-    return settled(m, em_adapter_open(&m->composition->adapter, path, err) && em_adapter_apply(m, m->composition, err));
+    return settled(m, em_adapter_open(&m->composition->adapter, path, err) &&
+                          em_adapter_apply(m, m->composition, err));
 }
 
 /* ---- between two models ---- */
 
 em_made em_made_of(int part, const em_tensor *t) {
-    em_made made = {.part = part, .place = t, .values = t, .rows = 1, .columns = t->shape[0], .scale = 1};
+    em_made made = {
+        .part = part, .place = t, .values = t, .rows = 1, .columns = t->shape[0], .scale = 1};
     if (t->n_dims == 2) made.rows = t->shape[0], made.columns = t->shape[1];
     return made;
 }
 
 static bool same_shape(const em_tensor *a, const em_tensor *b) {
-    return a->n_dims == b->n_dims && !memcmp(a->shape, b->shape, (size_t)a->n_dims * sizeof *a->shape);
+    return a->n_dims == b->n_dims &&
+           !memcmp(a->shape, b->shape, (size_t)a->n_dims * sizeof *a->shape);
 }
 
-static bool refuse_pair(const em_model *before, const em_model *after, const char *what, em_error *err) {
-    return em_fail_at(err, EM_INPUT, em_bundle_path(after->bundle), 0, -1, "%s in this model and in %s: weights can only be interpolated "
-                      "between models of one shape (--alpha-space logit needs only one vocabulary)", what, em_bundle_path(before->bundle));
+static bool refuse_pair(const em_model *before, const em_model *after, const char *what,
+                        em_error *err) {
+    return em_fail_at(err, EM_INPUT, em_bundle_path(after->bundle), 0, -1,
+                      "%s in this model and in %s: weights can only be interpolated "
+                      "between models of one shape (--alpha-space logit needs only one vocabulary)",
+                      what, em_bundle_path(before->bundle));
 }
 
 /* The first line in which two sorted lists of key=value lines differ. */
@@ -332,7 +360,8 @@ static bool check_configs(const em_model *before, const em_model *after, em_erro
     em_config_describe(&before->config, &x);
     em_config_describe(&after->config, &y);
     const char *p = x.data, *q = y.data;
-    for (size_t n; (n = strcspn(p, "\n")) == strcspn(q, "\n") && *p && !strncmp(p, q, n); p += n + 1, q += n + 1) {}
+    for (size_t n; (n = strcspn(p, "\n")) == strcspn(q, "\n") && *p && !strncmp(p, q, n);
+         p += n + 1, q += n + 1) {}
     bool same = !*p && !*q;
     snprintf(what, sizeof what, "%.*s is not the same", (int)strcspn(*q ? q : p, "="), *q ? q : p);
     if (!same) refuse_pair(before, after, what, err);
@@ -348,11 +377,13 @@ static bool is_made(const em_composition *c, int part, const em_tensor *place) {
 }
 
 /* Tensors that several views share (GPT-2's q, k, v) are made once. */
-static bool pair_view(em_composition *c, int part, const em_weight *x, const em_weight *y, em_error *err) {
+static bool pair_view(em_composition *c, int part, const em_weight *x, const em_weight *y,
+                      em_error *err) {
     const em_model *before = c->sources[0], *after = c->sources[1];
     char what[320];
     if (!x->data && !y->data) return true;
-    const em_tensor *s = x->data ? em_bundle_tensor(before->bundle, x->name) : NULL, *t = y->data ? em_bundle_tensor(after->bundle, y->name) : NULL;
+    const em_tensor *s = x->data ? em_bundle_tensor(before->bundle, x->name) : NULL,
+                    *t = y->data ? em_bundle_tensor(after->bundle, y->name) : NULL;
     if (!s || !t || !same_shape(s, t)) {
         snprintf(what, sizeof what, "tensor %.240s is not the same", s ? s->name : t->name);
         return refuse_pair(before, after, what, err);
@@ -379,7 +410,8 @@ static bool stretch(em_composition *c, const em_composition *after, em_error *er
     for (size_t i = 0; i < after->n; i++) {
         em_made made = after->made[i];
         made.scale *= 1 + c->alpha;
-        if (!made.fresh && made.values != made.place) made.after = made.values, made.values = made.place;
+        if (!made.fresh && made.values != made.place)
+            made.after = made.values, made.values = made.place;
         if (!em_composition_add(c, &made, err)) return false;
     }
     return true;

@@ -18,7 +18,7 @@ typedef struct item {
     const char *type;
     int n_dims;
     int64_t shape[EM_MAX_DIMS];
-    const void *data;           /* NULL: made holds what makes it */
+    const void *data; /* NULL: made holds what makes it */
     const em_made *made;
     size_t bytes;
 } item;
@@ -26,20 +26,23 @@ typedef struct item {
 typedef struct plan {
     const em_model *m;
     int threads;
-    XXH3_state_t *hash;         /* of a model with an adapter: all bytes of the file */
+    XXH3_state_t *hash; /* of a model with an adapter: all bytes of the file */
     item *items;
     size_t n, capacity, bytes;
     em_error *err;
 } plan;
 
 static bool push(plan *p, const item *i) {
-    if (!em_grow(&p->items, &p->capacity, p->n + 1, sizeof *p->items, "the list of tensors", p->err)) return false;
+    if (!em_grow(&p->items, &p->capacity, p->n + 1, sizeof *p->items, "the list of tensors",
+                 p->err))
+        return false;
     p->items[p->n++] = *i;
     p->bytes += i->bytes;
     return true;
 }
 
-static bool push_bytes(plan *p, const char *prefix, const char *name, const void *data, size_t bytes) {
+static bool push_bytes(plan *p, const char *prefix, const char *name, const void *data,
+                       size_t bytes) {
     item i = {.type = "U8", .n_dims = 1, .shape = {(int64_t)bytes}, .data = data, .bytes = bytes};
     snprintf(i.name, sizeof i.name, "%s%s", prefix, name);
     return push(p, &i);
@@ -64,8 +67,12 @@ static const em_made *made_for(const em_model *m, const em_tensor *t) {
 static bool push_tensor(plan *p, const em_tensor *t) {
     const em_made *made = made_for(p->m, t);
     item i = {.type = t->type, .n_dims = t->n_dims, .data = t->data, .bytes = t->bytes};
-    if (made) i.type = "F32", i.data = NULL, i.made = made, i.bytes = (size_t)(made->rows * made->columns) * sizeof(float);
-    if (strlen(t->name) >= sizeof i.name) return em_fail_at(p->err, EM_INPUT, t->file, 0, -1, "the tensor's name is too long: %.80s...", t->name);
+    if (made)
+        i.type = "F32", i.data = NULL, i.made = made,
+        i.bytes = (size_t)(made->rows * made->columns) * sizeof(float);
+    if (strlen(t->name) >= sizeof i.name)
+        return em_fail_at(p->err, EM_INPUT, t->file, 0, -1,
+                          "the tensor's name is too long: %.80s...", t->name);
     memcpy(i.name, t->name, strlen(t->name) + 1);
     memcpy(i.shape, t->shape, sizeof i.shape);
     return push_padding(p) && push(p, &i);
@@ -73,7 +80,11 @@ static bool push_tensor(plan *p, const em_tensor *t) {
 
 /* ---- the tokenizer given on the command line ---- */
 
-typedef struct extra { em_mapping files[3]; const char *names[3]; int n; } extra;
+typedef struct extra {
+    em_mapping files[3];
+    const char *names[3];
+    int n;
+} extra;
 
 static void extra_free(extra *e) {
     for (int i = 0; i < e->n; i++) em_mapping_close(&e->files[i]);
@@ -86,14 +97,16 @@ static bool extra_add(extra *e, const char *path, const char *name, em_error *er
 }
 
 static bool extra_directory(extra *e, const char *path, em_error *err) {
-    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"};
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model",
+                                        "tokenizer_config.json"};
     char file[4096];
     for (int i = 0; i < 3; i++) {
         snprintf(file, sizeof file, "%s/%s", path, names[i]);
         if (access(file, F_OK) == 0 && !extra_add(e, file, names[i], err)) return false;
     }
-    return (e->n && strcmp(e->names[0], "tokenizer_config.json"))
-        || em_fail_at(err, EM_INPUT, path, 0, -1, "holds neither tokenizer.json nor tokenizer.model");
+    return (e->n && strcmp(e->names[0], "tokenizer_config.json")) ||
+           em_fail_at(err, EM_INPUT, path, 0, -1,
+                      "holds neither tokenizer.json nor tokenizer.model");
 }
 
 /* A file is a tokenizer.json where it starts as JSON does. */
@@ -109,13 +122,15 @@ static bool extra_open(extra *e, const char *path, em_error *err) {
 /* ---- writing ---- */
 
 static bool plan_files(plan *p, const extra *e) {
-    static const char *const names[] = {
-        "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json"};
+    static const char *const names[] = {"config.json", "generation_config.json", "tokenizer.json",
+                                        "tokenizer.model", "tokenizer_config.json"};
     for (int i = 0; i < 5; i++) {
         const void *data;
         size_t size;
         bool replaced = e->n && !strncmp(names[i], "tokenizer", 9);
-        if (!replaced && em_bundle_file(p->m->bundle, names[i], &data, &size) && !push_bytes(p, "file:", names[i], data, size)) return false;
+        if (!replaced && em_bundle_file(p->m->bundle, names[i], &data, &size) &&
+            !push_bytes(p, "file:", names[i], data, size))
+            return false;
     }
     for (int i = 0; i < e->n; i++)
         if (!push_bytes(p, "file:", e->names[i], e->files[i].data, e->files[i].size)) return false;
@@ -129,9 +144,12 @@ static bool check_places(const em_model *m, em_error *err) {
         const em_made *t = &c->made[i];
         bool shared = m->spec.tied && t->place->data == m->embedding.tokens.data;
         if (t->fresh || shared)
-            return em_fail_at(err, EM_INPUT, c->adapter.path, 0, -1, "%s %s: the merged model is no checkpoint of this family; leave it to --adapter",
-                              shared ? "changes one of embedding and head, which are tied as" : "adds a bias, which the model has not, to the module of",
-                              t->place->name);
+            return em_fail_at(
+                err, EM_INPUT, c->adapter.path, 0, -1,
+                "%s %s: the merged model is no checkpoint of this family; leave it to --adapter",
+                shared ? "changes one of embedding and head, which are tied as"
+                       : "adds a bias, which the model has not, to the module of",
+                t->place->name);
     }
     return true;
 }
@@ -139,14 +157,16 @@ static bool check_places(const em_model *m, em_error *err) {
 static bool plan_tensors(plan *p) {
     const em_model *m = p->m;
     for (int64_t i = 0; i < em_bundle_tensors(m->bundle); i++)
-        if (m->part_of[i] != EM_PART_UNUSED && !push_tensor(p, em_bundle_tensor_at(m->bundle, i))) return false;
+        if (m->part_of[i] != EM_PART_UNUSED && !push_tensor(p, em_bundle_tensor_at(m->bundle, i)))
+            return false;
     return true;
 }
 
 static json_t *header_entry(const item *i, size_t begin) {
     json_t *shape = json_array();
     for (int d = 0; d < i->n_dims; d++) json_array_append_new(shape, json_integer(i->shape[d]));
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", i->type, "shape", shape, "data_offsets", (json_int_t)begin, (json_int_t)(begin + i->bytes));
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", i->type, "shape", shape, "data_offsets",
+                     (json_int_t)begin, (json_int_t)(begin + i->bytes));
 }
 
 /* The JSON, padded with spaces so that the data begins at a multiple of ALIGN. To be freed. */
@@ -172,7 +192,8 @@ static bool put(const plan *p, em_output *out, const void *data, size_t n) {
 
 static bool put_made(const plan *p, em_output *out, const item *i) {
     float *values = em_alloc(i->bytes / sizeof *values, sizeof *values, i->name, p->err);
-    bool good = values && em_made_values(p->m->composition, i->made, p->threads, values, p->err) && put(p, out, values, i->bytes);
+    bool good = values && em_made_values(p->m->composition, i->made, p->threads, values, p->err) &&
+                put(p, out, values, i->bytes);
     free(values);
     return good;
 }
@@ -207,7 +228,9 @@ static bool read_back(const plan *p, const char *path) {
     if (!em_mapping_open(&m, path, p->err)) return false;
     XXH128_hash_t written = XXH3_128bits_digest(p->hash), found = XXH3_128bits(m.data, m.size);
     em_mapping_close(&m);
-    return XXH128_isEqual(written, found) || em_fail_at(p->err, EM_MACHINE, path, 0, -1, "does not read back as it was written; convert again");
+    return XXH128_isEqual(written, found) ||
+           em_fail_at(p->err, EM_MACHINE, path, 0, -1,
+                      "does not read back as it was written; convert again");
 }
 
 static bool start_hash(plan *p) {
@@ -217,11 +240,13 @@ static bool start_hash(plan *p) {
     return true;
 }
 
-bool em_convert(const em_model *m, const char *extra_tokenizer, int threads, const char *out_path, em_error *err) {
+bool em_convert(const em_model *m, const char *extra_tokenizer, int threads, const char *out_path,
+                em_error *err) {
     extra e = {0};
     plan p = {.m = m, .threads = threads, .err = err};
-    bool good = check_places(m, err) && start_hash(&p) && extra_open(&e, extra_tokenizer, err) && plan_files(&p, &e) && plan_tensors(&p)
-        && write_file(&p, out_path) && (!p.hash || read_back(&p, out_path));
+    bool good = check_places(m, err) && start_hash(&p) && extra_open(&e, extra_tokenizer, err) &&
+                plan_files(&p, &e) && plan_tensors(&p) && write_file(&p, out_path) &&
+                (!p.hash || read_back(&p, out_path));
     XXH3_freeState(p.hash);
     free(p.items);
     extra_free(&e);

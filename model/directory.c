@@ -45,7 +45,8 @@ static bool read_small_files(em_bundle *b, em_error *err) {
 
 static bool read_weights(em_bundle *b, const char *name, em_error *err) {
     const em_mapping *m = map_in(b, name, err);
-    return m && em_bundle_refuse(m, err) && em_safetensors_read(m->data, m->size, m->path, &b->tensors, err);
+    return m && em_bundle_refuse(m, err) &&
+           em_safetensors_read(m->data, m->size, m->path, &b->tensors, err);
 }
 
 /* ---- shards ---- */
@@ -59,16 +60,21 @@ static bool good_shard_name(const char *name) {
 }
 
 /* Opens every shard that the map names, once. seen: set of the names. */
-static bool open_shards(em_bundle *b, const em_mapping *index, json_t *map, json_t *seen, em_error *err) {
+static bool open_shards(em_bundle *b, const em_mapping *index, json_t *map, json_t *seen,
+                        em_error *err) {
     const char *tensor;
     json_t *value;
     json_object_foreach(map, tensor, value) {
         const char *shard = json_string_value(value);
         if (!shard) return bad_index(index, "weight_map names no file for tensor", tensor, err);
-        if (!good_shard_name(shard)) return bad_index(index, "weight_map names a shard outside the directory:", shard, err);
+        if (!good_shard_name(shard))
+            return bad_index(index, "weight_map names a shard outside the directory:", shard, err);
         if (json_object_get(seen, shard)) continue;
-        if (json_object_set_new(seen, shard, json_true())) return em_fail_memory(err, strlen(shard), index->path);
-        if (!exists(b, shard)) return bad_index(index, "weight_map names a shard that is not in the directory:", shard, err);
+        if (json_object_set_new(seen, shard, json_true()))
+            return em_fail_memory(err, strlen(shard), index->path);
+        if (!exists(b, shard))
+            return bad_index(index, "weight_map names a shard that is not in the directory:", shard,
+                             err);
         if (!read_weights(b, shard, err)) return false;
     }
     return true;
@@ -83,7 +89,9 @@ static bool check_map(em_bundle *b, const em_mapping *index, json_t *map, em_err
         const em_tensor *t = em_tensors_find(&b->tensors, name);
         const char *file = t ? strrchr(t->file, '/') + 1 : NULL;
         if (!t || strcmp(file, json_string_value(value)))
-            return em_fail_at(err, EM_INPUT, index->path, 0, -1, "tensor %s is not in the shard %s that weight_map names", name, json_string_value(value));
+            return em_fail_at(err, EM_INPUT, index->path, 0, -1,
+                              "tensor %s is not in the shard %s that weight_map names", name,
+                              json_string_value(value));
     }
     return true;
 }
@@ -96,7 +104,8 @@ static bool read_shards(em_bundle *b, em_error *err) {
     json_t *map = json_object_get(root, "weight_map");
     bool good = false;
     if (!root) em_fail_at(err, EM_INPUT, m->path, 0, e.position, "is no valid JSON: %s", e.text);
-    else if (!json_is_object(map) || !json_object_size(map)) em_fail_at(err, EM_INPUT, m->path, 0, -1, "has no weight_map");
+    else if (!json_is_object(map) || !json_object_size(map))
+        em_fail_at(err, EM_INPUT, m->path, 0, -1, "has no weight_map");
     else good = open_shards(b, m, map, seen, err) && check_map(b, m, map, err);
     json_decref(seen);
     json_decref(root);
@@ -107,9 +116,12 @@ static bool read_shards(em_bundle *b, em_error *err) {
 
 static bool refuse_directory(const em_bundle *b, em_error *err) {
     if (exists(b, "adapter_config.json"))
-        return em_fail_at(err, EM_INPUT, b->path, 0, -1, "is a PEFT adapter, not a whole model; give its base model as --model and this as --adapter");
+        return em_fail_at(err, EM_INPUT, b->path, 0, -1,
+                          "is a PEFT adapter, not a whole model; give its base model as --model "
+                          "and this as --adapter");
     if (exists(b, "pytorch_model.bin") || exists(b, "pytorch_model.bin.index.json"))
-        return em_fail_at(err, EM_INPUT, b->path, 0, -1, "holds a pickle checkpoint (pytorch_model.bin), which could run code and "
+        return em_fail_at(err, EM_INPUT, b->path, 0, -1,
+                          "holds a pickle checkpoint (pytorch_model.bin), which could run code and "
                           "is not read; convert it to safetensors");
     return em_fail_at(err, EM_INPUT, b->path, 0, -1, "holds neither model.safetensors nor " INDEX);
 }

@@ -13,7 +13,8 @@ static double row_pairs(const em_layer_spec *spec, const em_row_batch *b, int ro
 }
 
 void em_flops_add_layer(em_flops *f, const em_layer_spec *s, const em_row_batch *batch) {
-    double q = (double)s->heads * s->head_dim, kv = (double)s->kv_heads * s->head_dim, hidden = s->hidden;
+    double q = (double)s->heads * s->head_dim, kv = (double)s->kv_heads * s->head_dim,
+           hidden = s->hidden;
     for (int r = 0; r < batch->n_rows; r++) {
         double n = batch->length[r];
         f->qkv += 2 * n * hidden * (q + 2 * kv);
@@ -29,7 +30,8 @@ static bool scored(const em_score_request *r, int64_t token) {
     return false;
 }
 
-void em_flops_add_head(em_flops *f, const em_head_spec *spec, const em_row_batch *batch, const em_score_request *request) {
+void em_flops_add_head(em_flops *f, const em_head_spec *spec, const em_row_batch *batch,
+                       const em_score_request *request) {
     int64_t n = 0;
     for (int r = 0; r < batch->n_rows; r++)
         for (int32_t i = 0; i < batch->length[r]; i++) n += scored(request, batch->start[r] + i);

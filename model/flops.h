@@ -5,12 +5,15 @@
 
 #include "kernels/backend.h"
 
-typedef struct em_flops { double qkv, attention, output, ffn, head; } em_flops;
+typedef struct em_flops {
+    double qkv, attention, output, ffn, head;
+} em_flops;
 
 /* One layer over the batch, within the layer's own window. */
 void em_flops_add_layer(em_flops *f, const em_layer_spec *spec, const em_row_batch *batch);
 /* The head over the tokens that have a label. */
-void em_flops_add_head(em_flops *f, const em_head_spec *spec, const em_row_batch *batch, const em_score_request *request);
+void em_flops_add_head(em_flops *f, const em_head_spec *spec, const em_row_batch *batch,
+                       const em_score_request *request);
 void em_flops_add(em_flops *f, const em_flops *more);
 double em_flops_total(const em_flops *f);
 

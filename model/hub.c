@@ -9,18 +9,21 @@
 #include "model/bundle_parts.h"
 
 static bool good_part(const char *s, size_t n) {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     return n > 0 && s[0] != '.' && strspn(s, allowed) >= n;
 }
 
 bool em_hub_is_name(const char *path) {
     const char *slash = strchr(path, '/');
-    return slash && good_part(path, (size_t)(slash - path)) && good_part(slash + 1, strlen(slash + 1));
+    return slash && good_part(path, (size_t)(slash - path)) &&
+           good_part(slash + 1, strlen(slash + 1));
 }
 
 /* The cache's folder, by the same variables as huggingface_hub. */
 static void cache_folder(char *out, size_t n) {
-    const char *cache = getenv("HF_HUB_CACHE"), *home = getenv("HF_HOME"), *xdg = getenv("XDG_CACHE_HOME"), *user = getenv("HOME");
+    const char *cache = getenv("HF_HUB_CACHE"), *home = getenv("HF_HOME"),
+               *xdg = getenv("XDG_CACHE_HOME"), *user = getenv("HOME");
     if (cache && *cache) snprintf(out, n, "%s", cache);
     else if (home && *home) snprintf(out, n, "%s/hub", home);
     else if (xdg && *xdg) snprintf(out, n, "%s/huggingface/hub", xdg);
@@ -54,8 +57,11 @@ static void newest_snapshot(const char *folder, char *out, size_t n) {
     DIR *d = opendir(path);
     for (struct dirent *e; d && (e = readdir(d));) {
         struct stat st;
-        if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &st, 0) || !S_ISDIR(st.st_mode)) continue;
-        if (st.st_mtim.tv_sec < newest.tv_sec || (st.st_mtim.tv_sec == newest.tv_sec && st.st_mtim.tv_nsec <= newest.tv_nsec)) continue;
+        if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &st, 0) || !S_ISDIR(st.st_mode))
+            continue;
+        if (st.st_mtim.tv_sec < newest.tv_sec ||
+            (st.st_mtim.tv_sec == newest.tv_sec && st.st_mtim.tv_nsec <= newest.tv_nsec))
+            continue;
         newest = st.st_mtim;
         snprintf(out, n, "%s", e->d_name);
     }
@@ -74,14 +80,17 @@ char *em_hub_snapshot(const char *repository, em_error *err) {
     char cache[2048], folder[3072], commit[256];
     const char *slash = strchr(repository, '/');
     cache_folder(cache, sizeof cache);
-    snprintf(folder, sizeof folder, "%s/models--%.*s--%s", cache, (int)(slash - repository), repository, slash + 1);
+    snprintf(folder, sizeof folder, "%s/models--%.*s--%s", cache, (int)(slash - repository),
+             repository, slash + 1);
     read_main(folder, commit, sizeof commit);
     char *path = snapshot_path(folder, commit);
     if (path) return path;
     newest_snapshot(folder, commit, sizeof commit);
     path = snapshot_path(folder, commit);
     if (!path)
-        em_fail_at(err, EM_INPUT, repository, 0, -1, "is neither a path nor in the local Hugging Face cache (%s); "
-                   "download it with `hf download %s`", cache, repository);
+        em_fail_at(err, EM_INPUT, repository, 0, -1,
+                   "is neither a path nor in the local Hugging Face cache (%s); "
+                   "download it with `hf download %s`",
+                   cache, repository);
     return path;
 }

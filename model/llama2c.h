@@ -14,6 +14,7 @@ bool em_llama2c_looks(const void *data, size_t size);
 /* Adds the tensors under the names that Hugging Face gives them in a Llama, and writes a
  * config.json that says the same as the header, with "rope_interleaved": true (llama2.c rotates
  * neighbours, Hugging Face halves). file outlives the tensors. */
-bool em_llama2c_read(const void *data, size_t size, const char *file, em_tensors *out, em_buffer *config, em_error *err);
+bool em_llama2c_read(const void *data, size_t size, const char *file, em_tensors *out,
+                     em_buffer *config, em_error *err);
 
 #endif

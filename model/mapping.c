@@ -11,7 +11,8 @@
 static bool map(em_mapping *m, int fd, em_error *err) {
     struct stat st;
     if (fstat(fd, &st)) return em_fail_at(err, EM_INPUT, m->path, 0, -1, "%s", strerror(errno));
-    if (!S_ISREG(st.st_mode)) return em_fail_at(err, EM_INPUT, m->path, 0, -1, "is no regular file");
+    if (!S_ISREG(st.st_mode))
+        return em_fail_at(err, EM_INPUT, m->path, 0, -1, "is no regular file");
     m->data = "";
     m->size = (size_t)st.st_size;
     if (m->size == 0) return true;
@@ -27,9 +28,10 @@ static bool map(em_mapping *m, int fd, em_error *err) {
 bool em_mapping_open(em_mapping *m, const char *path, em_error *err) {
     *m = (em_mapping){.path = strdup(path)};
     if (!m->path) return em_fail_memory(err, strlen(path), path);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);    /* a named pipe must not make us wait */
-    bool good = fd >= 0 ? map(m, fd, err) : em_fail_at(err, EM_INPUT, path, 0, -1, "%s", strerror(errno));
-    if (fd >= 0) close(fd);       /* the mapping stays */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a named pipe must not make us wait */
+    bool good = fd >= 0 ? map(m, fd, err)
+                        : em_fail_at(err, EM_INPUT, path, 0, -1, "%s", strerror(errno));
+    if (fd >= 0) close(fd); /* the mapping stays */
     if (!good) em_mapping_close(m);
     return good;
 }

@@ -27,11 +27,17 @@ static bool read_eos(em_model *m, em_error *err) {
     json_error_t e;
     s->eos = m->config.eos;
     snprintf(s->eos_note, sizeof s->eos_note, "%s", m->config.eos_note);
-    snprintf(s->eos_origin, sizeof s->eos_origin, "%s", s->eos < 0 ? "" : m->config.eos_named ? "config.json" : "the family's default");
-    if ((m->config.eos_named && s->eos >= 0) || !em_bundle_file(m->bundle, "generation_config.json", &data, &size)) return true;
+    snprintf(s->eos_origin, sizeof s->eos_origin, "%s",
+             s->eos < 0            ? ""
+             : m->config.eos_named ? "config.json"
+                                   : "the family's default");
+    if ((m->config.eos_named && s->eos >= 0) ||
+        !em_bundle_file(m->bundle, "generation_config.json", &data, &size))
+        return true;
     name_source(m, "generation_config.json", source, sizeof source);
     json_t *root = json_loadb(data, size, 0, &e);
-    if (!root) return em_fail_at(err, EM_INPUT, source, 0, e.position, "is no valid JSON: %s", e.text);
+    if (!root)
+        return em_fail_at(err, EM_INPUT, source, 0, e.position, "is no valid JSON: %s", e.text);
     int32_t eos;
     bool good = em_config_eos(root, source, &eos, s->eos_note, err);
     json_decref(root);
@@ -69,18 +75,30 @@ static bool make_frequencies(em_model *m, em_rope ropes[2], em_error *err) {
 
 /* What multiplies q.k: 1 / sqrt(head_dim), but for GPT-Neo (1), Gemma and one GPT-2 option. */
 static float attention_scale(const em_config *c, int layer) {
-    double scale = c->scale_attention ? 1 / sqrt(c->query_scale > 0 ? c->query_scale : c->head_dim) : 1;
+    double scale = c->scale_attention ? 1 / sqrt(c->query_scale > 0 ? c->query_scale : c->head_dim)
+                                      : 1;
     return (float)(c->scale_by_layer ? scale / (layer + 1) : scale);
 }
 
 static em_layer_spec layer_spec(const em_config *c, int layer, const em_rope *ropes) {
     const em_family *f = c->family;
-    return (em_layer_spec){
-        .hidden = c->hidden, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim, .ffn = c->ffn,
-        .norm = f->norm, .norm_eps = (float)c->norm_eps, .norm_plus_one = f->norm_plus_one, .head_norm = f->head_norm,
-        .attention_scale = attention_scale(c, layer), .attention_softcap = (float)c->attention_softcap, .window = c->window[layer],
-        .rope = c->rope_of[layer] < 0 ? (em_rope){.scale = 1} : ropes[c->rope_of[layer]],
-        .activation = c->activation, .gated = f->gated, .parallel_residual = c->parallel_residual};
+    return (em_layer_spec){.hidden = c->hidden,
+                           .heads = c->heads,
+                           .kv_heads = c->kv_heads,
+                           .head_dim = c->head_dim,
+                           .ffn = c->ffn,
+                           .norm = f->norm,
+                           .norm_eps = (float)c->norm_eps,
+                           .norm_plus_one = f->norm_plus_one,
+                           .head_norm = f->head_norm,
+                           .attention_scale = attention_scale(c, layer),
+                           .attention_softcap = (float)c->attention_softcap,
+                           .window = c->window[layer],
+                           .rope = c->rope_of[layer] < 0 ? (em_rope){.scale = 1}
+                                                         : ropes[c->rope_of[layer]],
+                           .activation = c->activation,
+                           .gated = f->gated,
+                           .parallel_residual = c->parallel_residual};
 }
 
 static bool make_layers(em_model *m, em_error *err) {
@@ -97,8 +115,12 @@ static void make_ends(em_model *m) {
     const em_config *c = &m->config;
     const em_family *f = c->family;
     m->embedding.scale = f->scaled_embedding ? (float)sqrt(c->hidden) : 1;
-    m->head = (em_head_spec){.hidden = c->hidden, .vocab = c->vocab, .norm = f->norm, .norm_eps = (float)c->norm_eps,
-                             .norm_plus_one = f->norm_plus_one, .softcap = (float)c->logit_softcap};
+    m->head = (em_head_spec){.hidden = c->hidden,
+                             .vocab = c->vocab,
+                             .norm = f->norm,
+                             .norm_eps = (float)c->norm_eps,
+                             .norm_plus_one = f->norm_plus_one,
+                             .softcap = (float)c->logit_softcap};
 }
 
 static bool make_parts(em_model *m, em_error *err) {
@@ -119,7 +141,7 @@ static void fill_spec(em_model *m) {
     s->weight_dtype = m->weights[0].o.dtype;
     s->tied = c->tied;
     for (int64_t i = 0; i < em_bundle_tensors(m->bundle); i++) {
-        if (m->part_of[i] == EM_PART_UNUSED) continue;      /* of a shape that nothing has checked */
+        if (m->part_of[i] == EM_PART_UNUSED) continue; /* of a shape that nothing has checked */
         const em_tensor *t = em_bundle_tensor_at(m->bundle, i);
         int64_t n = 1;
         for (int d = 0; d < t->n_dims; d++) n *= t->shape[d];
@@ -175,21 +197,31 @@ void em_model_close(em_model *m) {
 
 const em_model_spec *em_model_spec_of(const em_model *m) { return &m->spec; }
 const em_bundle *em_model_bundle(const em_model *m) { return m->bundle; }
-const char *em_model_name(const em_model *m) { return m->composition && m->composition->adapter.name ? m->composition->adapter.name : em_bundle_name(m->bundle); }
-const char *em_model_path(const em_model *m) { return m->composition && m->composition->adapter.path ? m->composition->adapter.path : em_bundle_path(m->bundle); }
+const char *em_model_name(const em_model *m) {
+    return m->composition && m->composition->adapter.name ? m->composition->adapter.name
+                                                          : em_bundle_name(m->bundle);
+}
+const char *em_model_path(const em_model *m) {
+    return m->composition && m->composition->adapter.path ? m->composition->adapter.path
+                                                          : em_bundle_path(m->bundle);
+}
 const em_layer_spec *em_model_layer_spec(const em_model *m, int layer) { return &m->layers[layer]; }
 const em_embedding *em_model_embedding(const em_model *m) { return &m->embedding; }
 const em_head_spec *em_model_head(const em_model *m) { return &m->head; }
-const em_layer_weights *em_model_layer_weights(const em_model *m, int layer) { return &m->weights[layer]; }
+const em_layer_weights *em_model_layer_weights(const em_model *m, int layer) {
+    return &m->weights[layer];
+}
 
 /* ---- paging ---- */
 
 /* A tied matrix is the embedding's, and the head needs it too. */
-static void advise(const em_model *m, int part, void (*what)(const em_bundle *, const em_tensor *)) {
+static void advise(const em_model *m, int part,
+                   void (*what)(const em_bundle *, const em_tensor *)) {
     bool tied_head = part == m->spec.layers && m->spec.tied;
     for (int64_t i = 0; i < em_bundle_tensors(m->bundle); i++) {
         const em_tensor *t = em_bundle_tensor_at(m->bundle, i);
-        if (m->part_of[i] == part || (tied_head && t->data == m->head.output.data)) what(m->bundle, t);
+        if (m->part_of[i] == part || (tied_head && t->data == m->head.output.data))
+            what(m->bundle, t);
     }
     if (m->composition) em_composition_advise(m, part, what);
 }

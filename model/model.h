@@ -3,33 +3,34 @@
 #ifndef EM_MODEL_MODEL_H
 #define EM_MODEL_MODEL_H
 
-#include <stdbool.h>
-#include <stdint.h>
 #include "common/error.h"
 #include "kernels/backend.h"
 #include "model/bundle.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 typedef struct em_model em_model;
 
 typedef struct em_model_spec {
-    char family[32];             /* config.json's model_type: "llama", "gpt_neox", "gemma3_text" … */
-    int layers, hidden, vocab, heads, kv_heads, head_dim, ffn;   /* of the widest layer */
-    int64_t max_positions;       /* config's limit (max_position_embeddings); 0 where it names none */
-    bool learned_positions;      /* then max_positions is a hard limit */
-    em_dtype weight_dtype;       /* of the layers' matrices */
-    int64_t parameters;          /* tied ones once */
+    char family[32]; /* config.json's model_type: "llama", "gpt_neox", "gemma3_text" … */
+    int layers, hidden, vocab, heads, kv_heads, head_dim, ffn; /* of the widest layer */
+    int64_t max_positions;  /* config's limit (max_position_embeddings); 0 where it names none */
+    bool learned_positions; /* then max_positions is a hard limit */
+    em_dtype weight_dtype;  /* of the layers' matrices */
+    int64_t parameters;     /* tied ones once */
     bool tied;
-    int32_t eos;                 /* -1: none. config.json's, else generation_config.json's, else the default
-                                    of the family's class in transformers; of a list, the first entry */
-    char eos_note[160];          /* names the other entries of such a list, else "" */
-    char eos_origin[48];         /* "config.json", "generation_config.json", "the family's default", "" */
+    int32_t eos;         /* -1: none. config.json's, else generation_config.json's, else the default
+                            of the family's class in transformers; of a list, the first entry */
+    char eos_note[160];  /* names the other entries of such a list, else "" */
+    char eos_origin[48]; /* "config.json", "generation_config.json", "the family's default", "" */
 } em_model_spec;
 
 /* Opens, picks the family by config.json's model_type, checks all tensors. */
 em_model *em_model_open(const char *path, em_error *err);
 void em_model_close(em_model *m);
 const em_model_spec *em_model_spec_of(const em_model *m);
-const em_bundle *em_model_bundle(const em_model *m);     /* of a model with an adapter (model/compose.h): the base's */
+const em_bundle *em_model_bundle(
+    const em_model *m); /* of a model with an adapter (model/compose.h): the base's */
 /* The bundle's, or those of the adapter that makes the model another one. */
 const char *em_model_name(const em_model *m);
 const char *em_model_path(const em_model *m);
@@ -39,14 +40,17 @@ const em_embedding *em_model_embedding(const em_model *m);
 const em_head_spec *em_model_head(const em_model *m);
 const em_layer_weights *em_model_layer_weights(const em_model *m, int layer);
 
-/* madvise for a layer's tensors (or, layer = -1, embedding; layer = layers, final norm and head). */
+/* madvise for a layer's tensors (or, layer = -1, embedding; layer = layers, final norm and head).
+ */
 void em_model_will_need(const em_model *m, int layer);
 void em_model_done_with(const em_model *m, int layer);
 
 /* Fingerprint (design §4): name (ours), shape, dtype and bytes of every tensor and the config
- * fields that are used; of a composed model, its sources' fingerprints and what makes it another. Feed each part once, in the order -1, 0 … layers (as they pass); then the
- * 16 hex digits are there. The format does not matter: a directory, its shards and its .bin agree. */
-bool em_model_hash_part(em_model *m, int layer);     /* false if it is not that part's turn: hashed already */
+ * fields that are used; of a composed model, its sources' fingerprints and what makes it another.
+ * Feed each part once, in the order -1, 0 … layers (as they pass); then the 16 hex digits are
+ * there. The format does not matter: a directory, its shards and its .bin agree. */
+bool em_model_hash_part(em_model *m,
+                        int layer); /* false if it is not that part's turn: hashed already */
 const char *em_model_fingerprint(const em_model *m); /* "" until all parts have passed */
 
 /* The tokenizer that lies with the model: tokenizer.json before tokenizer.model. Returns its file
@@ -55,11 +59,13 @@ bool em_model_tokenizer(const em_model *m, const char **name, const void **data,
                         const void **config, size_t *config_size);
 
 /* Writes the model as one .bin: 64-byte aligned tensors, config and tokenizer files inside, renamed
- * when whole. Only what evaluation reads is copied. Tensors that an adapter changes are written as they
- * are computed with, in f32, each made on so many threads when its turn comes; EM_INPUT where the base has
- * no tensor for a change (a bias that it lacks, a head or an embedding that are tied). extra_tokenizer:
- * path of a tokenizer file, or of a directory with one, that goes in instead of the model's own
- * (llama2.c has none), or NULL. An existing file is replaced, also the model's own. */
-bool em_convert(const em_model *m, const char *extra_tokenizer, int threads, const char *out_path, em_error *err);
+ * when whole. Only what evaluation reads is copied. Tensors that an adapter changes are written as
+ * they are computed with, in f32, each made on so many threads when its turn comes; EM_INPUT where
+ * the base has no tensor for a change (a bias that it lacks, a head or an embedding that are tied).
+ * extra_tokenizer: path of a tokenizer file, or of a directory with one, that goes in instead of
+ * the model's own (llama2.c has none), or NULL. An existing file is replaced, also the model's own.
+ */
+bool em_convert(const em_model *m, const char *extra_tokenizer, int threads, const char *out_path,
+                em_error *err);
 
 #endif

@@ -11,13 +11,13 @@ struct em_network {
     em_model *model;
     em_backend *backend;
     const em_model_spec *spec;
-    int64_t capacity;            /* padded tokens of a batch */
-    bool keep;                   /* memory holds all packed weights: see stays */
-    int64_t batches;             /* begun so far */
+    int64_t capacity; /* padded tokens of a batch */
+    bool keep;        /* memory holds all packed weights: see stays */
+    int64_t batches;  /* begun so far */
     const volatile sig_atomic_t *stop;
     const char *source;
-    em_layer **layers;           /* [spec->layers], NULL where not packed now */
-    em_head_spec head_spec;      /* the model's, its vocabulary cut where options say so */
+    em_layer **layers;      /* [spec->layers], NULL where not packed now */
+    em_head_spec head_spec; /* the model's, its vocabulary cut where options say so */
     em_head *head;
     em_activations *activations;
     em_flops flops;
@@ -30,9 +30,7 @@ struct em_network {
 /* And where the weights are kept, more than these gain nothing and only delay progress. */
 #define PLENTY_TOKENS_PER_THREAD (64 * EM_TILE)
 
-int64_t em_network_padded(int64_t tokens) {
-    return (tokens + EM_TILE - 1) / EM_TILE * EM_TILE;
-}
+int64_t em_network_padded(int64_t tokens) { return (tokens + EM_TILE - 1) / EM_TILE * EM_TILE; }
 
 /* The layer dimensions that no layer exceeds. */
 static em_layer_spec widest_layer(const em_network *n) {
@@ -45,9 +43,7 @@ static em_layer_spec widest_layer(const em_network *n) {
     return widest;
 }
 
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 static size_t file_bytes(const em_weight *w) {
     return w->data ? (size_t)w->out * (size_t)w->in * em_dtype_size(w->dtype) : 0;
@@ -56,16 +52,18 @@ static size_t file_bytes(const em_weight *w) {
 /* The most that making one part of a composed model takes. */
 static size_t making_bytes(const em_network *n) {
     size_t most = 0;
-    for (int part = -1; part <= n->spec->layers; part++) most = larger(most, em_part_bytes(n->model, part));
+    for (int part = -1; part <= n->spec->layers; part++)
+        most = larger(most, em_part_bytes(n->model, part));
     return most;
 }
 
 /* Mapped pages that are resident at once: the part being packed and the one read ahead. */
 static size_t mapped_bytes(const em_network *n) {
-    size_t part = larger(file_bytes(&em_model_head(n->model)->output), file_bytes(&em_model_embedding(n->model)->tokens));
+    size_t part = larger(file_bytes(&em_model_head(n->model)->output),
+                         file_bytes(&em_model_embedding(n->model)->tokens));
     for (int l = 0; l < n->spec->layers; l++) {
         const em_layer_weights *w = em_model_layer_weights(n->model, l);
-        const em_weight *all = &w->attention_in;     /* the struct is a row of em_weight */
+        const em_weight *all = &w->attention_in; /* the struct is a row of em_weight */
         size_t layer = 0;
         for (size_t i = 0; i < sizeof *w / sizeof *all; i++) layer += file_bytes(&all[i]);
         part = larger(part, layer);
@@ -77,14 +75,15 @@ static size_t mapped_bytes(const em_network *n) {
  * labels with their losses at each depth, and each alpha's argmax and losses. */
 static size_t caller_token_bytes(const em_network_options *o) {
     size_t labels = (size_t)o->n_labels, depths = o->n_depths > 1 ? (size_t)o->n_depths : 1;
-    return 4 * sizeof(int32_t) + sizeof(uint64_t) + labels * sizeof(int32_t) + depths * (sizeof(int32_t) + labels * sizeof(double)) +
+    return 4 * sizeof(int32_t) + sizeof(uint64_t) + labels * sizeof(int32_t) +
+           depths * (sizeof(int32_t) + labels * sizeof(double)) +
            (size_t)o->n_alphas * (sizeof(int32_t) + labels * sizeof(double));
 }
 
 typedef struct memory_plan {
-    size_t fixed;                /* threads' scratch and mapped pages */
-    size_t all_weights;          /* every layer and the head, packed */
-    size_t one_weight;           /* the largest of them */
+    size_t fixed;       /* threads' scratch and mapped pages */
+    size_t all_weights; /* every layer and the head, packed */
+    size_t one_weight;  /* the largest of them */
     size_t token;
 } memory_plan;
 
@@ -94,9 +93,12 @@ static memory_plan measure(const em_network *n, const em_network_options *o) {
     const em_head_spec *head = &n->head_spec;
     size_t head_bytes = ops->head_bytes(n->backend, head);
     size_t host = n->backend->device_memory ? 0 : mapped_bytes(n) + making_bytes(n);
-    size_t callers = n->backend->device_memory ? 0 : (size_t)(o->batches ? o->batches : 1) * caller_token_bytes(o);
+    size_t callers = n->backend->device_memory
+                         ? 0
+                         : (size_t)(o->batches ? o->batches : 1) * caller_token_bytes(o);
     memory_plan p = {.fixed = ops->fixed_bytes(n->backend, &widest, head) + host,
-                     .all_weights = head_bytes, .one_weight = head_bytes,
+                     .all_weights = head_bytes,
+                     .one_weight = head_bytes,
                      .token = ops->token_bytes(n->backend, &widest) + callers};
     for (int l = 0; l < n->spec->layers; l++) {
         size_t bytes = ops->layer_bytes(n->backend, em_model_layer_spec(n->model, l));
@@ -114,26 +116,31 @@ static int64_t tokens_beside(const memory_plan *p, size_t weights, size_t memory
     return tiles < (size_t)(want / EM_TILE) ? (int64_t)tiles * EM_TILE : want;
 }
 
-/* Tokens of a batch that are worth keeping the weights for, and those beyond which it gains nothing. */
-typedef struct batch_sizes { int64_t useful, plenty; } batch_sizes;
+/* Tokens of a batch that are worth keeping the weights for, and those beyond which it gains
+ * nothing. */
+typedef struct batch_sizes {
+    int64_t useful, plenty;
+} batch_sizes;
 
 static int64_t between(int64_t x, int64_t low, int64_t high) {
     return x < low ? low : x > high ? high : x;
 }
 
-/* A device gets its weights over a bus, which takes as long as some ten thousand tokens take it: there any batch is worth
- * keeping them for, and none is too large. */
+/* A device gets its weights over a bus, which takes as long as some ten thousand tokens take it:
+ * there any batch is worth keeping them for, and none is too large. */
 static batch_sizes batch_sizes_of(const em_backend *b, int64_t row, int64_t want) {
     if (b->device_memory) return (batch_sizes){row, want};
     int64_t threads = b->options.threads;
-    return (batch_sizes){between(threads * USEFUL_TOKENS_PER_THREAD, row, want), between(threads * PLENTY_TOKENS_PER_THREAD, row, want)};
+    return (batch_sizes){between(threads * USEFUL_TOKENS_PER_THREAD, row, want),
+                         between(threads * PLENTY_TOKENS_PER_THREAD, row, want)};
 }
 
 /* Keeps all weights if a useful batch fits beside them; otherwise each is packed for each batch,
  * and the batch takes all the room that the largest of them leaves. */
 static bool plan(em_network *n, const em_network_options *o, em_error *err) {
     memory_plan p = measure(n, o);
-    size_t sharers = o->sharers > 1 ? (size_t)o->sharers : 1, room = o->memory > o->taken ? (o->memory - o->taken) / sharers : 0;
+    size_t sharers = o->sharers > 1 ? (size_t)o->sharers : 1,
+           room = o->memory > o->taken ? (o->memory - o->taken) / sharers : 0;
     int64_t row = em_network_padded(o->row_tokens), want = em_network_padded(o->want_tokens);
     if (want < row) want = row;
     batch_sizes s = batch_sizes_of(n->backend, row, want);
@@ -142,8 +149,11 @@ static bool plan(em_network *n, const em_network_options *o, em_error *err) {
     if (!n->keep) n->capacity = tokens_beside(&p, p.one_weight, room, want);
     if (n->capacity >= row) return true;
     size_t enough = o->taken + sharers * (p.fixed + p.one_weight + p.token * (size_t)row);
-    return em_fail(err, EM_MACHINE, "a memory of %zu MiB cannot hold one layer and one row of %lld tokens: give --memory "
-                   "at least %zu MiB, or lower -T or --threads", o->memory >> 20, (long long)o->row_tokens, (enough >> 20) + 1);
+    return em_fail(
+        err, EM_MACHINE,
+        "a memory of %zu MiB cannot hold one layer and one row of %lld tokens: give --memory "
+        "at least %zu MiB, or lower -T or --threads",
+        o->memory >> 20, (long long)o->row_tokens, (enough >> 20) + 1);
 }
 
 /* vocab 0: the head's own. */
@@ -155,7 +165,8 @@ static em_head_spec cut_vocabulary(em_head_spec head, int vocab) {
     return head;
 }
 
-em_network *em_network_open(em_model *m, em_backend *b, const em_network_options *options, em_error *err) {
+em_network *em_network_open(em_model *m, em_backend *b, const em_network_options *options,
+                            em_error *err) {
     em_network *n = em_alloc(1, sizeof *n, "the network", err);
     if (!n) return NULL;
     n->model = m;
@@ -167,27 +178,23 @@ em_network *em_network_open(em_model *m, em_backend *b, const em_network_options
     n->layers = em_alloc((size_t)n->spec->layers, sizeof *n->layers, "the network", err);
     em_layer_spec widest = widest_layer(n);
     if (n->layers && plan(n, options, err) &&
-        (n->activations = b->ops->activations_new(b, &widest, n->capacity, (int)(n->capacity / EM_TILE), err)))
+        (n->activations = b->ops->activations_new(b, &widest, n->capacity,
+                                                  (int)(n->capacity / EM_TILE), err)))
         return n;
     em_network_close(n);
     return NULL;
 }
 
-int64_t em_network_capacity(const em_network *n) {
-    return n->capacity;
-}
+int64_t em_network_capacity(const em_network *n) { return n->capacity; }
 
-bool em_network_keeps(const em_network *n) {
-    return n->keep;
-}
+bool em_network_keeps(const em_network *n) { return n->keep; }
 
-const em_flops *em_network_flops(const em_network *n) {
-    return &n->flops;
-}
+const em_flops *em_network_flops(const em_network *n) { return &n->flops; }
 
 void em_network_close(em_network *n) {
     if (!n) return;
-    for (int l = 0; n->layers && l < n->spec->layers; l++) n->backend->ops->layer_free(n->backend, n->layers[l]);
+    for (int l = 0; n->layers && l < n->spec->layers; l++)
+        n->backend->ops->layer_free(n->backend, n->layers[l]);
     n->backend->ops->head_free(n->backend, n->head);
     n->backend->ops->activations_free(n->backend, n->activations);
     free(n->layers);
@@ -228,7 +235,8 @@ static em_layer *layer(em_network *n, int l, em_error *err) {
     const em_backend_ops *ops = n->backend->ops;
     em_part part;
     if (open_part(n, l, &part, err))
-        n->layers[l] = ops->layer_load(n->backend, em_model_layer_spec(n->model, l), &part.layer, err);
+        n->layers[l] = ops->layer_load(n->backend, em_model_layer_spec(n->model, l), &part.layer,
+                                       err);
     em_part_close(&part);
     part_read(n, l);
     em_model_will_need(n->model, l + 1);
@@ -249,7 +257,8 @@ static em_head *head(em_network *n, em_error *err) {
 
 /* x += attention(x), then x += ffn(x); or, in parallel, both of the same x: there the
  * feed-forward comes first, because attention has read x already when its inputs were made. */
-static void layer_forward(em_backend *b, const em_layer_spec *spec, const em_layer *l, em_activations *x) {
+static void layer_forward(em_backend *b, const em_layer_spec *spec, const em_layer *l,
+                          em_activations *x) {
     b->ops->attention_inputs(b, l, x);
     b->ops->attention(b, l, x);
     if (spec->parallel_residual) {
@@ -261,8 +270,9 @@ static void layer_forward(em_backend *b, const em_layer_spec *spec, const em_lay
     }
 }
 
-/* Batches that pack each weight anew although the host's memory holds them all: the next weights take the memory of those
- * let go, and to fill fresh memory costs as much as some packings into memory touched before (docs/speed.md). */
+/* Batches that pack each weight anew although the host's memory holds them all: the next weights
+ * take the memory of those let go, and to fill fresh memory costs as much as some packings into
+ * memory touched before (docs/speed.md). */
 #define PASSING_BATCHES 3
 
 static bool stays(const em_network *n) {
@@ -293,12 +303,16 @@ static bool device_well(const em_network *n, em_error *err) {
     return e->status == EM_OK || em_fail(err, e->status, "%s", e->text);
 }
 
-static bool check_finite(const em_row_batch *batch, const em_score_request *r, const em_scores *out, em_error *err) {
+static bool check_finite(const em_row_batch *batch, const em_score_request *r, const em_scores *out,
+                         em_error *err) {
     for (int row = 0; row < batch->n_rows; row++)
         for (int32_t i = 0; i < batch->length[row]; i++)
             if (!token_finite(r, out, batch->start[row] + i))
-                return em_fail(err, EM_INPUT, "the loss at position %d of row %d of the batch is not finite: the model's "
-                               "activations overflow here, though its weights are finite", i, row);
+                return em_fail(
+                    err, EM_INPUT,
+                    "the loss at position %d of row %d of the batch is not finite: the model's "
+                    "activations overflow here, though its weights are finite",
+                    i, row);
     return true;
 }
 
@@ -325,27 +339,30 @@ bool em_network_forward(em_network *n, const em_row_batch *batch, em_error *err)
     return true;
 }
 
-static bool score_with(em_network *n, const em_row_batch *batch, const em_score_request *request, em_scores *out, em_error *err) {
+static bool score_with(em_network *n, const em_row_batch *batch, const em_score_request *request,
+                       em_scores *out, em_error *err) {
     if (!head(n, err)) return blame(n, err);
     n->backend->ops->score(n->backend, n->head, request, n->activations, out);
     em_flops_add_head(&n->flops, &n->head_spec, batch, request);
     return (device_well(n, err) && check_finite(batch, request, out, err)) || blame(n, err);
 }
 
-bool em_network_head(em_network *n, const em_row_batch *batch, const em_score_request *request, em_scores *out, em_error *err) {
+bool em_network_head(em_network *n, const em_row_batch *batch, const em_score_request *request,
+                     em_scores *out, em_error *err) {
     bool good = score_with(n, batch, request, out, err);
     let_head_go(n);
     return good;
 }
 
-bool em_network_score(em_network *n, const em_row_batch *batch, const em_score_request *request, em_scores *out,
-                      em_error *err) {
+bool em_network_score(em_network *n, const em_row_batch *batch, const em_score_request *request,
+                      em_scores *out, em_error *err) {
     return em_network_forward(n, batch, err) && em_network_head(n, batch, request, out, err);
 }
 
 /* The head stays packed from the first depth to the last. */
-bool em_network_score_depths(em_network *n, const em_row_batch *batch, const em_score_request *request,
-                             const int *depths, int n_depths, em_scores *out, em_error *err) {
+bool em_network_score_depths(em_network *n, const em_row_batch *batch,
+                             const em_score_request *request, const int *depths, int n_depths,
+                             em_scores *out, em_error *err) {
     if (!embed(n, batch, err)) return blame(n, err);
     int d = 0;
     for (int l = 0; l <= n->spec->layers && d < n_depths; l++) {
@@ -361,16 +378,21 @@ bool em_network_head_pair(em_network *before, em_network *after, const em_row_ba
     em_backend *b = before->backend;
     int vocab[] = {before->head_spec.vocab, after->head_spec.vocab};
     if (vocab[0] != vocab[1])
-        return em_fail(err, EM_USAGE, "a pair needs vocabularies of one size: these have %d and %d tokens", vocab[0], vocab[1]);
+        return em_fail(err, EM_USAGE,
+                       "a pair needs vocabularies of one size: these have %d and %d tokens",
+                       vocab[0], vocab[1]);
     if (request->n_alphas > EM_PAIR_MAX_ALPHAS)
-        return em_fail(err, EM_USAGE, "%d alphas: a pair takes at most %d", request->n_alphas, EM_PAIR_MAX_ALPHAS);
+        return em_fail(err, EM_USAGE, "%d alphas: a pair takes at most %d", request->n_alphas,
+                       EM_PAIR_MAX_ALPHAS);
     if (!head(before, err)) return blame(before, err);
     if (!head(after, err)) return blame(after, err);
-    b->ops->score_pair(b, before->head, after->head, request, before->activations, after->activations, out);
+    b->ops->score_pair(b, before->head, after->head, request, before->activations,
+                       after->activations, out);
     em_flops_add_head(&before->flops, &before->head_spec, batch, &request->labels);
     em_flops_add_head(&after->flops, &after->head_spec, batch, &request->labels);
     let_head_go(before);
     let_head_go(after);
-    return (device_well(before, err) || blame(before, err)) && (check_finite(batch, &request->labels, &out->before, err) || blame(before, err)) &&
+    return (device_well(before, err) || blame(before, err)) &&
+           (check_finite(batch, &request->labels, &out->before, err) || blame(before, err)) &&
            (check_finite(batch, &request->labels, &out->after, err) || blame(after, err));
 }

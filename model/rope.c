@@ -17,7 +17,8 @@ static float llama3(const em_rope_config *c, float f) {
     float wavelength = 1.0f / f * (float)(2 * M_PI);
     if (wavelength < (float)(c->original / c->high_freq)) return f;
     if (wavelength > (float)(c->original / c->low_freq)) return f / (float)c->factor;
-    float smooth = (1.0f / wavelength * (float)c->original - (float)c->low_freq) / (float)(c->high_freq - c->low_freq);
+    float smooth = (1.0f / wavelength * (float)c->original - (float)c->low_freq) /
+                   (float)(c->high_freq - c->low_freq);
     return (1.0f - smooth) * f / (float)c->factor + smooth * f;
 }
 
@@ -35,7 +36,7 @@ static void yarn_range(const em_rope_config *c, int dim, double *low, double *hi
     }
     *low = fmax(*low, 0);
     *high = fmin(*high, dim - 1);
-    if (*low == *high) *high += 0.001;      /* as transformers: no division by zero */
+    if (*low == *high) *high += 0.001; /* as transformers: no division by zero */
 }
 
 static float yarn(const em_rope_config *c, int dim, int j) {
@@ -47,11 +48,14 @@ static float yarn(const em_rope_config *c, int dim, int j) {
     return 1.0f / ((float)c->factor * position) * (1.0f - keep) + 1.0f / position * keep;
 }
 
-static double mscale(double scale, double m) { return scale <= 1 ? 1.0 : 0.1 * m * log(scale) + 1.0; }
+static double mscale(double scale, double m) {
+    return scale <= 1 ? 1.0 : 0.1 * m * log(scale) + 1.0;
+}
 
 static double yarn_scale(const em_rope_config *c) {
     if (c->attention_factor > 0) return c->attention_factor;
-    if (c->mscale != 0 && c->mscale_all_dim != 0) return mscale(c->factor, c->mscale) / mscale(c->factor, c->mscale_all_dim);
+    if (c->mscale != 0 && c->mscale_all_dim != 0)
+        return mscale(c->factor, c->mscale) / mscale(c->factor, c->mscale_all_dim);
     return mscale(c->factor, 1);
 }
 
@@ -61,6 +65,6 @@ float em_rope_frequencies(const em_rope_config *c, int dim, float *inv_freq) {
         case EM_ROPE_LINEAR: inv_freq[j] = plain(c, dim, j) / (float)c->factor; break;
         case EM_ROPE_LLAMA3: inv_freq[j] = llama3(c, plain(c, dim, j)); break;
         case EM_ROPE_YARN: inv_freq[j] = yarn(c, dim, j); break;
-    }
+        }
     return c->type == EM_ROPE_YARN ? (float)yarn_scale(c) : 1.0f;
 }

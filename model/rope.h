@@ -5,18 +5,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum em_rope_type { EM_ROPE_DEFAULT, EM_ROPE_LINEAR, EM_ROPE_LLAMA3, EM_ROPE_YARN } em_rope_type;
+typedef enum em_rope_type {
+    EM_ROPE_DEFAULT,
+    EM_ROPE_LINEAR,
+    EM_ROPE_LLAMA3,
+    EM_ROPE_YARN
+} em_rope_type;
 
 typedef struct em_rope_config {
     em_rope_type type;
     double theta;
-    double partial;              /* share of a head's elements that is rotated */
-    double factor;               /* not for default */
-    double original;             /* original_max_position_embeddings: llama3, yarn */
-    double low_freq, high_freq;  /* llama3 */
-    double attention_factor;     /* yarn; 0: from factor and mscale */
-    double beta_fast, beta_slow, mscale, mscale_all_dim;   /* yarn */
-    bool truncate;               /* yarn */
+    double partial;             /* share of a head's elements that is rotated */
+    double factor;              /* not for default */
+    double original;            /* original_max_position_embeddings: llama3, yarn */
+    double low_freq, high_freq; /* llama3 */
+    double attention_factor;    /* yarn; 0: from factor and mscale */
+    double beta_fast, beta_slow, mscale, mscale_all_dim; /* yarn */
+    bool truncate;                                       /* yarn */
 } em_rope_config;
 
 /* Rotated elements of a head. */

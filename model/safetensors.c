@@ -7,19 +7,24 @@
 
 #include "common/size.h"
 
-typedef struct dtype_row { const char *name; unsigned bits; } dtype_row;
+typedef struct dtype_row {
+    const char *name;
+    unsigned bits;
+} dtype_row;
 
+// clang-format off
 static const dtype_row dtypes[] = {
     {"BOOL", 8}, {"U8", 8}, {"I8", 8}, {"U16", 16}, {"I16", 16}, {"F16", 16}, {"BF16", 16},
     {"U32", 32}, {"I32", 32}, {"F32", 32}, {"U64", 64}, {"I64", 64}, {"F64", 64}, {"C64", 64},
     {"F8_E4M3", 8}, {"F8_E5M2", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8},
     {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"F4", 4},
 };
+// clang-format on
 
 typedef struct reader {
     const unsigned char *data;
-    size_t size;             /* of the file */
-    size_t header;           /* length of the JSON, which starts at byte 8 */
+    size_t size;   /* of the file */
+    size_t header; /* length of the JSON, which starts at byte 8 */
     const char *file;
     em_error *err;
 } reader;
@@ -39,29 +44,37 @@ bool em_safetensors_looks(const void *data, size_t size) {
 static int64_t entry_byte(const reader *r, const char *name) {
     char quoted[512];
     int n = snprintf(quoted, sizeof quoted, "\"%s\"", name);
-    const unsigned char *found = n > 0 && (size_t)n < sizeof quoted ? memmem(r->data + 8, r->header, quoted, (size_t)n) : NULL;
+    const unsigned char *found = n > 0 && (size_t)n < sizeof quoted
+                                     ? memmem(r->data + 8, r->header, quoted, (size_t)n)
+                                     : NULL;
     return found ? found - r->data : 8;
 }
 
 static json_t *read_header(reader *r) {
     if (r->size < 8) {
-        em_fail_at(r->err, EM_INPUT, r->file, 0, 0, "%zu bytes are too few for a safetensors header", r->size);
+        em_fail_at(r->err, EM_INPUT, r->file, 0, 0,
+                   "%zu bytes are too few for a safetensors header", r->size);
         return NULL;
     }
     uint64_t length = little_endian(r->data);
     if (length > EM_SAFETENSORS_MAX_HEADER || length > r->size - 8) {
-        em_fail_at(r->err, EM_INPUT, r->file, 0, 0, "a safetensors header of %llu bytes does not fit (the file has %zu bytes, "
-                   "the format allows %d)", (unsigned long long)length, r->size, EM_SAFETENSORS_MAX_HEADER);
+        em_fail_at(r->err, EM_INPUT, r->file, 0, 0,
+                   "a safetensors header of %llu bytes does not fit (the file has %zu bytes, "
+                   "the format allows %d)",
+                   (unsigned long long)length, r->size, EM_SAFETENSORS_MAX_HEADER);
         return NULL;
     }
     r->header = (size_t)length;
     if (length == 0 || r->data[8] != '{') {
-        em_fail_at(r->err, EM_INPUT, r->file, 0, 8, "the safetensors header does not start with '{'");
+        em_fail_at(r->err, EM_INPUT, r->file, 0, 8,
+                   "the safetensors header does not start with '{'");
         return NULL;
     }
     json_error_t e;
     json_t *root = json_loadb((const char *)r->data + 8, r->header, JSON_REJECT_DUPLICATES, &e);
-    if (!root) em_fail_at(r->err, EM_INPUT, r->file, 0, 8 + (int64_t)e.position, "the safetensors header is no valid JSON: %s", e.text);
+    if (!root)
+        em_fail_at(r->err, EM_INPUT, r->file, 0, 8 + (int64_t)e.position,
+                   "the safetensors header is no valid JSON: %s", e.text);
     return root;
 }
 
@@ -72,7 +85,8 @@ static const dtype_row *find_dtype(const char *name) {
 }
 
 static bool bad_entry(const reader *r, const char *name, const char *what) {
-    return em_fail_at(r->err, EM_INPUT, r->file, 0, entry_byte(r, name), "tensor %s: %s", name, what);
+    return em_fail_at(r->err, EM_INPUT, r->file, 0, entry_byte(r, name), "tensor %s: %s", name,
+                      what);
 }
 
 static bool read_shape(const reader *r, const json_t *shape, em_tensor *t, size_t *elements) {
@@ -83,9 +97,11 @@ static bool read_shape(const reader *r, const json_t *shape, em_tensor *t, size_
     *elements = 1;
     for (size_t i = 0; i < n; i++) {
         const json_t *d = json_array_get(shape, i);
-        if (!json_is_integer(d) || json_integer_value(d) < 0) return bad_entry(r, t->name, "shape holds something else than whole numbers");
+        if (!json_is_integer(d) || json_integer_value(d) < 0)
+            return bad_entry(r, t->name, "shape holds something else than whole numbers");
         t->shape[i] = json_integer_value(d);
-        if (!em_size_mul(*elements, (size_t)t->shape[i], elements)) return bad_entry(r, t->name, "the product of the shape overflows");
+        if (!em_size_mul(*elements, (size_t)t->shape[i], elements))
+            return bad_entry(r, t->name, "the product of the shape overflows");
     }
     return true;
 }
@@ -94,14 +110,17 @@ static bool read_shape(const reader *r, const json_t *shape, em_tensor *t, size_
 static bool read_offsets(const reader *r, const json_t *offsets, em_tensor *t) {
     size_t room = r->size - 8 - r->header;
     const json_t *b = json_array_get(offsets, 0), *e = json_array_get(offsets, 1);
-    if (json_array_size(offsets) != 2 || !json_is_integer(b) || !json_is_integer(e) || json_integer_value(b) < 0)
+    if (json_array_size(offsets) != 2 || !json_is_integer(b) || !json_is_integer(e) ||
+        json_integer_value(b) < 0)
         return bad_entry(r, t->name, "data_offsets are not two whole numbers");
     uint64_t begin = (uint64_t)json_integer_value(b), end = (uint64_t)json_integer_value(e);
-    if (json_integer_value(e) < json_integer_value(b)) return bad_entry(r, t->name, "data_offsets end before they begin");
+    if (json_integer_value(e) < json_integer_value(b))
+        return bad_entry(r, t->name, "data_offsets end before they begin");
     if (end > room)
-        return em_fail_at(r->err, EM_INPUT, r->file, 0, entry_byte(r, t->name), "tensor %s: data_offsets [%llu, %llu] run past the "
-                          "end of the file, which has %zu bytes of data; is the download complete?", t->name,
-                          (unsigned long long)begin, (unsigned long long)end, room);
+        return em_fail_at(r->err, EM_INPUT, r->file, 0, entry_byte(r, t->name),
+                          "tensor %s: data_offsets [%llu, %llu] run past the "
+                          "end of the file, which has %zu bytes of data; is the download complete?",
+                          t->name, (unsigned long long)begin, (unsigned long long)end, room);
     t->data = r->data + 8 + r->header + begin;
     t->bytes = (size_t)(end - begin);
     return true;
@@ -113,18 +132,23 @@ static bool read_entry(const reader *r, const char *name, const json_t *entry, e
     const char *type = json_string_value(json_object_get(entry, "dtype"));
     if (!type) return bad_entry(r, name, "no dtype");
     const dtype_row *row = find_dtype(type);
-    if (!row) return em_fail_at(r->err, EM_INPUT, r->file, 0, entry_byte(r, name), "tensor %s: unknown dtype %s", name, type);
+    if (!row)
+        return em_fail_at(r->err, EM_INPUT, r->file, 0, entry_byte(r, name),
+                          "tensor %s: unknown dtype %s", name, type);
     t.type = row->name;
     if (!read_shape(r, json_object_get(entry, "shape"), &t, &elements)) return false;
-    if (!em_size_mul(elements, row->bits, &bits)) return bad_entry(r, name, "the product of the shape overflows");
+    if (!em_size_mul(elements, row->bits, &bits))
+        return bad_entry(r, name, "the product of the shape overflows");
     if (!read_offsets(r, json_object_get(entry, "data_offsets"), &t)) return false;
     if (bits % 8 || t.bytes != bits / 8)
         return em_fail_at(r->err, EM_INPUT, r->file, 0, (const unsigned char *)t.data - r->data,
-                          "tensor %s: shape and dtype %s make %zu bytes, data_offsets %zu", name, type, bits / 8, t.bytes);
+                          "tensor %s: shape and dtype %s make %zu bytes, data_offsets %zu", name,
+                          type, bits / 8, t.bytes);
     return em_tensors_add(out, &t, r->err);
 }
 
-/* Measuring needs the shape of a model, not as many bytes: a header may say that its tensors lie over one another. */
+/* Measuring needs the shape of a model, not as many bytes: a header may say that its tensors lie
+ * over one another. */
 static bool shares_bytes(const json_t *root) {
     return json_object_get(json_object_get(root, "__metadata__"), EM_SAFETENSORS_SHARED) != NULL;
 }
@@ -133,8 +157,8 @@ static bool read_metadata(const reader *r, json_t *metadata) {
     const char *key;
     json_t *value;
     if (!json_is_object(metadata)) return bad_entry(r, "__metadata__", "is no object");
-    json_object_foreach(metadata, key, value)
-        if (!json_is_string(value)) return bad_entry(r, "__metadata__", "holds something else than strings");
+    json_object_foreach(metadata, key, value) if (!json_is_string(value)) return bad_entry(
+        r, "__metadata__", "holds something else than strings");
     return true;
 }
 
@@ -153,13 +177,15 @@ static bool check_cover(const reader *r, em_tensors *list, size_t from) {
         const em_tensor *t = &list->items[i];
         const unsigned char *begin = t->data;
         if (begin != next)
-            return em_fail_at(r->err, EM_INPUT, r->file, 0, begin - r->data, begin < next
-                              ? "tensor %s overlaps the one before it by %lld bytes" : "before tensor %s lie %lld bytes that belong to none",
+            return em_fail_at(r->err, EM_INPUT, r->file, 0, begin - r->data,
+                              begin < next ? "tensor %s overlaps the one before it by %lld bytes"
+                                           : "before tensor %s lie %lld bytes that belong to none",
                               t->name, (long long)(begin < next ? next - begin : begin - next));
         next = begin + t->bytes;
     }
     if (next == r->data + r->size) return true;
-    return em_fail_at(r->err, EM_INPUT, r->file, 0, next - r->data, "the last %lld bytes belong to no tensor",
+    return em_fail_at(r->err, EM_INPUT, r->file, 0, next - r->data,
+                      "the last %lld bytes belong to no tensor",
                       (long long)(r->data + r->size - next));
 }
 
@@ -167,12 +193,14 @@ static bool read_entries(const reader *r, json_t *root, em_tensors *out) {
     const char *name;
     json_t *entry;
     size_t from = out->n;
-    json_object_foreach(root, name, entry)
-        if (!(strcmp(name, "__metadata__") ? read_entry(r, name, entry, out) : read_metadata(r, entry))) return false;
+    json_object_foreach(root, name, entry) if (!(strcmp(name, "__metadata__")
+                                                     ? read_entry(r, name, entry, out)
+                                                     : read_metadata(r, entry))) return false;
     return shares_bytes(root) || check_cover(r, out, from);
 }
 
-bool em_safetensors_read(const void *data, size_t size, const char *file, em_tensors *out, em_error *err) {
+bool em_safetensors_read(const void *data, size_t size, const char *file, em_tensors *out,
+                         em_error *err) {
     reader r = {data, size, 0, file, err};
     json_t *root = read_header(&r);
     bool good = root && read_entries(&r, root, out);

@@ -7,7 +7,8 @@
 #include "model/tensors.h"
 
 #define EM_SAFETENSORS_MAX_HEADER 100000000
-/* A key of __metadata__, ours: tensors may share bytes, and bytes may belong to none. Bench's random checkpoints are such. */
+/* A key of __metadata__, ours: tensors may share bytes, and bytes may belong to none. Bench's
+ * random checkpoints are such. */
 #define EM_SAFETENSORS_SHARED "evalmask.shared_bytes"
 
 /* True where the bytes start as a safetensors file does; they may still be broken. */
@@ -15,6 +16,7 @@ bool em_safetensors_looks(const void *data, size_t size);
 
 /* Adds all tensors to out; they point into data. file: for errors, outlives the tensors. Errors
  * (EM_INPUT) name the tensor and the byte in the file. */
-bool em_safetensors_read(const void *data, size_t size, const char *file, em_tensors *out, em_error *err);
+bool em_safetensors_read(const void *data, size_t size, const char *file, em_tensors *out,
+                         em_error *err);
 
 #endif

@@ -13,7 +13,9 @@ void em_tensors_free(em_tensors *t) {
 }
 
 bool em_tensors_add(em_tensors *list, const em_tensor *t, em_error *err) {
-    if (!em_grow(&list->items, &list->capacity, list->n + 1, sizeof *list->items, "the list of tensors", err)) return false;
+    if (!em_grow(&list->items, &list->capacity, list->n + 1, sizeof *list->items,
+                 "the list of tensors", err))
+        return false;
     em_tensor *copy = &list->items[list->n];
     *copy = *t;
     copy->name = strdup(t->name);
@@ -43,7 +45,8 @@ const em_tensor *em_tensors_find(const em_tensors *sorted, const char *name) {
 char *em_shape_text(int n_dims, const int64_t *shape, char *out, size_t n) {
     size_t used = (size_t)snprintf(out, n, "[");
     for (int d = 0; d < n_dims && used < n; d++)
-        used += (size_t)snprintf(out + used, n - used, "%s%lld", d ? ", " : "", (long long)shape[d]);
+        used += (size_t)snprintf(out + used, n - used, "%s%lld", d ? ", " : "",
+                                 (long long)shape[d]);
     if (used < n) snprintf(out + used, n - used, "]");
     return out;
 }

@@ -5,11 +5,11 @@
 #include "model/bundle.h"
 
 typedef struct em_tensors {
-    em_tensor *items;        /* their names are owned by the list */
+    em_tensor *items; /* their names are owned by the list */
     size_t n, capacity;
 } em_tensors;
 
-void em_tensors_free(em_tensors *t);     /* frees and zeroes */
+void em_tensors_free(em_tensors *t); /* frees and zeroes */
 /* Adds a copy of *t with its own copy of the name. */
 bool em_tensors_add(em_tensors *list, const em_tensor *t, em_error *err);
 /* Sorts by name; the same name twice is an error that names both files. */

@@ -11,7 +11,7 @@ typedef struct finder {
     em_model *m;
     const em_family_names *names;
     const char *prefix;
-    char layer[48];              /* "layers.3.", or "" outside the layers */
+    char layer[48]; /* "layers.3.", or "" outside the layers */
     int part;
     em_error *err;
 } finder;
@@ -22,58 +22,75 @@ static bool view_dtype(const em_tensor *t, em_dtype *out, em_error *err) {
     if (!strcmp(t->type, "F32")) *out = EM_F32;
     else if (!strcmp(t->type, "F16")) *out = EM_F16;
     else if (!strcmp(t->type, "BF16")) *out = EM_BF16;
-    else return em_fail_at(err, EM_INPUT, t->file, 0, -1, "tensor %s is %s; F32, F16 and BF16 are read, quantized checkpoints are not", t->name, t->type);
+    else
+        return em_fail_at(
+            err, EM_INPUT, t->file, 0, -1,
+            "tensor %s is %s; F32, F16 and BF16 are read, quantized checkpoints are not", t->name,
+            t->type);
     return true;
 }
 
 static bool check_shape(const finder *f, const em_tensor *t, int n_dims, const int64_t *shape) {
     char found[160], expected[160];
-    if (t->n_dims == n_dims && !memcmp(t->shape, shape, (size_t)n_dims * sizeof *shape)) return true;
+    if (t->n_dims == n_dims && !memcmp(t->shape, shape, (size_t)n_dims * sizeof *shape))
+        return true;
     const char *omitted = f->m->config.omitted;
-    return em_fail_at(f->err, EM_INPUT, t->file, 0, -1, "tensor %s has shape %s, config.json makes it %s%s%s%s", t->name,
-                      em_shape_text(t->n_dims, t->shape, found, sizeof found), em_shape_text(n_dims, shape, expected, sizeof expected),
-                      *omitted ? " (it leaves out, so at their defaults: " : "", omitted, *omitted ? ")" : "");
+    return em_fail_at(
+        f->err, EM_INPUT, t->file, 0, -1, "tensor %s has shape %s, config.json makes it %s%s%s%s",
+        t->name, em_shape_text(t->n_dims, t->shape, found, sizeof found),
+        em_shape_text(n_dims, shape, expected, sizeof expected),
+        *omitted ? " (it leaves out, so at their defaults: " : "", omitted, *omitted ? ")" : "");
 }
 
 /* The tensor of this full name as a matrix of `rows` rows, or (columns 0) a vector, as stored. */
-static bool take_named(const finder *f, const char *name, int64_t rows, int64_t columns, em_weight *out) {
+static bool take_named(const finder *f, const char *name, int64_t rows, int64_t columns,
+                       em_weight *out) {
     const em_bundle *b = f->m->bundle;
     const em_tensor *t = em_bundle_tensor(b, name);
     int64_t shape[2] = {rows, columns};
-    if (!t) return em_fail_at(f->err, EM_INPUT, em_bundle_path(b), 0, -1, "tensor %s is missing", name);
-    if (!view_dtype(t, &out->dtype, f->err) || !check_shape(f, t, columns ? 2 : 1, shape)) return false;
+    if (!t)
+        return em_fail_at(f->err, EM_INPUT, em_bundle_path(b), 0, -1, "tensor %s is missing", name);
+    if (!view_dtype(t, &out->dtype, f->err) || !check_shape(f, t, columns ? 2 : 1, shape))
+        return false;
     int64_t in = columns ? columns : 1;
     *out = (em_weight){t->data, out->dtype, rows, in, in, 1, rows, 0, t->name};
     f->m->part_of[t - em_bundle_tensor_at(b, 0)] = f->part;
     return true;
 }
 
-static bool take(const finder *f, const char *stem, const char *ending, int64_t rows, int64_t columns, em_weight *out) {
+static bool take(const finder *f, const char *stem, const char *ending, int64_t rows,
+                 int64_t columns, em_weight *out) {
     char name[256];
     snprintf(name, sizeof name, "%s%s%s.%s", f->prefix, f->layer, stem, ending);
     return take_named(f, name, rows, columns, out);
 }
 
-static bool take_vector(const finder *f, const char *stem, const char *ending, int64_t n, em_weight *out) {
+static bool take_vector(const finder *f, const char *stem, const char *ending, int64_t n,
+                        em_weight *out) {
     return take(f, stem, ending, n, 0, out);
 }
 
 /* A Linear; GPT-2's Conv1D stores [in, out]. */
-static bool take_matrix(const finder *f, const char *stem, int64_t out_size, int64_t in, em_weight *w) {
-    if (f->m->config.family->layout != EM_FUSED_CONV1D) return take(f, stem, "weight", out_size, in, w);
+static bool take_matrix(const finder *f, const char *stem, int64_t out_size, int64_t in,
+                        em_weight *w) {
+    if (f->m->config.family->layout != EM_FUSED_CONV1D)
+        return take(f, stem, "weight", out_size, in, w);
     if (!take(f, stem, "weight", in, out_size, w)) return false;
     *w = (em_weight){w->data, w->dtype, out_size, in, 1, out_size, out_size, 0, w->name};
     return true;
 }
 
-static bool take_linear(const finder *f, const char *stem, int64_t out_size, int64_t in, bool bias, em_weight *w, em_weight *b) {
-    return take_matrix(f, stem, out_size, in, w) && (!bias || take_vector(f, stem, "bias", out_size, b));
+static bool take_linear(const finder *f, const char *stem, int64_t out_size, int64_t in, bool bias,
+                        em_weight *w, em_weight *b) {
+    return take_matrix(f, stem, out_size, in, w) &&
+           (!bias || take_vector(f, stem, "bias", out_size, b));
 }
 
 /* A norm's weight and, for LayerNorm, bias. stem NULL: the family has none. */
 static bool take_norm(const finder *f, const char *stem, int64_t n, em_weight *w, em_weight *b) {
     if (!stem) return true;
-    return take_vector(f, stem, "weight", n, w) && (f->m->config.family->norm != EM_NORM_LAYER || take_vector(f, stem, "bias", n, b));
+    return take_vector(f, stem, "weight", n, w) &&
+           (f->m->config.family->norm != EM_NORM_LAYER || take_vector(f, stem, "bias", n, b));
 }
 
 /* ---- q, k, v in one tensor ---- */
@@ -108,7 +125,9 @@ static bool take_fused(const finder *f, em_layer_weights *w) {
     const em_config *c = &f->m->config;
     em_weight whole, bias = {0};
     em_weight *parts[3] = {&w->q, &w->k, &w->v}, *biases[3] = {&w->q_bias, &w->k_bias, &w->v_bias};
-    if (!take_linear(f, f->names->qkv, 3 * (int64_t)c->heads * c->head_dim, c->hidden, c->qkv_bias, &whole, &bias)) return false;
+    if (!take_linear(f, f->names->qkv, 3 * (int64_t)c->heads * c->head_dim, c->hidden, c->qkv_bias,
+                     &whole, &bias))
+        return false;
     for (int i = 0; i < 3; i++) {
         *parts[i] = third(c, whole, i);
         if (bias.data) *biases[i] = third(c, bias, i);
@@ -123,37 +142,42 @@ static bool take_attention(const finder *f, em_layer_weights *w) {
     const em_family_names *n = f->names;
     int64_t q = (int64_t)c->heads * c->head_dim, kv = (int64_t)c->kv_heads * c->head_dim;
     bool all = c->family->head_norm == EM_HEAD_NORM_ALL;
-    if (n->qkv ? !take_fused(f, w) : !take_linear(f, n->q, q, c->hidden, c->qkv_bias, &w->q, &w->q_bias)
-        || !take_linear(f, n->k, kv, c->hidden, c->qkv_bias, &w->k, &w->k_bias)
-        || !take_linear(f, n->v, kv, c->hidden, c->qkv_bias, &w->v, &w->v_bias)) return false;
-    if (n->q_norm && (!take_vector(f, n->q_norm, "weight", all ? q : c->head_dim, &w->q_norm)
-                      || !take_vector(f, n->k_norm, "weight", all ? kv : c->head_dim, &w->k_norm))) return false;
+    if (n->qkv ? !take_fused(f, w)
+               : !take_linear(f, n->q, q, c->hidden, c->qkv_bias, &w->q, &w->q_bias) ||
+                     !take_linear(f, n->k, kv, c->hidden, c->qkv_bias, &w->k, &w->k_bias) ||
+                     !take_linear(f, n->v, kv, c->hidden, c->qkv_bias, &w->v, &w->v_bias))
+        return false;
+    if (n->q_norm && (!take_vector(f, n->q_norm, "weight", all ? q : c->head_dim, &w->q_norm) ||
+                      !take_vector(f, n->k_norm, "weight", all ? kv : c->head_dim, &w->k_norm)))
+        return false;
     return take_linear(f, n->o, c->hidden, q, c->o_bias, &w->o, &w->o_bias);
 }
 
 static bool take_ffn(const finder *f, em_layer_weights *w) {
     const em_config *c = &f->m->config;
     const em_family_names *n = f->names;
-    return (!n->gate || take_linear(f, n->gate, c->ffn, c->hidden, c->mlp_bias, &w->gate, &w->gate_bias))
-        && take_linear(f, n->up, c->ffn, c->hidden, c->mlp_bias, &w->up, &w->up_bias)
-        && take_linear(f, n->down, c->hidden, c->ffn, c->mlp_bias, &w->down, &w->down_bias);
+    return (!n->gate ||
+            take_linear(f, n->gate, c->ffn, c->hidden, c->mlp_bias, &w->gate, &w->gate_bias)) &&
+           take_linear(f, n->up, c->ffn, c->hidden, c->mlp_bias, &w->up, &w->up_bias) &&
+           take_linear(f, n->down, c->hidden, c->ffn, c->mlp_bias, &w->down, &w->down_bias);
 }
 
 static bool take_layer(const finder *f, em_layer_weights *w) {
     int64_t hidden = f->m->config.hidden;
     const em_family_names *n = f->names;
-    return take_norm(f, n->attention_in, hidden, &w->attention_in, &w->attention_in_bias)
-        && take_norm(f, n->attention_out, hidden, &w->attention_out, &w->attention_out_bias)
-        && take_norm(f, n->ffn_in, hidden, &w->ffn_in, &w->ffn_in_bias)
-        && take_norm(f, n->ffn_out, hidden, &w->ffn_out, &w->ffn_out_bias)
-        && take_attention(f, w) && take_ffn(f, w);
+    return take_norm(f, n->attention_in, hidden, &w->attention_in, &w->attention_in_bias) &&
+           take_norm(f, n->attention_out, hidden, &w->attention_out, &w->attention_out_bias) &&
+           take_norm(f, n->ffn_in, hidden, &w->ffn_in, &w->ffn_in_bias) &&
+           take_norm(f, n->ffn_out, hidden, &w->ffn_out, &w->ffn_out_bias) &&
+           take_attention(f, w) && take_ffn(f, w);
 }
 
 static bool take_layers(finder *f) {
     for (int i = 0; i < f->m->config.layers; i++) {
         f->part = i;
         char *digits = strchr(f->names->layer, '%');
-        snprintf(f->layer, sizeof f->layer, "%.*s%d.", (int)(digits - f->names->layer), f->names->layer, i);
+        snprintf(f->layer, sizeof f->layer, "%.*s%d.", (int)(digits - f->names->layer),
+                 f->names->layer, i);
         if (!take_layer(f, &f->m->weights[i])) return false;
     }
     f->layer[0] = 0;
@@ -168,7 +192,8 @@ static bool has(const finder *f, const char *prefix, const char *stem) {
     return em_bundle_tensor(f->m->bundle, name) != NULL;
 }
 
-/* The prefix that this checkpoint's tensors carry, by its embedding or, where it lacks that, its final norm. */
+/* The prefix that this checkpoint's tensors carry, by its embedding or, where it lacks that, its
+ * final norm. */
 static const char *find_prefix(const finder *f) {
     const char *const *p = f->names->prefixes;
     for (int i = 0; p[i]; i++)
@@ -191,11 +216,16 @@ static bool take_ends(finder *f) {
     bool by_output = c->tied && output && !has(f, f->prefix, f->names->tokens);
     char name[256];
     f->part = EM_PART_EMBEDDING;
-    snprintf(name, sizeof name, "%s%s.weight", by_output ? "" : f->prefix, by_output ? output : f->names->tokens);
+    snprintf(name, sizeof name, "%s%s.weight", by_output ? "" : f->prefix,
+             by_output ? output : f->names->tokens);
     if (!take_named(f, name, c->vocab, c->hidden, &m->embedding.tokens)) return false;
-    if (f->names->positions && !take(f, f->names->positions, "weight", c->max_positions, c->hidden, &m->embedding.positions)) return false;
+    if (f->names->positions && !take(f, f->names->positions, "weight", c->max_positions, c->hidden,
+                                     &m->embedding.positions))
+        return false;
     f->part = c->layers;
-    if (!take_norm(f, f->names->final_norm, c->hidden, &m->head.final_norm, &m->head.final_norm_bias)) return false;
+    if (!take_norm(f, f->names->final_norm, c->hidden, &m->head.final_norm,
+                   &m->head.final_norm_bias))
+        return false;
     m->head.output = m->embedding.tokens;
     if (c->tied) return true;
     snprintf(name, sizeof name, "%s.weight", output ? output : f->names->outputs[0]);
@@ -209,16 +239,18 @@ static bool ends_with(const char *s, const char *end) {
     return n >= k && !strcmp(s + n - k, end);
 }
 
-/* Buffers that old checkpoints carry (masks, frequencies), other modules' tensors, a tied head stored twice. */
+/* Buffers that old checkpoints carry (masks, frequencies), other modules' tensors, a tied head
+ * stored twice. */
 static bool harmless(const finder *f, const char *name) {
-    static const char *const buffers[] = {
-        "rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias"};
+    static const char *const buffers[] = {"rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias",
+                                          ".attention.bias", ".attention.masked_bias"};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         if (ends_with(name, buffers[i])) return true;
     for (int i = 0; f->names->ignored[i]; i++)
         if (!strncmp(name, f->names->ignored[i], strlen(f->names->ignored[i]))) return true;
     const char *output = f->m->config.tied ? find_output(f) : NULL;
-    return output && !strncmp(name, output, strlen(output)) && !strcmp(name + strlen(output), ".weight");
+    return output && !strncmp(name, output, strlen(output)) &&
+           !strcmp(name + strlen(output), ".weight");
 }
 
 static bool check_left_over(const finder *f) {
@@ -226,8 +258,10 @@ static bool check_left_over(const finder *f) {
     for (int64_t i = 0; i < em_bundle_tensors(b); i++) {
         const em_tensor *t = em_bundle_tensor_at(b, i);
         if (f->m->part_of[i] == EM_PART_UNUSED && !harmless(f, t->name))
-            return em_fail_at(f->err, EM_INPUT, t->file, 0, -1, "tensor %s has no place in the %s that config.json describes; "
-                              "leaving it out would change the result", t->name, f->m->config.model_type);
+            return em_fail_at(f->err, EM_INPUT, t->file, 0, -1,
+                              "tensor %s has no place in the %s that config.json describes; "
+                              "leaving it out would change the result",
+                              t->name, f->m->config.model_type);
     }
     return true;
 }

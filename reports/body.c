@@ -4,10 +4,12 @@
 
 static void heading(const em_results *r, em_page *p) {
     em_buffer names = {0};
-    for (int i = 0; i < r->n_models; i++) em_buffer_printf(&names, "%s%s", i ? ", " : "", r->models[i].name);
+    for (int i = 0; i < r->n_models; i++)
+        em_buffer_printf(&names, "%s%s", i ? ", " : "", r->models[i].name);
     if (*r->title) em_page_heading(p, 1, "%s", r->title);
     em_section_published(r, p);
-    em_page_heading(p, *r->title ? 2 : 1, "%s: loss in nats per token%s", names.data ? names.data : "", r->partial ? " (PARTIAL)" : "");
+    em_page_heading(p, *r->title ? 2 : 1, "%s: loss in nats per token%s",
+                    names.data ? names.data : "", r->partial ? " (PARTIAL)" : "");
     em_buffer_free(&names);
 }
 

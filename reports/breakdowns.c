@@ -1,5 +1,5 @@
-/* Losses and differences by subset, by position in the document, on and off document boundaries: one column a result
- * or comparison. */
+/* Losses and differences by subset, by position in the document, on and off document boundaries:
+ * one column a result or comparison. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -10,15 +10,25 @@
 #include "reports/plots.h"
 #include "reports/sections.h"
 
-enum { MANY_ROWS = 20 };        /* more are folded */
+enum { MANY_ROWS = 20 }; /* more are folded */
 
 static bool is(const char *a, const char *b) { return !strcmp(a, b); }
 
 /* One column: the slices of a result, or of a comparison's differences. */
-typedef struct column { const em_slice *subsets, *positions; int n_subsets, n_positions; const em_comparison *comparison; char *label; } column;
+typedef struct column {
+    const em_slice *subsets, *positions;
+    int n_subsets, n_positions;
+    const em_comparison *comparison;
+    char *label;
+} column;
 
 /* Of one data set: their subsets are the same ones. */
-typedef struct columns { column *columns; int n; const char *data_set; bool differences; } columns;
+typedef struct columns {
+    column *columns;
+    int n;
+    const char *data_set;
+    bool differences;
+} columns;
 
 static void columns_free(columns *c) {
     for (int i = 0; i < c->n; i++) free(c->columns[i].label);
@@ -26,7 +36,9 @@ static void columns_free(columns *c) {
 }
 
 static columns new_columns(int n, const char *data_set, bool differences) {
-    return (columns){.columns = em_alloc((size_t)n, sizeof (column), "a table", NULL), .data_set = data_set, .differences = differences};
+    return (columns){.columns = em_alloc((size_t)n, sizeof(column), "a table", NULL),
+                     .data_set = data_set,
+                     .differences = differences};
 }
 
 static columns of_results(const em_results *r, em_shown s, const char *data_set) {
@@ -37,7 +49,8 @@ static columns of_results(const em_results *r, em_shown s, const char *data_set)
         em_buffer label = {0};
         if (x->has_alpha || !is(x->data_set, data_set)) continue;
         em_result_label(&s, x, &label);
-        c.columns[c.n++] = (column){x->subsets, x->by_position, x->n_subsets, x->n_by_position, NULL, label.data};
+        c.columns[c.n++] = (column){x->subsets,       x->by_position, x->n_subsets,
+                                    x->n_by_position, NULL,           label.data};
     }
     return c;
 }
@@ -50,7 +63,8 @@ static columns of_comparisons(const em_results *r, em_shown s, const char *data_
         em_buffer label = {0};
         if (x->has_alpha || !is(x->data_set, data_set)) continue;
         em_comparison_label(&s, x, &label);
-        c.columns[c.n++] = (column){x->subsets, x->by_position, x->n_subsets, x->n_by_position, x, label.data};
+        c.columns[c.n++] = (column){x->subsets, x->by_position, x->n_subsets, x->n_by_position,
+                                    x,          label.data};
     }
     return c;
 }
@@ -62,7 +76,8 @@ static int by_name(const void *a, const void *b) {
 /* Binary search: there may be tens of thousands. */
 static const em_slice *subset_of(const column *c, char *name) {
     em_slice key = {.name = name};
-    return c->n_subsets ? bsearch(&key, c->subsets, (size_t)c->n_subsets, sizeof key, by_name) : NULL;
+    return c->n_subsets ? bsearch(&key, c->subsets, (size_t)c->n_subsets, sizeof key, by_name)
+                        : NULL;
 }
 
 static const em_slice *position_of(const column *c, int64_t from) {
@@ -139,8 +154,10 @@ static void boundaries(const columns *c, em_page *p) {
 }
 
 /* Calls print for each data set's columns. */
-static void each_set(const em_results *r, const em_shown *s, columns (*make)(const em_results *, em_shown, const char *),
-                     bool (*wanted)(const columns *), void (*print)(const columns *, em_page *), const char *title, em_page *p) {
+static void each_set(const em_results *r, const em_shown *s,
+                     columns (*make)(const em_results *, em_shown, const char *),
+                     bool (*wanted)(const columns *), void (*print)(const columns *, em_page *),
+                     const char *title, em_page *p) {
     for (int d = 0; d < r->n_data_sets; d++) {
         columns c = make(r, *s, r->data_sets[d].name);
         if (c.n && (!wanted || wanted(&c))) {

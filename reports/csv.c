@@ -1,9 +1,9 @@
 /* Long form: one line a figure, so that what a run measures never changes the columns.
  *
  *   kind        result, comparison, mean or gate
- *   part        "" for the whole; subset, position, boundary, inside, clean, direct, indirect, common, affected
- *   subset, from, to    which part
- *   figure, value       loss, stderr, … ; value is empty where results.json has null
+ *   part        "" for the whole; subset, position, boundary, inside, clean, direct, indirect,
+ * common, affected subset, from, to    which part figure, value       loss, stderr, … ; value is
+ * empty where results.json has null
  *
  * The columns between are the keys, empty where a row has none. RFC 4180: lines end in CRLF. */
 #include <inttypes.h>
@@ -27,18 +27,27 @@ static void put_field(em_buffer *b, const char *text) {
 
 /* What stands before part, figure and value in a line; texts are the results'. */
 typedef struct keys {
-    const char *kind, *data_set, *model, *before, *group, *mask, *mask_before, *labels, *positions, *positions_before;
+    const char *kind, *data_set, *model, *before, *group, *mask, *mask_before, *labels, *positions,
+        *positions_before;
     bool has_alpha;
     double alpha;
-    int depth, seq_len;         /* seq_len 0: none */
+    int depth, seq_len; /* seq_len 0: none */
 } keys;
 
-static const char header[] = "kind,data_set,model,before,group,mask,mask_before,labels,positions,positions_before,alpha,depth,seq_len,"
+static const char header[] = "kind,data_set,model,before,group,mask,mask_before,labels,positions,"
+                             "positions_before,alpha,depth,seq_len,"
                              "part,subset,from,to,figure,value\r\n";
 
-typedef struct part { const char *name; const em_slice *slice; } part;     /* slice: of a subset or position, else NULL */
+typedef struct part {
+    const char *name;
+    const em_slice *slice;
+} part; /* slice: of a subset or position, else NULL */
 
-typedef struct writer { em_buffer *out; keys k; part part; } writer;
+typedef struct writer {
+    em_buffer *out;
+    keys k;
+    part part;
+} writer;
 
 static void put_number(em_buffer *b, double x) {
     if (isfinite(x)) em_buffer_double(b, x);
@@ -46,8 +55,9 @@ static void put_number(em_buffer *b, double x) {
 
 static void put_keys(const writer *w) {
     em_buffer *b = w->out;
-    const char *texts[] = {w->k.kind, w->k.data_set, w->k.model, w->k.before, w->k.group, w->k.mask, w->k.mask_before, w->k.labels,
-                           w->k.positions, w->k.positions_before};
+    const char *texts[] = {
+        w->k.kind, w->k.data_set,    w->k.model,  w->k.before,    w->k.group,
+        w->k.mask, w->k.mask_before, w->k.labels, w->k.positions, w->k.positions_before};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         if (texts[i]) put_field(b, texts[i]);
         em_buffer_puts(b, ",");
@@ -66,7 +76,8 @@ static void begin_line(const writer *w, const char *figure) {
     if (w->part.name) em_buffer_puts(w->out, w->part.name);
     em_buffer_puts(w->out, ",");
     if (s && s->name) put_field(w->out, s->name);
-    if (s && !s->name) em_buffer_printf(w->out, ",%" PRId64 ",%" PRId64 ",%s,", s->from, s->to, figure);
+    if (s && !s->name)
+        em_buffer_printf(w->out, ",%" PRId64 ",%" PRId64 ",%s,", s->from, s->to, figure);
     else em_buffer_printf(w->out, ",,,%s,", figure);
 }
 
@@ -103,9 +114,14 @@ static void loss_slice(const writer *w, const em_slice *s) {
 }
 
 static void result_parts(const writer *w, const em_result *x) {
-    const struct { bool there; const char *name; const em_slice *slice; } parts[] = {
-        {x->leak, "clean", &x->clean}, {x->leak, "direct", &x->direct}, {x->leak, "indirect", &x->indirect},
-        {x->has_common, "common", &x->common}};
+    const struct {
+        bool there;
+        const char *name;
+        const em_slice *slice;
+    } parts[] = {{x->leak, "clean", &x->clean},
+                 {x->leak, "direct", &x->direct},
+                 {x->leak, "indirect", &x->indirect},
+                 {x->has_common, "common", &x->common}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         writer inner = with_part(w, parts[i].name, NULL);
         if (parts[i].there) loss_slice(&inner, parts[i].slice);
@@ -122,18 +138,49 @@ static void result_parts(const writer *w, const em_result *x) {
 }
 
 static void put_result(em_buffer *out, const em_result *x) {
-    writer w = {.out = out, .k = {.kind = "result", .data_set = x->data_set, .model = x->model, .group = x->group, .mask = x->mask,
-                .labels = x->labels, .positions = x->positions, .has_alpha = x->has_alpha, .alpha = x->alpha, .depth = x->depth, .seq_len = x->seq_len}};
-    const struct { const char *key; double value; } numbers[] = {
-        {"loss", x->loss}, {"loss_batch_mean", x->loss_batch_mean}, {"loss_doc_mean", x->loss_doc_mean},
-        {"loss_no_boundary", x->loss_no_boundary}, {"perplexity", x->perplexity}, {"bits_per_byte", x->bits_per_byte},
-        {"bits_per_byte_all", x->bits_per_byte_all}, {"top1", x->top1}, {"stderr", x->stderr_}};
-    const struct { const char *key; int64_t value; } counts[] = {
-        {"offset", x->offset}, {"batch", x->batch}, {"predictions", x->predictions}, {"boundary_predictions", x->boundary_predictions},
-        {"documents", x->documents}, {"rows", x->rows}, {"segments", x->segments}, {"batches", x->batches},
-        {"dropped_rows", x->dropped_rows}, {"dropped_tokens", x->dropped_tokens}, {"groups", x->groups}, {"leak", x->leak}};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) number(&w, numbers[i].key, numbers[i].value);
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) integer(&w, counts[i].key, counts[i].value);
+    writer w = {.out = out,
+                .k = {.kind = "result",
+                      .data_set = x->data_set,
+                      .model = x->model,
+                      .group = x->group,
+                      .mask = x->mask,
+                      .labels = x->labels,
+                      .positions = x->positions,
+                      .has_alpha = x->has_alpha,
+                      .alpha = x->alpha,
+                      .depth = x->depth,
+                      .seq_len = x->seq_len}};
+    const struct {
+        const char *key;
+        double value;
+    } numbers[] = {{"loss", x->loss},
+                   {"loss_batch_mean", x->loss_batch_mean},
+                   {"loss_doc_mean", x->loss_doc_mean},
+                   {"loss_no_boundary", x->loss_no_boundary},
+                   {"perplexity", x->perplexity},
+                   {"bits_per_byte", x->bits_per_byte},
+                   {"bits_per_byte_all", x->bits_per_byte_all},
+                   {"top1", x->top1},
+                   {"stderr", x->stderr_}};
+    const struct {
+        const char *key;
+        int64_t value;
+    } counts[] = {{"offset", x->offset},
+                  {"batch", x->batch},
+                  {"predictions", x->predictions},
+                  {"boundary_predictions", x->boundary_predictions},
+                  {"documents", x->documents},
+                  {"rows", x->rows},
+                  {"segments", x->segments},
+                  {"batches", x->batches},
+                  {"dropped_rows", x->dropped_rows},
+                  {"dropped_tokens", x->dropped_tokens},
+                  {"groups", x->groups},
+                  {"leak", x->leak}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        number(&w, numbers[i].key, numbers[i].value);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        integer(&w, counts[i].key, counts[i].value);
     text(&w, "grouped_by", x->groups_are_rows ? "row" : "document");
     text(&w, "pack", x->pack);
     if (*x->window) text(&w, "window", x->window);
@@ -158,7 +205,8 @@ static void difference(const writer *w, const em_difference *d) {
     number(w, "documents_to_resolve", d->documents_to_resolve);
 }
 
-static void difference_slice(const writer *w, const char *name, const em_slice *named, const em_slice *s) {
+static void difference_slice(const writer *w, const char *name, const em_slice *named,
+                             const em_slice *s) {
     writer inner = with_part(w, name, named);
     integer(&inner, "predictions", s->predictions);
     number(&inner, "difference", em_slice_loss(s));
@@ -180,17 +228,30 @@ static void comparison_parts(const writer *w, const em_comparison *x) {
     }
     difference_slice(w, "boundary", NULL, &x->boundary);
     difference_slice(w, "inside", NULL, &x->inside);
-    for (int i = 0; i < x->n_subsets; i++) difference_slice(w, "subset", &x->subsets[i], &x->subsets[i]);
-    for (int i = 0; i < x->n_by_position; i++) difference_slice(w, "position", &x->by_position[i], &x->by_position[i]);
+    for (int i = 0; i < x->n_subsets; i++)
+        difference_slice(w, "subset", &x->subsets[i], &x->subsets[i]);
+    for (int i = 0; i < x->n_by_position; i++)
+        difference_slice(w, "position", &x->by_position[i], &x->by_position[i]);
 }
 
 static void put_comparison(em_buffer *out, const em_comparison *x) {
-    static const char *const quantiles[EM_KL_QUANTILES] = {"kl_p50", "kl_p90", "kl_p99", "kl_p99.9"};
+    static const char *const quantiles[EM_KL_QUANTILES] = {"kl_p50", "kl_p90", "kl_p99",
+                                                           "kl_p99.9"};
     bool masks = x->kind == EM_COMPARE_MASKS;
-    writer w = {.out = out, .k = {.kind = "comparison", .data_set = x->data_set, .model = x->after, .before = x->before, .mask = x->mask,
-                .mask_before = masks ? x->mask_before : x->mask, .labels = x->labels, .positions = x->positions,
-                .positions_before = masks ? x->positions_before : x->positions, .has_alpha = x->has_alpha, .alpha = x->alpha,
-                .depth = x->depth, .seq_len = x->seq_len}};
+    writer w = {.out = out,
+                .k = {.kind = "comparison",
+                      .data_set = x->data_set,
+                      .model = x->after,
+                      .before = x->before,
+                      .mask = x->mask,
+                      .mask_before = masks ? x->mask_before : x->mask,
+                      .labels = x->labels,
+                      .positions = x->positions,
+                      .positions_before = masks ? x->positions_before : x->positions,
+                      .has_alpha = x->has_alpha,
+                      .alpha = x->alpha,
+                      .depth = x->depth,
+                      .seq_len = x->seq_len}};
     difference(&w, &x->all);
     number(&w, "perplexity_ratio", x->perplexity_ratio);
     number(&w, "better", x->better);
@@ -208,8 +269,16 @@ static void put_comparison(em_buffer *out, const em_comparison *x) {
 /* ---- the rest ---- */
 
 static void put_mean(em_buffer *out, const em_mean *m) {
-    writer w = {.out = out, .k = {.kind = "mean", .model = m->model, .mask = m->mask, .labels = m->labels, .positions = m->positions,
-                .has_alpha = m->has_alpha, .alpha = m->alpha, .depth = m->depth, .seq_len = m->seq_len}};
+    writer w = {.out = out,
+                .k = {.kind = "mean",
+                      .model = m->model,
+                      .mask = m->mask,
+                      .labels = m->labels,
+                      .positions = m->positions,
+                      .has_alpha = m->has_alpha,
+                      .alpha = m->alpha,
+                      .depth = m->depth,
+                      .seq_len = m->seq_len}};
     number(&w, "loss_macro", m->macro);
     number(&w, "loss_micro", m->micro);
 }

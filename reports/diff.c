@@ -14,14 +14,17 @@
 
 /* ---- paired by document ---- */
 
-typedef struct sums { int64_t predictions; double nll; } sums;
+typedef struct sums {
+    int64_t predictions;
+    double nll;
+} sums;
 
 /* What gathers as the documents of one row of the report come by. */
 typedef struct gathering {
     em_diff_row *row;
-    int columns[2];             /* in the lines of before and after; -1: not known yet */
+    int columns[2]; /* in the lines of before and after; -1: not known yet */
     sums totals[2];
-    double difference;          /* sum */
+    double difference; /* sum */
     em_grouped groups;
     em_bootstrap bootstrap;
 } gathering;
@@ -30,10 +33,10 @@ typedef struct gathering {
 typedef struct reader {
     const em_diff_side *side;
     em_documents *file;
-    const em_result *lead;      /* whose data set and row length the lines are of */
+    const em_result *lead; /* whose data set and row length the lines are of */
     em_document_line line;
-    int64_t number;             /* of the line */
-    bool more;                  /* a line is at hand */
+    int64_t number; /* of the line */
+    bool more;      /* a line is at hand */
 } reader;
 
 static const em_result *result_of(const reader *r, const gathering *g, int side) {
@@ -41,8 +44,10 @@ static const em_result *result_of(const reader *r, const gathering *g, int side)
 }
 
 static bool foreign(const reader *r, em_error *err, const char *what) {
-    return em_fail_at(err, EM_INPUT, r->side->documents, r->number, -1, "%s: this is not the file that was written with %s; "
-                      "keep the two together, or remove it to compare unpaired", what, r->side->name);
+    return em_fail_at(err, EM_INPUT, r->side->documents, r->number, -1,
+                      "%s: this is not the file that was written with %s; "
+                      "keep the two together, or remove it to compare unpaired",
+                      what, r->side->name);
 }
 
 /* To the next line of the lead's data set and row length. */
@@ -51,7 +56,9 @@ static bool advance(reader *r, em_error *err) {
     int got;
     while ((got = em_documents_next(r->file, &r->line, err)) > 0) {
         r->number++;
-        if (strcmp(r->line.data_set, r->lead->data_set) || (r->line.seq_len && r->line.seq_len != r->lead->seq_len)) continue;
+        if (strcmp(r->line.data_set, r->lead->data_set) ||
+            (r->line.seq_len && r->line.seq_len != r->lead->seq_len))
+            continue;
         r->more = true;
         return r->line.document > last || foreign(r, err, "documents do not ascend");
     }
@@ -62,8 +69,11 @@ static bool advance(reader *r, em_error *err) {
 static bool find_columns(const reader *r, int side, gathering *gather, int n, em_error *err) {
     for (int i = 0; i < n; i++) {
         int index = (int)(result_of(r, &gather[i], side) - r->side->results->results);
-        if (gather[i].columns[side] < 0) gather[i].columns[side] = em_documents_column(r->side->results, index, r->line.seq_len > 0);
-        if (gather[i].columns[side] >= r->line.n) return foreign(r, err, "there are fewer results in the line");
+        if (gather[i].columns[side] < 0)
+            gather[i].columns[side] = em_documents_column(r->side->results, index,
+                                                          r->line.seq_len > 0);
+        if (gather[i].columns[side] >= r->line.n)
+            return foreign(r, err, "there are fewer results in the line");
     }
     return true;
 }
@@ -76,10 +86,13 @@ static sums document_sums(const reader *r, int side, const gathering *g, int64_t
 }
 
 static bool add_document(const reader readers[2], gathering *g, int64_t document, em_error *err) {
-    sums a = document_sums(&readers[0], 0, g, document), b = document_sums(&readers[1], 1, g, document);
+    sums a = document_sums(&readers[0], 0, g, document),
+         b = document_sums(&readers[1], 1, g, document);
     if (a.predictions != b.predictions)
-        return em_fail_at(err, EM_INPUT, readers[1].side->documents, 0, -1, "document %" PRId64 " has %" PRId64 " predictions and %" PRId64
-                          " in %s, though the data fingerprints agree; each sidecar must be the one written with its results",
+        return em_fail_at(err, EM_INPUT, readers[1].side->documents, 0, -1,
+                          "document %" PRId64 " has %" PRId64 " predictions and %" PRId64
+                          " in %s, though the data fingerprints agree; each sidecar must be the "
+                          "one written with its results",
                           document, b.predictions, a.predictions, readers[0].side->documents);
     if (a.predictions == 0) return true;
     g->totals[0] = (sums){g->totals[0].predictions + a.predictions, g->totals[0].nll + a.nll};
@@ -100,8 +113,11 @@ static bool same_loss(const sums *s, const em_result *x) {
 static bool finish_row(const reader readers[2], gathering *g, em_error *err) {
     for (int side = 0; side < 2; side++)
         if (!same_loss(&g->totals[side], result_of(&readers[side], g, side)))
-            return em_fail_at(err, EM_INPUT, readers[side].side->documents, 0, -1, "its sums do not give the losses of %s: the two are "
-                              "not of one run; keep the pair together, or remove this file to compare unpaired", readers[side].side->name);
+            return em_fail_at(
+                err, EM_INPUT, readers[side].side->documents, 0, -1,
+                "its sums do not give the losses of %s: the two are "
+                "not of one run; keep the pair together, or remove this file to compare unpaired",
+                readers[side].side->name);
     em_difference *f = &g->row->figures;
     g->row->paired = true;
     f->groups = g->groups.n;
@@ -124,15 +140,21 @@ static bool read_documents(reader readers[2], gathering *gather, int n, em_error
         for (int i = 0; i < n; i++)
             if (!add_document(readers, &gather[i], document, err)) return false;
         for (int side = 0; side < 2; side++)
-            if (readers[side].more && readers[side].line.document == document && !advance(&readers[side], err)) return false;
+            if (readers[side].more && readers[side].line.document == document &&
+                !advance(&readers[side], err))
+                return false;
     }
     for (int i = 0; i < n; i++)
         if (!finish_row(readers, &gather[i], err)) return false;
     return true;
 }
 
-static const em_result *before_of(const em_diff *d, int row) { return &d->before.results->results[d->rows[row].pair.before]; }
-static const em_result *after_of(const em_diff *d, int row) { return &d->after.results->results[d->rows[row].pair.after]; }
+static const em_result *before_of(const em_diff *d, int row) {
+    return &d->before.results->results[d->rows[row].pair.before];
+}
+static const em_result *after_of(const em_diff *d, int row) {
+    return &d->after.results->results[d->rows[row].pair.after];
+}
 
 static bool same_stream(const em_result *a, const em_result *b) {
     return !strcmp(a->data_set, b->data_set) && a->seq_len == b->seq_len;
@@ -142,7 +164,9 @@ static bool same_stream(const em_result *a, const em_result *b) {
 static int gather_rows(const em_diff *d, int first, gathering *gather) {
     int n = 0;
     for (int i = first; i < d->pairing.n_pairs; i++) {
-        if (!same_stream(before_of(d, i), before_of(d, first)) || !same_stream(after_of(d, i), after_of(d, first))) continue;
+        if (!same_stream(before_of(d, i), before_of(d, first)) ||
+            !same_stream(after_of(d, i), after_of(d, first)))
+            continue;
         if (strcmp(before_of(d, i)->fingerprints.data, after_of(d, i)->fingerprints.data)) continue;
         if (gather) gather[n] = (gathering){.row = &d->rows[i], .columns = {-1, -1}};
         n++;
@@ -155,9 +179,11 @@ static bool pair_rows(em_diff *d, int first, em_error *err) {
     gathering *gather = em_alloc((size_t)n, sizeof *gather, "paired differences", err);
     if (!gather) return false;
     gather_rows(d, first, gather);
-    reader readers[2] = {{.side = &d->before, .lead = before_of(d, first)}, {.side = &d->after, .lead = after_of(d, first)}};
+    reader readers[2] = {{.side = &d->before, .lead = before_of(d, first)},
+                         {.side = &d->after, .lead = after_of(d, first)}};
     bool good = (readers[0].file = em_documents_open(d->before.documents, err)) &&
-                (readers[1].file = em_documents_open(d->after.documents, err)) && read_documents(readers, gather, n, err);
+                (readers[1].file = em_documents_open(d->after.documents, err)) &&
+                read_documents(readers, gather, n, err);
     em_documents_close(readers[0].file);
     em_documents_close(readers[1].file);
     free(gather);
@@ -180,7 +206,8 @@ static void unpaired_figures(em_diff *d, int row) {
 static bool pair_all(em_diff *d, em_error *err) {
     if (!d->before.documents || !d->after.documents) return true;
     for (int i = 0; i < d->pairing.n_pairs; i++) {
-        bool same_data = !strcmp(before_of(d, i)->fingerprints.data, after_of(d, i)->fingerprints.data);
+        bool same_data = !strcmp(before_of(d, i)->fingerprints.data,
+                                 after_of(d, i)->fingerprints.data);
         if (same_data && !d->rows[i].paired && !pair_rows(d, i, err)) return false;
     }
     return true;
@@ -190,7 +217,8 @@ bool em_diff_read(const char *path, em_results *out, char **documents, em_error 
     *documents = NULL;
     if (!em_results_read(path, out, err)) return false;
     if (out->partial)
-        return em_fail_at(err, EM_INPUT, path, 0, -1, "these are the figures of an interrupted run: let it run to its end");
+        return em_fail_at(err, EM_INPUT, path, 0, -1,
+                          "these are the figures of an interrupted run: let it run to its end");
     char *beside = em_documents_path(path);
     if (beside && access(beside, F_OK) == 0) *documents = beside;
     else free(beside);
@@ -225,9 +253,13 @@ bool em_diff_comparable(const em_diff *d, const char *hint, em_error *err) {
         em_pair_differences(&d->pairing, &d->rows[i].pair, &text);
     }
     if (other > 1) em_buffer_printf(&text, "; and %d more", other - 1);
-    if (other) em_fail(err, EM_USAGE, "%s and %s measured different things: %s; %s", d->before.name, d->after.name, text.data, hint);
+    if (other)
+        em_fail(err, EM_USAGE, "%s and %s measured different things: %s; %s", d->before.name,
+                d->after.name, text.data, hint);
     else if (d->pairing.n_pairs == 0)
-        em_fail(err, EM_USAGE, "%s and %s have no result in common: no mask, labels, depth and alpha that one result of each has",
+        em_fail(err, EM_USAGE,
+                "%s and %s have no result in common: no mask, labels, depth and alpha that one "
+                "result of each has",
                 d->before.name, d->after.name);
     em_buffer_free(&text);
     return other == 0 && d->pairing.n_pairs > 0;

@@ -11,8 +11,12 @@
 #include "reports/names.h"
 #include "reports/page.h"
 
-static const em_result *before_of(const em_diff *d, int row) { return &d->before.results->results[d->rows[row].pair.before]; }
-static const em_result *after_of(const em_diff *d, int row) { return &d->after.results->results[d->rows[row].pair.after]; }
+static const em_result *before_of(const em_diff *d, int row) {
+    return &d->before.results->results[d->rows[row].pair.before];
+}
+static const em_result *after_of(const em_diff *d, int row) {
+    return &d->after.results->results[d->rows[row].pair.after];
+}
 
 /* ---- for people ---- */
 
@@ -39,7 +43,8 @@ static void losses(const em_diff *d, em_page *p) {
 }
 
 static void certainty(const em_diff *d, em_page *p) {
-    static const char *const heads[] = {"Result", "Paired by", "95 % interval", "Resolved by", "Scored"};
+    static const char *const heads[] = {"Result", "Paired by", "95 % interval", "Resolved by",
+                                        "Scored"};
     em_table t = em_table_new(1, 5, heads);
     for (int i = 0; i < d->pairing.n_pairs; i++) {
         const em_difference *f = &d->rows[i].figures;
@@ -60,25 +65,33 @@ static bool any_paired(const em_diff *d, bool paired) {
 
 static bool crosses_documents(const em_diff *d) {
     for (int i = 0; i < d->pairing.n_pairs; i++)
-        if (d->rows[i].paired && (before_of(d, i)->groups_are_rows || after_of(d, i)->groups_are_rows)) return true;
+        if (d->rows[i].paired &&
+            (before_of(d, i)->groups_are_rows || after_of(d, i)->groups_are_rows))
+            return true;
     return false;
 }
 
 static void unpaired(const em_diff *d, em_page *p) {
-    static const char why[] = "Paired by nothing: ± SE is that of two independent samples, much wider than a paired one.";
+    static const char why[] =
+        "Paired by nothing: ± SE is that of two independent samples, much wider than a paired one.";
     bool before = d->before.documents == NULL, after = d->after.documents == NULL;
     if (before || after)
-        em_page_item(p, "%s For pairing, keep NAME.documents.jsonl.zst beside NAME.json; it is not there beside %s%s%s.", why,
-                     before ? d->before.name : "", before && after ? " and " : "", after ? d->after.name : "");
+        em_page_item(p,
+                     "%s For pairing, keep NAME.documents.jsonl.zst beside NAME.json; it is not "
+                     "there beside %s%s%s.",
+                     why, before ? d->before.name : "", before && after ? " and " : "",
+                     after ? d->after.name : "");
     else em_page_item(p, "%s The two scored different predictions.", why);
 }
 
 static void how_paired(const em_diff *d, em_page *p) {
     if (any_paired(d, true))
-        em_page_item(p, "Paired by document: the same documents on both sides, a bootstrap interval over them. Resolved by: how many "
+        em_page_item(p, "Paired by document: the same documents on both sides, a bootstrap "
+                        "interval over them. Resolved by: how many "
                         "documents would put 0 at the edge of a 95 %% interval.");
     if (crosses_documents(d))
-        em_page_item(p, "A mask that crosses documents makes those of one row depend on each other; ± SE takes them as independent.");
+        em_page_item(p, "A mask that crosses documents makes those of one row depend on each "
+                        "other; ± SE takes them as independent.");
     if (any_paired(d, false)) unpaired(d, p);
 }
 
@@ -90,7 +103,10 @@ static void differences(const em_diff *d, em_page *p) {
         em_result_name(d->after.results, after_of(d, i), &text);
         em_buffer_puts(&text, ": ");
         em_pair_differences(&d->pairing, &d->rows[i].pair, &text);
-        em_page_item(p, "%s: %s", likeness == EM_OTHER_MEASURE ? "(*) Not the same measure" : "The same measure but for the dtype", text.data);
+        em_page_item(p, "%s: %s",
+                     likeness == EM_OTHER_MEASURE ? "(*) Not the same measure"
+                                                  : "The same measure but for the dtype",
+                     text.data);
         em_buffer_free(&text);
     }
 }
@@ -112,9 +128,11 @@ static void models(const em_diff *d, em_page *p) {
         const char *was = a->fingerprints.model, *is = b->fingerprints.model;
         bool seen = false;
         for (int k = 0; k < i && !seen; k++)
-            seen = !strcmp(before_of(d, k)->fingerprints.model, was) && !strcmp(after_of(d, k)->fingerprints.model, is);
+            seen = !strcmp(before_of(d, k)->fingerprints.model, was) &&
+                   !strcmp(after_of(d, k)->fingerprints.model, is);
         if (seen) continue;
-        if (!strcmp(was, is)) em_page_item(p, "Model %s: the same weights and config (%s).", b->model, is);
+        if (!strcmp(was, is))
+            em_page_item(p, "Model %s: the same weights and config (%s).", b->model, is);
         else em_page_item(p, "Model: %s (%s) before, %s (%s) after.", a->model, was, b->model, is);
     }
 }
@@ -169,7 +187,8 @@ static void page(const em_diff *d, const em_results *verdicts, em_page *p) {
     em_page_paragraph(p, "evalmask %s", EM_VERSION);
 }
 
-void em_diff_markdown(const em_diff *d, const em_results *verdicts, em_markdown_style style, em_buffer *out) {
+void em_diff_markdown(const em_diff *d, const em_results *verdicts, em_markdown_style style,
+                      em_buffer *out) {
     em_page p = {.face = style == EM_MARKDOWN_GITHUB ? EM_FACE_GITHUB : EM_FACE_PLAIN, .out = out};
     page(d, verdicts, &p);
 }
@@ -196,8 +215,8 @@ static void put_name(em_buffer *b, const em_results *r, const em_result *x) {
 }
 
 static void put_fingerprints(em_buffer *b, const char *key, const em_result *x) {
-    em_buffer_printf(b, "\"%s\": {\"data\": \"%s\", \"protocol\": \"%s\", \"model\": \"%s\"}", key, x->fingerprints.data,
-                     x->fingerprints.protocol, x->fingerprints.model);
+    em_buffer_printf(b, "\"%s\": {\"data\": \"%s\", \"protocol\": \"%s\", \"model\": \"%s\"}", key,
+                     x->fingerprints.data, x->fingerprints.protocol, x->fingerprints.model);
 }
 
 static void put_subsets(em_buffer *b, const em_result *before, const em_result *after) {
@@ -206,7 +225,9 @@ static void put_subsets(em_buffer *b, const em_result *before, const em_result *
         const em_slice *s = &after->subsets[i];
         em_buffer_puts(b, i ? ",\n       {" : "\n       {");
         put_text(b, "subset", s->name);
-        em_buffer_printf(b, ", \"documents\": %" PRId64 ", \"predictions\": %" PRId64 ", \"before\": ", s->documents, s->predictions);
+        em_buffer_printf(b,
+                         ", \"documents\": %" PRId64 ", \"predictions\": %" PRId64 ", \"before\": ",
+                         s->documents, s->predictions);
         em_buffer_double(b, subset_loss(before, s->name));
         em_buffer_puts(b, ", \"after\": ");
         em_buffer_double(b, em_slice_loss(s));
@@ -221,17 +242,26 @@ static void put_row(em_buffer *b, const em_diff *d, int row) {
     static const char *const likeness[] = {"same", "other dtype", "other measure"};
     const em_difference *f = &d->rows[row].figures;
     const em_result *before = before_of(d, row), *after = after_of(d, row);
-    const struct { const char *key; double value; } figures[] = {
-        {"before", before->loss}, {"after", after->loss}, {"difference", f->difference}, {"stderr", f->stderr_}, {"low", f->low},
-        {"high", f->high}, {"documents_to_resolve", f->documents_to_resolve}};
+    const struct {
+        const char *key;
+        double value;
+    } figures[] = {{"before", before->loss},
+                   {"after", after->loss},
+                   {"difference", f->difference},
+                   {"stderr", f->stderr_},
+                   {"low", f->low},
+                   {"high", f->high},
+                   {"documents_to_resolve", f->documents_to_resolve}};
     em_buffer differs = {0};
     em_pair_differences(&d->pairing, &d->rows[row].pair, &differs);
     em_buffer_puts(b, "\n    {\"result\": ");
     put_name(b, d->after.results, after);
-    em_buffer_printf(b, ", \"measure\": \"%s\", \"differs\": ", likeness[d->rows[row].pair.likeness]);
+    em_buffer_printf(b,
+                     ", \"measure\": \"%s\", \"differs\": ", likeness[d->rows[row].pair.likeness]);
     em_buffer_json(b, differs.data ? differs.data : "", differs.length);
-    em_buffer_printf(b, ",\n     \"predictions\": %" PRId64 ", \"groups\": %" PRId64 ", \"paired\": %s,\n     ", f->predictions, f->groups,
-                     d->rows[row].paired ? "true" : "false");
+    em_buffer_printf(
+        b, ",\n     \"predictions\": %" PRId64 ", \"groups\": %" PRId64 ", \"paired\": %s,\n     ",
+        f->predictions, f->groups, d->rows[row].paired ? "true" : "false");
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         em_buffer_printf(b, "%s\"%s\": ", i ? ", " : "", figures[i].key);
         em_buffer_double(b, figures[i].value);
@@ -246,7 +276,8 @@ static void put_row(em_buffer *b, const em_diff *d, int row) {
     em_buffer_free(&differs);
 }
 
-static void put_alone(em_buffer *b, const char *key, const em_results *r, const int *indices, int n) {
+static void put_alone(em_buffer *b, const char *key, const em_results *r, const int *indices,
+                      int n) {
     em_buffer_printf(b, ",\n  \"%s\": [", key);
     for (int i = 0; i < n; i++) {
         if (i) em_buffer_puts(b, ", ");
@@ -266,8 +297,10 @@ static void json(const em_diff *d, const em_results *verdicts, em_buffer *out) {
         put_row(out, d, i);
     }
     em_buffer_puts(out, "]");
-    put_alone(out, "only_before", d->before.results, d->pairing.before_alone, d->pairing.n_before_alone);
-    put_alone(out, "only_after", d->after.results, d->pairing.after_alone, d->pairing.n_after_alone);
+    put_alone(out, "only_before", d->before.results, d->pairing.before_alone,
+              d->pairing.n_before_alone);
+    put_alone(out, "only_after", d->after.results, d->pairing.after_alone,
+              d->pairing.n_after_alone);
     em_buffer_puts(out, ",\n  ");
     em_gates_json(verdicts->gates, verdicts->n_gates, out);
     em_buffer_puts(out, ",\n  \"notes\": [");
@@ -290,7 +323,8 @@ bool em_diff_format(const char *path, em_error *err) {
            em_fail(err, EM_USAGE, "-o %s: the name must end in .md, .json or .html", path);
 }
 
-bool em_diff_write(const em_diff *d, const em_results *verdicts, em_markdown_style style, const char *path, em_error *err) {
+bool em_diff_write(const em_diff *d, const em_results *verdicts, em_markdown_style style,
+                   const char *path, em_error *err) {
     em_output *out = em_output_open(path, err);
     if (!out) return false;
     em_buffer text = {0};

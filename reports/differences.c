@@ -21,12 +21,15 @@ static bool same_models(const em_comparison *a, const em_comparison *b) {
     return is(a->before, b->before) && is(a->after, b->after);
 }
 
-static bool of_models(const em_comparison *x) { return x->kind == EM_COMPARE_MODELS && !x->has_alpha; }
+static bool of_models(const em_comparison *x) {
+    return x->kind == EM_COMPARE_MODELS && !x->has_alpha;
+}
 
 static bool first_of_models(const em_results *r, int i) {
     if (!of_models(&r->comparisons[i])) return false;
     for (int k = 0; k < i; k++)
-        if (of_models(&r->comparisons[k]) && same_models(&r->comparisons[k], &r->comparisons[i])) return false;
+        if (of_models(&r->comparisons[k]) && same_models(&r->comparisons[k], &r->comparisons[i]))
+            return false;
     return true;
 }
 
@@ -40,14 +43,17 @@ static bool any_kl(const em_results *r, const em_comparison *pair, bool want) {
 
 static void kl_cells(em_table *t, const em_comparison *x) {
     em_number_cell(t, x->has_kl ? x->kl_mean : NAN, 4);
-    for (int k = 0; k < EM_KL_QUANTILES; k++) em_number_cell(t, x->has_kl ? x->kl_quantiles[k] : NAN, k < 2 ? 4 : 3);
+    for (int k = 0; k < EM_KL_QUANTILES; k++)
+        em_number_cell(t, x->has_kl ? x->kl_quantiles[k] : NAN, k < 2 ? 4 : 3);
     em_number_cell(t, x->has_kl ? x->kl_max : NAN, 3);
 }
 
 static void model_rows(const em_results *r, em_keys keys, const em_comparison *pair, em_page *p) {
-    static const char *const columns[] = {"Difference", "± SE", "95 % interval", "Resolved by", "Better"};
-    static const char *const more[] = {"Ratio of ppl", "Same top-1", "P change", "P RMS", "KL mean", "KL 50 %", "KL 90 %", "KL 99 %",
-                                       "KL 99.9 %", "KL max"};
+    static const char *const columns[] = {"Difference", "± SE", "95 % interval", "Resolved by",
+                                          "Better"};
+    static const char *const more[] = {"Ratio of ppl", "Same top-1", "P change", "P RMS",
+                                       "KL mean",      "KL 50 %",    "KL 90 %",  "KL 99 %",
+                                       "KL 99.9 %",    "KL max"};
     bool kl = any_kl(r, pair, true);
     em_table t = em_keyed_table(keys, columns, 5), u = em_keyed_table(keys, more, kl ? 10 : 4);
     for (int i = 0; i < r->n_comparisons; i++) {
@@ -71,24 +77,27 @@ static void model_rows(const em_results *r, em_keys keys, const em_comparison *p
 /* ---- all pairs of three or more models, one matrix a combination of the rest ---- */
 
 static bool same_rest(const em_comparison *a, const em_comparison *b) {
-    return is(a->data_set, b->data_set) && is(a->mask, b->mask) && is(a->labels, b->labels) && is(a->positions, b->positions) &&
-           a->depth == b->depth && a->seq_len == b->seq_len;
+    return is(a->data_set, b->data_set) && is(a->mask, b->mask) && is(a->labels, b->labels) &&
+           is(a->positions, b->positions) && a->depth == b->depth && a->seq_len == b->seq_len;
 }
 
 static bool first_of_rest(const em_results *r, int i) {
     if (!of_models(&r->comparisons[i])) return false;
     for (int k = 0; k < i; k++)
-        if (of_models(&r->comparisons[k]) && same_rest(&r->comparisons[k], &r->comparisons[i])) return false;
+        if (of_models(&r->comparisons[k]) && same_rest(&r->comparisons[k], &r->comparisons[i]))
+            return false;
     return true;
 }
 
 /* The column's model minus the row's. */
-static void matrix_cell(em_table *t, const em_results *r, const em_comparison *rest, const char *row, const char *column) {
+static void matrix_cell(em_table *t, const em_results *r, const em_comparison *rest,
+                        const char *row, const char *column) {
     char text[48] = "";
     for (int i = 0; i < r->n_comparisons; i++) {
         const em_comparison *x = &r->comparisons[i];
         if (!of_models(x) || !same_rest(x, rest)) continue;
-        bool forward = is(x->before, row) && is(x->after, column), back = is(x->before, column) && is(x->after, row);
+        bool forward = is(x->before, row) && is(x->after, column),
+             back = is(x->before, column) && is(x->after, row);
         if (!forward && !back) continue;
         double d = forward ? x->all.difference : -x->all.difference;
         bool sure = isfinite(x->all.low) && (x->all.low > 0 || x->all.high < 0);
@@ -112,7 +121,8 @@ static void matrix(const em_results *r, const em_shown *s, const em_comparison *
     for (int c = 0; c < r->n_models; c++) em_text_cell(&t, r->models[c].name);
     for (int i = 0; i < r->n_models; i++) {
         em_text_cell(&t, r->models[i].name);
-        for (int c = 0; c < r->n_models; c++) matrix_cell(&t, r, rest, r->models[i].name, r->models[c].name);
+        for (int c = 0; c < r->n_models; c++)
+            matrix_cell(&t, r, rest, r->models[i].name, r->models[c].name);
     }
     em_page_table(p, &t);
     em_buffer_free(&title);
@@ -123,7 +133,8 @@ static void matrices(const em_results *r, const em_shown *s, em_page *p) {
     em_page_heading(p, 2, "Every model against every other");
     for (int i = 0; i < r->n_comparisons; i++)
         if (first_of_rest(r, i)) matrix(r, s, &r->comparisons[i], p);
-    em_page_paragraph(p, "The column's loss minus the row's; a question mark where the 95 %% interval holds 0.");
+    em_page_paragraph(
+        p, "The column's loss minus the row's; a question mark where the 95 %% interval holds 0.");
 }
 
 void em_section_models(const em_results *r, const em_shown *s, em_page *p) {
@@ -138,11 +149,17 @@ void em_section_models(const em_results *r, const em_shown *s, em_page *p) {
         any = true;
     }
     if (any)
-        em_page_paragraph(p, "Paired by prediction; a bootstrap interval over the groups of ± SE. Resolved by: how many documents would "
-                          "put 0 at the edge of a 95 %% interval. Better: share of predictions. P: change of the label's probability.%s%s",
-                          any_kl(r, NULL, true) ? " KL(after || before): percentiles over predictions." : "",
-                          any_kl(r, NULL, false) ? " KL is measured between the first model and each other one, at full depth and where "
-                                                   "the vocabularies agree in size." : "");
+        em_page_paragraph(
+            p,
+            "Paired by prediction; a bootstrap interval over the groups of ± SE. Resolved by: how "
+            "many documents would "
+            "put 0 at the edge of a 95 %% interval. Better: share of predictions. P: change of the "
+            "label's probability.%s%s",
+            any_kl(r, NULL, true) ? " KL(after || before): percentiles over predictions." : "",
+            any_kl(r, NULL, false) ? " KL is measured between the first model and each other one, "
+                                     "at full depth and where "
+                                     "the vocabularies agree in size."
+                                   : "");
 }
 
 /* ---- masks ---- */
@@ -152,13 +169,15 @@ static bool of_masks(const em_comparison *x) { return x->kind == EM_COMPARE_MASK
 static bool same_masks(const em_comparison *a, const em_comparison *b) {
     bool positions = is(a->mask, a->mask_before);
     return is(a->mask, b->mask) && is(a->mask_before, b->mask_before) &&
-           (!positions || (is(a->positions, b->positions) && is(a->positions_before, b->positions_before)));
+           (!positions ||
+            (is(a->positions, b->positions) && is(a->positions_before, b->positions_before)));
 }
 
 static bool first_of_masks(const em_results *r, int i) {
     if (!of_masks(&r->comparisons[i])) return false;
     for (int k = 0; k < i; k++)
-        if (of_masks(&r->comparisons[k]) && same_masks(&r->comparisons[k], &r->comparisons[i])) return false;
+        if (of_masks(&r->comparisons[k]) && same_masks(&r->comparisons[k], &r->comparisons[i]))
+            return false;
     return true;
 }
 
@@ -170,7 +189,8 @@ static bool any_alpha_of_masks(const em_results *r) {
 
 static void mask_rows(const em_results *r, em_keys keys, const em_comparison *pair, em_page *p) {
     static const char *const columns[] = {"Difference", "± SE", "95 % interval", "Resolved by"};
-    static const char *const affected[] = {"Scored", "Affected", "directly", "Difference on those", "95 % interval"};
+    static const char *const affected[] = {"Scored", "Affected", "directly", "Difference on those",
+                                           "95 % interval"};
     em_table t = em_keyed_table(keys, columns, 4), u = em_keyed_table(keys, affected, 5);
     for (int i = 0; i < r->n_comparisons; i++) {
         const em_comparison *x = &r->comparisons[i];
@@ -189,14 +209,17 @@ static void mask_rows(const em_results *r, em_keys keys, const em_comparison *pa
     em_page_table(p, &u);
 }
 
-static void identical_masks(const em_results *r, const em_shown *s, const em_comparison *pair, em_page *p) {
+static void identical_masks(const em_results *r, const em_shown *s, const em_comparison *pair,
+                            em_page *p) {
     em_buffer label = {0};
     for (int i = 0; i < r->n_comparisons; i++) {
         const em_comparison *x = &r->comparisons[i];
-        if (!of_masks(x) || !same_masks(x, pair) || x->affected_direct + x->affected_indirect > 0) continue;
+        if (!of_masks(x) || !same_masks(x, pair) || x->affected_direct + x->affected_indirect > 0)
+            continue;
         em_buffer_clear(&label);
         em_comparison_label(s, x, &label);
-        em_page_item(p, "%s: the masks are identical on this data; what is left is rounding.", label.data);
+        em_page_item(p, "%s: the masks are identical on this data; what is left is rounding.",
+                     label.data);
     }
     em_page_end_list(p);
     em_buffer_free(&label);
@@ -216,15 +239,18 @@ void em_section_masks(const em_results *r, const em_shown *s, em_page *p) {
         em_mask_pair(&r->comparisons[i], &title);
         em_page_heading(p, 2, "%s", title.data);
         em_keys some = keys;
-        some.models |= !(some.data_sets || some.labels || some.depths || some.lengths);     /* a table has one key at least */
+        some.models |= !(some.data_sets || some.labels || some.depths ||
+                         some.lengths); /* a table has one key at least */
         mask_rows(r, some, &r->comparisons[i], p);
         identical_masks(r, s, &r->comparisons[i], p);
         any = true;
     }
     em_buffer_free(&title);
     if (any)
-        em_page_paragraph(p, "Affected: predictions that the choice can move at all, directly (their own view differs) or through a layer "
-                          "below; the difference on those alone, without the rest that dilutes it.");
+        em_page_paragraph(
+            p, "Affected: predictions that the choice can move at all, directly (their own view "
+               "differs) or through a layer "
+               "below; the difference on those alone, without the rest that dilutes it.");
 }
 
 /* ---- row lengths ---- */
@@ -245,7 +271,8 @@ static void length_losses(const em_results *r, const em_shown *s, em_page *p) {
 }
 
 static void length_gaps(const em_results *r, const em_shown *s, em_page *p) {
-    static const char *const columns[] = {"T", "Difference", "95 % interval", "Growth", "95 % interval"};
+    static const char *const columns[] = {"T", "Difference", "95 % interval", "Growth",
+                                          "95 % interval"};
     em_table t = em_table_open(1, 6);
     em_buffer label = {0};
     em_shown plain = *s;
@@ -270,7 +297,8 @@ static void length_gaps(const em_results *r, const em_shown *s, em_page *p) {
         return;
     }
     em_page_table(p, &t);
-    em_page_paragraph(p, "Growth: by how much the difference exceeds that at the shortest T, on the same predictions.");
+    em_page_paragraph(p, "Growth: by how much the difference exceeds that at the shortest T, on "
+                         "the same predictions.");
 }
 
 void em_section_lengths(const em_results *r, const em_shown *s, em_page *p) {
@@ -286,15 +314,17 @@ void em_section_lengths(const em_results *r, const em_shown *s, em_page *p) {
 /* ---- the alpha sweep: one row an alpha, one table a combination of the rest ---- */
 
 static bool same_combination(const em_result *a, const em_result *b) {
-    return is(a->data_set, b->data_set) && is(a->mask, b->mask) && is(a->labels, b->labels) && is(a->positions, b->positions) &&
-           a->seq_len == b->seq_len;
+    return is(a->data_set, b->data_set) && is(a->mask, b->mask) && is(a->labels, b->labels) &&
+           is(a->positions, b->positions) && a->seq_len == b->seq_len;
 }
 
 const em_comparison *em_alpha_difference(const em_results *r, const em_result *x) {
     for (int i = 0; i < r->n_comparisons; i++) {
         const em_comparison *c = &r->comparisons[i];
-        if (c->kind == EM_COMPARE_MODELS && c->has_alpha && c->alpha == x->alpha && is(c->data_set, x->data_set) && is(c->mask, x->mask) &&
-            is(c->labels, x->labels) && is(c->positions, x->positions) && c->seq_len == x->seq_len) return c;
+        if (c->kind == EM_COMPARE_MODELS && c->has_alpha && c->alpha == x->alpha &&
+            is(c->data_set, x->data_set) && is(c->mask, x->mask) && is(c->labels, x->labels) &&
+            is(c->positions, x->positions) && c->seq_len == x->seq_len)
+            return c;
     }
     return NULL;
 }
@@ -303,13 +333,16 @@ static const em_result *best_alpha(const em_results *r, const em_result *first) 
     const em_result *best = first;
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
-        if (x->has_alpha && same_combination(x, first) && (x->loss < best->loss || !isfinite(best->loss))) best = x;
+        if (x->has_alpha && same_combination(x, first) &&
+            (x->loss < best->loss || !isfinite(best->loss)))
+            best = x;
     }
     return best;
 }
 
 static void alpha_sweep(const em_results *r, const em_result *first, em_page *p) {
-    static const char *const heads[] = {"Alpha", "Loss", "Batch mean", "Top-1", "Minus before", "95 % interval"};
+    static const char *const heads[] = {"Alpha", "Loss",         "Batch mean",
+                                        "Top-1", "Minus before", "95 % interval"};
     em_table t = em_table_new(0, 6, heads);
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
@@ -331,7 +364,8 @@ static void alpha_sweep(const em_results *r, const em_result *first, em_page *p)
 static bool first_of_sweep(const em_results *r, int i) {
     if (!r->results[i].has_alpha) return false;
     for (int k = 0; k < i; k++)
-        if (r->results[k].has_alpha && same_combination(&r->results[k], &r->results[i])) return false;
+        if (r->results[k].has_alpha && same_combination(&r->results[k], &r->results[i]))
+            return false;
     return true;
 }
 
@@ -350,8 +384,9 @@ void em_section_alphas(const em_results *r, const em_shown *s, em_page *p) {
             em_page_heading(p, 2, "Amplification");
             em_plot_alphas(r, s, p);
         }
-        em_page_heading(p, p->face == EM_FACE_HTML ? 3 : 2, "(1 + alpha) * after - alpha * before%s, %s",
-                        is(em_protocol_value(r, "alpha_space"), "weight") ? " of the weights" : "", label.data);
+        em_page_heading(
+            p, p->face == EM_FACE_HTML ? 3 : 2, "(1 + alpha) * after - alpha * before%s, %s",
+            is(em_protocol_value(r, "alpha_space"), "weight") ? " of the weights" : "", label.data);
         alpha_sweep(r, &r->results[i], p);
         any = true;
     }

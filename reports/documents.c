@@ -12,8 +12,8 @@
 struct em_documents {
     em_lines *lines;
     char *path;
-    json_t *object;                     /* the line at hand: owns its strings */
-    int64_t *predictions;               /* [capacity] */
+    json_t *object;       /* the line at hand: owns its strings */
+    int64_t *predictions; /* [capacity] */
     double *nll;
     size_t predictions_capacity, nll_capacity;
 };
@@ -22,7 +22,8 @@ char *em_documents_path(const char *results_path) {
     size_t n = strlen(results_path);
     char *path;
     if (n < 6 || strcmp(results_path + n - 5, ".json")) return NULL;
-    return asprintf(&path, "%.*s.documents.jsonl.zst", (int)(n - 5), results_path) < 0 ? NULL : path;
+    return asprintf(&path, "%.*s.documents.jsonl.zst", (int)(n - 5), results_path) < 0 ? NULL
+                                                                                       : path;
 }
 
 int em_documents_column(const em_results *r, int i, bool by_seq_len) {
@@ -70,15 +71,21 @@ static bool whole(const json_t *value, int64_t least, int64_t *out) {
 }
 
 static bool sums(em_documents *d, em_document_line *out, em_error *err) {
-    const json_t *predictions = json_object_get(d->object, "predictions"), *nll = json_object_get(d->object, "nll");
+    const json_t *predictions = json_object_get(d->object, "predictions"),
+                 *nll = json_object_get(d->object, "nll");
     size_t n = json_array_size(predictions);
-    if (n == 0 || n > INT32_MAX || json_array_size(nll) != n) return bad(d, err, "predictions and nll are no arrays of one length");
-    if (!em_grow(&d->predictions, &d->predictions_capacity, n, sizeof *d->predictions, d->path, err) ||
-        !em_grow(&d->nll, &d->nll_capacity, n, sizeof *d->nll, d->path, err)) return false;
+    if (n == 0 || n > INT32_MAX || json_array_size(nll) != n)
+        return bad(d, err, "predictions and nll are no arrays of one length");
+    if (!em_grow(&d->predictions, &d->predictions_capacity, n, sizeof *d->predictions, d->path,
+                 err) ||
+        !em_grow(&d->nll, &d->nll_capacity, n, sizeof *d->nll, d->path, err))
+        return false;
     for (size_t i = 0; i < n; i++) {
         const json_t *x = json_array_get(nll, i);
-        if (!whole(json_array_get(predictions, i), 0, &d->predictions[i])) return bad(d, err, "predictions: not whole numbers");
-        if (!json_is_number(x) && !json_is_null(x)) return bad(d, err, "nll: neither numbers nor null");
+        if (!whole(json_array_get(predictions, i), 0, &d->predictions[i]))
+            return bad(d, err, "predictions: not whole numbers");
+        if (!json_is_number(x) && !json_is_null(x))
+            return bad(d, err, "nll: neither numbers nor null");
         d->nll[i] = json_is_null(x) ? NAN : json_number_value(x);
     }
     out->n = (int)n;
@@ -87,17 +94,20 @@ static bool sums(em_documents *d, em_document_line *out, em_error *err) {
     return true;
 }
 
-static bool parse(em_documents *d, const char *text, size_t n, em_document_line *out, em_error *err) {
+static bool parse(em_documents *d, const char *text, size_t n, em_document_line *out,
+                  em_error *err) {
     json_error_t problem;
     json_decref(d->object);
     d->object = json_loadb(n ? text : "", n, JSON_REJECT_DUPLICATES, &problem);
     if (!d->object) return bad(d, err, problem.text);
-    const json_t *set = json_object_get(d->object, "data_set"), *length = json_object_get(d->object, "seq_len");
+    const json_t *set = json_object_get(d->object, "data_set"),
+                 *length = json_object_get(d->object, "seq_len");
     int64_t seq_len = 0;
     out->data_set = set ? json_string_value(set) : "";
     out->subset = json_string_value(json_object_get(d->object, "subset"));
     if (!out->data_set || !out->subset) return bad(d, err, "data_set or subset is no string");
-    if (!whole(json_object_get(d->object, "document"), 0, &out->document) || !whole(json_object_get(d->object, "bytes"), 0, &out->bytes) ||
+    if (!whole(json_object_get(d->object, "document"), 0, &out->document) ||
+        !whole(json_object_get(d->object, "bytes"), 0, &out->bytes) ||
         (length && (!whole(length, 1, &seq_len) || seq_len > INT32_MAX)))
         return bad(d, err, "document, bytes or seq_len is no whole number");
     out->seq_len = (int32_t)seq_len;

@@ -12,7 +12,8 @@ static int failed(const em_gate *gates, int n) {
 }
 
 static void figures(const em_gate *gates, int n, em_page *p) {
-    static const char *const heads[] = {"Verdict", "Gate", "Baseline", "Now", "Difference", "Tolerance"};
+    static const char *const heads[] = {"Verdict", "Gate",       "Baseline",
+                                        "Now",     "Difference", "Tolerance"};
     em_table t = em_table_new(2, 6, heads);
     int rows = 0;
     for (int i = 0; i < n; i++) {
@@ -33,7 +34,8 @@ static void figures(const em_gate *gates, int n, em_page *p) {
 static void sentences(const em_gate *gates, int n, em_page *p) {
     for (int i = 0; i < n; i++) {
         const em_gate *g = &gates[i];
-        if (!g->passed || !has_figures(g)) em_page_item(p, "%s: %s: %s", g->passed ? "passed" : "FAILED", g->name, g->message);
+        if (!g->passed || !has_figures(g))
+            em_page_item(p, "%s: %s: %s", g->passed ? "passed" : "FAILED", g->name, g->message);
     }
     em_page_end_list(p);
 }
@@ -57,8 +59,13 @@ void em_gates_json(const em_gate *gates, int n, em_buffer *out) {
     em_buffer_puts(out, "\"gates\": [");
     for (int i = 0; i < n; i++) {
         const em_gate *g = &gates[i];
-        const struct { const char *key; double value; } numbers[] = {
-            {"baseline", g->baseline}, {"current", g->current}, {"difference", g->difference}, {"tolerance", g->tolerance}};
+        const struct {
+            const char *key;
+            double value;
+        } numbers[] = {{"baseline", g->baseline},
+                       {"current", g->current},
+                       {"difference", g->difference},
+                       {"tolerance", g->tolerance}};
         em_buffer_puts(out, i ? ",\n    {" : "\n    {");
         put_text(out, "name", g->name);
         em_buffer_printf(out, "\"passed\": %s, ", g->passed ? "true" : "false");

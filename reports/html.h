@@ -1,4 +1,5 @@
-/* What every HTML page of ours has in common: one file, nothing loaded, light and dark, no script. */
+/* What every HTML page of ours has in common: one file, nothing loaded, light and dark, no script.
+ */
 #ifndef EM_REPORTS_HTML_H
 #define EM_REPORTS_HTML_H
 

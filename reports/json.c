@@ -20,7 +20,9 @@ static void put_integer(em_buffer *b, const char *key, int64_t value) {
     em_buffer_printf(b, "\"%s\": %" PRId64, key, value);
 }
 
-static double share(int64_t part, int64_t whole) { return whole ? (double)part / (double)whole : 0.0 / 0.0; }
+static double share(int64_t part, int64_t whole) {
+    return whole ? (double)part / (double)whole : 0.0 / 0.0;
+}
 
 static void put_slice(em_buffer *b, const em_slice *s) {
     put_integer(b, "predictions", s->predictions);
@@ -53,8 +55,8 @@ static void put_subsets(em_buffer *b, const em_slice *subsets, int n, put_part p
 static void put_positions(em_buffer *b, const em_slice *positions, int n, put_part put) {
     em_buffer_puts(b, "\"by_position\": [");
     for (int i = 0; i < n; i++) {
-        em_buffer_printf(b, "%s{\"from\": %" PRId64 ", \"to\": %" PRId64 ", ", i ? ",\n        " : "\n        ",
-                         positions[i].from, positions[i].to);
+        em_buffer_printf(b, "%s{\"from\": %" PRId64 ", \"to\": %" PRId64 ", ",
+                         i ? ",\n        " : "\n        ", positions[i].from, positions[i].to);
         put(b, &positions[i]);
         em_buffer_puts(b, "}");
     }
@@ -81,13 +83,26 @@ static void put_leaks(em_buffer *b, const em_result *x) {
 }
 
 static void put_figures(em_buffer *b, const em_result *x) {
-    const struct { const char *key; double value; } figures[] = {
-        {"loss", x->loss}, {"loss_batch_mean", x->loss_batch_mean}, {"loss_doc_mean", x->loss_doc_mean},
-        {"loss_no_boundary", x->loss_no_boundary}, {"perplexity", x->perplexity}, {"bits_per_byte", x->bits_per_byte},
-        {"bits_per_byte_all", x->bits_per_byte_all}, {"top1", x->top1}, {"stderr", x->stderr_}};
-    const struct { const char *key; int64_t value; } counts[] = {
-        {"predictions", x->predictions}, {"boundary_predictions", x->boundary_predictions}, {"documents", x->documents},
-        {"rows", x->rows}, {"segments", x->segments}, {"batches", x->batches}, {"dropped_rows", x->dropped_rows}, {"dropped_tokens", x->dropped_tokens}};
+    const struct {
+        const char *key;
+        double value;
+    } figures[] = {{"loss", x->loss},
+                   {"loss_batch_mean", x->loss_batch_mean},
+                   {"loss_doc_mean", x->loss_doc_mean},
+                   {"loss_no_boundary", x->loss_no_boundary},
+                   {"perplexity", x->perplexity},
+                   {"bits_per_byte", x->bits_per_byte},
+                   {"bits_per_byte_all", x->bits_per_byte_all},
+                   {"top1", x->top1},
+                   {"stderr", x->stderr_}};
+    const struct {
+        const char *key;
+        int64_t value;
+    } counts[] = {
+        {"predictions", x->predictions},   {"boundary_predictions", x->boundary_predictions},
+        {"documents", x->documents},       {"rows", x->rows},
+        {"segments", x->segments},         {"batches", x->batches},
+        {"dropped_rows", x->dropped_rows}, {"dropped_tokens", x->dropped_tokens}};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         put_integer(b, counts[i].key, counts[i].value);
         em_buffer_puts(b, i % 4 == 3 ? ",\n      " : ", ");
@@ -142,9 +157,12 @@ static void put_result(em_buffer *b, const em_result *x) {
         put_slice(b, &x->common);
         em_buffer_puts(b, "}");
     }
-    em_buffer_printf(b, ",\n      \"dtype\": {\"weights\": \"%s\", \"compute\": \"%s\", \"logits\": \"%s\"},\n", x->weight_dtype,
-                     x->compute_dtype, x->logit_dtype);
-    em_buffer_printf(b, "      \"fingerprints\": {\"data\": \"%s\", \"protocol\": \"%s\", \"model\": \"%s\"},\n      ",
+    em_buffer_printf(
+        b, ",\n      \"dtype\": {\"weights\": \"%s\", \"compute\": \"%s\", \"logits\": \"%s\"},\n",
+        x->weight_dtype, x->compute_dtype, x->logit_dtype);
+    em_buffer_printf(b,
+                     "      \"fingerprints\": {\"data\": \"%s\", \"protocol\": \"%s\", \"model\": "
+                     "\"%s\"},\n      ",
                      x->fingerprints.data, x->fingerprints.protocol, x->fingerprints.model);
     put_subsets(b, x->subsets, x->n_subsets, put_slice);
     em_buffer_puts(b, ",\n      ");
@@ -188,9 +206,14 @@ static void put_kl(em_buffer *b, const em_comparison *x) {
 }
 
 static void put_mean(em_buffer *b, const em_difference *d) {
-    const struct { const char *key; double value; } figures[] = {
-        {"difference", d->difference}, {"stderr", d->stderr_}, {"low", d->low}, {"high", d->high},
-        {"documents_to_resolve", d->documents_to_resolve}};
+    const struct {
+        const char *key;
+        double value;
+    } figures[] = {{"difference", d->difference},
+                   {"stderr", d->stderr_},
+                   {"low", d->low},
+                   {"high", d->high},
+                   {"documents_to_resolve", d->documents_to_resolve}};
     put_integer(b, "predictions", d->predictions);
     em_buffer_puts(b, ", ");
     put_integer(b, "groups", d->groups);
@@ -202,11 +225,19 @@ static void put_mean(em_buffer *b, const em_difference *d) {
 
 static void put_comparison_names(em_buffer *b, const em_comparison *x) {
     bool masks = x->kind == EM_COMPARE_MASKS;
-    const struct { bool shown; const char *key, *value; } names[] = {
-        {true, "kind", masks ? "masks" : "models"}, {*x->data_set, "data_set", x->data_set}, {!masks, "before", x->before},
-        {!masks, "after", x->after}, {masks, "model", x->after}, {masks, "mask_before", x->mask_before},
-        {masks, "positions_before", x->positions_before}, {true, "mask", x->mask}, {true, "positions", x->positions},
-        {true, "labels", x->labels}};
+    const struct {
+        bool shown;
+        const char *key, *value;
+    } names[] = {{true, "kind", masks ? "masks" : "models"},
+                 {*x->data_set, "data_set", x->data_set},
+                 {!masks, "before", x->before},
+                 {!masks, "after", x->after},
+                 {masks, "model", x->after},
+                 {masks, "mask_before", x->mask_before},
+                 {masks, "positions_before", x->positions_before},
+                 {true, "mask", x->mask},
+                 {true, "positions", x->positions},
+                 {true, "labels", x->labels}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (!names[i].shown) continue;
         put_string(b, names[i].key, names[i].value);
@@ -247,9 +278,14 @@ static void put_common_difference(em_buffer *b, const em_comparison *x) {
 }
 
 static void put_comparison(em_buffer *b, const em_comparison *x) {
-    const struct { const char *key; double value; } figures[] = {
-        {"perplexity_ratio", x->perplexity_ratio}, {"better", x->better}, {"same_top1", x->same_top1},
-        {"probability_change", x->probability_change}, {"probability_change_rms", x->probability_change_rms}};
+    const struct {
+        const char *key;
+        double value;
+    } figures[] = {{"perplexity_ratio", x->perplexity_ratio},
+                   {"better", x->better},
+                   {"same_top1", x->same_top1},
+                   {"probability_change", x->probability_change},
+                   {"probability_change_rms", x->probability_change_rms}};
     em_buffer_puts(b, "\n    {");
     put_comparison_names(b, x);
     put_mean(b, &x->all);
@@ -280,15 +316,24 @@ static void put_models(em_buffer *b, const em_results *r) {
             em_buffer_puts(b, ", ");
         }
         put_string(b, "family", m->family);
-        em_buffer_printf(b, ", \"parameters\": %" PRId64 ", \"layers\": %d, \"vocab\": %d}", m->parameters, m->layers, m->vocab);
+        em_buffer_printf(b, ", \"parameters\": %" PRId64 ", \"layers\": %d, \"vocab\": %d}",
+                         m->parameters, m->layers, m->vocab);
     }
     em_buffer_puts(b, "],\n");
 }
 
 static void put_totals(em_buffer *b, const em_data_totals *t) {
-    const struct { const char *key; int64_t value; } counts[] = {
-        {"documents", t->documents}, {"tokens", t->tokens}, {"bytes", t->bytes}, {"rows", t->rows}, {"batches", t->batches},
-        {"empty_documents", t->empty_documents}, {"bad_records", t->bad_records}, {"filtered_records", t->filtered_records}};
+    const struct {
+        const char *key;
+        int64_t value;
+    } counts[] = {{"documents", t->documents},
+                  {"tokens", t->tokens},
+                  {"bytes", t->bytes},
+                  {"rows", t->rows},
+                  {"batches", t->batches},
+                  {"empty_documents", t->empty_documents},
+                  {"bad_records", t->bad_records},
+                  {"filtered_records", t->filtered_records}};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         if (i) em_buffer_puts(b, ", ");
         put_integer(b, counts[i].key, counts[i].value);
@@ -299,10 +344,16 @@ static void put_data(em_buffer *b, const em_results *r) {
     em_data_totals all = {0};
     for (int i = 0; i < r->n_data_sets; i++) {
         const em_data_totals *t = &r->data_sets[i].totals;
-        if (strcmp(r->data_sets[i].pack, r->data_sets[0].pack)) continue;      /* the same documents, packed again */
-        all = (em_data_totals){all.documents + t->documents, all.empty_documents + t->empty_documents,
-                               all.bad_records + t->bad_records, all.filtered_records + t->filtered_records,
-                               all.tokens + t->tokens, all.bytes + t->bytes, all.rows + t->rows, all.batches + t->batches};
+        if (strcmp(r->data_sets[i].pack, r->data_sets[0].pack))
+            continue; /* the same documents, packed again */
+        all = (em_data_totals){all.documents + t->documents,
+                               all.empty_documents + t->empty_documents,
+                               all.bad_records + t->bad_records,
+                               all.filtered_records + t->filtered_records,
+                               all.tokens + t->tokens,
+                               all.bytes + t->bytes,
+                               all.rows + t->rows,
+                               all.batches + t->batches};
     }
     em_buffer_puts(b, "  \"data\": {");
     put_totals(b, &all);
@@ -328,7 +379,8 @@ static void put_data(em_buffer *b, const em_results *r) {
         em_buffer_puts(b, ", ");
         put_depth(b, m->depth);
         em_buffer_printf(b, ", \"seq_len\": %d", m->seq_len);
-        em_buffer_printf(b, ", \"mask\": \"%s\", \"labels\": \"%s\", \"positions\": \"%s\", ", m->mask, m->labels, m->positions);
+        em_buffer_printf(b, ", \"mask\": \"%s\", \"labels\": \"%s\", \"positions\": \"%s\", ",
+                         m->mask, m->labels, m->positions);
         put_number(b, "loss_macro", m->macro);
         em_buffer_puts(b, ", ");
         put_number(b, "loss_micro", m->micro);

@@ -27,14 +27,22 @@ const char *em_protocol_value(const em_results *r, const char *key) {
 }
 
 em_keys em_result_keys(const em_shown *s) {
-    return (em_keys){.data_sets = s->data_sets, .models = s->models, .masks = true, .labels = s->labels, .positions = s->positions,
-                     .depths = s->depths, .lengths = s->lengths};
+    return (em_keys){.data_sets = s->data_sets,
+                     .models = s->models,
+                     .masks = true,
+                     .labels = s->labels,
+                     .positions = s->positions,
+                     .depths = s->depths,
+                     .lengths = s->lengths};
 }
 
 em_table em_keyed_table(em_keys k, const char *const *columns, int n) {
-    const struct { bool shown; const char *head; } heads[] = {
-        {k.data_sets, "Data"}, {k.models, "Model"}, {k.alphas, "Alpha"}, {k.masks, "Mask"}, {k.labels, "Labels"},
-        {k.positions, "Positions"}, {k.depths, "Depth"}, {k.lengths, "T"}};
+    const struct {
+        bool shown;
+        const char *head;
+    } heads[] = {{k.data_sets, "Data"}, {k.models, "Model"},  {k.alphas, "Alpha"},
+                 {k.masks, "Mask"},     {k.labels, "Labels"}, {k.positions, "Positions"},
+                 {k.depths, "Depth"},   {k.lengths, "T"}};
     int left = 0;
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) left += heads[i].shown;
     em_table t = em_table_open(left, left + n);
@@ -79,7 +87,8 @@ void em_comparison_key_cells(em_table *t, em_keys k, const em_comparison *x) {
     if (k.lengths) em_integer_cell(t, x->seq_len);
 }
 
-static void put_rest(em_buffer *out, const em_shown *s, const char *labels, const char *positions, int depth, int seq_len) {
+static void put_rest(em_buffer *out, const em_shown *s, const char *labels, const char *positions,
+                     int depth, int seq_len) {
     if (s->labels) em_buffer_printf(out, " %s", labels);
     if (s->positions && positions) em_buffer_printf(out, " %s", positions);
     if (s->depths && depth != EM_NO_DEPTH) em_buffer_printf(out, " depth %d", depth);
@@ -96,8 +105,9 @@ void em_result_label(const em_shown *s, const em_result *x, em_buffer *out) {
 
 void em_mask_pair(const em_comparison *x, em_buffer *out) {
     bool positions = is(x->mask, x->mask_before);
-    em_buffer_printf(out, "%s%s%s minus %s%s%s", x->mask, positions ? " " : "", positions ? x->positions : "", x->mask_before,
-                     positions ? " " : "", positions ? x->positions_before : "");
+    em_buffer_printf(out, "%s%s%s minus %s%s%s", x->mask, positions ? " " : "",
+                     positions ? x->positions : "", x->mask_before, positions ? " " : "",
+                     positions ? x->positions_before : "");
 }
 
 void em_comparison_label(const em_shown *s, const em_comparison *x, em_buffer *out) {

@@ -10,18 +10,19 @@
 #include "common/buffer.h"
 #include "common/size.h"
 
-enum { MAX_LINE_BYTES = 64 << 20 };     /* some 10^6 results; a longer one is none of ours */
+enum { MAX_LINE_BYTES = 64 << 20 }; /* some 10^6 results; a longer one is none of ours */
 
 struct em_lines {
     FILE *file;
     char *path;
-    ZSTD_DCtx *zstd;                    /* NULL: the file is plain */
-    char *packed, *plain;               /* [ZSTD_DStreamInSize()], [ZSTD_DStreamOutSize()] */
+    ZSTD_DCtx *zstd;      /* NULL: the file is plain */
+    char *packed, *plain; /* [ZSTD_DStreamInSize()], [ZSTD_DStreamOutSize()] */
     ZSTD_inBuffer in;
-    size_t plain_size, plain_at;        /* decompressed bytes in plain, those already taken */
+    size_t plain_size, plain_at; /* decompressed bytes in plain, those already taken */
     bool in_frame;
     em_buffer line;
-    int64_t number, line_byte, byte;    /* of the line at hand, where it begins, decompressed bytes taken */
+    int64_t number, line_byte,
+        byte; /* of the line at hand, where it begins, decompressed bytes taken */
 };
 
 void em_lines_close(em_lines *l) {
@@ -42,14 +43,16 @@ static bool cannot_be_read(const em_lines *l, em_error *err) {
 /* Zstandard's magic number, little-endian (RFC 8878), or that of a skippable frame. */
 static bool is_zstd(const char *bytes, size_t n) {
     static const char magic[4] = {'\x28', '\xb5', '\x2f', '\xfd'};
-    return n >= 4 && (!memcmp(bytes, magic, 4) || (((unsigned char)bytes[0] & 0xf0) == 0x50 && !memcmp(bytes + 1, "\x2a\x4d\x18", 3)));
+    return n >= 4 && (!memcmp(bytes, magic, 4) || (((unsigned char)bytes[0] & 0xf0) == 0x50 &&
+                                                   !memcmp(bytes + 1, "\x2a\x4d\x18", 3)));
 }
 
 static bool open_file(em_lines *l, const char *path, bool may_be_plain, em_error *err) {
     l->path = strdup(path);
     l->packed = malloc(ZSTD_DStreamInSize());
     l->plain = malloc(ZSTD_DStreamOutSize());
-    if (!l->path || !l->packed || !l->plain) return em_fail_memory(err, ZSTD_DStreamOutSize(), path);
+    if (!l->path || !l->packed || !l->plain)
+        return em_fail_memory(err, ZSTD_DStreamOutSize(), path);
     l->file = fopen(path, "rb");
     if (!l->file) return cannot_be_read(l, err);
     l->in = (ZSTD_inBuffer){l->packed, fread(l->packed, 1, ZSTD_DStreamInSize(), l->file), 0};
@@ -75,7 +78,8 @@ static bool read_packed(em_lines *l, em_error *err) {
     size_t n = fread(l->packed, 1, ZSTD_DStreamInSize(), l->file);
     if (n == 0 && ferror(l->file)) return cannot_be_read(l, err);
     l->in = (ZSTD_inBuffer){l->packed, n, 0};
-    if (n == 0 && l->in_frame) return em_lines_fail(l, err, "the file is cut short: run again to write it anew");
+    if (n == 0 && l->in_frame)
+        return em_lines_fail(l, err, "the file is cut short: run again to write it anew");
     return n > 0;
 }
 
@@ -112,15 +116,19 @@ int em_lines_next(em_lines *l, const char **text, size_t *length, em_error *err)
     l->number++;
     for (;;) {
         if (l->plain_at == l->plain_size && !fill(l, err)) break;
-        const char *from = l->plain + l->plain_at, *end = memchr(from, '\n', l->plain_size - l->plain_at);
+        const char *from = l->plain + l->plain_at,
+                   *end = memchr(from, '\n', l->plain_size - l->plain_at);
         size_t n = end ? (size_t)(end - from) : l->plain_size - l->plain_at;
-        if (l->line.length + n > MAX_LINE_BYTES) return em_lines_fail(l, err, "the line is too long for one that evalmask writes"), -1;
+        if (l->line.length + n > MAX_LINE_BYTES)
+            return em_lines_fail(l, err, "the line is too long for one that evalmask writes"), -1;
         if (!em_buffer_append(&l->line, from, n, err)) return -1;
         l->plain_at += n + (end != NULL);
         l->byte += (int64_t)n + (end != NULL);
         if (end) return *text = l->line.data, *length = l->line.length, 1;
     }
     if (err->status != EM_OK) return -1;
-    if (l->line.length) return em_lines_fail(l, err, "the last line has no end: run again to write the file anew"), -1;
+    if (l->line.length)
+        return em_lines_fail(l, err, "the last line has no end: run again to write the file anew"),
+               -1;
     return 0;
 }

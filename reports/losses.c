@@ -66,9 +66,7 @@ void em_section_notes(const em_results *r, em_page *p) {
     free(some);
 }
 
-void em_section_gates(const em_results *r, em_page *p) {
-    em_gates_page(r->gates, r->n_gates, p);
-}
+void em_section_gates(const em_results *r, em_page *p) { em_gates_page(r->gates, r->n_gates, p); }
 
 void em_section_means(const em_results *r, const em_shown *s, em_page *p) {
     if (r->n_means == 0) return;
@@ -96,8 +94,9 @@ void em_section_means(const em_results *r, const em_shown *s, em_page *p) {
 /* ---- repeated trainings ---- */
 
 static bool same_training(const em_result *a, const em_result *b) {
-    return is(a->group, b->group) && is(a->data_set, b->data_set) && is(a->mask, b->mask) && is(a->labels, b->labels) &&
-           is(a->positions, b->positions) && a->depth == b->depth && a->seq_len == b->seq_len;
+    return is(a->group, b->group) && is(a->data_set, b->data_set) && is(a->mask, b->mask) &&
+           is(a->labels, b->labels) && is(a->positions, b->positions) && a->depth == b->depth &&
+           a->seq_len == b->seq_len;
 }
 
 static void group_row(em_table *t, em_keys k, const em_results *r, const em_result *first) {
@@ -111,7 +110,8 @@ static void group_row(em_table *t, em_keys k, const em_results *r, const em_resu
         most = fmax(most, x->loss);
     }
     for (const em_result *x = first; x < r->results + r->n_results; x++)
-        if (!x->has_alpha && same_training(x, first)) squares += (x->loss - sum / n) * (x->loss - sum / n);
+        if (!x->has_alpha && same_training(x, first))
+            squares += (x->loss - sum / n) * (x->loss - sum / n);
     em_text_cell(t, first->group);
     em_result_key_cells(t, k, first, true);
     em_integer_cell(t, n);
@@ -131,7 +131,8 @@ static bool first_of_training(const em_results *r, int i) {
 
 static em_table groups_table(em_keys k) {
     static const char *const columns[] = {"Models", "Mean loss", "SD", "Least", "Most"};
-    em_table plain = em_keyed_table(k, columns, 5), t = em_table_open(plain.left + 1, plain.columns + 1);
+    em_table plain = em_keyed_table(k, columns, 5),
+             t = em_table_open(plain.left + 1, plain.columns + 1);
     em_text_cell(&t, "Group");
     em_buffer_append(&t.cells, plain.cells.data, plain.cells.length, NULL);
     t.n += plain.n;

@@ -12,8 +12,10 @@ enum { WIDTH = 80 };
 /* ---- text ---- */
 
 void em_put_escaped_n(em_buffer *out, const char *text, size_t n) {
-    static const struct { char c; const char *entity; } entities[] = {
-        {'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
+    static const struct {
+        char c;
+        const char *entity;
+    } entities[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
     for (size_t i = 0; i < n; i++) {
         const char *entity = NULL;
         for (size_t k = 0; k < sizeof entities / sizeof *entities; k++)
@@ -25,14 +27,13 @@ void em_put_escaped_n(em_buffer *out, const char *text, size_t n) {
     }
 }
 
-void em_put_escaped(em_buffer *out, const char *text) {
-    em_put_escaped_n(out, text, strlen(text));
-}
+void em_put_escaped(em_buffer *out, const char *text) { em_put_escaped_n(out, text, strlen(text)); }
 
 /* GitHub takes <s> for a tag and * for emphasis; what is read as plain text stays as it is. */
 static void put_markdown(em_buffer *out, em_face face, const char *text, size_t n, bool in_table) {
     for (size_t i = 0; i < n; i++) {
-        bool special = (in_table && text[i] == '|') || (face == EM_FACE_GITHUB && strchr("<*`\\", text[i]) && text[i]);
+        bool special = (in_table && text[i] == '|') ||
+                       (face == EM_FACE_GITHUB && strchr("<*`\\", text[i]) && text[i]);
         if (special) em_buffer_puts(out, "\\");
         em_buffer_append(out, text + i, 1, NULL);
     }
@@ -44,8 +45,10 @@ static size_t width_of(const char *s, size_t bytes) {
     return n;
 }
 
-/* Words, a line wrapped where it would pass 80 columns, the next one beginning with `indent`. at: columns used. */
-static void put_wrapped(em_buffer *out, em_face face, const char *text, const char *indent, size_t at) {
+/* Words, a line wrapped where it would pass 80 columns, the next one beginning with `indent`. at:
+ * columns used. */
+static void put_wrapped(em_buffer *out, em_face face, const char *text, const char *indent,
+                        size_t at) {
     size_t start = strlen(indent);
     for (bool first = true; *text; first = false) {
         size_t n = strcspn(text, " "), width = width_of(text, n);
@@ -162,7 +165,8 @@ void em_page_item(em_page *p, const char *format, ...) {
 void em_page_notes(em_page *p, bool loud, const char *const *sentences, int n) {
     if (n == 0) return;
     em_page_end_list(p);
-    if (p->face == EM_FACE_HTML) em_buffer_printf(p->out, "<div class=\"note%s\">\n", loud ? " loud" : "");
+    if (p->face == EM_FACE_HTML)
+        em_buffer_printf(p->out, "<div class=\"note%s\">\n", loud ? " loud" : "");
     if (p->face == EM_FACE_GITHUB) em_buffer_printf(p->out, "> [!%s]\n", loud ? "WARNING" : "NOTE");
     for (int i = 0; i < n; i++) {
         if (p->face == EM_FACE_GITHUB) {
@@ -193,15 +197,16 @@ void em_page_unfold(em_page *p) {
 /* ---- tables ---- */
 
 typedef struct layout {
-    const char **cells;         /* [n] */
-    size_t *width;              /* [columns] */
+    const char **cells; /* [n] */
+    size_t *width;      /* [columns] */
     int columns, left, n;
     em_face face;
 } layout;
 
 static size_t printed_width(const layout *l, const char *cell) {
     size_t n = em_text_width(cell);
-    for (const char *c = cell; *c; c++) n += *c == '|' || (l->face == EM_FACE_GITHUB && strchr("<*`\\", *c));
+    for (const char *c = cell; *c; c++)
+        n += *c == '|' || (l->face == EM_FACE_GITHUB && strchr("<*`\\", *c));
     return n;
 }
 
@@ -281,7 +286,8 @@ static void markdown_table(const em_table *t, em_face face, em_buffer *out) {
     int parts = 0, from, to;
     for (from = l.left; from < l.columns; from = columns_that_fit(&l, from)) parts++;
     if (parts == 0) markdown_columns(&l, l.left, l.left, out);
-    for (from = l.left; from < l.columns; from = to, parts -= parts > 1) {      /* no part of one column beside one of six */
+    for (from = l.left; from<l.columns; from = to, parts -= parts> 1) { /* no part of one column
+                                                                           beside one of six */
         int even = from + (l.columns - from + parts - 1) / parts;
         to = columns_that_fit(&l, from);
         if (even < to) to = even;
@@ -296,7 +302,8 @@ static void html_table(const em_table *t, em_buffer *out) {
     for (int i = 0; i < t->n; i++, s += strlen(s) + 1) {
         int c = i % t->columns, row = i / t->columns;
         const char *tag = row == 0 ? "th" : "td";
-        if (c == 0) em_buffer_puts(out, row == 0 ? "<thead><tr>" : row == 1 ? "<tbody>\n<tr>" : "<tr>");
+        if (c == 0)
+            em_buffer_puts(out, row == 0 ? "<thead><tr>" : row == 1 ? "<tbody>\n<tr>" : "<tr>");
         em_buffer_printf(out, "<%s%s>", tag, c < t->left ? " class=\"t\"" : "");
         em_put_escaped(out, s);
         em_buffer_printf(out, "</%s>", tag);

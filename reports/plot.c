@@ -9,13 +9,32 @@
 #include "reports/page.h"
 
 /* Of the SVG's own coordinate system. */
-enum { WIDTH = 480, HEIGHT = 300, LEFT = 58, RIGHT = 14, TOP = 12, BOTTOM = 46, ROW = 20, NAMES = 132, MAX_TICKS = 16 };
+enum {
+    WIDTH = 480,
+    HEIGHT = 300,
+    LEFT = 58,
+    RIGHT = 14,
+    TOP = 12,
+    BOTTOM = 46,
+    ROW = 20,
+    NAMES = 132,
+    MAX_TICKS = 16
+};
 
-typedef struct range { double low, high; } range;
+typedef struct range {
+    double low, high;
+} range;
 
-typedef struct axis { range values; double from, to; bool log; } axis;    /* from, to: coordinates of low and high */
+typedef struct axis {
+    range values;
+    double from, to;
+    bool log;
+} axis; /* from, to: coordinates of low and high */
 
-typedef struct ticks { double at[MAX_TICKS]; int n, decimals; } ticks;
+typedef struct ticks {
+    double at[MAX_TICKS];
+    int n, decimals;
+} ticks;
 
 static double at(const axis *a, double value) {
     double low = a->values.low, high = a->values.high, v = value;
@@ -33,7 +52,8 @@ em_series *em_plot_series(em_plot *plot, const char *label) {
 }
 
 void em_series_add(em_series *s, em_point point) {
-    if (!isfinite(point.x) || !isfinite(point.y) || !em_grow(&s->points, &s->capacity, s->n + 1, sizeof point, "a plot", NULL)) {
+    if (!isfinite(point.x) || !isfinite(point.y) ||
+        !em_grow(&s->points, &s->capacity, s->n + 1, sizeof point, "a plot", NULL)) {
         free(point.title);
         return;
     }
@@ -82,7 +102,9 @@ static range padded(range r, bool log_scale) {
         double factor = r.high > r.low ? pow(r.high / r.low, 0.04) : 2;
         return (range){r.low / factor, r.high * factor};
     }
-    double pad = r.high > r.low ? 0.06 * (r.high - r.low) : fabs(r.high) > 0 ? 0.05 * fabs(r.high) : 1;
+    double pad = r.high > r.low     ? 0.06 * (r.high - r.low)
+                 : fabs(r.high) > 0 ? 0.05 * fabs(r.high)
+                                    : 1;
     return (range){r.low - pad, r.high + pad};
 }
 
@@ -91,13 +113,15 @@ static ticks linear_ticks(range r) {
     double rough = (r.high - r.low) / 6, power = pow(10, floor(log10(rough))), f = rough / power;
     double step = (f < 1.5 ? 1 : f < 3.5 ? 2 : f < 7.5 ? 5 : 10) * power;
     ticks t = {.decimals = step >= 1 ? 0 : (int)ceil(-log10(step) - 1e-9)};
-    for (double k = ceil(r.low / step); k * step <= r.high && t.n < MAX_TICKS; k++) t.at[t.n++] = k * step;
+    for (double k = ceil(r.low / step); k * step <= r.high && t.n < MAX_TICKS; k++)
+        t.at[t.n++] = k * step;
     return t;
 }
 
 static ticks log_ticks(range r) {
     ticks t = {0};
-    int least = (int)floor(log10(r.low)), most = (int)ceil(log10(r.high)), every = (most - least) / (MAX_TICKS - 2) + 1;
+    int least = (int)floor(log10(r.low)), most = (int)ceil(log10(r.high)),
+        every = (most - least) / (MAX_TICKS - 2) + 1;
     for (int e = least; e <= most && t.n < MAX_TICKS; e += every)
         if (pow(10, e) >= r.low && pow(10, e) <= r.high) t.at[t.n++] = pow(10, e);
     return t.n > 1 ? t : linear_ticks(r);
@@ -112,7 +136,8 @@ static ticks point_ticks(const em_plot *plot) {
     size_t every = s->n / 9 + 1;
     for (size_t k = 0; k < s->n && t.n < MAX_TICKS; k += every) {
         double x = s->points[k].x;
-        for (int d = t.decimals; d < 4 && fabs(x * pow(10, d) - round(x * pow(10, d))) > 1e-9; d++) t.decimals = d + 1;
+        for (int d = t.decimals; d < 4 && fabs(x * pow(10, d) - round(x * pow(10, d))) > 1e-9; d++)
+            t.decimals = d + 1;
         t.at[t.n++] = x;
     }
     return t;
@@ -126,8 +151,10 @@ static void put_text(em_buffer *out, double x, double y, const char *anchor, con
     em_buffer_puts(out, "</text>");
 }
 
-static void put_line(em_buffer *out, const char *class, double x1, double y1, double x2, double y2) {
-    em_buffer_printf(out, "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", class, x1, y1, x2, y2);
+static void put_line(em_buffer *out, const char *class, double x1, double y1, double x2,
+                     double y2) {
+    em_buffer_printf(out, "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>",
+                     class, x1, y1, x2, y2);
 }
 
 static void draw_y_axis(const em_plot *plot, const axis *x, const axis *y, em_buffer *out) {
@@ -139,13 +166,18 @@ static void draw_y_axis(const em_plot *plot, const axis *x, const axis *y, em_bu
         snprintf(text, sizeof text, "%.*f", t.decimals, v);
         put_text(out, x->from - 6, c + 4, "end", text);
     }
-    em_buffer_printf(out, "<text transform=\"translate(13 %.1f) rotate(-90)\" text-anchor=\"middle\">", (y->from + y->to) / 2);
+    em_buffer_printf(out,
+                     "<text transform=\"translate(13 %.1f) rotate(-90)\" text-anchor=\"middle\">",
+                     (y->from + y->to) / 2);
     em_put_escaped(out, plot->y_label);
     em_buffer_puts(out, "</text>\n");
 }
 
-static void draw_x_axis(const em_plot *plot, const axis *x, double bottom, double top, em_buffer *out) {
-    ticks t = plot->ticks_at_points ? point_ticks(plot) : x->log ? log_ticks(x->values) : linear_ticks(x->values);
+static void draw_x_axis(const em_plot *plot, const axis *x, double bottom, double top,
+                        em_buffer *out) {
+    ticks t = plot->ticks_at_points ? point_ticks(plot)
+              : x->log              ? log_ticks(x->values)
+                                    : linear_ticks(x->values);
     char text[32];
     for (int i = 0; i < t.n; i++) {
         double v = fabs(t.at[i]) < 1e-12 ? 0 : t.at[i], c = at(x, v);
@@ -161,11 +193,21 @@ static void draw_x_axis(const em_plot *plot, const axis *x, double bottom, doubl
 static void put_shape(em_buffer *out, int series, double x, double y, double r) {
     em_buffer_printf(out, "class=\"m s%d%s\" ", series, series >= 4 ? " hollow" : "");
     switch (series % 4) {
-    case 0: em_buffer_printf(out, "d=\"M%.1f %.1fa%.1f %.1f 0 1 0 %.1f 0a%.1f %.1f 0 1 0 %.1f 0z\"", x - r, y, r, r, 2 * r, r, r, -2 * r); break;
-    case 1: em_buffer_printf(out, "d=\"M%.1f %.1fh%.1fv%.1fh%.1fz\"", x - r, y - r, 2 * r, 2 * r, -2 * r); break;
-    case 2: em_buffer_printf(out, "d=\"M%.1f %.1fl%.1f %.1fh%.1fz\"", x, y - 1.2 * r, 1.2 * r, 2.1 * r, -2.4 * r); break;
-    default: em_buffer_printf(out, "d=\"M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1fz\"", x, y - 1.4 * r, 1.4 * r, 1.4 * r, -1.4 * r, 1.4 * r,
-                              -1.4 * r, -1.4 * r);
+    case 0:
+        em_buffer_printf(out, "d=\"M%.1f %.1fa%.1f %.1f 0 1 0 %.1f 0a%.1f %.1f 0 1 0 %.1f 0z\"",
+                         x - r, y, r, r, 2 * r, r, r, -2 * r);
+        break;
+    case 1:
+        em_buffer_printf(out, "d=\"M%.1f %.1fh%.1fv%.1fh%.1fz\"", x - r, y - r, 2 * r, 2 * r,
+                         -2 * r);
+        break;
+    case 2:
+        em_buffer_printf(out, "d=\"M%.1f %.1fl%.1f %.1fh%.1fz\"", x, y - 1.2 * r, 1.2 * r, 2.1 * r,
+                         -2.4 * r);
+        break;
+    default:
+        em_buffer_printf(out, "d=\"M%.1f %.1fl%.1f %.1fl%.1f %.1fl%.1f %.1fz\"", x, y - 1.4 * r,
+                         1.4 * r, 1.4 * r, -1.4 * r, 1.4 * r, -1.4 * r, -1.4 * r);
     }
 }
 
@@ -178,12 +220,14 @@ static void put_title(em_buffer *out, const em_series *s, const em_point *p) {
         em_put_escaped(out, s->label);
         snprintf(text, sizeof text, " at %g: %.4f", p->x, p->y);
         em_buffer_puts(out, text);
-        if (isfinite(p->low)) em_buffer_printf(out, " (95 %% interval %.4f to %.4f)", p->low, p->high);
+        if (isfinite(p->low))
+            em_buffer_printf(out, " (95 %% interval %.4f to %.4f)", p->low, p->high);
     }
     em_buffer_puts(out, "</title>");
 }
 
-static void put_mark(em_buffer *out, const em_series *s, int series, const em_point *p, double x, double y, double r) {
+static void put_mark(em_buffer *out, const em_series *s, int series, const em_point *p, double x,
+                     double y, double r) {
     em_buffer_puts(out, "<path ");
     put_shape(out, series, x, y, r);
     em_buffer_puts(out, ">");
@@ -193,7 +237,8 @@ static void put_mark(em_buffer *out, const em_series *s, int series, const em_po
 
 static void put_band(em_buffer *out, const em_series *s, int series, const axis *x, const axis *y) {
     size_t n = 0;
-    for (size_t k = 0; k < s->n; k++) n += isfinite(s->points[k].low) && isfinite(s->points[k].high);
+    for (size_t k = 0; k < s->n; k++)
+        n += isfinite(s->points[k].low) && isfinite(s->points[k].high);
     if (n < 2) return;
     em_buffer_printf(out, "<path class=\"band s%d\" d=\"", series);
     for (size_t k = 0, first = 1; k < s->n; k++) {
@@ -204,17 +249,20 @@ static void put_band(em_buffer *out, const em_series *s, int series, const axis 
     }
     for (size_t k = s->n; k-- > 0;) {
         const em_point *p = &s->points[k];
-        if (isfinite(p->low) && isfinite(p->high)) em_buffer_printf(out, "L%.1f %.1f", at(x, p->x), at(y, p->low));
+        if (isfinite(p->low) && isfinite(p->high))
+            em_buffer_printf(out, "L%.1f %.1f", at(x, p->x), at(y, p->low));
     }
     em_buffer_puts(out, "z\"/>\n");
 }
 
-static void put_whiskers(em_buffer *out, const em_series *s, int series, const axis *x, const axis *y) {
+static void put_whiskers(em_buffer *out, const em_series *s, int series, const axis *x,
+                         const axis *y) {
     for (size_t k = 0; k < s->n; k++) {
         const em_point *p = &s->points[k];
         if (!isfinite(p->low) || !isfinite(p->high)) continue;
         double c = at(x, p->x);
-        em_buffer_printf(out, "<path class=\"l s%d\" d=\"M%.1f %.1fV%.1f\"/>", series, c, at(y, p->low), at(y, p->high));
+        em_buffer_printf(out, "<path class=\"l s%d\" d=\"M%.1f %.1fV%.1f\"/>", series, c,
+                         at(y, p->low), at(y, p->high));
     }
 }
 
@@ -224,7 +272,8 @@ static void draw_series(const em_plot *plot, int i, const axis *x, const axis *y
         put_band(out, s, i, x, y);
         em_buffer_printf(out, "<path class=\"l s%d\" d=\"", i);
         for (size_t k = 0; k < s->n; k++)
-            em_buffer_printf(out, "%s%.1f %.1f", k ? "L" : "M", at(x, s->points[k].x), at(y, s->points[k].y));
+            em_buffer_printf(out, "%s%.1f %.1f", k ? "L" : "M", at(x, s->points[k].x),
+                             at(y, s->points[k].y));
         em_buffer_puts(out, "\"/>\n");
         put_whiskers(out, s, i, x, y);
     }
@@ -238,20 +287,26 @@ static void draw_series(const em_plot *plot, int i, const axis *x, const axis *y
 static void put_legend(const em_plot *plot, em_buffer *out) {
     if (plot->n > 1) em_buffer_puts(out, "<div class=\"legend\">");
     for (int i = 0; i < plot->n && plot->n > 1; i++) {
-        em_buffer_printf(out, "<span><svg width=\"26\" height=\"12\" aria-hidden=\"true\"><path class=\"l s%d\" d=\"M0 6H26\"/><path ", i);
+        em_buffer_printf(out,
+                         "<span><svg width=\"26\" height=\"12\" aria-hidden=\"true\"><path "
+                         "class=\"l s%d\" d=\"M0 6H26\"/><path ",
+                         i);
         put_shape(out, i, 13, 6, 3.4);
         em_buffer_puts(out, "/></svg> ");
         em_put_escaped(out, plot->series[i].label);
         em_buffer_puts(out, "</span>");
     }
     if (plot->n > 1) em_buffer_puts(out, "</div>\n");
-    if (plot->left_out) em_buffer_printf(out, "<p class=\"small\">%d more are in the tables.</p>\n", plot->left_out);
+    if (plot->left_out)
+        em_buffer_printf(out, "<p class=\"small\">%d more are in the tables.</p>\n",
+                         plot->left_out);
 }
 
 static void begin(const em_plot *plot, int height, em_buffer *out) {
     em_buffer_puts(out, "<figure><figcaption>");
     em_put_escaped(out, plot->title);
-    em_buffer_printf(out, "</figcaption>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH, height);
+    em_buffer_printf(out, "</figcaption>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"",
+                     WIDTH, height);
     em_put_escaped(out, plot->title);
     em_buffer_puts(out, "\">\n");
 }
@@ -291,14 +346,16 @@ static void put_name(em_buffer *out, const char *name, double y) {
         while (((unsigned char)name[n] & 0xc0) == 0x80) n++;
         columns++;
     }
-    em_buffer_printf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\"><title>", NAMES - 8, y + 4);
+    em_buffer_printf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\"><title>", NAMES - 8,
+                     y + 4);
     em_put_escaped(out, name);
     em_buffer_puts(out, "</title>");
     em_put_escaped_n(out, name, n);
     em_buffer_puts(out, name[n] ? "…</text>\n" : "</text>\n");
 }
 
-static void row_marks(const em_plot *plot, const char *const *names, const axis *x, em_buffer *out) {
+static void row_marks(const em_plot *plot, const char *const *names, const axis *x,
+                      em_buffer *out) {
     for (int i = 0; i < plot->n; i++)
         for (size_t k = 0; k < plot->series[i].n; k++) {
             em_point p = plot->series[i].points[k];

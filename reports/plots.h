@@ -12,8 +12,10 @@ void em_plot_lengths(const em_results *r, const em_shown *s, em_page *p);
 void em_plot_depths(const em_results *r, const em_shown *s, em_page *p);
 void em_plot_positions(const em_results *r, const em_shown *s, em_page *p);
 void em_plot_subsets(const em_results *r, const em_shown *s, em_page *p);
-/* Documents' losses before against after, from the sidecar. Errors: those of reports/documents.h. */
-bool em_plot_documents(const em_results *r, const em_shown *s, const char *documents, em_page *p, em_error *err);
+/* Documents' losses before against after, from the sidecar. Errors: those of reports/documents.h.
+ */
+bool em_plot_documents(const em_results *r, const em_shown *s, const char *documents, em_page *p,
+                       em_error *err);
 
 /* The comparison of the amplified result x with before, or NULL. */
 const em_comparison *em_alpha_difference(const em_results *r, const em_result *x);

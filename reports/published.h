@@ -1,12 +1,12 @@
-/* The published tables: each one a section made from results alone. A config asks for one by its name
- * (em_results.table). A new table is one file and one row of `tables` in published.c. */
+/* The published tables: each one a section made from results alone. A config asks for one by its
+ * name (em_results.table). A new table is one file and one row of `tables` in published.c. */
 #ifndef EM_REPORTS_PUBLISHED_H
 #define EM_REPORTS_PUBLISHED_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include "common/result.h"
 #include "reports/page.h"
+#include <stdbool.h>
+#include <stddef.h>
 
 bool em_published_known(const char *table);
 /* Comma-separated, in out, [n] bytes; returns out. */

@@ -1,25 +1,31 @@
-/* Logit amplification: one row an alpha, one column a mask, as published; the intervals, the predictions that the mask
- * affects and the best alpha beside it. */
+/* Logit amplification: one row an alpha, one column a mask, as published; the intervals, the
+ * predictions that the mask affects and the best alpha beside it. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "reports/published_tables.h"
 
-enum { MOST = 5 };              /* masks side by side */
+enum { MOST = 5 }; /* masks side by side */
 
-/* Results of one data set, label scheme and row length, at the first of their alphas: one a mask. */
-typedef struct columns { const em_result *first[MOST]; int n; } columns;
+/* Results of one data set, label scheme and row length, at the first of their alphas: one a mask.
+ */
+typedef struct columns {
+    const em_result *first[MOST];
+    int n;
+} columns;
 
 static bool same_sweep(const em_result *a, const em_result *b) {
-    return !strcmp(a->data_set, b->data_set) && !strcmp(a->labels, b->labels) && a->seq_len == b->seq_len;
+    return !strcmp(a->data_set, b->data_set) && !strcmp(a->labels, b->labels) &&
+           a->seq_len == b->seq_len;
 }
 
 static bool same_column(const em_result *a, const em_result *b) {
     return same_sweep(a, b) && !strcmp(a->mask, b->mask) && !strcmp(a->positions, b->positions);
 }
 
-static bool first_of(const em_results *r, int i, bool (*same)(const em_result *, const em_result *)) {
+static bool first_of(const em_results *r, int i,
+                     bool (*same)(const em_result *, const em_result *)) {
     for (int k = 0; k < i; k++)
         if (r->results[k].has_alpha && same(&r->results[k], &r->results[i])) return false;
     return r->results[i].has_alpha;
@@ -28,8 +34,11 @@ static bool first_of(const em_results *r, int i, bool (*same)(const em_result *,
 static const char *mask_name(const em_result *x, char *out, size_t n) {
     bool doc = !strcmp(x->mask, "doc"), regular = !strcmp(x->mask, "regular");
     bool usual = !strcmp(x->positions, "continuous");
-    snprintf(out, n, "%s%s%s%s", doc ? "Document" : regular ? "Regular" : x->mask, doc || regular ? " mask" : "",
-             usual ? "" : ", positions ", usual ? "" : x->positions);
+    snprintf(out, n, "%s%s%s%s",
+             doc       ? "Document"
+             : regular ? "Regular"
+                       : x->mask,
+             doc || regular ? " mask" : "", usual ? "" : ", positions ", usual ? "" : x->positions);
     return out;
 }
 
@@ -53,8 +62,9 @@ static void ends(const em_results *r, const columns *c, em_page *p) {
     for (int i = 0; i < c->n; i++) {
         const em_result *before = side(r, c->first[i], 0), *after = side(r, c->first[i], 1);
         if (before && after)
-            em_page_rich_paragraph(p, "%s: Before model: **%.6f** | After model: **%.6f**", mask_name(c->first[i], name, sizeof name),
-                        before->loss_batch_mean, after->loss_batch_mean);
+            em_page_rich_paragraph(p, "%s: Before model: **%.6f** | After model: **%.6f**",
+                                   mask_name(c->first[i], name, sizeof name),
+                                   before->loss_batch_mean, after->loss_batch_mean);
     }
 }
 
@@ -94,7 +104,8 @@ static void differences(const em_results *r, const columns *c, em_page *p) {
         if (!x->has_alpha || !same_column(x, c->first[0])) continue;
         alpha_cell(&t, x->alpha);
         for (int k = 0; k < c->n; k++) {
-            const em_comparison *d = em_find_comparison(r, EM_COMPARE_MODELS, at_alpha(c->first[k], x->alpha));
+            const em_comparison *d = em_find_comparison(r, EM_COMPARE_MODELS,
+                                                        at_alpha(c->first[k], x->alpha));
             em_signed_cell(&t, d ? d->all.difference : NAN, 4);
             em_interval_cell(&t, d ? d->all.low : NAN, d ? d->all.high : NAN);
         }
@@ -107,10 +118,11 @@ static void best(const em_results *r, const em_result *column, em_page *p) {
     const em_result *least = column;
     for (int i = 0; i < r->n_results; i++) {
         const em_result *x = &r->results[i];
-        if (x->has_alpha && same_column(x, column) && x->loss_batch_mean < least->loss_batch_mean) least = x;
+        if (x->has_alpha && same_column(x, column) && x->loss_batch_mean < least->loss_batch_mean)
+            least = x;
     }
-    em_page_paragraph(p, "%s: the loss is least at alpha = %g, %.6f.", mask_name(column, name, sizeof name), least->alpha,
-                least->loss_batch_mean);
+    em_page_paragraph(p, "%s: the loss is least at alpha = %g, %.6f.",
+                      mask_name(column, name, sizeof name), least->alpha, least->loss_batch_mean);
 }
 
 /* What the masks' choice can change, on the before model. */
@@ -122,21 +134,30 @@ static void affected(const em_results *r, const columns *c, em_page *p) {
         if (!x) continue;
         long long n = (long long)(x->affected_direct + x->affected_indirect);
         if (n == 0)
-            em_page_paragraph(p, "%s and %s: none of the %lld predictions is affected by the choice; the two columns measure the same.",
-                        x->mask_before, x->mask, (long long)x->all.predictions);
+            em_page_paragraph(p,
+                              "%s and %s: none of the %lld predictions is affected by the choice; "
+                              "the two columns measure the same.",
+                              x->mask_before, x->mask, (long long)x->all.predictions);
         else
-            em_page_paragraph(p, "%s minus %s on the before model: %+.4f (95 %% interval %+.4f to %+.4f). The choice affects %lld of "
-                        "the %lld predictions, %lld of them through layers only; on those alone it is %+.4f.", x->mask, x->mask_before,
-                        x->all.difference, x->all.low, x->all.high, n, (long long)x->all.predictions, (long long)x->affected_indirect,
-                        x->affected.difference);
+            em_page_paragraph(p,
+                              "%s minus %s on the before model: %+.4f (95 %% interval %+.4f to "
+                              "%+.4f). The choice affects %lld of "
+                              "the %lld predictions, %lld of them through layers only; on those "
+                              "alone it is %+.4f.",
+                              x->mask, x->mask_before, x->all.difference, x->all.low, x->all.high,
+                              n, (long long)x->all.predictions, (long long)x->affected_indirect,
+                              x->affected.difference);
     }
 }
 
 static void sweep(const em_results *r, const columns *c, em_page *p) {
     const em_result *x = c->first[0];
-    em_page_paragraph(p, "Losses are means over batches (T = %d, B = %d), as training scripts print them; labels %s%s%s. Logits are "
-                "(1 + alpha) * after - alpha * before: alpha = -1 is the before model, alpha = 0 the after model.", x->seq_len, x->batch,
-                x->labels, *x->data_set ? "; data " : "", x->data_set);
+    em_page_paragraph(p,
+                      "Losses are means over batches (T = %d, B = %d), as training scripts print "
+                      "them; labels %s%s%s. Logits are "
+                      "(1 + alpha) * after - alpha * before: alpha = -1 is the before model, alpha "
+                      "= 0 the after model.",
+                      x->seq_len, x->batch, x->labels, *x->data_set ? "; data " : "", x->data_set);
     ends(r, c, p);
     losses(r, c, p);
     differences(r, c, p);
@@ -149,7 +170,8 @@ void em_published_alphas(const em_results *r, em_page *p) {
         if (!first_of(r, i, same_sweep)) continue;
         columns c = {.n = 0};
         for (int k = i; k < r->n_results; k++) {
-            if (!same_sweep(&r->results[k], &r->results[i]) || !first_of(r, k, same_column)) continue;
+            if (!same_sweep(&r->results[k], &r->results[i]) || !first_of(r, k, same_column))
+                continue;
             if (c.n == MOST) sweep(r, &c, p), c.n = 0;
             c.first[c.n++] = &r->results[k];
         }

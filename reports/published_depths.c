@@ -1,5 +1,5 @@
-/* Layers removed from the back, forward against backward: losses by depth and direction, their ratios, and both by
- * group where trainings are repeated. */
+/* Layers removed from the back, forward against backward: losses by depth and direction, their
+ * ratios, and both by group where trainings are repeated. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,22 +7,34 @@
 #include "reports/published_tables.h"
 
 /* A mask under a label scheme. The first one of a run is what the others are held against. */
-typedef struct direction { const char *mask, *labels, *positions; int offset; } direction;
+typedef struct direction {
+    const char *mask, *labels, *positions;
+    int offset;
+} direction;
 
 enum { MOST = 8 };
 
-typedef struct directions { direction all[MOST]; int n; } directions;
+typedef struct directions {
+    direction all[MOST];
+    int n;
+} directions;
 
 /* One model, or a group of repeated trainings, on one data set at one row length. */
-typedef struct subject { const em_results *r; const em_result *first; const directions *ways; } subject;
+typedef struct subject {
+    const em_results *r;
+    const em_result *first;
+    const directions *ways;
+} subject;
 
 static bool same_subject(const em_result *a, const em_result *b) {
     bool model = *a->group ? !strcmp(a->group, b->group) : !strcmp(a->model, b->model);
-    return model && !strcmp(a->data_set, b->data_set) && a->seq_len == b->seq_len && a->has_alpha == b->has_alpha && a->alpha == b->alpha;
+    return model && !strcmp(a->data_set, b->data_set) && a->seq_len == b->seq_len &&
+           a->has_alpha == b->has_alpha && a->alpha == b->alpha;
 }
 
 static bool is_way(const em_result *x, const direction *d) {
-    return !strcmp(x->mask, d->mask) && !strcmp(x->labels, d->labels) && !strcmp(x->positions, d->positions);
+    return !strcmp(x->mask, d->mask) && !strcmp(x->labels, d->labels) &&
+           !strcmp(x->positions, d->positions);
 }
 
 static directions all_directions(const em_results *r) {
@@ -31,7 +43,8 @@ static directions all_directions(const em_results *r) {
         const em_result *x = &r->results[i];
         bool known = false;
         for (int k = 0; k < found.n; k++) known |= is_way(x, &found.all[k]);
-        if (!known && found.n < MOST) found.all[found.n++] = (direction){x->mask, x->labels, x->positions, x->offset};
+        if (!known && found.n < MOST)
+            found.all[found.n++] = (direction){x->mask, x->labels, x->positions, x->offset};
     }
     return found;
 }
@@ -42,7 +55,9 @@ static int layers(const em_results *r, const em_result *x) {
     return 0;
 }
 
-static int kept(const em_results *r, const em_result *x) { return x->depth == EM_NO_DEPTH ? layers(r, x) : x->depth; }
+static int kept(const em_results *r, const em_result *x) {
+    return x->depth == EM_NO_DEPTH ? layers(r, x) : x->depth;
+}
 
 /* ---- repeated trainings ---- */
 
@@ -53,7 +68,10 @@ static double figure_of(const em_result *x, figure f) {
     return f == LOSS ? x->loss : f == PERPLEXITY ? x->perplexity : x->top1;
 }
 
-typedef struct moments { int n; double sum, squares; } moments;
+typedef struct moments {
+    int n;
+    double sum, squares;
+} moments;
 
 static double mean(const moments *m) { return m->n ? m->sum / m->n : NAN; }
 
@@ -63,8 +81,14 @@ static double deviation(const moments *m) { return m->n > 1 ? sqrt(m->squares / 
 
 /* The same training's result under another direction. */
 static const em_result *partner(const subject *s, const em_result *x, const direction *d) {
-    return em_find_result(s->r, (em_wanted){.data_set = x->data_set, .model = x->model, .mask = d->mask, .positions = d->positions,
-                                            .labels = d->labels, .seq_len = x->seq_len, .depth = x->depth, .has_alpha = x->has_alpha,
+    return em_find_result(s->r, (em_wanted){.data_set = x->data_set,
+                                            .model = x->model,
+                                            .mask = d->mask,
+                                            .positions = d->positions,
+                                            .labels = d->labels,
+                                            .seq_len = x->seq_len,
+                                            .depth = x->depth,
+                                            .has_alpha = x->has_alpha,
                                             .alpha = x->alpha});
 }
 
@@ -73,7 +97,8 @@ static bool counts(const subject *s, const em_result *x, int depth, const direct
 }
 
 /* Of a figure over the trainings; over: NULL, or the direction whose figure divides it. */
-static moments spread(const subject *s, int depth, const direction *d, const direction *over, figure f) {
+static moments spread(const subject *s, int depth, const direction *d, const direction *over,
+                      figure f) {
     moments m = {0};
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < s->r->n_results; i++) {
@@ -99,11 +124,14 @@ static void way_cell(em_table *t, const direction *d, bool leak) {
 }
 
 /* Calls show for every depth of the subject, shallow first, with its first result there. */
-static void each_depth(const subject *s, em_table *t, void (*show)(const subject *, const em_result *, em_table *)) {
+static void each_depth(const subject *s, em_table *t,
+                       void (*show)(const subject *, const em_result *, em_table *)) {
     for (int i = 0; i < s->r->n_results; i++) {
         const em_result *x = &s->r->results[i];
         bool first = same_subject(x, s->first);
-        for (int k = 0; k < i && first; k++) first = !same_subject(&s->r->results[k], s->first) || s->r->results[k].depth != x->depth;
+        for (int k = 0; k < i && first; k++)
+            first = !same_subject(&s->r->results[k], s->first) ||
+                    s->r->results[k].depth != x->depth;
         if (first) show(s, x, t);
     }
 }
@@ -160,7 +188,8 @@ static void ratios_at(const subject *s, const em_result *at, em_table *t) {
         if (!y) continue;
         em_integer_cell(t, kept(s->r, x));
         way_cell(t, &s->ways->all[k], y->leak);
-        for (figure f = LOSS; f < N_FIGURES; f++) em_number_cell(t, figure_of(x, f) / figure_of(y, f), 4);
+        for (figure f = LOSS; f < N_FIGURES; f++)
+            em_number_cell(t, figure_of(x, f) / figure_of(y, f), 4);
     }
 }
 
@@ -170,7 +199,8 @@ static void group_ratios_at(const subject *s, const em_result *at, em_table *t) 
         const direction *d = &s->ways->all[k];
         const em_result *y = partner(s, at, d);
         for (figure f = LOSS; y && f < N_FIGURES; f++) {
-            moments a = spread(s, at->depth, forward, NULL, f), b = spread(s, at->depth, d, NULL, f);
+            moments a = spread(s, at->depth, forward, NULL, f),
+                    b = spread(s, at->depth, d, NULL, f);
             moments ratio = spread(s, at->depth, forward, d, f);
             em_integer_cell(t, kept(s->r, y));
             way_cell(t, d, y->leak);
@@ -185,24 +215,31 @@ static void group_ratios_at(const subject *s, const em_result *at, em_table *t) 
 /* ---- together ---- */
 
 static void one_training(const subject *s, em_page *p) {
-    static const char *const heads[] = {"Depth", "Removed", "Direction", "Loss", "Perplexity", "Accuracy"};
+    static const char *const heads[] = {"Depth", "Removed",    "Direction",
+                                        "Loss",  "Perplexity", "Accuracy"};
     static const char *const ratio_heads[] = {"Depth", "Over", "Loss", "Perplexity", "Accuracy"};
     em_table t = em_table_new(3, 6, heads), u = em_table_new(2, 5, ratio_heads);
     each_depth(s, &t, losses_at);
     em_page_table(p, &t);
-    em_page_paragraph(p, "%s, i%+d over the other directions:", s->ways->all[0].mask, s->ways->all[0].offset);
+    em_page_paragraph(p, "%s, i%+d over the other directions:", s->ways->all[0].mask,
+                      s->ways->all[0].offset);
     each_depth(s, &u, ratios_at);
     em_page_table(p, &u);
 }
 
 static void repeated_trainings(const subject *s, em_page *p) {
-    static const char *const heads[] = {"Depth", "Removed", "Direction", "Loss", "± SD", "Perplexity", "± SD", "Accuracy", "± SD"};
-    static const char *const ratio_heads[] = {"Depth", "Over", "Figure", "Ratio of means", "Mean of ratios", "± SD"};
+    static const char *const heads[] = {"Depth",      "Removed", "Direction", "Loss", "± SD",
+                                        "Perplexity", "± SD",    "Accuracy",  "± SD"};
+    static const char *const ratio_heads[] = {"Depth",          "Over",           "Figure",
+                                              "Ratio of means", "Mean of ratios", "± SD"};
     em_table t = em_table_new(3, 9, heads), u = em_table_new(3, 6, ratio_heads);
     each_depth(s, &t, group_losses_at);
     em_page_table(p, &t);
-    em_page_paragraph(p, "%s, i%+d over the other directions, in both orders: means over the trainings first, then their ratio; each "
-                "training's ratio first, then the mean and its standard deviation.", s->ways->all[0].mask, s->ways->all[0].offset);
+    em_page_paragraph(p,
+                      "%s, i%+d over the other directions, in both orders: means over the "
+                      "trainings first, then their ratio; each "
+                      "training's ratio first, then the mean and its standard deviation.",
+                      s->ways->all[0].mask, s->ways->all[0].offset);
     each_depth(s, &u, group_ratios_at);
     em_page_table(p, &u);
 }
@@ -212,11 +249,13 @@ static void leaks(const subject *s, em_page *p) {
     static const char *const parts[] = {"Direct", "Loss", "Indirect", "Loss", "Clean", "Loss"};
     int keys = *s->first->group ? 3 : 2;
     bool any = false;
-    for (int i = 0; i < s->r->n_results; i++) any |= s->r->results[i].leak && same_subject(&s->r->results[i], s->first);
+    for (int i = 0; i < s->r->n_results; i++)
+        any |= s->r->results[i].leak && same_subject(&s->r->results[i], s->first);
     if (!any) return;
     memcpy(heads + keys, parts, sizeof parts);
-    em_page_paragraph(p, "LEAK: positions that can see their own label, directly or through several layers; only the loss on clean "
-                "ones is one of prediction. Scored positions and their loss:");
+    em_page_paragraph(p, "LEAK: positions that can see their own label, directly or through "
+                         "several layers; only the loss on clean "
+                         "ones is one of prediction. Scored positions and their loss:");
     em_table t = em_table_new(keys, keys + 6, heads);
     each_depth(s, &t, leaks_at);
     em_page_table(p, &t);
@@ -230,7 +269,8 @@ void em_published_depths(const em_results *r, em_page *p) {
         for (int k = 0; k < i && first; k++) first = !same_subject(&r->results[k], s.first);
         if (!first) continue;
         const char *set = s.first->data_set;
-        em_page_heading(p, 3, "%s%s%s, T = %d", *s.first->group ? s.first->group : s.first->model, *set ? ", " : "", set, s.first->seq_len);
+        em_page_heading(p, 3, "%s%s%s, T = %d", *s.first->group ? s.first->group : s.first->model,
+                        *set ? ", " : "", set, s.first->seq_len);
         if (trainings(&s) > 1) repeated_trainings(&s, p);
         else one_training(&s, p);
         leaks(&s, p);

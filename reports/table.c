@@ -14,7 +14,7 @@ size_t em_text_width(const char *s) {
 void em_text_cell(em_table *t, const char *text) {
     size_t from = t->cells.length;
     em_buffer_puts(&t->cells, text);
-    for (char *c = t->cells.data + from; *c; c++)       /* a line end would break the table */
+    for (char *c = t->cells.data + from; *c; c++) /* a line end would break the table */
         if (*c == '\n' || *c == '\r') *c = ' ';
     em_buffer_append(&t->cells, "", 1, NULL);
     t->n++;
@@ -61,9 +61,7 @@ em_table em_table_new(int left, int columns, const char *const *heads) {
     return t;
 }
 
-int em_table_rows(const em_table *t) {
-    return t->n / t->columns - 1;
-}
+int em_table_rows(const em_table *t) { return t->n / t->columns - 1; }
 
 void em_table_free(em_table *t) {
     em_buffer_free(&t->cells);

@@ -40,8 +40,10 @@ static bool grow_edges(em_added *a, em_error *err) {
 }
 
 static bool add_node(em_added *a, em_error *err) {
-    if (a->n_nodes >= 1 << 24) return em_fail(err, EM_INPUT, "the added tokens exceed 16 MiB of text");
-    if (!em_grow(&a->ends, &a->ends_capacity, a->n_nodes + 1, sizeof *a->ends, "the added tokens", err))
+    if (a->n_nodes >= 1 << 24)
+        return em_fail(err, EM_INPUT, "the added tokens exceed 16 MiB of text");
+    if (!em_grow(&a->ends, &a->ends_capacity, a->n_nodes + 1, sizeof *a->ends, "the added tokens",
+                 err))
         return false;
     a->ends[a->n_nodes++] = -1;
     return true;
@@ -59,14 +61,16 @@ static bool step(em_added *a, uint32_t *node, unsigned char byte, em_error *err)
     return true;
 }
 
-bool em_added_insert(em_added *a, const char *text, size_t n, const em_added_token *token, em_error *err) {
+bool em_added_insert(em_added *a, const char *text, size_t n, const em_added_token *token,
+                     em_error *err) {
     uint32_t node = 0;
     if (!n) return true;
     if (!a->n_nodes && !add_node(a, err)) return false;
     for (size_t i = 0; i < n; i++)
         if (!step(a, &node, (unsigned char)text[i], err)) return false;
     if (a->ends[node] >= 0) return true;
-    if (!em_grow(&a->tokens, &a->tokens_capacity, a->n_tokens + 1, sizeof *token, "the added tokens", err))
+    if (!em_grow(&a->tokens, &a->tokens_capacity, a->n_tokens + 1, sizeof *token,
+                 "the added tokens", err))
         return false;
     a->ends[node] = (int32_t)a->n_tokens;
     a->tokens[a->n_tokens++] = *token;
@@ -92,7 +96,8 @@ static bool word_beside(const char *s, size_t n, size_t start, size_t end) {
            (end < n && em_is_word(em_utf8_at(s + end, &length)));
 }
 
-static void strip(const em_added_token *t, const char *s, size_t n, size_t done, size_t *start, size_t *end) {
+static void strip(const em_added_token *t, const char *s, size_t n, size_t done, size_t *start,
+                  size_t *end) {
     size_t at;
     unsigned length;
     while (t->lstrip && *start > done && em_is_space(em_utf8_before(s, *start, &at))) *start = at;
@@ -104,7 +109,10 @@ bool em_added_next(const em_added *a, const char *s, size_t n, size_t done, size
     size_t i = *from;
     while (a->n_tokens && i < n) {
         int32_t found = a->first[(unsigned char)s[i]] ? longest(a, s, n, i, end) : -1;
-        if (found < 0) { i++; continue; }
+        if (found < 0) {
+            i++;
+            continue;
+        }
         const em_added_token *t = &a->tokens[found];
         *start = i;
         i = *from = *end;

@@ -3,32 +3,35 @@
 #ifndef EM_TOKENIZE_ADDED_H
 #define EM_TOKENIZE_ADDED_H
 
+#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "common/error.h"
 
 typedef struct em_added_token {
     int32_t id;
     bool single_word, lstrip, rstrip;
 } em_added_token;
 
-typedef struct em_added_edge { uint32_t key, to; } em_added_edge;    /* node << 8 | byte; to 0: empty */
+typedef struct em_added_edge {
+    uint32_t key, to;
+} em_added_edge; /* node << 8 | byte; to 0: empty */
 
 /* A trie; {0} holds nothing. */
 typedef struct em_added {
     em_added_token *tokens;
     size_t n_tokens, tokens_capacity;
-    int32_t *ends;               /* by node: index into tokens, or -1 */
+    int32_t *ends; /* by node: index into tokens, or -1 */
     size_t n_nodes, ends_capacity;
-    em_added_edge *edges;        /* open addressing */
+    em_added_edge *edges; /* open addressing */
     size_t n_edges, n_slots;
-    bool first[256];             /* bytes that a token begins with */
+    bool first[256]; /* bytes that a token begins with */
 } em_added;
 
 void em_added_free(em_added *a);
 /* text: not empty (an empty one is left out). The first of equal texts stays. */
-bool em_added_insert(em_added *a, const char *text, size_t n, const em_added_token *token, em_error *err);
+bool em_added_insert(em_added *a, const char *text, size_t n, const em_added_token *token,
+                     em_error *err);
 
 /* The next token at or after *from: true, its stretch with the white space that it strips, and
  * *from behind the token itself. done: where the stretch before it ended. */

@@ -9,16 +9,19 @@
 #include "tokenize/unicode.h"
 #include "tokenize/word_cache.h"
 
-#define SHORT_WORD 24                    /* symbols: below, scanning beats a heap */
+#define SHORT_WORD 24 /* symbols: below, scanning beats a heap */
 #define ADJACENT_BITS (1u << 20)
 
 /* ---- merges ---- */
 
-static uint64_t pair_of(int32_t left, int32_t right) { return (uint64_t)(uint32_t)left << 32 | (uint32_t)right; }
+static uint64_t pair_of(int32_t left, int32_t right) {
+    return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+}
 
 static size_t slot_of(const em_bpe *b, uint64_t pair) {
     size_t i = (size_t)((pair * 0x9e3779b97f4a7c15u) >> 20) & (b->n_slots - 1);
-    while (b->merges[i].pair != pair && b->merges[i].pair != UINT64_MAX) i = (i + 1) & (b->n_slots - 1);
+    while (b->merges[i].pair != pair && b->merges[i].pair != UINT64_MAX)
+        i = (i + 1) & (b->n_slots - 1);
     return i;
 }
 
@@ -72,7 +75,8 @@ static bool note_adjacent(em_bpe *b, em_error *err) {
         int32_t left = (int32_t)(b->merges[i].pair >> 32), right = (int32_t)b->merges[i].pair;
         size_t n = b->vocab->tokens[left].length, start;
         unsigned length;
-        if (is_byte_token(b, left) || is_byte_token(b, right) || !n || !b->vocab->tokens[right].length) {
+        if (is_byte_token(b, left) || is_byte_token(b, right) || !n ||
+            !b->vocab->tokens[right].length) {
             free(b->adjacent);
             b->adjacent = NULL;
             return true;
@@ -97,7 +101,7 @@ bool em_bpe_finish(em_bpe *b, em_error *err) {
         b->byte_ids[i] = model_token(b, text, (size_t)n);
         if (i < 128) b->ascii_ids[i] = model_token(b, (char[]){(char)i}, 1);
     }
-    if (b->raw_bytes || b->ignore_merges) return true;     /* words of their own, looked up whole */
+    if (b->raw_bytes || b->ignore_merges) return true; /* words of their own, looked up whole */
     return note_adjacent(b, err);
 }
 
@@ -119,7 +123,8 @@ void em_bpe_scratch_free(em_bpe_scratch *s) {
 
 static bool add_symbol(em_bpe_scratch *s, int32_t id, uint32_t length, em_error *err) {
     if (s->n_symbols == s->symbols_capacity &&
-        !em_grow(&s->symbols, &s->symbols_capacity, s->n_symbols + 1, sizeof *s->symbols, "a word's tokens", err))
+        !em_grow(&s->symbols, &s->symbols_capacity, s->n_symbols + 1, sizeof *s->symbols,
+                 "a word's tokens", err))
         return false;
     s->symbols[s->n_symbols++] = (em_symbol){.id = id, .length = length};
     return true;
@@ -135,7 +140,8 @@ static bool falls_back(const em_bpe *b, const char *s, unsigned length) {
     return b->byte_fallback;
 }
 
-static bool byte_symbols(const em_bpe *b, em_bpe_scratch *s, const char *word, size_t n, em_error *err) {
+static bool byte_symbols(const em_bpe *b, em_bpe_scratch *s, const char *word, size_t n,
+                         em_error *err) {
     for (size_t i = 0; i < n; i++)
         if (!add_symbol(s, b->byte_ids[(unsigned char)word[i]], 1, err)) return false;
     return true;
@@ -144,7 +150,8 @@ static bool byte_symbols(const em_bpe *b, em_bpe_scratch *s, const char *word, s
 /* As BPE::merge_word of Hugging Face tokenizers, to the letter: an unknown token waits until the
  * next known character, so byte tokens overtake it. Bytes of characters that vanish (neither
  * token nor unknown token) are counted with the next symbol. */
-static bool character_symbols(const em_bpe *b, em_bpe_scratch *s, const char *word, size_t n, em_error *err) {
+static bool character_symbols(const em_bpe *b, em_bpe_scratch *s, const char *word, size_t n,
+                              em_error *err) {
     uint32_t unknown = 0, vanished = 0;
     for (size_t i = 0; i < n;) {
         unsigned length = em_utf8_length((unsigned char)word[i]);
@@ -198,14 +205,19 @@ static void merge_short(const em_bpe *b, em_bpe_scratch *s) {
     s->n_symbols = n;
 }
 
-static bool before(em_candidate a, em_candidate b) { return a.rank != b.rank ? a.rank < b.rank : a.at < b.at; }
+static bool before(em_candidate a, em_candidate b) {
+    return a.rank != b.rank ? a.rank < b.rank : a.at < b.at;
+}
 
 static bool push_pair(const em_bpe *b, em_bpe_scratch *s, int32_t at, em_error *err) {
     const em_symbol *left = &s->symbols[at];
-    const em_merge *m = at >= 0 && left->next >= 0 ? find_merge(b, left->id, s->symbols[left->next].id) : NULL;
+    const em_merge *m = at >= 0 && left->next >= 0
+                            ? find_merge(b, left->id, s->symbols[left->next].id)
+                            : NULL;
     if (!m) return true;
-    if (s->n_heap == s->heap_capacity &&
-        !em_grow(&s->heap, &s->heap_capacity, s->n_heap + 1, sizeof *s->heap, "a word's merges", err)) return false;
+    if (s->n_heap == s->heap_capacity && !em_grow(&s->heap, &s->heap_capacity, s->n_heap + 1,
+                                                  sizeof *s->heap, "a word's merges", err))
+        return false;
     size_t i = s->n_heap++;
     em_candidate c = {m->rank, at, m->id};
     for (; i && before(c, s->heap[(i - 1) / 2]); i = (i - 1) / 2) s->heap[i] = s->heap[(i - 1) / 2];
@@ -270,15 +282,18 @@ static int32_t whole_word(const em_bpe *b, const char *word, size_t n) {
     size_t length = 0;
     if (!b->raw_bytes) return model_token(b, word, n);
     if (n > EM_CACHED_WORD) return -1;
-    for (size_t i = 0; i < n; i++) length += em_utf8_put(em_byte_character((uint8_t)word[i]), text + length);
+    for (size_t i = 0; i < n; i++)
+        length += em_utf8_put(em_byte_character((uint8_t)word[i]), text + length);
     return model_token(b, text, length);
 }
 
-static bool merge_word(const em_bpe *b, em_bpe_scratch *s, const char *word, size_t n, em_error *err) {
+static bool merge_word(const em_bpe *b, em_bpe_scratch *s, const char *word, size_t n,
+                       em_error *err) {
     int32_t whole = b->ignore_merges ? whole_word(b, word, n) : -1;
     s->n_symbols = 0;
     if (whole >= 0) return add_symbol(s, whole, (uint32_t)n, err);
-    bool ok = b->raw_bytes ? byte_symbols(b, s, word, n, err) : character_symbols(b, s, word, n, err);
+    bool ok = b->raw_bytes ? byte_symbols(b, s, word, n, err)
+                           : character_symbols(b, s, word, n, err);
     if (!ok) return false;
     if (s->n_symbols > SHORT_WORD) return merge_long(b, s, err);
     merge_short(b, s);
@@ -288,7 +303,8 @@ static bool merge_word(const em_bpe *b, em_bpe_scratch *s, const char *word, siz
 static bool copy_symbols(em_bpe_scratch *s, em_word *out, em_error *err) {
     size_t n = s->n_symbols;
     if (!em_grow(&s->ids, &s->ids_capacity, n, sizeof *s->ids, "a word's tokens", err) ||
-        !em_grow(&s->lengths, &s->lengths_capacity, n, sizeof *s->lengths, "a word's tokens", err)) return false;
+        !em_grow(&s->lengths, &s->lengths_capacity, n, sizeof *s->lengths, "a word's tokens", err))
+        return false;
     for (size_t i = 0; i < n; i++) {
         s->ids[i] = s->symbols[i].id;
         s->lengths[i] = s->symbols[i].length;
@@ -297,8 +313,8 @@ static bool copy_symbols(em_bpe_scratch *s, em_word *out, em_error *err) {
     return true;
 }
 
-static bool encode_stretch(const em_bpe *b, em_bpe_scratch *s, const char *word, size_t n, em_word *out,
-                           em_error *err) {
+static bool encode_stretch(const em_bpe *b, em_bpe_scratch *s, const char *word, size_t n,
+                           em_word *out, em_error *err) {
     if (n > EM_CACHED_WORD) return merge_word(b, s, word, n, err) && copy_symbols(s, out, err);
     uint64_t hash = em_word_hash(word, n);
     if (em_word_cache_get(s->cache, hash, word, n, out)) return true;
@@ -315,14 +331,15 @@ static size_t stretch_end(const em_bpe *b, const char *word, size_t n, size_t fr
     for (size_t i = from; i + length < n; i += length, length = next_length, c = next) {
         next = em_utf8_at(word + i + length, &next_length);
         if (joined(b, c, next)) continue;
-        if (character_token(b, word + i, length) >= 0 && character_token(b, word + i + length, next_length) >= 0)
+        if (character_token(b, word + i, length) >= 0 &&
+            character_token(b, word + i + length, next_length) >= 0)
             return i + length;
     }
     return n;
 }
 
-bool em_bpe_encode(const em_bpe *b, em_bpe_scratch *s, const char *word, size_t n, em_word_sink *sink, void *context,
-                   em_error *err) {
+bool em_bpe_encode(const em_bpe *b, em_bpe_scratch *s, const char *word, size_t n,
+                   em_word_sink *sink, void *context, em_error *err) {
     for (size_t from = 0, to; from < n; from = to) {
         em_word tokens;
         to = stretch_end(b, word, n, from);

@@ -7,7 +7,9 @@
 
 /* ---- protobuf: fields one after another, only lengths are followed ---- */
 
-typedef struct bytes { const unsigned char *at, *end; } bytes;
+typedef struct bytes {
+    const unsigned char *at, *end;
+} bytes;
 
 enum { VARINT = 0, FIXED64 = 1, LENGTH = 2, FIXED32 = 5 };
 
@@ -20,17 +22,22 @@ static bool varint(bytes *b, uint64_t *out) {
     return false;
 }
 
-/* The next field: its number, and its content where that has a length. false: the end, or a field that
- * does not fit or is a group, which leaves b short of its end. */
+/* The next field: its number, and its content where that has a length. false: the end, or a field
+ * that does not fit or is a group, which leaves b short of its end. */
 static bool next_field(bytes *b, uint64_t *number, bytes *content) {
     bytes rest = *b;
     uint64_t key, n = 0;
     if (!varint(&rest, &key)) return false;
     switch (key & 7) {
-    case VARINT: if (!varint(&rest, &n)) return false; n = 0; break;
+    case VARINT:
+        if (!varint(&rest, &n)) return false;
+        n = 0;
+        break;
     case FIXED64: n = 8; break;
     case FIXED32: n = 4; break;
-    case LENGTH: if (!varint(&rest, &n)) return false; break;
+    case LENGTH:
+        if (!varint(&rest, &n)) return false;
+        break;
     default: return false;
     }
     if (n > (uint64_t)(rest.end - rest.at)) return false;
@@ -43,13 +50,17 @@ static bool next_field(bytes *b, uint64_t *number, bytes *content) {
 /* ---- the rules: a uint32 length, a double array (Yata's Darts-clone) of that length, then the
  * replacements, each ended by a NUL, to which the array's values point ---- */
 
-enum { MOST_RESULTS = 32, MOST_DEPTH = 512 };    /* of normalizer.h in SentencePiece; longer keys than any */
+enum {
+    MOST_RESULTS = 32,
+    MOST_DEPTH = 512
+}; /* of normalizer.h in SentencePiece; longer keys than any */
 
 typedef struct trie {
     const unsigned char *units;
     uint32_t n_units;
-    size_t n_values;         /* bytes of the replacements */
-    uint8_t *results;        /* [n_units]: 1 + the most results below the unit; OPEN: on the way to it; 0: not seen */
+    size_t n_values;  /* bytes of the replacements */
+    uint8_t *results; /* [n_units]: 1 + the most results below the unit; OPEN: on the way to it; 0:
+                         not seen */
 } trie;
 
 enum { OPEN = 255 };
@@ -58,7 +69,9 @@ static uint32_t little_endian(const unsigned char *p) {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static uint32_t unit_at(const trie *t, uint32_t i) { return little_endian(t->units + 4 * (size_t)i); }
+static uint32_t unit_at(const trie *t, uint32_t i) {
+    return little_endian(t->units + 4 * (size_t)i);
+}
 static uint32_t label_of(uint32_t unit) { return unit & (1u << 31 | 255); }
 static uint32_t offset_of(uint32_t unit) { return unit >> 10 << ((unit & 1u << 9) >> 6); }
 static bool has_leaf(uint32_t unit) { return unit >> 8 & 1; }
@@ -94,11 +107,13 @@ static bool check_rules(bytes b, em_error *err) {
         good = walk(&t, 0, 0) >= 0;
         free(t.results);
     }
-    return good || em_fail(err, EM_INPUT, "the SentencePiece model's normalization rules are damaged");
+    return good ||
+           em_fail(err, EM_INPUT, "the SentencePiece model's normalization rules are damaged");
 }
 
 static bool at_end(const bytes *b, em_error *err) {
-    return b->at == b->end || em_fail(err, EM_INPUT, "SentencePiece cannot read this model: its fields break off");
+    return b->at == b->end ||
+           em_fail(err, EM_INPUT, "SentencePiece cannot read this model: its fields break off");
 }
 
 /* NormalizerSpec: 2 precompiled_charsmap. */

@@ -8,7 +8,8 @@
 
 /* The model is the engine's own type, behind a pointer: SentencePiece's lies in C++. */
 typedef struct em_engine {
-    bool (*encode)(const void *model, void *scratch, const char *text, size_t n, em_tokens *out, em_error *err);
+    bool (*encode)(const void *model, void *scratch, const char *text, size_t n, em_tokens *out,
+                   em_error *err);
     void *(*scratch_new)(const void *model, em_error *err);
     void (*scratch_free)(void *scratch);
     void (*close)(void *model);
@@ -16,7 +17,10 @@ typedef struct em_engine {
     size_t (*text)(const void *model, int32_t id, char *out, size_t n);
 } em_engine;
 
-typedef struct em_affix { int32_t ids[EM_MAX_AFFIX]; size_t n; } em_affix;
+typedef struct em_affix {
+    int32_t ids[EM_MAX_AFFIX];
+    size_t n;
+} em_affix;
 
 struct em_tokenizer {
     const em_engine *engine;
@@ -28,9 +32,12 @@ struct em_tokenizer {
 };
 
 /* Each opens its format and fills t. source names the file in errors. */
-bool em_open_json(em_tokenizer *t, const char *source, const void *data, size_t size, em_error *err);
-bool em_open_sentencepiece(em_tokenizer *t, const char *source, const void *data, size_t size, em_error *err);
-bool em_open_llama2c(em_tokenizer *t, const char *source, const void *data, size_t size, em_error *err);
+bool em_open_json(em_tokenizer *t, const char *source, const void *data, size_t size,
+                  em_error *err);
+bool em_open_sentencepiece(em_tokenizer *t, const char *source, const void *data, size_t size,
+                           em_error *err);
+bool em_open_llama2c(em_tokenizer *t, const char *source, const void *data, size_t size,
+                     em_error *err);
 /* Whether the bytes are laid out as llama2.c's tok*.bin to their end. */
 bool em_is_llama2c(const void *data, size_t size);
 

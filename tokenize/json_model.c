@@ -44,10 +44,10 @@ typedef struct encoder {
     em_json_scratch *s;
     em_tokens *out;
     em_error *err;
-    size_t first;           /* tokens that were in out before */
-    uint32_t covered;       /* bytes of the input counted so far */
-    em_view text;           /* that words are of */
-    size_t word;            /* where the current word begins in it */
+    size_t first;     /* tokens that were in out before */
+    uint32_t covered; /* bytes of the input counted so far */
+    em_view text;     /* that words are of */
+    size_t word;      /* where the current word begins in it */
 } encoder;
 
 /* Counts the input up to end for the token, less what is counted already. */
@@ -69,12 +69,14 @@ static bool emit_word(void *context, size_t from, const em_word *tokens, em_erro
 
 static bool encode_words(encoder *e, em_view text) {
     const em_pieces *words;
-    if (!em_pretokenize(e->m->stages, e->m->n_stages, &e->s->pretokenize, &text, &words, e->err)) return false;
+    if (!em_pretokenize(e->m->stages, e->m->n_stages, &e->s->pretokenize, &text, &words, e->err))
+        return false;
     e->text = text;
     for (size_t i = 0; i < words->n; i++) {
         em_piece w = words->at[i];
         e->word = w.from;
-        if (!em_bpe_encode(&e->m->bpe, &e->s->bpe, text.data + w.from, w.to - w.from, emit_word, e, e->err))
+        if (!em_bpe_encode(&e->m->bpe, &e->s->bpe, text.data + w.from, w.to - w.from, emit_word, e,
+                           e->err))
             return false;
     }
     return true;
@@ -95,7 +97,8 @@ static bool split_added(encoder *e, const em_added *added, em_view text, section
 }
 
 static bool encode_section(encoder *e, em_view text) {
-    if (!em_normalize(e->m->normalizers, e->m->n_normalizers, &e->s->normalize, &text, e->err)) return false;
+    if (!em_normalize(e->m->normalizers, e->m->n_normalizers, &e->s->normalize, &text, e->err))
+        return false;
     return split_added(e, &e->m->normalized, text, encode_words);
 }
 
@@ -104,7 +107,8 @@ static void count_rest(encoder *e, size_t n) {
     if (e->out->n > e->first) e->out->bytes[e->out->n - 1] += (uint32_t)n - e->covered;
 }
 
-bool em_json_encode(const void *model, void *scratch, const char *text, size_t n, em_tokens *out, em_error *err) {
+bool em_json_encode(const void *model, void *scratch, const char *text, size_t n, em_tokens *out,
+                    em_error *err) {
     encoder e = {.m = model, .s = scratch, .out = out, .err = err, .first = out->n};
     em_view input = {text, NULL, n, 0};
     if (!split_added(&e, &e.m->raw, input, encode_section)) return false;

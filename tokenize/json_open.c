@@ -14,11 +14,13 @@ static bool read_vocab(em_json_model *m, json_t *vocab, em_error *err) {
     const char *token;
     size_t n;
     json_t *id;
-    if (!json_object_size(vocab)) return em_fail(err, EM_INPUT, "model: the vocabulary is empty or no object");
+    if (!json_object_size(vocab))
+        return em_fail(err, EM_INPUT, "model: the vocabulary is empty or no object");
     json_object_keylen_foreach(vocab, token, n, id) {
         if (!json_is_integer(id))
             return em_fail(err, EM_INPUT, "model: the id of token \"%.60s\" is no integer", token);
-        if (!em_vocab_add(&m->vocab, token, n, json_integer_value(id), EM_TOKEN_MODEL, err)) return false;
+        if (!em_vocab_add(&m->vocab, token, n, json_integer_value(id), EM_TOKEN_MODEL, err))
+            return false;
     }
     return true;
 }
@@ -44,19 +46,25 @@ static bool merge_parts(const json_t *merge, const char *part[2], size_t n[2]) {
     return part[0] && part[1] && json_array_size(merge) == 2;
 }
 
-static bool read_merge(em_json_model *m, const json_t *merge, size_t rank, em_buffer *both, em_error *err) {
+static bool read_merge(em_json_model *m, const json_t *merge, size_t rank, em_buffer *both,
+                       em_error *err) {
     const char *part[2];
     size_t n[2];
     if (!merge_parts(merge, part, n))
-        return em_fail(err, EM_INPUT, "model: merge %zu is neither \"left right\" nor [\"left\", \"right\"]", rank);
+        return em_fail(err, EM_INPUT,
+                       "model: merge %zu is neither \"left right\" nor [\"left\", \"right\"]",
+                       rank);
     em_buffer_clear(both);
-    if (!em_buffer_append(both, part[0], n[0], err) || !em_buffer_append(both, part[1], n[1], err)) return false;
-    int32_t left = em_vocab_find(&m->vocab, part[0], n[0]), right = em_vocab_find(&m->vocab, part[1], n[1]);
+    if (!em_buffer_append(both, part[0], n[0], err) || !em_buffer_append(both, part[1], n[1], err))
+        return false;
+    int32_t left = em_vocab_find(&m->vocab, part[0], n[0]),
+            right = em_vocab_find(&m->vocab, part[1], n[1]);
     int32_t id = em_vocab_find(&m->vocab, both->data, both->length);
     if (left < 0 || right < 0 || id < 0) {
         const char *missing = left < 0 ? part[0] : right < 0 ? part[1] : both->data;
         size_t length = left < 0 ? n[0] : right < 0 ? n[1] : both->length;
-        return em_fail(err, EM_INPUT, "model: merge %zu names \"%.*s\", which is not in the vocabulary", rank,
+        return em_fail(err, EM_INPUT,
+                       "model: merge %zu names \"%.*s\", which is not in the vocabulary", rank,
                        length < 60 ? (int)length : 60, length ? missing : "");
     }
     em_bpe_add_merge(&m->bpe, left, right, (uint32_t)rank, id);
@@ -71,8 +79,7 @@ static bool read_merges(em_json_model *m, const json_t *merges, em_error *err) {
     if (!json_is_array(merges)) return em_fail(err, EM_INPUT, "model: it has no list of merges");
     if (json_array_size(merges) > 1u << 28) return em_fail(err, EM_INPUT, "model: too many merges");
     if (!em_bpe_reserve(&m->bpe, json_array_size(merges), err)) return false;
-    json_array_foreach(merges, i, merge)
-        if (!(ok = read_merge(m, merge, i, &both, err))) break;
+    json_array_foreach(merges, i, merge) if (!(ok = read_merge(m, merge, i, &both, err))) break;
     em_buffer_free(&both);
     return ok;
 }
@@ -82,10 +89,14 @@ static bool refuse_options(const json_t *model, em_error *err) {
     const char *type = json_string_value(json_object_get(model, "type"));
     const json_t *dropout = json_object_get(model, "dropout");
     if (type && strcmp(type, "BPE"))
-        return em_fail(err, EM_INPUT, "model: type \"%.40s\" is not supported (BPE is; a Unigram model may lie beside it as "
-                       "tokenizer.model)", type);
+        return em_fail(
+            err, EM_INPUT,
+            "model: type \"%.40s\" is not supported (BPE is; a Unigram model may lie beside it as "
+            "tokenizer.model)",
+            type);
     if (json_is_number(dropout) && json_number_value(dropout) != 0)
-        return em_fail(err, EM_INPUT, "model: dropout is not supported: a loss needs the same tokens each time");
+        return em_fail(err, EM_INPUT,
+                       "model: dropout is not supported: a loss needs the same tokens each time");
     for (int i = 0; i < 2; i++)
         if (json_string_length(json_object_get(model, affixes[i])))
             return em_fail(err, EM_INPUT, "model: %s is not supported", affixes[i]);
@@ -99,15 +110,18 @@ static bool read_options(em_json_model *m, const json_t *model, em_error *err) {
     m->bpe.ignore_merges = json_is_true(json_object_get(model, "ignore_merges"));
     m->bpe.unknown = -1;
     if (!json_is_string(unknown)) return true;
-    m->bpe.unknown = em_vocab_find(&m->vocab, json_string_value(unknown), json_string_length(unknown));
+    m->bpe.unknown = em_vocab_find(&m->vocab, json_string_value(unknown),
+                                   json_string_length(unknown));
     return m->bpe.unknown >= 0 ||
-           em_fail(err, EM_INPUT, "model: unk_token \"%.60s\" is not in the vocabulary", json_string_value(unknown));
+           em_fail(err, EM_INPUT, "model: unk_token \"%.60s\" is not in the vocabulary",
+                   json_string_value(unknown));
 }
 
 static bool has_all_bytes(const em_vocab *v) {
     for (int i = 0; i < 256; i++) {
         char text[4];
-        if (em_vocab_find(v, text, em_utf8_put(em_byte_character((uint8_t)i), text)) < 0) return false;
+        if (em_vocab_find(v, text, em_utf8_put(em_byte_character((uint8_t)i), text)) < 0)
+            return false;
     }
     return true;
 }
@@ -124,9 +138,11 @@ static void use_raw_bytes(em_json_model *m) {
 
 static bool read_model(em_json_model *m, const json_t *model, em_error *err) {
     if (!json_is_object(model)) return em_fail(err, EM_INPUT, "it has no \"model\"");
-    if (!refuse_options(model, err) || !read_vocab(m, json_object_get(model, "vocab"), err)) return false;
+    if (!refuse_options(model, err) || !read_vocab(m, json_object_get(model, "vocab"), err))
+        return false;
     m->bpe.vocab = &m->vocab;
-    if (!read_options(m, model, err) || !read_merges(m, json_object_get(model, "merges"), err)) return false;
+    if (!read_options(m, model, err) || !read_merges(m, json_object_get(model, "merges"), err))
+        return false;
     use_raw_bytes(m);
     return em_bpe_finish(&m->bpe, err);
 }
@@ -136,20 +152,24 @@ static bool read_model(em_json_model *m, const json_t *model, em_error *err) {
 typedef struct added_reader {
     em_json_model *m;
     em_normalize_scratch *normalize;
-    int64_t next_id;        /* that Hugging Face tokenizers would give the next new token */
+    int64_t next_id; /* that Hugging Face tokenizers would give the next new token */
 } added_reader;
 
 /* A token that the model has keeps its id; a new one gets the next free one. A file that says
  * otherwise is read in two ways by two readers, so it is refused. */
-static bool added_id(added_reader *a, const json_t *token, const char *text, size_t n, int32_t *id, em_error *err) {
+static bool added_id(added_reader *a, const json_t *token, const char *text, size_t n, int32_t *id,
+                     em_error *err) {
     const json_t *said = json_object_get(token, "id");
     em_vocab *v = &a->m->vocab;
-    if (!json_is_integer(said)) return em_fail(err, EM_INPUT, "added token \"%.60s\" has no id", text);
+    if (!json_is_integer(said))
+        return em_fail(err, EM_INPUT, "added token \"%.60s\" has no id", text);
     *id = em_vocab_find(v, text, n);
     int64_t expected = *id >= 0 ? *id : a->next_id;
     if (json_integer_value(said) != expected)
-        return em_fail(err, EM_INPUT, "added token \"%.60s\" has id %lld, but its place gives it %lld: renumber the added tokens", text,
-                       (long long)json_integer_value(said), (long long)expected);
+        return em_fail(err, EM_INPUT,
+                       "added token \"%.60s\" has id %lld, but its place gives it %lld: renumber "
+                       "the added tokens",
+                       text, (long long)json_integer_value(said), (long long)expected);
     if (*id < 0) {
         if (!em_vocab_add(v, text, n, expected, EM_TOKEN_LITERAL, err)) return false;
         *id = (int32_t)expected;
@@ -159,13 +179,15 @@ static bool added_id(added_reader *a, const json_t *token, const char *text, siz
     return true;
 }
 
-static bool insert_added(added_reader *a, const json_t *token, const char *text, size_t n, int32_t id,
-                         em_error *err) {
-    em_added_token t = {.id = id, .single_word = json_is_true(json_object_get(token, "single_word")),
+static bool insert_added(added_reader *a, const json_t *token, const char *text, size_t n,
+                         int32_t id, em_error *err) {
+    em_added_token t = {.id = id,
+                        .single_word = json_is_true(json_object_get(token, "single_word")),
                         .lstrip = json_is_true(json_object_get(token, "lstrip")),
                         .rstrip = json_is_true(json_object_get(token, "rstrip"))};
     em_view view = {text, NULL, n, 0};
-    if (!json_is_true(json_object_get(token, "normalized"))) return em_added_insert(&a->m->raw, text, n, &t, err);
+    if (!json_is_true(json_object_get(token, "normalized")))
+        return em_added_insert(&a->m->raw, text, n, &t, err);
     return em_normalize(a->m->normalizers, a->m->n_normalizers, a->normalize, &view, err) &&
            em_added_insert(&a->m->normalized, view.data, view.n, &t, err);
 }
@@ -176,8 +198,7 @@ static bool read_added(added_reader *a, const json_t *list, em_error *err) {
     size_t i;
     const json_t *token;
     int32_t id;
-    for (int pass = 0; pass < 3; pass++)
-        json_array_foreach(list, i, token) {
+    for (int pass = 0; pass < 3; pass++) json_array_foreach(list, i, token) {
             const json_t *content = json_object_get(token, "content");
             const char *text = json_string_value(content);
             size_t n = json_string_length(content);
@@ -185,7 +206,8 @@ static bool read_added(added_reader *a, const json_t *list, em_error *err) {
             if (!text) return em_fail(err, EM_INPUT, "added token %zu has no content", i);
             if (!n || (pass && special != (pass == 1))) continue;
             if (!pass && !added_id(a, token, text, n, &id, err)) return false;
-            if (pass && !insert_added(a, token, text, n, em_vocab_find(&a->m->vocab, text, n), err)) return false;
+            if (pass && !insert_added(a, token, text, n, em_vocab_find(&a->m->vocab, text, n), err))
+                return false;
         }
     return true;
 }
@@ -226,14 +248,15 @@ static size_t text_of(const void *model, int32_t id, char *out, size_t n) {
     const char *s = m->vocab.text + e->offset;
     size_t written = 0;
     if (!e->flags) return 0;
-    if (m->byte_level && !(e->flags & EM_TOKEN_LITERAL)) return byte_level_text(s, e->length, out, n);
+    if (m->byte_level && !(e->flags & EM_TOKEN_LITERAL))
+        return byte_level_text(s, e->length, out, n);
     if (!(e->flags & EM_TOKEN_LITERAL)) return em_piece_text(s, e->length, out, n);
     for (size_t i = 0; i < e->length; i++) em_text_byte(out, n, &written, s[i]);
     return written;
 }
 
-static const em_engine json_engine = {em_json_encode, em_json_scratch_new, em_json_scratch_free, em_json_close,
-                                      id_of, text_of};
+static const em_engine json_engine = {
+    em_json_encode, em_json_scratch_new, em_json_scratch_free, em_json_close, id_of, text_of};
 
 static bool read_truncation(em_tokenizer *t, const json_t *section, em_error *err) {
     if (!section || json_is_null(section)) return true;
@@ -255,7 +278,8 @@ static bool read_sections(em_tokenizer *t, em_json_model *m, const json_t *file,
     return em_json_affixes(t, m, json_object_get(file, "post_processor"), err);
 }
 
-bool em_open_json(em_tokenizer *t, const char *source, const void *data, size_t size, em_error *err) {
+bool em_open_json(em_tokenizer *t, const char *source, const void *data, size_t size,
+                  em_error *err) {
     json_error_t where;
     em_json_model *m = em_alloc(1, sizeof *m, "a tokenizer", err);
     if (!m) return false;
@@ -263,8 +287,8 @@ bool em_open_json(em_tokenizer *t, const char *source, const void *data, size_t 
     t->model = m;
     json_t *file = json_loadb(data, size, JSON_ALLOW_NUL, &where);
     if (!file)
-        return em_fail_at(err, EM_INPUT, source, 0, where.position, "broken JSON in line %d: %s", where.line,
-                          where.text);
+        return em_fail_at(err, EM_INPUT, source, 0, where.position, "broken JSON in line %d: %s",
+                          where.line, where.text);
     bool ok = read_sections(t, m, file, err);
     json_decref(file);
     if (!ok) return false;

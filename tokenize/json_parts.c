@@ -25,20 +25,22 @@ static char *copy_string(const json_t *s, size_t *n, em_error *err) {
     return copy;
 }
 
-/* A "Sequence" and what is in it, or the one part; visit gets each. Sequences may hold sequences. */
+/* A "Sequence" and what is in it, or the one part; visit gets each. Sequences may hold sequences.
+ */
 typedef bool part_visitor(em_json_model *m, const json_t *part, em_error *err);
 
-static bool visit_parts(em_json_model *m, const json_t *part, const char *list_key, int depth, part_visitor *visit,
-                        em_error *err) {
+static bool visit_parts(em_json_model *m, const json_t *part, const char *list_key, int depth,
+                        part_visitor *visit, em_error *err) {
     if (!part || json_is_null(part)) return true;
     if (!json_is_object(part)) return em_fail(err, EM_INPUT, "a component is no object");
     if (strcmp(type_of(part), "Sequence")) return visit(m, part, err);
     const json_t *list = json_object_get(part, list_key), *each;
     size_t i;
     if (!json_is_array(list) || depth == 8)
-        return em_fail(err, EM_INPUT, "a Sequence without its list \"%s\", or nested too deep", list_key);
-    json_array_foreach(list, i, each)
-        if (!visit_parts(m, each, list_key, depth + 1, visit, err)) return false;
+        return em_fail(err, EM_INPUT, "a Sequence without its list \"%s\", or nested too deep",
+                       list_key);
+    json_array_foreach(
+        list, i, each) if (!visit_parts(m, each, list_key, depth + 1, visit, err)) return false;
     return true;
 }
 
@@ -49,7 +51,8 @@ static bool in_section(const char *section, bool ok, em_error *inner, em_error *
 }
 
 /* A pattern: {"String": ...} (or a plain string) or {"Regex": ...}. One of the two comes out. */
-static bool read_pattern(const json_t *pattern, char **string, size_t *n, em_regex **regex, em_error *err) {
+static bool read_pattern(const json_t *pattern, char **string, size_t *n, em_regex **regex,
+                         em_error *err) {
     const json_t *text = json_is_string(pattern) ? pattern : json_object_get(pattern, "String");
     const json_t *expression = json_object_get(pattern, "Regex");
     if (json_is_string(text) && json_string_length(text)) {
@@ -94,21 +97,27 @@ static bool replace_normalizer(em_json_model *m, const json_t *part, em_error *e
     const json_t *content = json_object_get(part, "content");
     em_normalizer *n = new_normalizer(m, EM_NORMALIZE_REPLACE, err);
     if (!n) return false;
-    if (!json_is_string(content)) return em_fail(err, EM_INPUT, "Replace has no string \"content\"");
+    if (!json_is_string(content))
+        return em_fail(err, EM_INPUT, "Replace has no string \"content\"");
     n->content = copy_string(content, &n->content_n, err);
-    return n->content && read_pattern(json_object_get(part, "pattern"), &n->pattern, &n->pattern_n, &n->regex, err);
+    return n->content && read_pattern(json_object_get(part, "pattern"), &n->pattern, &n->pattern_n,
+                                      &n->regex, err);
 }
 
 static bool add_normalizer(em_json_model *m, const json_t *part, em_error *err) {
     const char *type = type_of(part);
-    if (!strcmp(type, "NFC") || !strcmp(type, "NFD") || !strcmp(type, "NFKC") || !strcmp(type, "NFKD"))
+    if (!strcmp(type, "NFC") || !strcmp(type, "NFD") || !strcmp(type, "NFKC") ||
+        !strcmp(type, "NFKD"))
         return unicode_normalizer(m, type, err);
     if (!strcmp(type, "Prepend")) return prepend_normalizer(m, part, err);
     if (!strcmp(type, "Replace")) return replace_normalizer(m, part, err);
     if (!strcmp(type, "Lowercase")) return new_normalizer(m, EM_NORMALIZE_LOWERCASE, err) != NULL;
     if (strcmp(type, "Strip"))
-        return em_fail(err, EM_INPUT, "type \"%.40s\" is not supported (NFC, NFD, NFKC, NFKD, Prepend, Replace, Lowercase, Strip and "
-                       "Sequence are)", type);
+        return em_fail(err, EM_INPUT,
+                       "type \"%.40s\" is not supported (NFC, NFD, NFKC, NFKD, Prepend, Replace, "
+                       "Lowercase, Strip and "
+                       "Sequence are)",
+                       type);
     em_normalizer *n = new_normalizer(m, EM_NORMALIZE_STRIP, err);
     if (!n) return false;
     n->left = flag(part, "strip_left", true);
@@ -125,14 +134,16 @@ bool em_json_normalizers(em_json_model *m, const json_t *normalizer, em_error *e
 /* ---- pre-tokenizers ---- */
 
 static em_stage *new_stage(em_json_model *m, em_stage_kind kind, em_error *err) {
-    if (!em_grow(&m->stages, &m->stages_capacity, m->n_stages + 1, sizeof *m->stages, "pre-tokenizers", err))
+    if (!em_grow(&m->stages, &m->stages_capacity, m->n_stages + 1, sizeof *m->stages,
+                 "pre-tokenizers", err))
         return NULL;
     em_stage *s = &m->stages[m->n_stages++];
     *s = (em_stage){.kind = kind};
     return s;
 }
 
-static em_stage *new_split(em_json_model *m, em_matcher_kind matcher, em_split_behavior behavior, em_error *err) {
+static em_stage *new_split(em_json_model *m, em_matcher_kind matcher, em_split_behavior behavior,
+                           em_error *err) {
     em_stage *s = new_stage(m, EM_STAGE_SPLIT, err);
     if (!s) return NULL;
     s->matcher.kind = matcher;
@@ -141,21 +152,30 @@ static em_stage *new_split(em_json_model *m, em_matcher_kind matcher, em_split_b
 }
 
 static bool read_behavior(const json_t *part, em_split_behavior *behavior, em_error *err) {
-    static const char *const names[] = {"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
+    static const char *const names[] = {"Isolated", "Removed", "MergedWithPrevious",
+                                        "MergedWithNext", "Contiguous"};
     const char *name = json_string_value(json_object_get(part, "behavior"));
     for (int i = 0; name && i < 5; i++) {
         *behavior = (em_split_behavior)i;
         if (!strcmp(names[i], name)) return true;
     }
-    return em_fail(err, EM_INPUT, "behavior \"%.40s\" is not supported (Isolated, Removed, MergedWithPrevious, MergedWithNext and "
-                   "Contiguous are)", name ? name : "(none)");
+    return em_fail(err, EM_INPUT,
+                   "behavior \"%.40s\" is not supported (Isolated, Removed, MergedWithPrevious, "
+                   "MergedWithNext and "
+                   "Contiguous are)",
+                   name ? name : "(none)");
 }
 
 /* The families' own patterns have matchers by hand. */
 static bool well_known(const json_t *pattern, em_matcher *m) {
     const char *text = json_string_value(json_object_get(pattern, "Regex"));
-    static const struct { const char *text; em_matcher_kind kind; int digits; } known[] = {
-        {EM_GPT2_PATTERN, EM_MATCH_GPT2, 0}, {EM_LLAMA3_PATTERN, EM_MATCH_LLAMA3, 3}, {EM_QWEN2_PATTERN, EM_MATCH_LLAMA3, 1}};
+    static const struct {
+        const char *text;
+        em_matcher_kind kind;
+        int digits;
+    } known[] = {{EM_GPT2_PATTERN, EM_MATCH_GPT2, 0},
+                 {EM_LLAMA3_PATTERN, EM_MATCH_LLAMA3, 3},
+                 {EM_QWEN2_PATTERN, EM_MATCH_LLAMA3, 1}};
     for (size_t i = 0; text && i < sizeof known / sizeof *known; i++) {
         if (strcmp(text, known[i].text)) continue;
         m->kind = known[i].kind;
@@ -173,19 +193,23 @@ static bool split_stage(em_json_model *m, const json_t *part, em_error *err) {
     if (!s) return false;
     s->invert = flag(part, "invert", false);
     if (well_known(pattern, &s->matcher)) return true;
-    if (!read_pattern(pattern, &s->matcher.string, &s->matcher.string_n, &s->matcher.regex, err)) return false;
+    if (!read_pattern(pattern, &s->matcher.string, &s->matcher.string_n, &s->matcher.regex, err))
+        return false;
     if (s->matcher.regex) s->matcher.kind = EM_MATCH_REGEX;
     return true;
 }
 
 static bool byte_level_stages(em_json_model *m, const json_t *part, em_error *err) {
-    if (flag(part, "add_prefix_space", true) && !new_stage(m, EM_STAGE_PREFIX_SPACE, err)) return false;
-    if (flag(part, "use_regex", true) && !new_split(m, EM_MATCH_GPT2, EM_SPLIT_ISOLATED, err)) return false;
+    if (flag(part, "add_prefix_space", true) && !new_stage(m, EM_STAGE_PREFIX_SPACE, err))
+        return false;
+    if (flag(part, "use_regex", true) && !new_split(m, EM_MATCH_GPT2, EM_SPLIT_ISOLATED, err))
+        return false;
     m->byte_level = true;
     return new_stage(m, EM_STAGE_BYTE_LEVEL, err) != NULL;
 }
 
-static bool character_stage(em_json_model *m, bool (*is)(int32_t), em_split_behavior behavior, em_error *err) {
+static bool character_stage(em_json_model *m, bool (*is)(int32_t), em_split_behavior behavior,
+                            em_error *err) {
     em_stage *s = new_split(m, EM_MATCH_CHARACTERS, behavior, err);
     if (s) s->matcher.is = is;
     return s != NULL;
@@ -195,10 +219,15 @@ static bool read_prepend(const json_t *part, em_stage *s, em_error *err) {
     const char *scheme = json_string_value(json_object_get(part, "prepend_scheme"));
     bool legacy = flag(part, "add_prefix_space", true);
     if (!scheme) scheme = legacy ? "always" : "never";
-    s->prepend = !strcmp(scheme, "always") ? EM_PREPEND_ALWAYS : !strcmp(scheme, "first") ? EM_PREPEND_FIRST : EM_PREPEND_NEVER;
+    s->prepend = !strcmp(scheme, "always")  ? EM_PREPEND_ALWAYS
+                 : !strcmp(scheme, "first") ? EM_PREPEND_FIRST
+                                            : EM_PREPEND_NEVER;
     if (s->prepend != EM_PREPEND_NEVER) return true;
     if (!strcmp(scheme, "never")) return true;
-    return em_fail(err, EM_INPUT, "Metaspace: prepend_scheme \"%.40s\" is not supported (always, first and never are)", scheme);
+    return em_fail(
+        err, EM_INPUT,
+        "Metaspace: prepend_scheme \"%.40s\" is not supported (always, first and never are)",
+        scheme);
 }
 
 static bool metaspace_stage(em_json_model *m, const json_t *part, em_error *err) {
@@ -232,14 +261,18 @@ static bool add_stage(em_json_model *m, const json_t *part, em_error *err) {
     if (!strcmp(type, "Metaspace")) return metaspace_stage(m, part, err);
     if (!strcmp(type, "Digits")) return digits_stage(m, part, err);
     if (!strcmp(type, "Punctuation")) return punctuation_stage(m, part, err);
-    if (!strcmp(type, "WhitespaceSplit")) return character_stage(m, em_is_space, EM_SPLIT_REMOVED, err);
+    if (!strcmp(type, "WhitespaceSplit"))
+        return character_stage(m, em_is_space, EM_SPLIT_REMOVED, err);
     if (!strcmp(type, "Whitespace")) {
         em_stage *s = new_split(m, EM_MATCH_WORDS, EM_SPLIT_REMOVED, err);
-        if (s) s->invert = true;      /* what is not a word goes */
+        if (s) s->invert = true; /* what is not a word goes */
         return s != NULL;
     }
-    return em_fail(err, EM_INPUT, "type \"%.40s\" is not supported (ByteLevel, Split, Digits, Punctuation, Metaspace, Whitespace, "
-                   "WhitespaceSplit and Sequence are)", type);
+    return em_fail(err, EM_INPUT,
+                   "type \"%.40s\" is not supported (ByteLevel, Split, Digits, Punctuation, "
+                   "Metaspace, Whitespace, "
+                   "WhitespaceSplit and Sequence are)",
+                   type);
 }
 
 bool em_json_stages(em_json_model *m, const json_t *pre_tokenizer, em_error *err) {
@@ -258,7 +291,8 @@ static bool add_ids(em_affix *affix, const em_json_model *m, const json_t *ids, 
         if (!em_vocab_has(&m->vocab, id))
             return em_fail(err, EM_INPUT, "a special token's id is not in the vocabulary");
         if (affix->n == EM_MAX_AFFIX)
-            return em_fail(err, EM_INPUT, "more than %d tokens on one side of a text", EM_MAX_AFFIX);
+            return em_fail(err, EM_INPUT, "more than %d tokens on one side of a text",
+                           EM_MAX_AFFIX);
         affix->ids[affix->n++] = (int32_t)id;
     }
     return true;
@@ -266,38 +300,54 @@ static bool add_ids(em_affix *affix, const em_json_model *m, const json_t *ids, 
 
 /* "single": pieces {"SpecialToken": {"id": NAME}} and one {"Sequence": {"id": "A"}}. */
 static bool read_template(em_tokenizer *t, em_json_model *m, const json_t *part, em_error *err) {
-    const json_t *single = json_object_get(part, "single"), *tokens = json_object_get(part, "special_tokens"), *piece;
+    const json_t *single = json_object_get(part, "single"),
+                 *tokens = json_object_get(part, "special_tokens"), *piece;
     size_t i;
     int texts = 0;
     if (t->prefix.n || t->suffix.n)
-        return em_fail(err, EM_INPUT, "two TemplateProcessing components that add tokens are not supported");
-    if (!json_is_array(single)) return em_fail(err, EM_INPUT, "TemplateProcessing: \"single\" is no list");
+        return em_fail(err, EM_INPUT,
+                       "two TemplateProcessing components that add tokens are not supported");
+    if (!json_is_array(single))
+        return em_fail(err, EM_INPUT, "TemplateProcessing: \"single\" is no list");
     json_array_foreach(single, i, piece) {
-        const char *name = json_string_value(json_object_get(json_object_get(piece, "SpecialToken"), "id"));
-        if (json_object_get(piece, "Sequence")) { texts++; continue; }
+        const char *name =
+            json_string_value(json_object_get(json_object_get(piece, "SpecialToken"), "id"));
+        if (json_object_get(piece, "Sequence")) {
+            texts++;
+            continue;
+        }
         const json_t *ids = name ? json_object_get(json_object_get(tokens, name), "ids") : NULL;
         if (!json_is_array(ids))
-            return em_fail(err, EM_INPUT, "TemplateProcessing: token \"%.60s\" is not among its special_tokens",
+            return em_fail(err, EM_INPUT,
+                           "TemplateProcessing: token \"%.60s\" is not among its special_tokens",
                            name ? name : "");
         if (!add_ids(texts ? &t->suffix : &t->prefix, m, ids, err)) return false;
     }
-    return texts == 1 || em_fail(err, EM_INPUT, "TemplateProcessing: \"single\" holds the text %d times, not once", texts);
+    return texts == 1 ||
+           em_fail(err, EM_INPUT,
+                   "TemplateProcessing: \"single\" holds the text %d times, not once", texts);
 }
 
-static bool read_post_processor(em_tokenizer *t, em_json_model *m, const json_t *part, int depth, em_error *err) {
+static bool read_post_processor(em_tokenizer *t, em_json_model *m, const json_t *part, int depth,
+                                em_error *err) {
     const char *type = type_of(part);
     const json_t *list = json_object_get(part, "processors"), *each;
     size_t i;
     if (!part || json_is_null(part) || !strcmp(type, "ByteLevel")) return true;
     if (!strcmp(type, "TemplateProcessing")) return read_template(t, m, part, err);
     if (strcmp(type, "Sequence") || !json_is_array(list) || depth == 8)
-        return em_fail(err, EM_INPUT, "type \"%.40s\" is not supported (ByteLevel, TemplateProcessing and Sequence are)", type);
-    json_array_foreach(list, i, each)
-        if (!read_post_processor(t, m, each, depth + 1, err)) return false;
+        return em_fail(
+            err, EM_INPUT,
+            "type \"%.40s\" is not supported (ByteLevel, TemplateProcessing and Sequence are)",
+            type);
+    json_array_foreach(list, i,
+                       each) if (!read_post_processor(t, m, each, depth + 1, err)) return false;
     return true;
 }
 
-bool em_json_affixes(em_tokenizer *t, em_json_model *m, const json_t *post_processor, em_error *err) {
+bool em_json_affixes(em_tokenizer *t, em_json_model *m, const json_t *post_processor,
+                     em_error *err) {
     em_error inner = EM_ERROR_INIT;
-    return in_section("post_processor", read_post_processor(t, m, post_processor, 0, &inner), &inner, err);
+    return in_section("post_processor", read_post_processor(t, m, post_processor, 0, &inner),
+                      &inner, err);
 }

@@ -19,20 +19,24 @@ typedef struct llama2c_model {
 
 typedef struct symbol {
     int32_t id, previous, next;
-    uint32_t length, bytes;      /* of the token's string (0: merged away), of the input */
+    uint32_t length, bytes; /* of the token's string (0: merged away), of the input */
 } symbol;
 
-typedef struct candidate { float score; int32_t at, left, right, id; } candidate;
+typedef struct candidate {
+    float score;
+    int32_t at, left, right, id;
+} candidate;
 
 typedef struct llama2c_scratch {
     symbol *symbols;
     candidate *heap;
-    char *both;                  /* two tokens' strings side by side */
+    char *both; /* two tokens' strings side by side */
     size_t n_symbols, symbols_capacity, n_heap, heap_capacity, both_capacity;
 } llama2c_scratch;
 
 static int32_t int_at(const unsigned char *p) {
-    return (int32_t)((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
+    return (int32_t)((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+                     (uint32_t)p[3] << 24);
 }
 
 /* The length of the token at data[at], or -1 where it does not fit. */
@@ -67,29 +71,36 @@ static bool add_token(llama2c_model *m, const char *text, size_t n, int32_t id, 
     bool is_byte = id >= FIRST_BYTE && id < FIRST_PIECE;
     if (is_byte && (n != 6 || memcmp(text, bytes, 6)))
         return em_fail(err, EM_INPUT, "token %d is not the byte %s, as llama2.c has it", id, bytes);
-    return em_vocab_add(&m->vocab, text, n, id, id < FIRST_BYTE ? EM_TOKEN_LITERAL : EM_TOKEN_MODEL, err);
+    return em_vocab_add(&m->vocab, text, n, id, id < FIRST_BYTE ? EM_TOKEN_LITERAL : EM_TOKEN_MODEL,
+                        err);
 }
 
 static bool read_tokens(llama2c_model *m, const unsigned char *data, size_t size, em_error *err) {
     size_t at = 4, capacity = 0;
     for (int32_t id = 0; at < size; id++) {
         size_t n = (size_t)int_at(data + at + 4);
-        if (!em_grow(&m->scores, &capacity, (size_t)id + 1, sizeof *m->scores, "a tokenizer", err)) return false;
+        if (!em_grow(&m->scores, &capacity, (size_t)id + 1, sizeof *m->scores, "a tokenizer", err))
+            return false;
         memcpy(&m->scores[id], data + at, sizeof *m->scores);
         if (m->scores[id] != m->scores[id])
-            return em_fail_at(err, EM_INPUT, NULL, 0, (int64_t)at, "the score of token %d is not a number", id);
+            return em_fail_at(err, EM_INPUT, NULL, 0, (int64_t)at,
+                              "the score of token %d is not a number", id);
         if (!add_token(m, (const char *)data + at + 8, n, id, err))
             return em_error_place(err, NULL, 0, (int64_t)at);
         at += 8 + n;
     }
     if (m->vocab.size >= FIRST_PIECE) return true;
-    return em_fail(err, EM_INPUT, "it has %d tokens: llama2.c's three special ones and 256 bytes make 259 already", m->vocab.size);
+    return em_fail(err, EM_INPUT,
+                   "it has %d tokens: llama2.c's three special ones and 256 bytes make 259 already",
+                   m->vocab.size);
 }
 
 /* ---- encoding ---- */
 
-static bool add_symbol(llama2c_scratch *s, int32_t id, size_t length, uint32_t bytes, em_error *err) {
-    if (!em_grow(&s->symbols, &s->symbols_capacity, s->n_symbols + 1, sizeof *s->symbols, "a text's tokens", err))
+static bool add_symbol(llama2c_scratch *s, int32_t id, size_t length, uint32_t bytes,
+                       em_error *err) {
+    if (!em_grow(&s->symbols, &s->symbols_capacity, s->n_symbols + 1, sizeof *s->symbols,
+                 "a text's tokens", err))
         return false;
     int32_t at = (int32_t)s->n_symbols;
     if (at) s->symbols[at - 1].next = at;
@@ -97,11 +108,13 @@ static bool add_symbol(llama2c_scratch *s, int32_t id, size_t length, uint32_t b
     return true;
 }
 
-static bool first_symbols(const llama2c_model *m, llama2c_scratch *s, const char *text, size_t n, em_error *err) {
+static bool first_symbols(const llama2c_model *m, llama2c_scratch *s, const char *text, size_t n,
+                          em_error *err) {
     int32_t space = em_vocab_find(&m->vocab, " ", 1);
     s->n_symbols = 0;
     if (space < 0)
-        return em_fail(err, EM_INPUT, "the tokenizer has no token for a space, which llama2.c puts before a text");
+        return em_fail(err, EM_INPUT,
+                       "the tokenizer has no token for a space, which llama2.c puts before a text");
     if (!add_symbol(s, space, 1, 0, err)) return false;
     for (size_t i = 0; i < n;) {
         unsigned length = em_utf8_length((unsigned char)text[i]);
@@ -118,8 +131,10 @@ static bool before(const candidate *a, const candidate *b) {
     return a->score != b->score ? a->score > b->score : a->at < b->at;
 }
 
-/* The token that the two neighbours' strings make together, or -1. run.c takes scores above -1e10. */
-static int32_t merged(const llama2c_model *m, llama2c_scratch *s, int32_t left, int32_t right, em_error *err) {
+/* The token that the two neighbours' strings make together, or -1. run.c takes scores above -1e10.
+ */
+static int32_t merged(const llama2c_model *m, llama2c_scratch *s, int32_t left, int32_t right,
+                      em_error *err) {
     size_t a = m->vocab.tokens[left].length, b = m->vocab.tokens[right].length;
     if (!em_grow(&s->both, &s->both_capacity, a + b + 1, 1, "a token", err)) return -1;
     memcpy(s->both, em_vocab_text(&m->vocab, left), a);
@@ -130,12 +145,16 @@ static int32_t merged(const llama2c_model *m, llama2c_scratch *s, int32_t left, 
 
 static bool push_pair(const llama2c_model *m, llama2c_scratch *s, int32_t at, em_error *err) {
     if (at < 0 || s->symbols[at].next < 0) return true;
-    int32_t left = s->symbols[at].id, right = s->symbols[s->symbols[at].next].id, id = merged(m, s, left, right, err);
+    int32_t left = s->symbols[at].id, right = s->symbols[s->symbols[at].next].id,
+            id = merged(m, s, left, right, err);
     if (id < 0) return !err->status;
-    if (!em_grow(&s->heap, &s->heap_capacity, s->n_heap + 1, sizeof *s->heap, "a text's merges", err)) return false;
+    if (!em_grow(&s->heap, &s->heap_capacity, s->n_heap + 1, sizeof *s->heap, "a text's merges",
+                 err))
+        return false;
     size_t i = s->n_heap++;
     candidate c = {m->scores[id], at, left, right, id};
-    for (; i && before(&c, &s->heap[(i - 1) / 2]); i = (i - 1) / 2) s->heap[i] = s->heap[(i - 1) / 2];
+    for (; i && before(&c, &s->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        s->heap[i] = s->heap[(i - 1) / 2];
     s->heap[i] = c;
     return true;
 }
@@ -160,7 +179,9 @@ static bool merge(const llama2c_model *m, llama2c_scratch *s, em_error *err) {
     while (s->n_heap) {
         candidate c = pop(s);
         symbol *left = &s->symbols[c.at];
-        if (!left->length || left->next < 0 || left->id != c.left || s->symbols[left->next].id != c.right) continue;
+        if (!left->length || left->next < 0 || left->id != c.left ||
+            s->symbols[left->next].id != c.right)
+            continue;
         symbol *right = &s->symbols[left->next];
         left->id = c.id;
         left->length += right->length;
@@ -173,12 +194,13 @@ static bool merge(const llama2c_model *m, llama2c_scratch *s, em_error *err) {
     return true;
 }
 
-static bool encode(const void *model, void *scratch, const char *text, size_t n, em_tokens *out, em_error *err) {
+static bool encode(const void *model, void *scratch, const char *text, size_t n, em_tokens *out,
+                   em_error *err) {
     llama2c_scratch *s = scratch;
     em_error inner = EM_ERROR_INIT;
     bool ok = first_symbols(model, s, text, n, &inner) && merge(model, s, &inner);
-    for (int32_t i = 0; ok && i >= 0; i = s->symbols[i].next) ok = em_tokens_push(out, s->symbols[i].id,
-            s->symbols[i].bytes, &inner);
+    for (int32_t i = 0; ok && i >= 0; i = s->symbols[i].next)
+        ok = em_tokens_push(out, s->symbols[i].id, s->symbols[i].bytes, &inner);
     return ok || em_fail(err, inner.status, "%s", inner.text);
 }
 
@@ -206,9 +228,11 @@ static size_t text_of(const void *model, int32_t id, char *out, size_t n) {
     return em_piece_text(em_vocab_text(&m->vocab, id), m->vocab.tokens[id].length, out, n);
 }
 
-static const em_engine llama2c_engine = {encode, scratch_new, scratch_free, close_model, id_of, text_of};
+static const em_engine llama2c_engine = {encode,      scratch_new, scratch_free,
+                                         close_model, id_of,       text_of};
 
-bool em_open_llama2c(em_tokenizer *t, const char *source, const void *data, size_t size, em_error *err) {
+bool em_open_llama2c(em_tokenizer *t, const char *source, const void *data, size_t size,
+                     em_error *err) {
     llama2c_model *m = em_alloc(1, sizeof *m, "a tokenizer", err);
     if (!m) return false;
     t->engine = &llama2c_engine;

@@ -22,8 +22,10 @@ void em_normalize_scratch_free(em_normalize_scratch *s) {
 
 /* ---- NFC, NFD, NFKC, NFKD (UAX 15): decompose, order marks, compose ---- */
 
-static bool add_item(em_normalize_scratch *s, int32_t c, uint32_t bytes, bool known, em_error *err) {
-    if (!em_grow(&s->items, &s->items_capacity, s->n_items + 1, sizeof *s->items, "a normalized text", err))
+static bool add_item(em_normalize_scratch *s, int32_t c, uint32_t bytes, bool known,
+                     em_error *err) {
+    if (!em_grow(&s->items, &s->items_capacity, s->n_items + 1, sizeof *s->items,
+                 "a normalized text", err))
         return false;
     uint8_t combining = known ? (uint8_t)utf8proc_get_property(c)->combining_class : 0;
     s->items[s->n_items] = (em_normal_item){c, bytes, (uint32_t)s->n_items, combining};
@@ -32,12 +34,15 @@ static bool add_item(em_normalize_scratch *s, int32_t c, uint32_t bytes, bool kn
 }
 
 /* The first of a character's parts answers for all of its bytes. */
-static bool decompose(const em_normalizer *n, em_normalize_scratch *s, int32_t c, uint32_t bytes, em_error *err) {
+static bool decompose(const em_normalizer *n, em_normalize_scratch *s, int32_t c, uint32_t bytes,
+                      em_error *err) {
     utf8proc_int32_t parts[32];
     int options = UTF8PROC_DECOMPOSE | (n->compatible ? UTF8PROC_COMPAT : 0), boundary = 0;
     if (!em_normalizes(c)) return add_item(s, c, bytes, false, err);
-    utf8proc_ssize_t count = utf8proc_decompose_char(c, parts, 32, (utf8proc_option_t)options, &boundary);
-    if (count < 0 || count > 32) return em_fail(err, EM_INPUT, "U+%04X cannot be decomposed", (unsigned)c);
+    utf8proc_ssize_t count = utf8proc_decompose_char(c, parts, 32, (utf8proc_option_t)options,
+                                                     &boundary);
+    if (count < 0 || count > 32)
+        return em_fail(err, EM_INPUT, "U+%04X cannot be decomposed", (unsigned)c);
     for (utf8proc_ssize_t i = 0; i < count; i++)
         if (!add_item(s, parts[i], i ? 0 : bytes, true, err)) return false;
     return true;
@@ -73,7 +78,8 @@ static size_t compose(em_normal_item *items, size_t n) {
     size_t out = 0, starter = SIZE_MAX;
     for (size_t i = 0; i < n; i++) {
         bool adjacent = starter != SIZE_MAX && out == starter + 1;
-        bool open = starter != SIZE_MAX && (adjacent || items[out - 1].combining < items[i].combining);
+        bool open = starter != SIZE_MAX &&
+                    (adjacent || items[out - 1].combining < items[i].combining);
         int32_t both = open ? composite(items[starter].c, items[i].c) : -1;
         if (both >= 0) {
             items[starter].c = both;
@@ -87,8 +93,8 @@ static size_t compose(em_normal_item *items, size_t n) {
 }
 
 /* view[from, to) begins with a starter that nothing before it composes with. */
-static bool normalize_run(const em_normalizer *n, em_normalize_scratch *s, const em_view *view, size_t from,
-                          size_t to, em_text *out, em_error *err) {
+static bool normalize_run(const em_normalizer *n, em_normalize_scratch *s, const em_view *view,
+                          size_t from, size_t to, em_text *out, em_error *err) {
     unsigned length;
     s->n_items = 0;
     for (size_t i = from; i < to; i += length) {
@@ -115,8 +121,8 @@ static size_t ascii_run(const char *s, size_t i, size_t n) {
 
 /* ASCII is the same in all four forms, begins no later than itself and ends every run of marks:
  * only what lies between stretches of it (with the last ASCII character before) needs work. */
-static bool unicode_form(const em_normalizer *n, em_normalize_scratch *s, const em_view *view, em_text *out,
-                         em_error *err) {
+static bool unicode_form(const em_normalizer *n, em_normalize_scratch *s, const em_view *view,
+                         em_text *out, em_error *err) {
     size_t i = 0;
     while (i < view->n) {
         size_t end = ascii_run(view->data, i, view->n);
@@ -141,7 +147,12 @@ static bool needs_form(const em_normalizer *n, const em_view *view) {
 /* Characters with a lower case that utf8proc 2.8 (Unicode 15) does not give. */
 static int32_t lower(int32_t c) {
     switch (c) {
-    case 0x1c89: case 0xa7cc: case 0xa7ce: case 0xa7d2: case 0xa7d4: case 0xa7da: return c + 1;
+    case 0x1c89:
+    case 0xa7cc:
+    case 0xa7ce:
+    case 0xa7d2:
+    case 0xa7d4:
+    case 0xa7da: return c + 1;
     case 0xa7cb: return 0x264;
     case 0xa7dc: return 0x19b;
     }
@@ -158,7 +169,8 @@ static bool lowercase(const em_view *view, em_text *out, em_error *err) {
         uint32_t end = em_view_end(view, i + length - 1);
         unsigned n = em_utf8_put(c == 0x130 ? 'i' : lower(c), bytes);
         if (!em_text_put(out, bytes, n, end, err)) return false;
-        if (c == 0x130 && !em_text_put(out, "\xcc\x87", 2, end, err)) return false;   /* i and a dot above */
+        if (c == 0x130 && !em_text_put(out, "\xcc\x87", 2, end, err))
+            return false; /* i and a dot above */
     }
     return true;
 }
@@ -166,14 +178,16 @@ static bool lowercase(const em_view *view, em_text *out, em_error *err) {
 static bool strip(const em_normalizer *n, const em_view *view, em_text *out, em_error *err) {
     size_t from = 0, to = view->n, start;
     unsigned length;
-    while (n->left && from < to && em_is_space(em_utf8_at(view->data + from, &length))) from += length;
+    while (n->left && from < to && em_is_space(em_utf8_at(view->data + from, &length)))
+        from += length;
     while (n->right && to > from && em_is_space(em_utf8_before(view->data, to, &start))) to = start;
     return em_text_copy(out, view, from, to, err);
 }
 
-static int next_match(const em_normalizer *n, em_normalize_scratch *s, const em_view *view, size_t from,
-                      size_t *start, size_t *end, em_error *err) {
-    if (n->regex) return em_regex_next(n->regex, s->regex, view->data, view->n, from, start, end, err);
+static int next_match(const em_normalizer *n, em_normalize_scratch *s, const em_view *view,
+                      size_t from, size_t *start, size_t *end, em_error *err) {
+    if (n->regex)
+        return em_regex_next(n->regex, s->regex, view->data, view->n, from, start, end, err);
     const char *hit = memmem(view->data + from, view->n - from, n->pattern, n->pattern_n);
     if (!hit) return 0;
     *start = (size_t)(hit - view->data);
@@ -181,19 +195,21 @@ static int next_match(const em_normalizer *n, em_normalize_scratch *s, const em_
     return 1;
 }
 
-static bool replace(const em_normalizer *n, em_normalize_scratch *s, const em_view *view, em_text *out,
-                    em_error *err) {
+static bool replace(const em_normalizer *n, em_normalize_scratch *s, const em_view *view,
+                    em_text *out, em_error *err) {
     size_t done = 0, start, end;
     int found;
     while (done < view->n && (found = next_match(n, s, view, done, &start, &end, err)) != 0) {
         if (found < 0 || !em_text_copy(out, view, done, start, err)) return false;
-        if (!em_text_put(out, n->content, n->content_n, em_view_end(view, end - 1), err)) return false;
+        if (!em_text_put(out, n->content, n->content_n, em_view_end(view, end - 1), err))
+            return false;
         done = end;
     }
     return em_text_copy(out, view, done, view->n, err);
 }
 
-static bool step(const em_normalizer *n, em_normalize_scratch *s, const em_view *view, em_text *out, em_error *err) {
+static bool step(const em_normalizer *n, em_normalize_scratch *s, const em_view *view, em_text *out,
+                 em_error *err) {
     switch (n->kind) {
     case EM_NORMALIZE_UNICODE: return unicode_form(n, s, view, out, err);
     case EM_NORMALIZE_LOWERCASE: return lowercase(view, out, err);
@@ -206,7 +222,8 @@ static bool step(const em_normalizer *n, em_normalize_scratch *s, const em_view 
     return false;
 }
 
-bool em_normalize(const em_normalizer *steps, size_t n_steps, em_normalize_scratch *s, em_view *text, em_error *err) {
+bool em_normalize(const em_normalizer *steps, size_t n_steps, em_normalize_scratch *s,
+                  em_view *text, em_error *err) {
     int next = 0;
     for (size_t i = 0; i < n_steps; i++) {
         if (steps[i].kind == EM_NORMALIZE_UNICODE && !needs_form(&steps[i], text)) continue;

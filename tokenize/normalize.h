@@ -6,20 +6,20 @@
 #include "tokenize/text.h"
 
 typedef enum em_normalizer_kind {
-    EM_NORMALIZE_UNICODE,       /* NFC, NFD, NFKC, NFKD */
+    EM_NORMALIZE_UNICODE, /* NFC, NFD, NFKC, NFKD */
     EM_NORMALIZE_LOWERCASE,
     EM_NORMALIZE_STRIP,
-    EM_NORMALIZE_PREPEND,       /* unless the text is empty */
+    EM_NORMALIZE_PREPEND, /* unless the text is empty */
     EM_NORMALIZE_REPLACE
 } em_normalizer_kind;
 
 typedef struct em_normalizer {
     em_normalizer_kind kind;
-    bool compose, compatible;            /* of EM_NORMALIZE_UNICODE */
-    bool left, right;                    /* of EM_NORMALIZE_STRIP */
-    char *pattern, *content;             /* owned; pattern NULL: regex */
+    bool compose, compatible; /* of EM_NORMALIZE_UNICODE */
+    bool left, right;         /* of EM_NORMALIZE_STRIP */
+    char *pattern, *content;  /* owned; pattern NULL: regex */
     size_t pattern_n, content_n;
-    em_regex *regex;                     /* owned */
+    em_regex *regex; /* owned */
 } em_normalizer;
 
 void em_normalizer_free(em_normalizer *n);
@@ -27,21 +27,22 @@ void em_normalizer_free(em_normalizer *n);
 /* Working memory of one thread. */
 typedef struct em_normal_item {
     int32_t c;
-    uint32_t bytes;     /* of the input */
-    uint32_t order;     /* place before canonical ordering */
-    uint8_t combining;  /* canonical combining class */
+    uint32_t bytes;    /* of the input */
+    uint32_t order;    /* place before canonical ordering */
+    uint8_t combining; /* canonical combining class */
 } em_normal_item;
 
 typedef struct em_normalize_scratch {
     em_text texts[2];
     em_normal_item *items;
     size_t n_items, items_capacity;
-    em_regex_scratch *regex;    /* borrowed */
+    em_regex_scratch *regex; /* borrowed */
 } em_normalize_scratch;
 
 void em_normalize_scratch_free(em_normalize_scratch *s);
 
 /* *text becomes the normalized text (in s, or as it was where nothing changes). */
-bool em_normalize(const em_normalizer *steps, size_t n_steps, em_normalize_scratch *s, em_view *text, em_error *err);
+bool em_normalize(const em_normalizer *steps, size_t n_steps, em_normalize_scratch *s,
+                  em_view *text, em_error *err);
 
 #endif

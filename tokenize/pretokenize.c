@@ -37,7 +37,8 @@ int em_character_byte(int32_t c) {
 
 /* ---- matches ---- */
 
-static int next_string(const em_matcher *m, const char *s, size_t n, size_t from, size_t *start, size_t *end) {
+static int next_string(const em_matcher *m, const char *s, size_t n, size_t from, size_t *start,
+                       size_t *end) {
     const char *hit = memmem(s + from, n - from, m->string, m->string_n);
     if (!hit) return 0;
     *start = (size_t)(hit - s);
@@ -45,7 +46,8 @@ static int next_string(const em_matcher *m, const char *s, size_t n, size_t from
     return 1;
 }
 
-static int next_character(const em_matcher *m, const char *s, size_t n, size_t from, size_t *start, size_t *end) {
+static int next_character(const em_matcher *m, const char *s, size_t n, size_t from, size_t *start,
+                          size_t *end) {
     unsigned length;
     for (size_t i = from; i < n; i += length) {
         if (!m->is(em_utf8_at(s + i, &length))) continue;
@@ -71,8 +73,8 @@ static int next_word(const char *s, size_t n, size_t from, size_t *start, size_t
     return 1;
 }
 
-static int next_match(const em_matcher *m, em_pretokenize_scratch *s, const char *text, size_t n, size_t from,
-                      size_t *start, size_t *end, em_error *err) {
+static int next_match(const em_matcher *m, em_pretokenize_scratch *s, const char *text, size_t n,
+                      size_t from, size_t *start, size_t *end, em_error *err) {
     *start = from;
     switch (m->kind) {
     case EM_MATCH_GPT2: *end = em_gpt2_word(text, n, from); return 1;
@@ -92,8 +94,8 @@ static int next_match(const em_matcher *m, em_pretokenize_scratch *s, const char
 typedef struct splitter {
     em_pieces *out;
     em_split_behavior behavior;
-    size_t from, to;             /* the word that may still grow */
-    bool open, match;            /* there is one; the last stretch was a match */
+    size_t from, to;  /* the word that may still grow */
+    bool open, match; /* there is one; the last stretch was a match */
     em_error *err;
 } splitter;
 
@@ -123,13 +125,14 @@ static bool stretch(splitter *p, size_t from, size_t to, bool match) {
     return true;
 }
 
-static bool split_word(const em_stage *stage, em_pretokenize_scratch *s, const em_view *text, em_piece word,
-                       em_pieces *out, em_error *err) {
+static bool split_word(const em_stage *stage, em_pretokenize_scratch *s, const em_view *text,
+                       em_piece word, em_pieces *out, em_error *err) {
     const char *data = text->data + word.from;
     size_t n = word.to - word.from, done = 0, start, end;
     splitter p = {.out = out, .behavior = stage->behavior, .err = err};
     int found;
-    while (done < n && (found = next_match(&stage->matcher, s, data, n, done, &start, &end, err)) != 0) {
+    while (done < n &&
+           (found = next_match(&stage->matcher, s, data, n, done, &start, &end, err)) != 0) {
         if (found < 0) return false;
         if (!stretch(&p, word.from + done, word.from + start, stage->invert)) return false;
         if (!stretch(&p, word.from + start, word.from + end, !stage->invert)) return false;
@@ -139,18 +142,20 @@ static bool split_word(const em_stage *stage, em_pretokenize_scratch *s, const e
 }
 
 /* The usual case: every character is in a match, and each match is a word. */
-static bool split_dense(const em_matcher *m, const em_view *text, em_piece word, em_pieces *out, em_error *err) {
+static bool split_dense(const em_matcher *m, const em_view *text, em_piece word, em_pieces *out,
+                        em_error *err) {
     const char *data = text->data + word.from;
     size_t n = word.to - word.from;
     for (size_t i = 0, end; i < n; i = end) {
-        end = m->kind == EM_MATCH_GPT2 ? em_gpt2_word(data, n, i) : em_llama3_word(data, n, i, m->digits);
+        end = m->kind == EM_MATCH_GPT2 ? em_gpt2_word(data, n, i)
+                                       : em_llama3_word(data, n, i, m->digits);
         if (!em_pieces_add(out, word.from + i, word.from + end, err)) return false;
     }
     return true;
 }
 
-static bool split(const em_stage *stage, em_pretokenize_scratch *s, const em_view *text, const em_pieces *words,
-                  em_pieces *out, em_error *err) {
+static bool split(const em_stage *stage, em_pretokenize_scratch *s, const em_view *text,
+                  const em_pieces *words, em_pieces *out, em_error *err) {
     bool dense = stage->matcher.kind <= EM_MATCH_LLAMA3 && stage->behavior == EM_SPLIT_ISOLATED;
     for (size_t i = 0; i < words->n; i++) {
         bool ok = dense ? split_dense(&stage->matcher, text, words->at[i], out, err)
@@ -179,7 +184,8 @@ static bool byte_level(const em_view *word, em_text *text, em_pieces *out, em_er
 }
 
 /* Each replacement character begins a word of its own. */
-static bool cut_before_each(const em_stage *stage, const em_text *text, size_t from, em_pieces *out, em_error *err) {
+static bool cut_before_each(const em_stage *stage, const em_text *text, size_t from, em_pieces *out,
+                            em_error *err) {
     size_t length = strlen(stage->replacement), start = from;
     for (size_t i = from; i + length <= text->n; i++) {
         if (memcmp(text->data + i, stage->replacement, length)) continue;
@@ -189,36 +195,42 @@ static bool cut_before_each(const em_stage *stage, const em_text *text, size_t f
     return em_pieces_add(out, start, text->n, err);
 }
 
-static bool metaspace(const em_stage *stage, const em_view *word, em_text *text, em_pieces *out, em_error *err) {
+static bool metaspace(const em_stage *stage, const em_view *word, em_text *text, em_pieces *out,
+                      em_error *err) {
     size_t length = strlen(stage->replacement), from = text->n, i = 0;
-    bool has = word->data[0] == ' ' || (word->n >= length && !memcmp(word->data, stage->replacement, length));
-    bool wanted = stage->prepend == EM_PREPEND_ALWAYS || (stage->prepend == EM_PREPEND_FIRST && word->base == 0);
-    if (wanted && !has && !em_text_put(text, stage->replacement, length, word->base, err)) return false;
+    bool has = word->data[0] == ' ' ||
+               (word->n >= length && !memcmp(word->data, stage->replacement, length));
+    bool wanted = stage->prepend == EM_PREPEND_ALWAYS ||
+                  (stage->prepend == EM_PREPEND_FIRST && word->base == 0);
+    if (wanted && !has && !em_text_put(text, stage->replacement, length, word->base, err))
+        return false;
     while (i < word->n) {
         const char *space = memchr(word->data + i, ' ', word->n - i);
         size_t end = space ? (size_t)(space - word->data) : word->n;
         if (!em_text_copy(text, word, i, end, err)) return false;
-        if (space && !em_text_put(text, stage->replacement, length, em_view_end(word, end), err)) return false;
+        if (space && !em_text_put(text, stage->replacement, length, em_view_end(word, end), err))
+            return false;
         i = end + 1;
     }
-    return stage->cut ? cut_before_each(stage, text, from, out, err) : em_pieces_add(out, from, text->n, err);
+    return stage->cut ? cut_before_each(stage, text, from, out, err)
+                      : em_pieces_add(out, from, text->n, err);
 }
 
-static bool rewrite(const em_stage *stage, const em_view *text, const em_pieces *words, em_text *to, em_pieces *out,
-                    em_error *err) {
+static bool rewrite(const em_stage *stage, const em_view *text, const em_pieces *words, em_text *to,
+                    em_pieces *out, em_error *err) {
     em_text_start(to, text->base);
     for (size_t i = 0; i < words->n; i++) {
         em_view word = em_view_slice(text, words->at[i].from, words->at[i].to);
         bool ok = stage->kind == EM_STAGE_PREFIX_SPACE ? prefix_space(&word, to, out, err)
-                : stage->kind == EM_STAGE_BYTE_LEVEL ? byte_level(&word, to, out, err)
-                : metaspace(stage, &word, to, out, err);
+                  : stage->kind == EM_STAGE_BYTE_LEVEL ? byte_level(&word, to, out, err)
+                                                       : metaspace(stage, &word, to, out, err);
         if (!ok) return false;
     }
     return true;
 }
 
-bool em_pretokenize(const em_stage *stages, size_t n_stages, em_pretokenize_scratch *s, em_view *text,
-                    const em_pieces **words, em_error *err) {
+bool em_pretokenize(const em_stage *stages, size_t n_stages, em_pretokenize_scratch *s,
+                    em_view *text, const em_pieces **words, em_error *err) {
     em_pieces *in = &s->pieces[0], *out = &s->pieces[1];
     int next_text = 0;
     in->n = 0;

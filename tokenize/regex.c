@@ -11,7 +11,9 @@
 #define JIT_STACK_START (64 * 1024)
 #define JIT_STACK_MAX (16 * 1024 * 1024)
 
-struct em_regex { pcre2_code *code; };
+struct em_regex {
+    pcre2_code *code;
+};
 
 struct em_regex_scratch {
     pcre2_match_data *data;
@@ -26,8 +28,9 @@ static bool compile(em_regex *r, const em_buffer *p, em_error *err) {
     pcre2_set_parens_nest_limit(context, 100);
     int code;
     PCRE2_SIZE place;
-    r->code = pcre2_compile((PCRE2_SPTR)p->data, p->length, PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
-                            &code, &place, context);
+    r->code = pcre2_compile((PCRE2_SPTR)p->data, p->length,
+                            PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &code, &place,
+                            context);
     pcre2_compile_context_free(context);
     if (!r->code) {
         char why[128] = "";
@@ -36,8 +39,9 @@ static bool compile(em_regex *r, const em_buffer *p, em_error *err) {
     }
     uint32_t empty = 0;
     pcre2_pattern_info(r->code, PCRE2_INFO_MATCHEMPTY, &empty);
-    if (empty) return em_fail(err, EM_INPUT, "patterns that may match an empty text are not supported");
-    pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE);      /* where it cannot, the interpreter runs */
+    if (empty)
+        return em_fail(err, EM_INPUT, "patterns that may match an empty text are not supported");
+    pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE); /* where it cannot, the interpreter runs */
     return true;
 }
 
@@ -87,18 +91,21 @@ int em_regex_next(const em_regex *r, em_regex_scratch *s, const char *text, size
     PCRE2_SPTR subject = (PCRE2_SPTR)(n ? text : "");
     int rc = pcre2_match(r->code, subject, n, from, PCRE2_NO_UTF_CHECK, s->data, s->context);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match(r->code, subject, n, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->data, s->context);
+        rc = pcre2_match(r->code, subject, n, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->data,
+                         s->context);
     if (rc == PCRE2_ERROR_NOMATCH) return 0;
     if (rc < 0) {
         char why[128] = "";
         pcre2_get_error_message(rc, (PCRE2_UCHAR *)why, sizeof why);
-        em_fail(err, EM_INPUT, "the tokenizer's regular expression fails at byte %zu of the text: %s", from, why);
+        em_fail(err, EM_INPUT,
+                "the tokenizer's regular expression fails at byte %zu of the text: %s", from, why);
         return -1;
     }
     const PCRE2_SIZE *at = pcre2_get_ovector_pointer(s->data);
     *start = at[0];
     *end = at[1];
     if (at[0] < at[1]) return 1;
-    em_fail(err, EM_INPUT, "the tokenizer's regular expression matches nothing at byte %zu of the text", at[0]);
+    em_fail(err, EM_INPUT,
+            "the tokenizer's regular expression matches nothing at byte %zu of the text", at[0]);
     return -1;
 }

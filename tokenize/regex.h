@@ -4,13 +4,13 @@
 #ifndef EM_TOKENIZE_REGEX_H
 #define EM_TOKENIZE_REGEX_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include "common/buffer.h"
 #include "common/error.h"
+#include <stdbool.h>
+#include <stddef.h>
 
 typedef struct em_regex em_regex;
-typedef struct em_regex_scratch em_regex_scratch;    /* one a thread, for any number of patterns */
+typedef struct em_regex_scratch em_regex_scratch; /* one a thread, for any number of patterns */
 
 em_regex *em_regex_new(const char *pattern, size_t n, em_error *err);
 void em_regex_free(em_regex *r);
@@ -19,7 +19,8 @@ em_regex_scratch *em_regex_scratch_new(em_error *err);
 void em_regex_scratch_free(em_regex_scratch *s);
 
 /* The first match in text[from, n) (valid UTF-8; a look-behind sees what is before from):
- * 1 and its place, 0: none, -1: err (the pattern needs too many steps on this text). Never empty. */
+ * 1 and its place, 0: none, -1: err (the pattern needs too many steps on this text). Never empty.
+ */
 int em_regex_next(const em_regex *r, em_regex_scratch *s, const char *text, size_t n, size_t from,
                   size_t *start, size_t *end, em_error *err);
 

@@ -11,20 +11,26 @@
 
 /* Members of classes, to stand between brackets. White_Space is spelled out: PCRE2's own \s
  * has U+180E, which left White_Space in Unicode 6.3. */
-#define SPACES "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-#define NOT_SPACES "\\x00-\\x08\\x0e-\\x1f\\x21-\\x84\\x86-\\x9f\\xa1-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}" \
+#define SPACES \
+    "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}" \
+    "\\x{3000}"
+#define NOT_SPACES \
+    "\\x00-\\x08\\x0e-\\x1f\\x21-\\x84\\x86-\\x9f\\xa1-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{" \
+    "2027}" \
     "\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}"
 /* Oniguruma's word characters beyond L, M, Nd, Nl and Pc. */
-#define MORE_WORDS "\\xb2\\xb3\\xb9\\xbc-\\xbe\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
+#define MORE_WORDS \
+    "\\xb2\\xb3\\xb9\\xbc-\\xbe\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{" \
+    "1f170}-\\x{1f189}"
 
 typedef struct translator {
     const char *at, *end;
     em_buffer *out;
     em_error *err;
-    size_t atom;                 /* where the last atom begins in out */
-    size_t groups[MAX_DEPTH];    /* where the open groups begin in out */
+    size_t atom;              /* where the last atom begins in out */
+    size_t groups[MAX_DEPTH]; /* where the open groups begin in out */
     int depth;
-    bool can_repeat;             /* the last thing was an atom */
+    bool can_repeat; /* the last thing was an atom */
 } translator;
 
 static bool refuse(translator *t, const char *what) {
@@ -33,7 +39,9 @@ static bool refuse(translator *t, const char *what) {
 static int peek(const translator *t, size_t i) {
     return (size_t)(t->end - t->at) > i ? (unsigned char)t->at[i] : -1;
 }
-static bool put(translator *t, const char *s) { return em_buffer_append(t->out, s, strlen(s), t->err); }
+static bool put(translator *t, const char *s) {
+    return em_buffer_append(t->out, s, strlen(s), t->err);
+}
 static bool starts(const translator *t, const char *s) {
     return (size_t)(t->end - t->at) >= strlen(s) && !memcmp(t->at, s, strlen(s));
 }
@@ -46,7 +54,7 @@ static uint32_t category_set(const char *name) {
     if (n != 1 && n != 2) return 0;
     for (unsigned i = 0; i < sizeof names / 2; i++)
         if (names[2 * i] == name[0] && (n == 1 || names[2 * i + 1] == name[1])) set |= 2u << i;
-    return name[0] == 'C' && n == 1 ? 0 : set;       /* C would hold the unassigned ones */
+    return name[0] == 'C' && n == 1 ? 0 : set; /* C would hold the unassigned ones */
 }
 
 /* Code points that came to the categories after PCRE2's version of Unicode. */
@@ -73,9 +81,13 @@ static bool put_words(translator *t) {
 }
 
 /* Scripts that these files use, with the characters that PCRE2 10.42 does not know yet. */
-static const struct { const char *name, *later; } scripts[] = {
+static const struct {
+    const char *name, *later;
+} scripts[] = {
     {"Han", "\\x{2ebf0}-\\x{2ee5d}\\x{31350}-\\x{323af}"},
-    {"Hiragana", "\\x{1b132}"}, {"Katakana", "\\x{1b155}"}, {"Hangul", ""},
+    {"Hiragana", "\\x{1b132}"},
+    {"Katakana", "\\x{1b155}"},
+    {"Hangul", ""},
 };
 
 /* \p{...} at t->at (after the p): class members; *negative for \p{^...}. */
@@ -94,7 +106,9 @@ static bool property(translator *t, bool *negative) {
     for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++)
         if (!strcmp(scripts[i].name, name))
             return put(t, "\\p{") && put(t, name) && put(t, "}") && put(t, scripts[i].later);
-    return em_fail(t->err, EM_INPUT, "\\p{%s} is not supported (general categories, Han, Hiragana, Katakana, Hangul are)", name);
+    return em_fail(
+        t->err, EM_INPUT,
+        "\\p{%s} is not supported (general categories, Han, Hiragana, Katakana, Hangul are)", name);
 }
 
 /* \x41, \x{1f600}, \u00e9 at t->at (after the letter). */
@@ -102,7 +116,10 @@ static bool code_point(translator *t, int letter) {
     char digits[9], text[20];
     size_t n = 0, most = letter == 'u' ? 4 : 2;
     bool braces = letter == 'x' && peek(t, 0) == '{';
-    if (braces) { t->at++; most = 8; }
+    if (braces) {
+        t->at++;
+        most = 8;
+    }
     while (n < most && isxdigit(peek(t, 0))) digits[n++] = *t->at++;
     digits[n] = 0;
     if (!n || (braces && peek(t, 0) != '}') || (letter == 'u' && n != 4))
@@ -120,20 +137,23 @@ static bool simple_escape(translator *t, int letter) {
     char text[3] = {'\\', (char)letter, 0};
     if (letter == 'x' || letter == 'u') return code_point(t, letter);
     if (letter == 'v') return put(t, "\\x0b");
-    if (letter > 0 && letter < 128 && (strchr("nrtfae", letter) || !isalnum(letter))) return put(t, text);
+    if (letter > 0 && letter < 128 && (strchr("nrtfae", letter) || !isalnum(letter)))
+        return put(t, text);
     return em_fail(t->err, EM_INPUT, "the escape \\%c is not supported", letter > 0 ? letter : ' ');
 }
 
 /* Members of the class \letter (d, s, w, p and their opposites); *negative for the opposites. */
 static bool class_members(translator *t, int letter, bool *negative) {
-    bool inner = false, ok = letter == 'd' || letter == 'D' ? put_category(t, "Nd")
-                           : letter == 's' || letter == 'S' ? put(t, SPACES)
-                           : letter == 'w' || letter == 'W' ? put_words(t) : property(t, &inner);
+    bool inner = false, ok = letter == 'd' || letter == 'D'   ? put_category(t, "Nd")
+                             : letter == 's' || letter == 'S' ? put(t, SPACES)
+                             : letter == 'w' || letter == 'W' ? put_words(t)
+                                                              : property(t, &inner);
     *negative = (isupper(letter) != 0) != inner;
     return ok;
 }
 
-/* Outside brackets. The sign of a class is known only after its name is read: a byte is kept for it. */
+/* Outside brackets. The sign of a class is known only after its name is read: a byte is kept for
+ * it. */
 static bool class_atom(translator *t, int letter) {
     size_t start = t->out->length;
     bool negative;
@@ -147,7 +167,8 @@ static bool class_atom(translator *t, int letter) {
 }
 
 static bool word_boundary(translator *t, bool negative) {
-    const char *const around[2][4] = {{"(?:(?<=[", "])(?![", "])|(?<![", "])(?=["}, {"(?:(?<=[", "])(?=[", "])|(?<![", "])(?!["}};
+    const char *const around[2][4] = {{"(?:(?<=[", "])(?![", "])|(?<![", "])(?=["},
+                                      {"(?:(?<=[", "])(?=[", "])|(?<![", "])(?!["}};
     for (int i = 0; i < 4; i++)
         if (!put(t, around[negative][i]) || !put_words(t)) return false;
     return put(t, "]))");
@@ -179,7 +200,10 @@ static bool bracket(translator *t) {
     t->at++;
     t->can_repeat = true;
     if (!put(t, "[")) return false;
-    if (peek(t, 0) == '^') { t->at++; if (!put(t, "^")) return false; }
+    if (peek(t, 0) == '^') {
+        t->at++;
+        if (!put(t, "^")) return false;
+    }
     if (peek(t, 0) == ']') return refuse(t, "an empty bracket or one that begins with ]");
     for (int c; (c = peek(t, 0)) != ']';) {
         if (c < 0) return refuse(t, "a bracket without its end");
@@ -213,7 +237,8 @@ static bool group(translator *t) {
         if (starts(t, heads[i])) head = heads[i];
     if (whole && t->out->length) return refuse(t, "(?i) other than at the start");
     if (whole) head = "(?i)";
-    if (head[1] == 0 && (peek(t, 1) == '?' || peek(t, 1) == '*')) return refuse(t, "this kind of group");
+    if (head[1] == 0 && (peek(t, 1) == '?' || peek(t, 1) == '*'))
+        return refuse(t, "this kind of group");
     if (strstr(head, "?i") && !check_caseless(t)) return false;
     t->at += strlen(head);
     t->can_repeat = false;
@@ -245,14 +270,16 @@ static bool wrap(translator *t, size_t from) {
 static size_t interval(const translator *t) {
     size_t i = 1, digits = 0;
     while (isdigit(peek(t, i))) i++, digits++;
-    if (peek(t, i) == ',') for (i++; isdigit(peek(t, i));) i++, digits++;
+    if (peek(t, i) == ',')
+        for (i++; isdigit(peek(t, i));) i++, digits++;
     return digits && digits < 8 && peek(t, i) == '}' ? i + 1 : 0;
 }
 
 static bool repeat(translator *t) {
     size_t n = *t->at == '{' ? interval(t) : 1;
     bool braces = *t->at == '{', exact = braces && !memchr(t->at, ',', n);
-    if (!t->can_repeat) return refuse(t, "a repetition of nothing, of an assertion or of a repetition");
+    if (!t->can_repeat)
+        return refuse(t, "a repetition of nothing, of an assertion or of a repetition");
     if (braces && peek(t, 1) == ',' && !put(t, "{0")) return false;
     size_t skip = braces && peek(t, 1) == ',' ? 1 : 0;
     if (!em_buffer_append(t->out, t->at + skip, n - skip, t->err)) return false;
@@ -262,7 +289,8 @@ static bool repeat(translator *t) {
     if (next == '?' && exact) return refuse(t, "{n}?");
     if (next != '?' && next != '+') return true;
     t->at++;
-    if (next == '+' && braces && !wrap(t, t->atom)) return false;    /* Ruby: the interval again and again */
+    if (next == '+' && braces && !wrap(t, t->atom))
+        return false; /* Ruby: the interval again and again */
     return put(t, next == '?' ? "?" : "+");
 }
 

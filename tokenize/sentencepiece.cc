@@ -10,14 +10,16 @@ struct em_spm {
     sentencepiece::SentencePieceProcessor processor;
 };
 
-static void say(char *why, size_t n, const std::string &text) { std::snprintf(why, n, "%s", text.c_str()); }
-
+static void say(char *why, size_t n, const std::string &text) {
+    std::snprintf(why, n, "%s", text.c_str());
+}
 
 em_spm *em_spm_open(const void *data, size_t size, char *why, size_t why_n) {
     em_spm *m = nullptr;
     try {
         m = new em_spm;
-        const auto status = m->processor.LoadFromSerializedProto(absl::string_view(static_cast<const char *>(data), size));
+        const auto status = m->processor.LoadFromSerializedProto(
+            absl::string_view(static_cast<const char *>(data), size));
         if (status.ok()) return m;
         say(why, why_n, status.ToString());
     } catch (const std::exception &e) {
@@ -31,7 +33,8 @@ em_spm *em_spm_open(const void *data, size_t size, char *why, size_t why_n) {
 
 void em_spm_close(em_spm *m) { delete m; }
 
-bool em_spm_encode(const em_spm *m, const char *text, size_t n, em_spm_push *push, void *context, char *why, size_t why_n) {
+bool em_spm_encode(const em_spm *m, const char *text, size_t n, em_spm_push *push, void *context,
+                   char *why, size_t why_n) {
     why[0] = 0;
     try {
         sentencepiece::ImmutableSentencePieceText pieces;
@@ -56,7 +59,7 @@ int32_t em_spm_bos(const em_spm *m) { return m->processor.bos_id(); }
 int32_t em_spm_eos(const em_spm *m) { return m->processor.eos_id(); }
 
 int32_t em_spm_id(const em_spm *m, const char *piece) {
-    const int id = m->processor.PieceToId(piece);      /* the unknown token's for unknown pieces */
+    const int id = m->processor.PieceToId(piece); /* the unknown token's for unknown pieces */
     return id >= 0 && id < em_spm_size(m) && m->processor.IdToPiece(id) == piece ? id : -1;
 }
 

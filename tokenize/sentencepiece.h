@@ -20,14 +20,16 @@ void em_spm_close(em_spm *m);
 /* Gives each piece's id and the byte of the text where it ends; push returns false to stop.
  * false: why says what went wrong ("" where push stopped). Threads may share m. */
 typedef bool em_spm_push(void *context, int32_t id, uint32_t end);
-bool em_spm_encode(const em_spm *m, const char *text, size_t n, em_spm_push *push, void *context, char *why, size_t why_n);
+bool em_spm_encode(const em_spm *m, const char *text, size_t n, em_spm_push *push, void *context,
+                   char *why, size_t why_n);
 
 int32_t em_spm_size(const em_spm *m);
-int32_t em_spm_bos(const em_spm *m);                       /* -1: none */
+int32_t em_spm_bos(const em_spm *m); /* -1: none */
 int32_t em_spm_eos(const em_spm *m);
-int32_t em_spm_id(const em_spm *m, const char *piece);     /* -1: there is no such piece */
-bool em_spm_is_byte(const em_spm *m, int32_t id);          /* <0xNN>: one byte of a character without a piece */
-const char *em_spm_piece(const em_spm *m, int32_t id);     /* valid while m lives */
+int32_t em_spm_id(const em_spm *m, const char *piece); /* -1: there is no such piece */
+bool em_spm_is_byte(const em_spm *m,
+                    int32_t id); /* <0xNN>: one byte of a character without a piece */
+const char *em_spm_piece(const em_spm *m, int32_t id); /* valid while m lives */
 
 #ifdef __cplusplus
 }

@@ -14,7 +14,8 @@ typedef struct encoder {
     em_error *err;
     size_t first;
     uint32_t covered;
-    uint32_t byte_pieces;       /* of the character at hand, which SentencePiece gives whole to its last piece */
+    uint32_t byte_pieces; /* of the character at hand, which SentencePiece gives whole to its last
+                             piece */
 } encoder;
 
 /* The character's pieces cover a byte each, unless a normalizer made it of another length. */
@@ -35,12 +36,16 @@ static bool push(void *context, int32_t id, uint32_t end) {
     return true;
 }
 
-static bool encode(const void *model, void *scratch, const char *text, size_t n, em_tokens *out, em_error *err) {
+static bool encode(const void *model, void *scratch, const char *text, size_t n, em_tokens *out,
+                   em_error *err) {
     char why[256];
     encoder e = {.model = model, .out = out, .err = err, .first = out->n};
     if (!em_spm_encode(model, text, n, push, &e, why, sizeof why))
-        return why[0] ? em_fail(err, EM_INPUT, "SentencePiece cannot encode the text: %s", why) : false;
-    if (out->n > e.first) out->bytes[out->n - 1] += (uint32_t)n - e.covered;    /* what normalization dropped at the end */
+        return why[0] ? em_fail(err, EM_INPUT, "SentencePiece cannot encode the text: %s", why)
+                      : false;
+    if (out->n > e.first)
+        out->bytes[out->n - 1] += (uint32_t)n -
+                                  e.covered; /* what normalization dropped at the end */
     return true;
 }
 
@@ -57,14 +62,18 @@ static size_t text_of(const void *model, int32_t id, char *out, size_t n) {
     return em_piece_text(piece, strlen(piece), out, n);
 }
 
-static const em_engine spm_engine = {encode, scratch_new, scratch_free, close_model, id_of, text_of};
+static const em_engine spm_engine = {encode,      scratch_new, scratch_free,
+                                     close_model, id_of,       text_of};
 
-bool em_open_sentencepiece(em_tokenizer *t, const char *source, const void *data, size_t size, em_error *err) {
+bool em_open_sentencepiece(em_tokenizer *t, const char *source, const void *data, size_t size,
+                           em_error *err) {
     char why[256] = "";
     t->engine = &spm_engine;
     if (!em_charsmap_check(data, size, err)) return false;
     t->model = em_spm_open(data, size, why, sizeof why);
-    if (!t->model) return em_fail_at(err, EM_INPUT, source, 0, -1, "SentencePiece cannot read this model: %s", why);
+    if (!t->model)
+        return em_fail_at(err, EM_INPUT, source, 0, -1, "SentencePiece cannot read this model: %s",
+                          why);
     t->size = em_spm_size(t->model);
     t->bos = em_spm_bos(t->model);
     t->eos = em_spm_eos(t->model);

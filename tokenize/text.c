@@ -42,7 +42,9 @@ bool em_text_copy(em_text *t, const em_view *from, size_t first, size_t last, em
 
 bool em_pieces_add(em_pieces *p, size_t from, size_t to, em_error *err) {
     if (from == to) return true;
-    if (p->n == p->capacity && !em_grow(&p->at, &p->capacity, p->n + 1, sizeof *p->at, "words", err)) return false;
+    if (p->n == p->capacity &&
+        !em_grow(&p->at, &p->capacity, p->n + 1, sizeof *p->at, "words", err))
+        return false;
     p->at[p->n++] = (em_piece){(uint32_t)from, (uint32_t)to};
     return true;
 }

@@ -3,10 +3,10 @@
 #ifndef EM_TOKENIZE_TEXT_H
 #define EM_TOKENIZE_TEXT_H
 
+#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "common/error.h"
 
 /* Read-only text. base: input bytes covered before it; end[i]: input bytes covered once its
  * byte i is (never decreasing). end NULL: the text is the input itself from base on. */
@@ -17,13 +17,18 @@ typedef struct em_view {
     uint32_t base;
 } em_view;
 
-static inline uint32_t em_view_end(const em_view *v, size_t i) { return v->end ? v->end[i] : v->base + (uint32_t)i + 1; }
+static inline uint32_t em_view_end(const em_view *v, size_t i) {
+    return v->end ? v->end[i] : v->base + (uint32_t)i + 1;
+}
 
 /* Input bytes covered by the first i bytes of v. */
-static inline uint32_t em_view_covered(const em_view *v, size_t i) { return i ? em_view_end(v, i - 1) : v->base; }
+static inline uint32_t em_view_covered(const em_view *v, size_t i) {
+    return i ? em_view_end(v, i - 1) : v->base;
+}
 
 static inline em_view em_view_slice(const em_view *v, size_t from, size_t to) {
-    return (em_view){v->data + from, v->end ? v->end + from : NULL, to - from, em_view_covered(v, from)};
+    return (em_view){v->data + from, v->end ? v->end + from : NULL, to - from,
+                     em_view_covered(v, from)};
 }
 
 /* A rewritten text, owned; {0} is empty and ready. */
@@ -35,15 +40,19 @@ typedef struct em_text {
 } em_text;
 
 void em_text_free(em_text *t);
-void em_text_start(em_text *t, uint32_t base);       /* empties, keeps the memory */
+void em_text_start(em_text *t, uint32_t base); /* empties, keeps the memory */
 /* Appends n bytes that cover the input up to end, all of it counted at the first of them. */
 bool em_text_put(em_text *t, const char *bytes, size_t n, uint32_t end, em_error *err);
 bool em_text_copy(em_text *t, const em_view *from, size_t first, size_t last, em_error *err);
 
-static inline em_view em_text_view(const em_text *t) { return (em_view){t->data, t->end, t->n, t->base}; }
+static inline em_view em_text_view(const em_text *t) {
+    return (em_view){t->data, t->end, t->n, t->base};
+}
 
 /* Stretches of a view, in order: the words that pre-tokenizers make. */
-typedef struct em_piece { uint32_t from, to; } em_piece;
+typedef struct em_piece {
+    uint32_t from, to;
+} em_piece;
 
 typedef struct em_pieces {
     em_piece *at;

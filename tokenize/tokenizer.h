@@ -7,10 +7,10 @@
 #ifndef EM_TOKENIZE_TOKENIZER_H
 #define EM_TOKENIZE_TOKENIZER_H
 
+#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "common/error.h"
 
 typedef struct em_tokenizer em_tokenizer;
 typedef struct em_tokenizer_scratch em_tokenizer_scratch;
@@ -20,12 +20,12 @@ typedef struct em_tokenizer_scratch em_tokenizer_scratch;
  * invents counts 0; text that a normalizer rewrites is counted as it was in the input; bytes
  * that normalization removes go to the token that follows (the last token at the end). */
 typedef struct em_tokens {
-    int32_t *ids;     /* owned */
-    uint32_t *bytes;  /* owned, parallel to ids */
+    int32_t *ids;    /* owned */
+    uint32_t *bytes; /* owned, parallel to ids */
     size_t n, ids_capacity, bytes_capacity;
 } em_tokens;
 
-void em_tokens_free(em_tokens *t);    /* frees and zeroes; em_tokens t = {0} is empty and ready */
+void em_tokens_free(em_tokens *t); /* frees and zeroes; em_tokens t = {0} is empty and ready */
 bool em_tokens_push(em_tokens *t, int32_t id, uint32_t bytes, em_error *err);
 
 /* The tokenizer in these bytes; data need not outlive the call. source names it in errors.
@@ -49,17 +49,19 @@ bool em_tokenize(const em_tokenizer *t, em_tokenizer_scratch *s, const char *tex
 const int32_t *em_tokenizer_prefix(const em_tokenizer *t, size_t *n);
 const int32_t *em_tokenizer_suffix(const em_tokenizer *t, size_t *n);
 
-/* tokenizer.json may ask for texts to be cut: GPT-2's published file does, at 50 tokens, added ones counted.
- * em_tokenize never cuts (transformers switches it off too: no one means a loss on the first 50 tokens of each
- * document); the tokenize command does, since it prints what the tokenizers library gives for the file. */
+/* tokenizer.json may ask for texts to be cut: GPT-2's published file does, at 50 tokens, added ones
+ * counted. em_tokenize never cuts (transformers switches it off too: no one means a loss on the
+ * first 50 tokens of each document); the tokenize command does, since it prints what the tokenizers
+ * library gives for the file. */
 typedef struct em_truncation {
-    size_t max_tokens;   /* 0: texts are not cut */
-    bool left;           /* the beginning is cut off, not the end */
+    size_t max_tokens; /* 0: texts are not cut */
+    bool left;         /* the beginning is cut off, not the end */
 } em_truncation;
 em_truncation em_tokenizer_truncation(const em_tokenizer *t);
 
-int32_t em_tokenizer_size(const em_tokenizer *t);     /* highest id + 1, added tokens included */
-int32_t em_tokenizer_eos(const em_tokenizer *t);      /* by tokenizer_config.json, else the SentencePiece model's; -1: none */
+int32_t em_tokenizer_size(const em_tokenizer *t); /* highest id + 1, added tokens included */
+int32_t em_tokenizer_eos(
+    const em_tokenizer *t); /* by tokenizer_config.json, else the SentencePiece model's; -1: none */
 
 /* The id whose vocabulary string (or added token) is exactly this, or -1. */
 int32_t em_tokenizer_id(const em_tokenizer *t, const char *token);

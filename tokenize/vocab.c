@@ -43,10 +43,12 @@ static bool grow_slots(em_vocab *v, em_error *err) {
 
 static bool reserve(em_vocab *v, size_t n, int64_t id, em_error *err) {
     size_t before = v->tokens_capacity;
-    if (!em_grow(&v->tokens, &v->tokens_capacity, (size_t)id + 1, sizeof *v->tokens, "the vocabulary", err))
+    if (!em_grow(&v->tokens, &v->tokens_capacity, (size_t)id + 1, sizeof *v->tokens,
+                 "the vocabulary", err))
         return false;
     memset(v->tokens + before, 0, (v->tokens_capacity - before) * sizeof *v->tokens);
-    if (v->text_n > UINT32_MAX - n - 1) return em_fail(err, EM_INPUT, "the vocabulary's strings exceed 4 GiB");
+    if (v->text_n > UINT32_MAX - n - 1)
+        return em_fail(err, EM_INPUT, "the vocabulary's strings exceed 4 GiB");
     return em_grow(&v->text, &v->text_capacity, v->text_n + n + 1, 1, "the vocabulary", err);
 }
 
@@ -55,8 +57,8 @@ static int shown(size_t n) { return n < 60 ? (int)n : 60; }
 
 bool em_vocab_add(em_vocab *v, const char *s, size_t n, int64_t id, uint8_t flags, em_error *err) {
     if (id < 0 || id > EM_MAX_TOKEN_ID)
-        return em_fail(err, EM_INPUT, "token \"%.*s\" has id %" PRId64 "; ids go from 0 to %d", shown(n), s,
-                       id, EM_MAX_TOKEN_ID);
+        return em_fail(err, EM_INPUT, "token \"%.*s\" has id %" PRId64 "; ids go from 0 to %d",
+                       shown(n), s, id, EM_MAX_TOKEN_ID);
     if (em_vocab_has(v, id))
         return em_fail(err, EM_INPUT, "tokens \"%.60s\" and \"%.*s\" both have id %" PRId64,
                        em_vocab_text(v, (int32_t)id), shown(n), s, id);
@@ -64,7 +66,8 @@ bool em_vocab_add(em_vocab *v, const char *s, size_t n, int64_t id, uint8_t flag
     if (!reserve(v, n, id, err)) return false;
     size_t slot = slot_of(v, s, n);
     if (v->slots[slot] >= 0)
-        return em_fail(err, EM_INPUT, "token \"%.*s\" has two ids, %d and %" PRId64, shown(n), s, v->slots[slot], id);
+        return em_fail(err, EM_INPUT, "token \"%.*s\" has two ids, %d and %" PRId64, shown(n), s,
+                       v->slots[slot], id);
     v->tokens[id] = (em_vocab_entry){(uint32_t)v->text_n, (uint32_t)n, flags};
     if (n) memcpy(v->text + v->text_n, s, n);
     v->text[v->text_n + n] = 0;

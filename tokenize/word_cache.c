@@ -9,10 +9,12 @@
 /* About 9 MB a thread. English and code together hold some 10^5 distinct words in 100 MB. */
 #define SLOTS (1u << 17)
 #define MAX_WORDS (SLOTS / 2)
-#define ARENA_WORDS (1u << 21)     /* of 4 bytes: records */
+#define ARENA_WORDS (1u << 21) /* of 4 bytes: records */
 
 /* A record: word length, token count, ids, lengths, the word's bytes. */
-typedef struct slot { uint32_t hash, record; } slot;       /* record 0: empty */
+typedef struct slot {
+    uint32_t hash, record;
+} slot; /* record 0: empty */
 
 struct em_word_cache {
     slot *slots;
@@ -44,7 +46,8 @@ static em_word record_tokens(const uint32_t *r) {
     return (em_word){(const int32_t *)(r + 2), r + 2 + r[1], r[1]};
 }
 
-bool em_word_cache_get(const em_word_cache *c, uint64_t hash, const char *word, size_t n, em_word *out) {
+bool em_word_cache_get(const em_word_cache *c, uint64_t hash, const char *word, size_t n,
+                       em_word *out) {
     uint32_t tag = (uint32_t)(hash >> 32);
     for (size_t i = hash & (SLOTS - 1); c->slots[i].record; i = (i + 1) & (SLOTS - 1)) {
         const uint32_t *r = c->arena + c->slots[i].record;
@@ -55,7 +58,8 @@ bool em_word_cache_get(const em_word_cache *c, uint64_t hash, const char *word, 
     return false;
 }
 
-void em_word_cache_put(em_word_cache *c, uint64_t hash, const char *word, size_t n, const em_word *tokens) {
+void em_word_cache_put(em_word_cache *c, uint64_t hash, const char *word, size_t n,
+                       const em_word *tokens) {
     uint32_t size = (uint32_t)(2 + 2 * tokens->n + (n + 3) / 4);
     if (c->count == MAX_WORDS || size > ARENA_WORDS - c->used) {
         memset(c->slots, 0, SLOTS * sizeof *c->slots);
@@ -68,7 +72,7 @@ void em_word_cache_put(em_word_cache *c, uint64_t hash, const char *word, size_t
     uint32_t *r = c->arena + c->used;
     r[0] = (uint32_t)n;
     r[1] = (uint32_t)tokens->n;
-    if (tokens->n) {     /* a word of characters that vanish has none */
+    if (tokens->n) { /* a word of characters that vanish has none */
         memcpy(r + 2, tokens->ids, tokens->n * sizeof *r);
         memcpy(r + 2 + tokens->n, tokens->lengths, tokens->n * sizeof *r);
     }

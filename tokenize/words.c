@@ -4,7 +4,10 @@
 
 static inline em_char_class class_at(const char *s, size_t i, unsigned *length) {
     unsigned char c = (unsigned char)s[i];
-    if (c < 128) { *length = 1; return (em_char_class)em_ascii_class[c]; }
+    if (c < 128) {
+        *length = 1;
+        return (em_char_class)em_ascii_class[c];
+    }
     return em_char_class_wide(em_utf8_at(s + i, length));
 }
 
@@ -64,7 +67,8 @@ static size_t space_lines(const char *s, size_t n, size_t i) {
 
 static size_t digits_end(const char *s, size_t n, size_t i, int digits) {
     unsigned length;
-    for (int k = 0; k < digits && i < n && class_at(s, i, &length) == EM_CHAR_NUMBER; k++) i += length;
+    for (int k = 0; k < digits && i < n && class_at(s, i, &length) == EM_CHAR_NUMBER; k++)
+        i += length;
     return i;
 }
 
@@ -79,6 +83,7 @@ size_t em_llama3_word(const char *s, size_t n, size_t i, int digits) {
     if (next == EM_CHAR_LETTER && s[i] != '\r' && s[i] != '\n')
         return run(s, n, i + length + next_length, EM_CHAR_LETTER);
     if (class == EM_CHAR_OTHER) return newlines(s, n, run(s, n, i + length, EM_CHAR_OTHER));
-    if (s[i] == ' ' && next == EM_CHAR_OTHER) return newlines(s, n, run(s, n, i + 1 + next_length, EM_CHAR_OTHER));
+    if (s[i] == ' ' && next == EM_CHAR_OTHER)
+        return newlines(s, n, run(s, n, i + 1 + next_length, EM_CHAR_OTHER));
     return space_lines(s, n, i);
 }

@@ -1,4 +1,5 @@
-/* Attention in bf16 on tile registers (AMX): see em_attend_bf16. Compiled for AVX-512 with bf16 and AMX. */
+/* Attention in bf16 on tile registers (AMX): see em_attend_bf16. Compiled for AVX-512 with bf16 and
+ * AMX. */
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/vec.h"
@@ -17,10 +18,10 @@ bool em_amx_allowed(void) {
 }
 
 /* c[r, k] = sum over i < depth of a[r, i] b[i, k], 32 x 32, or 32 x 16 where b has 16 columns left.
- * a: bf16, rows a_stride apart; b: bf16, pairs of i side by side, rows of pairs b_stride apart; strides in
- * bytes; c: f32, rows c_stride apart. */
-static inline void block_product(const uint16_t *a, size_t a_stride, const uint16_t *b, size_t b_stride, int depth,
-                                 bool wide, float *c, size_t c_stride) {
+ * a: bf16, rows a_stride apart; b: bf16, pairs of i side by side, rows of pairs b_stride apart;
+ * strides in bytes; c: f32, rows c_stride apart. */
+static inline void block_product(const uint16_t *a, size_t a_stride, const uint16_t *b,
+                                 size_t b_stride, int depth, bool wide, float *c, size_t c_stride) {
     em_amx_written();
     _tile_zero(0);
     _tile_zero(1);
@@ -80,25 +81,37 @@ static void mask_edges(float *z, int first, int last, int lo, int hi) {
 
 /* Of 16 vectors: each one's largest element. */
 static inline __attribute__((always_inline)) vf largest_of_each(vf x[16]) {
-    for (int i = 0; i < 8; i++) x[i] = v_max(_mm512_unpacklo_ps(x[2 * i], x[2 * i + 1]), _mm512_unpackhi_ps(x[2 * i], x[2 * i + 1]));
-    for (int i = 0; i < 4; i++) x[i] = v_max(_mm512_shuffle_ps(x[2 * i], x[2 * i + 1], 0x44), _mm512_shuffle_ps(x[2 * i], x[2 * i + 1], 0xee));
+    for (int i = 0; i < 8; i++)
+        x[i] = v_max(_mm512_unpacklo_ps(x[2 * i], x[2 * i + 1]),
+                     _mm512_unpackhi_ps(x[2 * i], x[2 * i + 1]));
+    for (int i = 0; i < 4; i++)
+        x[i] = v_max(_mm512_shuffle_ps(x[2 * i], x[2 * i + 1], 0x44),
+                     _mm512_shuffle_ps(x[2 * i], x[2 * i + 1], 0xee));
     for (int i = 0; i < 2; i++)
-        x[i] = v_max(_mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0x88), _mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0xdd));
+        x[i] = v_max(_mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0x88),
+                     _mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0xdd));
     return v_max(_mm512_shuffle_f32x4(x[0], x[1], 0x88), _mm512_shuffle_f32x4(x[0], x[1], 0xdd));
 }
 
 static inline __attribute__((always_inline)) vf sum_of_each(vf x[16]) {
-    for (int i = 0; i < 8; i++) x[i] = v_add(_mm512_unpacklo_ps(x[2 * i], x[2 * i + 1]), _mm512_unpackhi_ps(x[2 * i], x[2 * i + 1]));
-    for (int i = 0; i < 4; i++) x[i] = v_add(_mm512_shuffle_ps(x[2 * i], x[2 * i + 1], 0x44), _mm512_shuffle_ps(x[2 * i], x[2 * i + 1], 0xee));
+    for (int i = 0; i < 8; i++)
+        x[i] = v_add(_mm512_unpacklo_ps(x[2 * i], x[2 * i + 1]),
+                     _mm512_unpackhi_ps(x[2 * i], x[2 * i + 1]));
+    for (int i = 0; i < 4; i++)
+        x[i] = v_add(_mm512_shuffle_ps(x[2 * i], x[2 * i + 1], 0x44),
+                     _mm512_shuffle_ps(x[2 * i], x[2 * i + 1], 0xee));
     for (int i = 0; i < 2; i++)
-        x[i] = v_add(_mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0x88), _mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0xdd));
+        x[i] = v_add(_mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0x88),
+                     _mm512_shuffle_f32x4(x[2 * i], x[2 * i + 1], 0xdd));
     return v_add(_mm512_shuffle_f32x4(x[0], x[1], 0x88), _mm512_shuffle_f32x4(x[0], x[1], 0xdd));
 }
 
-/* 2^t for t <= 0 within 4e-6, exactly 0 for -inf: a polynomial of the fractional part, times 2^floor(t). That is a
- * thousandth of what rounding it to bf16 changes. Results below the normal floats are flushed to 0: see em_attend_bf16_amx. */
+/* 2^t for t <= 0 within 4e-6, exactly 0 for -inf: a polynomial of the fractional part, times
+ * 2^floor(t). That is a thousandth of what rounding it to bf16 changes. Results below the normal
+ * floats are flushed to 0: see em_attend_bf16_amx. */
 static inline vf power_of_2(vf t) {
-    vf f = _mm512_reduce_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC), p = v_set(0.01355574722f);
+    vf f = _mm512_reduce_ps(t, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC),
+       p = v_set(0.01355574722f);
     p = v_fma(p, f, v_set(0.05203236903f));
     p = v_fma(p, f, v_set(0.2413797629f));
     p = v_fma(p, f, v_set(0.6930321208f));
@@ -107,11 +120,13 @@ static inline vf power_of_2(vf t) {
 
 #define LOG2_E 1.44269504f
 
-/* p = exp(z - max) in bf16, n of them, a multiple of 32; their sum before they were rounded, in lanes. */
+/* p = exp(z - max) in bf16, n of them, a multiple of 32; their sum before they were rounded, in
+ * lanes. */
 static inline vf exponentials(const float *z, uint16_t *p, int n, float max) {
     vf e = v_set(LOG2_E), m = v_set(fmaxf(max * LOG2_E, -FLT_MAX)), even = v_set(0), odd = v_set(0);
     for (int k = 0; k < n; k += 2 * VW) {
-        vf x = power_of_2(_mm512_fmsub_ps(v_load(z + k), e, m)), y = power_of_2(_mm512_fmsub_ps(v_load(z + k + VW), e, m));
+        vf x = power_of_2(_mm512_fmsub_ps(v_load(z + k), e, m)),
+           y = power_of_2(_mm512_fmsub_ps(v_load(z + k + VW), e, m));
         _mm512_storeu_si512(p + k, (__m512i)_mm512_cvtne2ps_pbh(y, x));
         even = v_add(even, x);
         odd = v_add(odd, y);
@@ -119,25 +134,31 @@ static inline vf exponentials(const float *z, uint16_t *p, int n, float max) {
     return v_add(even, odd);
 }
 
-/* ROWS queries of one head from query on, of heads * EM_TILE, and the keys of the tile that they take: [first, last). */
-typedef struct block { int query, first, last; } block;
+/* ROWS queries of one head from query on, of heads * EM_TILE, and the keys of the tile that they
+ * take: [first, last). */
+typedef struct block {
+    int query, first, last;
+} block;
 
 typedef struct work {
-    _Alignas(64) float z[ROWS][EM_KEY_TILE];         /* scores */
-    _Alignas(64) uint16_t p[ROWS][EM_KEY_TILE];      /* probabilities, of the same block or the one before it */
-    _Alignas(64) float keep[ROWS];                   /* what its sums so far are multiplied by */
+    _Alignas(64) float z[ROWS][EM_KEY_TILE]; /* scores */
+    _Alignas(64)
+        uint16_t p[ROWS][EM_KEY_TILE]; /* probabilities, of the same block or the one before it */
+    _Alignas(64) float keep[ROWS];     /* what its sums so far are multiplied by */
 } work;
 
 static void scores(const em_attend_bf16 *a, const block *b, work *w) {
     const uint16_t *q = a->q + (ptrdiff_t)b->query * a->depth;
     for (int k = b->first; k < b->last; k += COLUMNS)
-        block_product(q, (size_t)a->depth * sizeof *q, a->keys + 2 * k, 2 * EM_KEY_TILE * sizeof *a->keys, a->depth, true,
-                      &w->z[0][k], sizeof w->z[0]);
+        block_product(q, (size_t)a->depth * sizeof *q, a->keys + 2 * k,
+                      2 * EM_KEY_TILE * sizeof *a->keys, a->depth, true, &w->z[0][k],
+                      sizeof w->z[0]);
 }
 
 static void cap_and_mask(const em_attend_bf16 *a, const block *b, work *w) {
     for (int r = 0; r < ROWS; r++) {
-        int at = b->query % EM_TILE + r, lo = clamp(a->lo[at] - a->first_key), hi = clamp(a->hi[at] - a->first_key);
+        int at = b->query % EM_TILE + r, lo = clamp(a->lo[at] - a->first_key),
+            hi = clamp(a->hi[at] - a->first_key);
         if (a->softcap > 0) cap_scores(w->z[r] + b->first, b->last - b->first, a->softcap);
         if (lo > b->first || hi < b->last) mask_edges(w->z[r], b->first, b->last, lo, hi);
     }
@@ -149,7 +170,8 @@ static void new_maxima(const em_attend_bf16 *a, const block *b, work *w, int r) 
     for (int i = 0; i < 16; i++) {
         const float *z = w->z[r + i];
         x[i] = v_max(v_load(z + b->first), v_load(z + b->first + VW));
-        for (int k = b->first + 2 * VW; k < b->last; k += 2 * VW) x[i] = v_max(x[i], v_max(v_load(z + k), v_load(z + k + VW)));
+        for (int k = b->first + 2 * VW; k < b->last; k += 2 * VW)
+            x[i] = v_max(x[i], v_max(v_load(z + k), v_load(z + k + VW)));
     }
     vf max = v_max(largest_of_each(x), old);
     v_store(a->max + b->query + r, max);
@@ -161,7 +183,8 @@ static void new_sums(const em_attend_bf16 *a, const block *b, work *w, int r) {
     vf x[16];
     float *sum = a->sum + b->query + r;
     for (int i = 0; i < 16; i++)
-        x[i] = exponentials(w->z[r + i] + b->first, w->p[r + i] + b->first, b->last - b->first, a->max[b->query + r + i]);
+        x[i] = exponentials(w->z[r + i] + b->first, w->p[r + i] + b->first, b->last - b->first,
+                            a->max[b->query + r + i]);
     v_store(sum, v_fma(v_load(sum), v_load(w->keep + r), sum_of_each(x)));
 }
 
@@ -171,8 +194,10 @@ static void mix_values(const em_attend_bf16 *a, const block *b, work *w) {
     if (b->first == b->last) return;
     for (int d = 0; d < a->value_width; d += COLUMNS) {
         bool wide = a->value_width - d > 16;
-        block_product(&w->p[0][b->first], sizeof w->p[0], a->values + ((ptrdiff_t)b->first * a->value_width + 2 * d),
-                      2 * (size_t)a->value_width * sizeof *a->values, b->last - b->first, wide, mixed[0], sizeof mixed[0]);
+        block_product(&w->p[0][b->first], sizeof w->p[0],
+                      a->values + ((ptrdiff_t)b->first * a->value_width + 2 * d),
+                      2 * (size_t)a->value_width * sizeof *a->values, b->last - b->first, wide,
+                      mixed[0], sizeof mixed[0]);
         for (int r = 0; r < ROWS; r++) {
             float *out = a->out + (ptrdiff_t)(b->query + r) * a->value_width + d;
             vf keep = v_set(w->keep[r]);
@@ -188,8 +213,8 @@ static void probabilities(const em_attend_bf16 *a, const block *b, work *w) {
     for (int r = 0; r < ROWS; r += 16) new_sums(a, b, w, r);
 }
 
-/* The values of a block are mixed after the scores of the next one are computed: what the tile registers write and
- * read is then not waited for. */
+/* The values of a block are mixed after the scores of the next one are computed: what the tile
+ * registers write and read is then not waited for. */
 void em_attend_bf16_amx(const em_attend_bf16 *a) {
     work w;
     block last = {0, 0, 0};

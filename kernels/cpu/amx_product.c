@@ -1,5 +1,5 @@
-/* Matrix products in bf16 on tile registers: see em_product_bf16. oneDNN's reach half of their rate at the sizes of
- * a layer (docs/speed.md). */
+/* Matrix products in bf16 on tile registers: see em_product_bf16. oneDNN's reach half of their rate
+ * at the sizes of a layer (docs/speed.md). */
 #include "kernels/cpu/amx.h"
 #include "kernels/cpu/kernels.h"
 #include "kernels/cpu/vec.h"
@@ -13,8 +13,9 @@ static void pack_register(uint16_t *to, const float *rows, int depth, int width,
     __m512i x[16];
     for (int r = 0; r < 16; r++) {
         const float *from = rows + (int64_t)(first + r) * depth + i;
-        x[r] = first + r < width ? (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + 16), _mm512_loadu_ps(from))
-                                 : _mm512_setzero_si512();
+        x[r] = first + r < width
+                   ? (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + 16), _mm512_loadu_ps(from))
+                   : _mm512_setzero_si512();
     }
     em_transpose_words(x);
     for (int r = 0; r < 16; r++) _mm512_storeu_si512(to + 32 * r, x[r]);
@@ -30,18 +31,25 @@ void em_pack_bf16_amx(uint16_t *packed, const float *rows, int depth, int width)
 
 /* ---- products ---- */
 
-/* Weights that come next are fetched into the second-level cache, some lines beside each step of a block. All are
- * values, in registers: a store in the loop would hold its tile loads up. */
-typedef struct ahead { const char *at; int lines; } ahead;
+/* Weights that come next are fetched into the second-level cache, some lines beside each step of a
+ * block. All are values, in registers: a store in the loop would hold its tile loads up. */
+typedef struct ahead {
+    const char *at;
+    int lines;
+} ahead;
 
 static ahead ahead_of(const em_product_bf16 *p, int block) {
-    int64_t blocks = (int64_t)((p->width + COLUMNS - 1) / COLUMNS) * (EM_TILE / ROWS), steps = p->depth / STEP;
-    int64_t each = ((int64_t)p->ahead_bytes / 64 + blocks * steps - 1) / (blocks * steps), first = block * steps * each * 64;
-    return first < (int64_t)p->ahead_bytes ? (ahead){p->ahead + first, (int)each} : (ahead){NULL, 0};
+    int64_t blocks = (int64_t)((p->width + COLUMNS - 1) / COLUMNS) * (EM_TILE / ROWS),
+            steps = p->depth / STEP;
+    int64_t each = ((int64_t)p->ahead_bytes / 64 + blocks * steps - 1) / (blocks * steps),
+            first = block * steps * each * 64;
+    return first < (int64_t)p->ahead_bytes ? (ahead){p->ahead + first, (int)each}
+                                           : (ahead){NULL, 0};
 }
 
 /* c: [ROWS, COLUMNS], stride bytes apart = a b. a: rows of depth; b: its packed columns */
-static inline void block_product(const uint16_t *a, const uint16_t *b, int depth, float *c, size_t stride, ahead next) {
+static inline void block_product(const uint16_t *a, const uint16_t *b, int depth, float *c,
+                                 size_t stride, ahead next) {
     size_t a_stride = (size_t)depth * sizeof *a;
     const char *at = (const char *)a, *bt = (const char *)b;
     em_amx_written();
@@ -68,10 +76,12 @@ static inline void block_product(const uint16_t *a, const uint16_t *b, int depth
 }
 
 /* The first n columns of a block to c. */
-static void leave_block(const em_product_bf16 *p, float (*block)[COLUMNS], const float *bias, int n, float *c) {
+static void leave_block(const em_product_bf16 *p, float (*block)[COLUMNS], const float *bias, int n,
+                        float *c) {
     for (int k = 0; k < n; k += VW) {
         vf none = v_set(0), plus = bias ? v_load_n(bias + k, n - k, none) : none;
-        for (int r = 0; r < ROWS; r++) v_store_n(c + r * p->c_stride + k, v_add(v_load(block[r] + k), plus), n - k);
+        for (int r = 0; r < ROWS; r++)
+            v_store_n(c + r * p->c_stride + k, v_add(v_load(block[r] + k), plus), n - k);
     }
 }
 

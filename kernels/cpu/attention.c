@@ -8,12 +8,14 @@
 
 /* ---- q, k, v ---- */
 
-static void norm_heads(const em_cpu *cpu, const em_layer *l, const em_norm *norm, float *x, int heads) {
+static void norm_heads(const em_cpu *cpu, const em_layer *l, const em_norm *norm, float *x,
+                       int heads) {
     switch (l->spec.head_norm) {
     case EM_HEAD_NORM_NONE: break;
     case EM_HEAD_NORM_ALL: em_norm_apply(cpu, norm, x, x); break;
     case EM_HEAD_NORM_EACH:
-        for (int h = 0; h < heads; h++) em_norm_apply(cpu, norm, x + h * l->spec.head_dim, x + h * l->spec.head_dim);
+        for (int h = 0; h < heads; h++)
+            em_norm_apply(cpu, norm, x + h * l->spec.head_dim, x + h * l->spec.head_dim);
         break;
     }
 }
@@ -27,7 +29,8 @@ static void rotate_interleaved(float *x, const float *cosine, const float *sine,
 }
 
 /* cosine, sine: [dim / 2] of the token's position */
-static void rotate_heads(const em_cpu *cpu, const em_layer *l, float *x, int heads, const float *cosine, const float *sine) {
+static void rotate_heads(const em_cpu *cpu, const em_layer *l, float *x, int heads,
+                         const float *cosine, const float *sine) {
     int pairs = l->spec.rope.dim / 2;
     for (int h = 0; pairs && h < heads; h++, x += l->spec.head_dim) {
         if (l->spec.rope.interleaved) rotate_interleaved(x, cosine, sine, pairs);
@@ -36,20 +39,22 @@ static void rotate_heads(const em_cpu *cpu, const em_layer *l, float *x, int hea
 }
 
 /* Cosines of the tile's positions, then sines: [2, EM_TILE, pairs]. */
-static void fill_rope_table(const em_cpu *cpu, const em_layer *l, const em_activations *a, const em_tile *tile, float *table) {
+static void fill_rope_table(const em_cpu *cpu, const em_layer *l, const em_activations *a,
+                            const em_tile *tile, float *table) {
     const em_rope *rope = &l->spec.rope;
     int pairs = rope->dim / 2;
     for (int i = 0; pairs && i < EM_TILE; i++) {
         float position = i < tile->count ? (float)a->batch->positions[tile->token + i] : 0;
-        cpu->kernels->rope_table(table + i * pairs, table + (EM_TILE + i) * pairs, position, rope->inv_freq, pairs,
-                                 rope->scale);
+        cpu->kernels->rope_table(table + i * pairs, table + (EM_TILE + i) * pairs, position,
+                                 rope->inv_freq, pairs, rope->scale);
     }
 }
 
 /* k: EM_TILE rows, stride floats apart -> keys: [kv_heads, head_dim, EM_KEY_TILE] */
 static void transpose_keys(const em_layer_spec *s, const float *k, int stride, float *keys) {
     for (int c = 0; c < s->kv_heads * s->head_dim; c++)
-        for (int i = 0; i < EM_KEY_TILE; i++) keys[(int64_t)c * EM_KEY_TILE + i] = k[(int64_t)i * stride + c];
+        for (int i = 0; i < EM_KEY_TILE; i++)
+            keys[(int64_t)c * EM_KEY_TILE + i] = k[(int64_t)i * stride + c];
 }
 
 /* v: EM_TILE rows, stride floats apart -> values: [kv_heads, EM_KEY_TILE, value_width] */
@@ -57,13 +62,15 @@ static void spread_values(const em_layer_spec *s, const float *v, int stride, fl
     int width = em_value_width(s->head_dim);
     for (int h = 0; h < s->kv_heads; h++)
         for (int i = 0; i < EM_KEY_TILE; i++, values += width) {
-            memcpy(values, v + (int64_t)i * stride + h * s->head_dim, (size_t)s->head_dim * sizeof *v);
+            memcpy(values, v + (int64_t)i * stride + h * s->head_dim,
+                   (size_t)s->head_dim * sizeof *v);
             memset(values + s->head_dim, 0, (size_t)(width - s->head_dim) * sizeof *v);
         }
 }
 
 /* k: EM_TILE rows, stride floats apart, each followed by its v */
-static void place_keys_and_values(const em_cpu *cpu, const em_layer_spec *s, em_activations *a, int64_t t, const float *k, int stride) {
+static void place_keys_and_values(const em_cpu *cpu, const em_layer_spec *s, em_activations *a,
+                                  int64_t t, const float *k, int stride) {
     const float *v = k + s->kv_heads * s->head_dim;
     void *keys = a->keys + t * a->key_tile_bytes, *values = a->values + t * a->value_tile_bytes;
     if (cpu->bf16) {
@@ -76,7 +83,8 @@ static void place_keys_and_values(const em_cpu *cpu, const em_layer_spec *s, em_
 }
 
 /* qkv: [EM_TILE, (heads + 2 kv_heads) head_dim], as projected */
-static void place_heads(em_cpu *cpu, int thread, const em_layer *l, em_activations *a, int64_t t, float *qkv) {
+static void place_heads(em_cpu *cpu, int thread, const em_layer *l, em_activations *a, int64_t t,
+                        float *qkv) {
     const em_layer_spec *s = &l->spec;
     int q_width = s->heads * s->head_dim, stride = l->qkv.out, pairs = s->rope.dim / 2;
     float *table = em_cpu_scratch(cpu, thread, EM_SCRATCH_ROPE);
@@ -106,7 +114,8 @@ void em_cpu_attention_inputs(em_backend *b, const em_layer *l, em_activations *a
         for (int64_t g = 0; g < groups.n; g++) {
             int64_t first = g * groups.tiles;
             int tiles = em_group_tiles(&groups, g, a->n_tiles);
-            const void *x = em_normed_input(cpu, thread, &l->attention_in, a->x + first * EM_TILE * n, tiles, n);
+            const void *x = em_normed_input(cpu, thread, &l->attention_in,
+                                            a->x + first * EM_TILE * n, tiles, n);
             em_matrix_run_all(cpu, thread, &l->qkv, tiles, x, qkv);
             for (int t = 0; t < tiles; t++)
                 place_heads(cpu, thread, l, a, first + t, qkv + (int64_t)t * EM_TILE * l->qkv.out);
@@ -117,7 +126,8 @@ void em_cpu_attention_inputs(em_backend *b, const em_layer *l, em_activations *a
 
 /* ---- softmax(q k) v ---- */
 
-static void tile_intervals(const em_layer_spec *s, const em_activations *a, const em_tile *tile, em_intervals *v) {
+static void tile_intervals(const em_layer_spec *s, const em_activations *a, const em_tile *tile,
+                           em_intervals *v) {
     int32_t length = a->batch->length[tile->row], first = length, last = 0;
     for (int i = 0; i < EM_TILE; i++) {
         bool real = i < tile->count;
@@ -144,8 +154,8 @@ static em_running running_start(const em_layer_spec *s, float *scratch) {
 }
 
 /* All queries of one head's tile against one key tile. q: [EM_TILE, head_dim], rows heads apart. */
-static void attend_head(const em_cpu *cpu, em_attend step, const float *q, const em_intervals *v, const em_running *r,
-                        int64_t first_query) {
+static void attend_head(const em_cpu *cpu, em_attend step, const float *q, const em_intervals *v,
+                        const em_running *r, int64_t first_query) {
     for (int i = 0; i < EM_TILE; i += EM_ATTEND_QUERIES) {
         step.q = q + i * step.q_stride;
         step.lo = v->lo + i;
@@ -158,7 +168,8 @@ static void attend_head(const em_cpu *cpu, em_attend step, const float *q, const
 }
 
 /* Output over sum, into q's place; no key seen: zeros. */
-static void finish_head(const em_cpu *cpu, const em_layer_spec *s, const em_running *r, int64_t first_query, float *q, int64_t stride) {
+static void finish_head(const em_cpu *cpu, const em_layer_spec *s, const em_running *r,
+                        int64_t first_query, float *q, int64_t stride) {
     for (int i = 0; i < EM_TILE; i++) {
         float sum = r->sum[first_query + i];
         const float *out = r->out + (first_query + i) * em_value_width(s->head_dim);
@@ -166,22 +177,29 @@ static void finish_head(const em_cpu *cpu, const em_layer_spec *s, const em_runn
     }
 }
 
-/* All heads of one kv head against all key tiles that the tile's queries see. q: the first of them. */
-static void attend_heads(const em_cpu *cpu, const em_layer_spec *s, const em_activations *a, const em_tile *tile, int kv,
-                         const float *q, const em_intervals *v, const em_running *r) {
+/* All heads of one kv head against all key tiles that the tile's queries see. q: the first of them.
+ */
+static void attend_heads(const em_cpu *cpu, const em_layer_spec *s, const em_activations *a,
+                         const em_tile *tile, int kv, const float *q, const em_intervals *v,
+                         const em_running *r) {
     int width = em_value_width(s->head_dim);
     const float *keys = (const float *)a->keys, *values = (const float *)a->values;
     for (int k = v->first_tile; k < v->last_tile; k++) {
         int64_t place = ((int64_t)tile->row_tile + k) * s->kv_heads + kv;
-        em_attend step = {.q_stride = (ptrdiff_t)s->heads * s->head_dim, .keys = keys + place * EM_KEY_TILE * s->head_dim,
-                          .values = values + place * EM_KEY_TILE * width, .head_dim = s->head_dim,
-                          .value_width = width, .first_key = k * EM_KEY_TILE, .softcap = s->attention_softcap};
+        em_attend step = {.q_stride = (ptrdiff_t)s->heads * s->head_dim,
+                          .keys = keys + place * EM_KEY_TILE * s->head_dim,
+                          .values = values + place * EM_KEY_TILE * width,
+                          .head_dim = s->head_dim,
+                          .value_width = width,
+                          .first_key = k * EM_KEY_TILE,
+                          .softcap = s->attention_softcap};
         for (int h = 0; h < s->heads / s->kv_heads; h++)
             attend_head(cpu, step, q + h * s->head_dim, v, r, (int64_t)h * EM_TILE);
     }
 }
 
-static void attend_tile(em_cpu *cpu, int thread, const em_layer *l, em_activations *a, int64_t t, int kv) {
+static void attend_tile(em_cpu *cpu, int thread, const em_layer *l, em_activations *a, int64_t t,
+                        int kv) {
     const em_layer_spec *s = &l->spec;
     const em_tile *tile = &a->tiles[t];
     int group = s->heads / s->kv_heads;
@@ -192,7 +210,8 @@ static void attend_tile(em_cpu *cpu, int thread, const em_layer *l, em_activatio
     tile_intervals(s, a, tile, &v);
     if (cpu->bf16) em_attend_heads_bf16(cpu, thread, l, a, tile, kv, q, &v, &r);
     else attend_heads(cpu, s, a, tile, kv, q, &v, &r);
-    for (int h = 0; h < group; h++) finish_head(cpu, s, &r, (int64_t)h * EM_TILE, q + h * s->head_dim, q_stride);
+    for (int h = 0; h < group; h++)
+        finish_head(cpu, s, &r, (int64_t)h * EM_TILE, q + h * s->head_dim, q_stride);
 }
 
 void em_cpu_attention(em_backend *b, const em_layer *l, em_activations *a) {
@@ -210,9 +229,12 @@ void em_cpu_attention(em_backend *b, const em_layer *l, em_activations *a) {
 
 /* ---- back into the residual stream ---- */
 
-static void output_group(em_cpu *cpu, int thread, const em_layer *l, em_activations *a, int64_t first, int tiles) {
-    const void *input = em_product_input(cpu, thread, a->q + first * EM_TILE * l->o.in, tiles, l->o.in);
-    em_cpu_residual(cpu, thread, &l->o, &l->attention_out, tiles, input, a->x + first * EM_TILE * l->o.out);
+static void output_group(em_cpu *cpu, int thread, const em_layer *l, em_activations *a,
+                         int64_t first, int tiles) {
+    const void *input = em_product_input(cpu, thread, a->q + first * EM_TILE * l->o.in, tiles,
+                                         l->o.in);
+    em_cpu_residual(cpu, thread, &l->o, &l->attention_out, tiles, input,
+                    a->x + first * EM_TILE * l->o.out);
 }
 
 void em_cpu_attention_output(em_backend *b, const em_layer *l, em_activations *a) {
@@ -224,7 +246,8 @@ void em_cpu_attention_output(em_backend *b, const em_layer *l, em_activations *a
         int thread = em_cpu_enter();
 #pragma omp for schedule(dynamic, 1)
         for (int64_t g = 0; g < groups.n; g++)
-            output_group(cpu, thread, l, a, g * groups.tiles, em_group_tiles(&groups, g, a->n_tiles));
+            output_group(cpu, thread, l, a, g * groups.tiles,
+                         em_group_tiles(&groups, g, a->n_tiles));
     }
     b->times.output += omp_get_wtime() - begin;
 }

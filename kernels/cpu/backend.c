@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#define XXH_STATIC_LINKING_ONLY      /* the size of XXH3_state_t */
+#define XXH_STATIC_LINKING_ONLY /* the size of XXH3_state_t */
 #include <xxhash.h>
 #ifdef EM_X86
 #include <cpuid.h>
@@ -15,9 +15,7 @@
 
 /* ---- the machine ---- */
 
-static bool at_least(dnnl_cpu_isa_t isa) {
-    return (dnnl_get_effective_cpu_isa() & isa) == isa;
-}
+static bool at_least(dnnl_cpu_isa_t isa) { return (dnnl_get_effective_cpu_isa() & isa) == isa; }
 
 #ifdef EM_X86
 /* FMA and F16C: AVX2 does not promise them, and clang 14 cannot be asked for the latter by name. */
@@ -44,21 +42,30 @@ const em_bf16_kernels *em_bf16_kernels_best(void) {
 }
 
 static const char *isa_name(void) {
-    static const struct { dnnl_cpu_isa_t isa; const char *name; } names[] = {
-        {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"},   {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
-        {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni"}, {dnnl_cpu_isa_avx512_core, "avx512_core"},
-        {dnnl_cpu_isa_avx2_vnni, "avx2_vnni"},               {dnnl_cpu_isa_avx2, "avx2"},
-        {dnnl_cpu_isa_avx, "avx"},                           {dnnl_cpu_isa_sse41, "sse41"},
+    static const struct {
+        dnnl_cpu_isa_t isa;
+        const char *name;
+    } names[] = {
+        {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"},
+        {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
+        {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni"},
+        {dnnl_cpu_isa_avx512_core, "avx512_core"},
+        {dnnl_cpu_isa_avx2_vnni, "avx2_vnni"},
+        {dnnl_cpu_isa_avx2, "avx2"},
+        {dnnl_cpu_isa_avx, "avx"},
+        {dnnl_cpu_isa_sse41, "sse41"},
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (at_least(names[i].isa)) return names[i].name;
     return "generic";
 }
 
-/* Without bf16 products in hardware, oneDNN's own are a reference loop: weights are widened instead. */
+/* Without bf16 products in hardware, oneDNN's own are a reference loop: weights are widened
+ * instead. */
 em_product em_cpu_product(const em_backend_options *o) {
     if (o->compute == EM_F32) return EM_PRODUCT_F32;
-    return at_least(dnnl_cpu_isa_avx512_core_bf16) && !o->portable ? EM_PRODUCT_BF16 : EM_PRODUCT_BF16_WIDENED;
+    return at_least(dnnl_cpu_isa_avx512_core_bf16) && !o->portable ? EM_PRODUCT_BF16
+                                                                   : EM_PRODUCT_BF16_WIDENED;
 }
 
 /* ---- memory ---- */
@@ -100,7 +107,8 @@ static size_t layer_bytes(const em_backend *b, const em_layer_spec *s) {
     const em_cpu *cpu = (const em_cpu *)b;
     int64_t q = (int64_t)s->heads * s->head_dim, k = (int64_t)s->kv_heads * s->head_dim;
     return em_matrix_bytes(cpu, s->hidden, q + 2 * k) + em_matrix_bytes(cpu, q, s->hidden) +
-           em_matrix_bytes(cpu, s->hidden, (int64_t)s->ffn * (s->gated ? 2 : 1)) + em_matrix_bytes(cpu, s->ffn, s->hidden);
+           em_matrix_bytes(cpu, s->hidden, (int64_t)s->ffn * (s->gated ? 2 : 1)) +
+           em_matrix_bytes(cpu, s->ffn, s->hidden);
 }
 
 static size_t head_bytes(const em_backend *b, const em_head_spec *s) {
@@ -110,23 +118,28 @@ static size_t head_bytes(const em_backend *b, const em_head_spec *s) {
 static size_t token_bytes(const em_backend *b, const em_layer_spec *s) {
     size_t heads = (size_t)s->heads * (size_t)s->head_dim;
     const em_cpu *cpu = (const em_cpu *)b;
-    return ((size_t)s->hidden + heads) * sizeof(float) + (size_t)(em_key_bytes(cpu, s) + em_value_bytes(cpu, s));
+    return ((size_t)s->hidden + heads) * sizeof(float) +
+           (size_t)(em_key_bytes(cpu, s) + em_value_bytes(cpu, s));
 }
 
 /* What the threads' scratch comes to: see em_scratch. */
 static size_t fixed_bytes(const em_backend *b, const em_layer_spec *s, const em_head_spec *head) {
-    size_t heads = (size_t)s->heads * (size_t)s->head_dim, kv = (size_t)s->kv_heads * (size_t)s->head_dim;
+    size_t heads = (size_t)s->heads * (size_t)s->head_dim,
+           kv = (size_t)s->kv_heads * (size_t)s->head_dim;
     size_t hidden = (size_t)s->hidden, ffn = (size_t)s->ffn, widest = hidden > ffn ? hidden : ffn;
     if (heads > widest) widest = heads;
-    size_t input = em_product_bytes((const em_cpu *)b, (int64_t)(hidden > heads ? hidden : heads) + s->ffn);
+    size_t input = em_product_bytes((const em_cpu *)b,
+                                    (int64_t)(hidden > heads ? hidden : heads) + s->ffn);
     size_t output = (heads + 2 * kv > hidden ? heads + 2 * kv : hidden) * sizeof(float);
     size_t tile = EM_SLICE + (size_t)s->rope.dim +
-                  (size_t)(s->heads / s->kv_heads) * (size_t)(em_value_width(s->head_dim) + 2 + em_depth(s->head_dim) / 2);
+                  (size_t)(s->heads / s->kv_heads) *
+                      (size_t)(em_value_width(s->head_dim) + 2 + em_depth(s->head_dim) / 2);
     size_t pair = (size_t)head->hidden + EM_SLICE;
     size_t states = EM_GROUP * sizeof(XXH3_state_t) + EM_PAIR_MAX_ALPHAS * sizeof(em_token_sum);
     size_t slices = 2 * EM_SLICE * hidden + 2 * EM_SLICE_ELEMENTS + 256 * widest;
-    return (size_t)b->options.threads * (EM_GROUP * EM_TILE * (input + output) + EM_TILE * states +
-                                         ((tile + pair) * EM_TILE + slices + hidden + EM_SLICE) * sizeof(float));
+    return (size_t)b->options.threads *
+           (EM_GROUP * EM_TILE * (input + output) + EM_TILE * states +
+            ((tile + pair) * EM_TILE + slices + hidden + EM_SLICE) * sizeof(float));
 }
 
 /* ---- activations ---- */
@@ -149,11 +162,12 @@ static void *tile_memory(int64_t tiles, int64_t token_bytes, em_error *err) {
     return NULL;
 }
 
-static em_activations *activations_new(em_backend *b, const em_layer_spec *s, int64_t max_tokens, int max_rows,
-                                       em_error *err) {
+static em_activations *activations_new(em_backend *b, const em_layer_spec *s, int64_t max_tokens,
+                                       int max_rows, em_error *err) {
     em_activations *a = em_alloc(1, sizeof *a, "activations", err);
     if (!a) return NULL;
-    int64_t n = a->max_tiles = max_tokens / EM_TILE, key = em_key_bytes(em_cpu_of(b), s), value = em_value_bytes(em_cpu_of(b), s);
+    int64_t n = a->max_tiles = max_tokens / EM_TILE, key = em_key_bytes(em_cpu_of(b), s),
+            value = em_value_bytes(em_cpu_of(b), s);
     a->key_tile_bytes = key * EM_TILE;
     a->value_tile_bytes = value * EM_TILE;
     if ((a->tiles = em_alloc((size_t)n, sizeof *a->tiles, "activations", err)) &&
@@ -212,9 +226,11 @@ em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err
     cpu->base = (em_backend){.name = "cpu", .ops = &cpu_ops, .options = *options};
     cpu->kernels = options->portable ? &em_cpu_kernels_portable : em_cpu_kernels_best();
     if (em_cpu_product(options) == EM_PRODUCT_BF16) cpu->bf16 = em_bf16_kernels_best();
-    snprintf(cpu->base.isa, sizeof cpu->base.isa, "%s%s", isa_name(), options->portable ? "+portable" : "");
+    snprintf(cpu->base.isa, sizeof cpu->base.isa, "%s%s", isa_name(),
+             options->portable ? "+portable" : "");
     cpu->threads = em_alloc((size_t)options->threads, sizeof *cpu->threads, "the CPU backend", err);
-    if (cpu->threads && em_gemms_open(&cpu->gemms, em_cpu_product(options), options->threads, err) &&
+    if (cpu->threads &&
+        em_gemms_open(&cpu->gemms, em_cpu_product(options), options->threads, err) &&
         em_cpu_reserve(cpu, EM_SCRATCH_DIGEST, EM_GROUP * EM_TILE * sizeof(XXH3_state_t), err))
         return &cpu->base;
     cpu_close(&cpu->base);

@@ -19,9 +19,10 @@ typedef struct cube {
 
 static bool memory_of(const cube *x, const dnnl_memory_desc_t *desc, dnnl_memory_t *out) {
     void *p;
-    if (dnnl_memory_create(out, desc, x->engine, DNNL_MEMORY_ALLOCATE) != dnnl_success) return false;
+    if (dnnl_memory_create(out, desc, x->engine, DNNL_MEMORY_ALLOCATE) != dnnl_success)
+        return false;
     dnnl_memory_get_data_handle(*out, &p);
-    memset(p, 0x3c, dnnl_memory_desc_get_size(desc));      /* 0x3c3c3c3c: small, normal floats */
+    memset(p, 0x3c, dnnl_memory_desc_get_size(desc)); /* 0x3c3c3c3c: small, normal floats */
     return true;
 }
 
@@ -37,7 +38,8 @@ static bool open_cube(cube *x, dnnl_data_type_t type) {
            dnnl_matmul_desc_init(&desc, &a, &b, NULL, &c) == dnnl_success &&
            dnnl_primitive_desc_create(&x->pd, &desc, NULL, x->engine, NULL) == dnnl_success &&
            dnnl_primitive_create(&x->primitive, x->pd) == dnnl_success && memory_of(x, &a, &x->a) &&
-           memory_of(x, dnnl_primitive_desc_query_md(x->pd, dnnl_query_weights_md, 0), &x->b) && memory_of(x, &c, &x->c);
+           memory_of(x, dnnl_primitive_desc_query_md(x->pd, dnnl_query_weights_md, 0), &x->b) &&
+           memory_of(x, &c, &x->c);
 }
 
 static void close_cube(cube *x) {
@@ -65,7 +67,7 @@ static em_ceiling measure(const cube *x, int threads) {
     const double gflop = 2e-9 * CUBE * CUBE * CUBE;
     dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, x->a}, {DNNL_ARG_WEIGHTS, x->b}, {DNNL_ARG_DST, x->c}};
     double taken[REPEATS], processor = 0;
-    for (int i = -1; i < REPEATS; i++) {        /* -1: warms up */
+    for (int i = -1; i < REPEATS; i++) { /* -1: warms up */
         if (i == 0) processor = processor_seconds();
         double begin = omp_get_wtime();
         dnnl_primitive_execute(x->primitive, x->stream, 3, args);
@@ -83,7 +85,9 @@ bool em_cpu_ceiling(const em_backend_options *options, em_ceiling *out, em_error
     omp_set_num_threads(options->threads);
     bool good = open_cube(&x, em_cpu_product(options) == EM_PRODUCT_BF16 ? dnnl_bf16 : dnnl_f32);
     if (good) *out = measure(&x, options->threads);
-    else em_fail(err, EM_MACHINE, "oneDNN cannot multiply two matrices of %d x %d: too little memory?", CUBE, CUBE);
+    else
+        em_fail(err, EM_MACHINE,
+                "oneDNN cannot multiply two matrices of %d x %d: too little memory?", CUBE, CUBE);
     close_cube(&x);
     omp_set_num_threads(threads);
     return good;

@@ -1,10 +1,11 @@
-/* The feed-forward block of a group of tiles, from the residual stream and back, in one go: its inner
- * activations are never all in memory at once. */
+/* The feed-forward block of a group of tiles, from the residual stream and back, in one go: its
+ * inner activations are never all in memory at once. */
 #include <omp.h>
 
 #include "kernels/cpu/cpu.h"
 
-void em_cpu_residual(em_cpu *cpu, int thread, const em_matrix *m, const em_norm *norm, int tiles, const void *input, float *x) {
+void em_cpu_residual(em_cpu *cpu, int thread, const em_matrix *m, const em_norm *norm, int tiles,
+                     const void *input, float *x) {
     if (!norm->w) {
         em_matrix_add_all(cpu, thread, m, tiles, input, x);
         return;
@@ -18,14 +19,16 @@ void em_cpu_residual(em_cpu *cpu, int thread, const em_matrix *m, const em_norm 
     }
 }
 
-/* y: slice s of a tile, gated: gates and then ups in each row -> inner: the slice's columns of [EM_TILE, ffn], as the
- * products take it */
-static void activate_slice(em_cpu *cpu, int thread, const em_layer *l, int s, const float *y, char *inner) {
+/* y: slice s of a tile, gated: gates and then ups in each row -> inner: the slice's columns of
+ * [EM_TILE, ffn], as the products take it */
+static void activate_slice(em_cpu *cpu, int thread, const em_layer *l, int s, const float *y,
+                           char *inner) {
     int gates = l->spec.gated ? 2 : 1, width = em_matrix_width(&l->inner, s), units = width / gates;
     char *to = inner + em_product_bytes(cpu, (int64_t)s * (l->inner.width / gates));
     for (int i = 0; i < EM_TILE; i++, y += width, to += em_product_bytes(cpu, l->spec.ffn)) {
         float *line = em_product_line(cpu, thread, to);
-        cpu->kernels->activate(l->spec.activation, line, y, l->spec.gated ? y + units : NULL, units);
+        cpu->kernels->activate(l->spec.activation, line, y, l->spec.gated ? y + units : NULL,
+                               units);
         em_product_put(cpu, to, line, units);
     }
 }
@@ -38,7 +41,8 @@ static void feed_forward_group(em_cpu *cpu, int thread, const em_layer *l, int t
     for (int s = 0; s < l->inner.slices; s++) {
         em_matrix_open_slice(cpu, thread, &l->inner, s);
         for (int t = 0; t < tiles; t++) {
-            const float *y = em_matrix_run(cpu, thread, &l->inner, s, input + (size_t)t * input_bytes);
+            const float *y = em_matrix_run(cpu, thread, &l->inner, s,
+                                           input + (size_t)t * input_bytes);
             activate_slice(cpu, thread, l, s, y, inner + (size_t)t * inner_bytes);
         }
     }

@@ -6,9 +6,7 @@
 
 #include "common/size.h"
 
-void em_one_thread(void) {
-    omp_set_num_threads(1);
-}
+void em_one_thread(void) { omp_set_num_threads(1); }
 
 /* ---- making a primitive ---- */
 
@@ -18,7 +16,8 @@ static bool dnnl_ok(dnnl_status_t status, const char *what, const em_gemm_shape 
                    what, EM_TILE, s->k, s->n, (int)status);
 }
 
-static dnnl_memory_desc_t matrix(dnnl_data_type_t type, int rows, int columns, int row_stride, int column_stride) {
+static dnnl_memory_desc_t matrix(dnnl_data_type_t type, int rows, int columns, int row_stride,
+                                 int column_stride) {
     dnnl_dims_t dims = {rows, columns}, strides = {row_stride, column_stride};
     dnnl_memory_desc_t d;
     dnnl_memory_desc_init_by_strides(&d, 2, dims, type, strides);
@@ -49,8 +48,10 @@ static dnnl_memory_desc_t rows_desc(const em_gemm_shape *s) {
     return matrix(dnnl_f32, s->k, s->n, 1, s->k);
 }
 
-static dnnl_status_t matmul_desc(const em_gemms *g, const em_gemm_shape *s, dnnl_matmul_desc_t *out) {
-    dnnl_memory_desc_t a = input_desc(g, s), c = output_desc(s), bias = matrix(dnnl_f32, 1, s->n, s->n, 1), w;
+static dnnl_status_t matmul_desc(const em_gemms *g, const em_gemm_shape *s,
+                                 dnnl_matmul_desc_t *out) {
+    dnnl_memory_desc_t a = input_desc(g, s), c = output_desc(s),
+                       bias = matrix(dnnl_f32, 1, s->n, s->n, 1), w;
     dnnl_dims_t dims = {s->k, s->n};
     dnnl_memory_desc_init_by_tag(&w, 2, dims, input_type(g), dnnl_format_tag_any);
     return dnnl_matmul_desc_init(out, &a, &w, s->bias ? &bias : NULL, &c);
@@ -59,7 +60,9 @@ static dnnl_status_t matmul_desc(const em_gemms *g, const em_gemm_shape *s, dnnl
 /* Scratchpads are the caller's, one per thread. */
 static dnnl_status_t scratch_by_caller(dnnl_primitive_attr_t *attr) {
     dnnl_status_t status = dnnl_primitive_attr_create(attr);
-    return status == dnnl_success ? dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user) : status;
+    return status == dnnl_success
+               ? dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user)
+               : status;
 }
 
 static size_t scratch_of(const_dnnl_primitive_desc_t pd) {
@@ -67,7 +70,8 @@ static size_t scratch_of(const_dnnl_primitive_desc_t pd) {
 }
 
 /* Keeps what the primitive descriptor knows, makes the primitive and lets the descriptor go. */
-static dnnl_status_t primitive_from(dnnl_primitive_desc_t pd, em_gemm *gemm, dnnl_primitive_t *out) {
+static dnnl_status_t primitive_from(dnnl_primitive_desc_t pd, em_gemm *gemm,
+                                    dnnl_primitive_t *out) {
     size_t scratch = scratch_of(pd);
     if (scratch > gemm->scratch_bytes) gemm->scratch_bytes = scratch;
     dnnl_status_t status = dnnl_primitive_create(out, pd);
@@ -81,7 +85,8 @@ static dnnl_status_t make_product(const em_gemms *g, em_gemm *gemm) {
     dnnl_primitive_attr_t attr = NULL;
     dnnl_status_t status = matmul_desc(g, &gemm->shape, &desc);
     if (status == dnnl_success) status = scratch_by_caller(&attr);
-    if (status == dnnl_success) status = dnnl_primitive_desc_create(&pd, &desc, attr, g->engine, NULL);
+    if (status == dnnl_success)
+        status = dnnl_primitive_desc_create(&pd, &desc, attr, g->engine, NULL);
     dnnl_primitive_attr_destroy(attr);
     if (status != dnnl_success) return status;
     gemm->packed = *dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
@@ -95,7 +100,8 @@ static dnnl_status_t make_pack(const em_gemms *g, em_gemm *gemm) {
     dnnl_primitive_attr_t attr = NULL;
     dnnl_status_t status = scratch_by_caller(&attr);
     if (status == dnnl_success)
-        status = dnnl_reorder_primitive_desc_create(&pd, &rows, g->engine, &gemm->packed, g->engine, attr);
+        status = dnnl_reorder_primitive_desc_create(&pd, &rows, g->engine, &gemm->packed, g->engine,
+                                                    attr);
     dnnl_primitive_attr_destroy(attr);
     return status == dnnl_success ? primitive_from(pd, gemm, &gemm->pack) : status;
 }
@@ -113,7 +119,8 @@ static dnnl_memory_t *memories(const em_gemms *g, const dnnl_memory_desc_t *desc
 }
 
 static bool make_arguments(const em_gemms *g, em_gemm *gemm, em_error *err) {
-    dnnl_memory_desc_t a = input_desc(g, &gemm->shape), c = output_desc(&gemm->shape), rows = rows_desc(&gemm->shape);
+    dnnl_memory_desc_t a = input_desc(g, &gemm->shape), c = output_desc(&gemm->shape),
+                       rows = rows_desc(&gemm->shape);
     dnnl_memory_desc_t scratch = vector(dnnl_u8, gemm->scratch_bytes);
     return (gemm->a = memories(g, &a, err)) && (gemm->c = memories(g, &c, err)) &&
            (gemm->rows = memories(g, &rows, err)) && (gemm->scratch = memories(g, &scratch, err)) &&
@@ -166,30 +173,37 @@ em_gemm *em_gemms_get(em_gemms *g, const em_gemm_shape *shape, em_error *err) {
 /* ---- running ---- */
 
 /* A primitive that was made can only fail for want of memory, in a thread that has no way back. */
-static void execute(dnnl_primitive_t primitive, dnnl_stream_t stream, int n, const dnnl_exec_arg_t *args) {
+static void execute(dnnl_primitive_t primitive, dnnl_stream_t stream, int n,
+                    const dnnl_exec_arg_t *args) {
     dnnl_status_t status = dnnl_primitive_execute(primitive, stream, n, args);
     if (status == dnnl_success) return;
-    fprintf(stderr, "evalmask: oneDNN could not run a matrix product (status %d): too little memory?\n", (int)status);
+    fprintf(stderr,
+            "evalmask: oneDNN could not run a matrix product (status %d): too little memory?\n",
+            (int)status);
     exit(EM_MACHINE);
 }
 
-void em_gemm_pack(const em_gemms *g, em_gemm *gemm, int thread, float *rows, void *packed, void *scratch) {
+void em_gemm_pack(const em_gemms *g, em_gemm *gemm, int thread, float *rows, void *packed,
+                  void *scratch) {
     dnnl_memory_set_data_handle(gemm->rows[thread], rows);
     dnnl_memory_set_data_handle(gemm->wide[thread], packed);
     dnnl_memory_set_data_handle(gemm->scratch[thread], scratch);
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, gemm->rows[thread]}, {DNNL_ARG_TO, gemm->wide[thread]},
+    dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, gemm->rows[thread]},
+                              {DNNL_ARG_TO, gemm->wide[thread]},
                               {DNNL_ARG_SCRATCHPAD, gemm->scratch[thread]}};
     execute(gemm->pack, g->streams[thread], 3, args);
 }
 
-void em_gemm_run(const em_gemms *g, em_gemm *gemm, int thread, const void *a, dnnl_memory_t weights, void *wide,
-                 dnnl_memory_t bias, float *c, void *scratch) {
+void em_gemm_run(const em_gemms *g, em_gemm *gemm, int thread, const void *a, dnnl_memory_t weights,
+                 void *wide, dnnl_memory_t bias, float *c, void *scratch) {
     dnnl_memory_set_data_handle(gemm->a[thread], (void *)(uintptr_t)a);
     dnnl_memory_set_data_handle(gemm->c[thread], c);
     dnnl_memory_set_data_handle(gemm->scratch[thread], scratch);
     if (!weights) dnnl_memory_set_data_handle(weights = gemm->wide[thread], wide);
-    dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, gemm->a[thread]}, {DNNL_ARG_WEIGHTS, weights},
-                              {DNNL_ARG_DST, gemm->c[thread]}, {DNNL_ARG_SCRATCHPAD, gemm->scratch[thread]},
+    dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, gemm->a[thread]},
+                              {DNNL_ARG_WEIGHTS, weights},
+                              {DNNL_ARG_DST, gemm->c[thread]},
+                              {DNNL_ARG_SCRATCHPAD, gemm->scratch[thread]},
                               {DNNL_ARG_BIAS, bias}};
     execute(gemm->primitive, g->streams[thread], gemm->shape.bias ? 5 : 4, args);
 }
@@ -217,7 +231,8 @@ bool em_gemms_open(em_gemms *g, em_product product, int threads, em_error *err) 
     g->streams = em_alloc((size_t)threads, sizeof *g->streams, "oneDNN's streams", err);
     if (!g->streams) return false;
     for (int i = 0; i < threads; i++)
-        if (dnnl_stream_create(&g->streams[i], g->engine, dnnl_stream_default_flags) != dnnl_success)
+        if (dnnl_stream_create(&g->streams[i], g->engine, dnnl_stream_default_flags) !=
+            dnnl_success)
             return em_fail(err, EM_MACHINE, "oneDNN cannot make a stream for thread %d", i);
     return true;
 }

@@ -1,20 +1,20 @@
 /* Matrix products by oneDNN, each on one thread: C[EM_TILE, n] = A[EM_TILE, k] W[k, n] + bias,
- * C without gaps: into rows of a wider matrix oneDNN 2.6 has no AMX or packed-weight kernel (measured:
- * bf16 runs at half the speed). oneDNN splits a product by the number of threads that it sees, and the bits follow the
- * split; so every primitive here is made, and run, where it sees one thread, on a tile of one
- * size. The work is divided over tiles and slices by the callers. */
+ * C without gaps: into rows of a wider matrix oneDNN 2.6 has no AMX or packed-weight kernel
+ * (measured: bf16 runs at half the speed). oneDNN splits a product by the number of threads that it
+ * sees, and the bits follow the split; so every primitive here is made, and run, where it sees one
+ * thread, on a tile of one size. The work is divided over tiles and slices by the callers. */
 #ifndef EM_KERNELS_CPU_GEMM_H
 #define EM_KERNELS_CPU_GEMM_H
 
+#include "kernels/backend.h"
 #include <dnnl.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include "kernels/backend.h"
 
 typedef enum em_product {
     EM_PRODUCT_F32,
-    EM_PRODUCT_BF16,             /* bf16 inputs, in hardware */
-    EM_PRODUCT_BF16_WIDENED      /* bf16 weights in memory, widened slice by slice; f32 products */
+    EM_PRODUCT_BF16,        /* bf16 inputs, in hardware */
+    EM_PRODUCT_BF16_WIDENED /* bf16 weights in memory, widened slice by slice; f32 products */
 } em_product;
 
 typedef struct em_gemm_shape {
@@ -25,10 +25,10 @@ typedef struct em_gemm_shape {
 /* A primitive of one shape, with each thread's argument objects: made once, used by all layers. */
 typedef struct em_gemm {
     em_gemm_shape shape;
-    dnnl_primitive_t primitive, pack;        /* pack: f32 [n, k] to oneDNN's own weight format */
+    dnnl_primitive_t primitive, pack; /* pack: f32 [n, k] to oneDNN's own weight format */
     dnnl_memory_desc_t packed;
-    size_t packed_bytes, scratch_bytes;      /* scratch: of either primitive */
-    dnnl_memory_t *a, *c, *scratch, *rows, *wide;   /* [threads]; wide: the widened weights */
+    size_t packed_bytes, scratch_bytes;           /* scratch: of either primitive */
+    dnnl_memory_t *a, *c, *scratch, *rows, *wide; /* [threads]; wide: the widened weights */
     struct em_gemm *next;
 } em_gemm;
 
@@ -36,7 +36,7 @@ typedef struct em_gemms {
     em_product product;
     int threads;
     dnnl_engine_t engine;
-    dnnl_stream_t *streams;      /* [threads] */
+    dnnl_stream_t *streams; /* [threads] */
     em_gemm *first;
 } em_gemms;
 
@@ -50,11 +50,13 @@ em_gemm *em_gemms_get(em_gemms *g, const em_gemm_shape *shape, em_error *err);
  * aligned to 64 bytes, but for those inside a tile's row. */
 
 /* rows: [n, k] f32 to packed (packed_bytes). */
-void em_gemm_pack(const em_gemms *g, em_gemm *gemm, int thread, float *rows, void *packed, void *scratch);
-/* a: [EM_TILE, k] of the product's input type; c: [EM_TILE, n]. weights: an object made by em_gemm_weights, or
- * NULL for gemm->wide[thread], whose address is wide. bias: NULL where the shape has none. */
-void em_gemm_run(const em_gemms *g, em_gemm *gemm, int thread, const void *a, dnnl_memory_t weights, void *wide,
-                 dnnl_memory_t bias, float *c, void *scratch);
+void em_gemm_pack(const em_gemms *g, em_gemm *gemm, int thread, float *rows, void *packed,
+                  void *scratch);
+/* a: [EM_TILE, k] of the product's input type; c: [EM_TILE, n]. weights: an object made by
+ * em_gemm_weights, or NULL for gemm->wide[thread], whose address is wide. bias: NULL where the
+ * shape has none. */
+void em_gemm_run(const em_gemms *g, em_gemm *gemm, int thread, const void *a, dnnl_memory_t weights,
+                 void *wide, dnnl_memory_t bias, float *c, void *scratch);
 
 /* Objects over packed weights and a bias [n], which they do not own; NULL where oneDNN fails. */
 dnnl_memory_t em_gemm_weights(const em_gemms *g, const em_gemm *gemm, void *packed);

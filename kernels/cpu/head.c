@@ -4,7 +4,7 @@
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
-#define XXH_STATIC_LINKING_ONLY      /* the size of XXH3_state_t */
+#define XXH_STATIC_LINKING_ONLY /* the size of XXH3_state_t */
 #include <xxhash.h>
 
 #include "kernels/cpu/cpu.h"
@@ -14,7 +14,7 @@
 typedef struct labelled_tile {
     em_tile tile;
     const em_score_request *request;
-    bool scored[EM_TILE];        /* has any label */
+    bool scored[EM_TILE]; /* has any label */
 } labelled_tile;
 
 static bool any_label(const em_score_request *r, int64_t token) {
@@ -41,7 +41,7 @@ static const int32_t *labels_of(const labelled_tile *t, int i) {
 /* The batch's token t has its figures at nll + t * nll_step and argmax + t * argmax_step. Until
  * sums_finish, nll holds the label's logit. */
 typedef struct tile_sums {
-    em_token_sum *tokens;        /* [EM_TILE] */
+    em_token_sum *tokens; /* [EM_TILE] */
     double *nll;
     int32_t *argmax;
     int nll_step, argmax_step;
@@ -81,15 +81,15 @@ static void token_add(const em_cpu *cpu, em_token_sum *t, const float *logits, i
     }
 }
 
-static void keep_label_logits(const tile_sums *sums, const labelled_tile *t, int i, const float *logits, int first, int n) {
+static void keep_label_logits(const tile_sums *sums, const labelled_tile *t, int i,
+                              const float *logits, int first, int n) {
     const int32_t *labels = labels_of(t, i);
     for (int j = 0; j < t->request->n_labels; j++)
-        if (labels[j] >= first && labels[j] < first + n) nll_of(sums, t, i)[j] = logits[labels[j] - first];
+        if (labels[j] >= first && labels[j] < first + n)
+            nll_of(sums, t, i)[j] = logits[labels[j] - first];
 }
 
-static double log_sum(const em_token_sum *t) {
-    return log(t->sum) + t->max;
-}
+static double log_sum(const em_token_sum *t) { return log(t->sum) + t->max; }
 
 static void sums_finish(const tile_sums *sums, const labelled_tile *t) {
     for (int i = 0; i < t->tile.count; i++) {
@@ -107,34 +107,38 @@ static void sums_finish(const tile_sums *sums, const labelled_tile *t) {
 typedef struct side {
     const em_head *head;
     const em_activations *x;
-    XXH3_state_t *digests;       /* [EM_TILE] or NULL: not asked for */
-    uint64_t *digest;            /* where they go */
-    const void *input;           /* the tile's normed tokens, as the products take them */
+    XXH3_state_t *digests; /* [EM_TILE] or NULL: not asked for */
+    uint64_t *digest;      /* where they go */
+    const void *input;     /* the tile's normed tokens, as the products take them */
     em_token_sum tokens[EM_TILE];
-    tile_sums sums;              /* over tokens */
+    tile_sums sums; /* over tokens */
 } side;
 
 /* digests: the side's part of the thread's scratch */
-static void side_open(side *m, const em_head *h, const em_activations *x, const em_score_request *r, XXH3_state_t *digests,
-                      const em_scores *out) {
+static void side_open(side *m, const em_head *h, const em_activations *x, const em_score_request *r,
+                      XXH3_state_t *digests, const em_scores *out) {
     m->head = h;
     m->x = x;
     m->digests = r->digest && out->digest ? digests : NULL;
     m->digest = out->digest;
-    m->sums = (tile_sums){m->tokens, out->nll, out->argmax, .nll_step = r->n_labels, .argmax_step = 1};
+    m->sums = (tile_sums){m->tokens, out->nll, out->argmax, .nll_step = r->n_labels,
+                          .argmax_step = 1};
 }
 
 /* input: memory for the tile's normed tokens */
-static void side_start(em_cpu *cpu, int thread, side *m, const labelled_tile *t, int64_t tile, void *input) {
+static void side_start(em_cpu *cpu, int thread, side *m, const labelled_tile *t, int64_t tile,
+                       void *input) {
     int hidden = m->head->spec.hidden;
     sums_start(&m->sums, t);
     for (int i = 0; m->digests && i < t->tile.count; i++) XXH3_64bits_reset(&m->digests[i]);
-    em_normed_input_to(cpu, thread, &m->head->norm, m->x->x + tile * EM_TILE * hidden, 1, hidden, input);
+    em_normed_input_to(cpu, thread, &m->head->norm, m->x->x + tile * EM_TILE * hidden, 1, hidden,
+                       input);
     m->input = input;
 }
 
 /* logits: [n] of the ids from first on; capped here */
-static void side_add(const em_cpu *cpu, side *m, const labelled_tile *t, int i, float *logits, int first, int n) {
+static void side_add(const em_cpu *cpu, side *m, const labelled_tile *t, int i, float *logits,
+                     int first, int n) {
     if (m->head->spec.softcap > 0) cpu->kernels->soft_cap(logits, n, m->head->spec.softcap);
     if (m->digests) XXH3_64bits_update(&m->digests[i], logits, (size_t)n * sizeof *logits);
     token_add(cpu, &m->tokens[i], logits, first, n);
@@ -158,7 +162,8 @@ static XXH3_state_t *digests_of(const em_cpu *cpu, int thread) {
 }
 
 /* Those of the tiles that have labels; their number. */
-static int start_group(em_cpu *cpu, int thread, scored_tile *group, const em_score_request *r, int64_t first, int tiles) {
+static int start_group(em_cpu *cpu, int thread, scored_tile *group, const em_score_request *r,
+                       int64_t first, int tiles) {
     const em_activations *x = group->side.x;
     size_t bytes = em_product_bytes(cpu, (int64_t)EM_TILE * group->side.head->spec.hidden);
     char *inputs = cpu->threads[thread].scratch[EM_SCRATCH_INPUT];
@@ -172,7 +177,8 @@ static int start_group(em_cpu *cpu, int thread, scored_tile *group, const em_sco
 }
 
 /* Slice s of one tile. */
-static void score_slice(em_cpu *cpu, int thread, const em_matrix *output, int s, scored_tile *scored) {
+static void score_slice(em_cpu *cpu, int thread, const em_matrix *output, int s,
+                        scored_tile *scored) {
     const labelled_tile *t = &scored->tile;
     int first = s * output->width, n = em_matrix_width(output, s);
     float *logits = em_matrix_run(cpu, thread, output, s, scored->side.input);
@@ -180,7 +186,8 @@ static void score_slice(em_cpu *cpu, int thread, const em_matrix *output, int s,
         if (t->scored[i]) side_add(cpu, &scored->side, t, i, logits + (int64_t)i * n, first, n);
 }
 
-static void score_group(em_cpu *cpu, int thread, scored_tile *group, const em_score_request *r, int64_t first, int tiles) {
+static void score_group(em_cpu *cpu, int thread, scored_tile *group, const em_score_request *r,
+                        int64_t first, int tiles) {
     const em_matrix *output = &group->side.head->output;
     int n = start_group(cpu, thread, group, r, first, tiles);
     for (int s = 0; n && s < output->slices; s++) {
@@ -190,7 +197,8 @@ static void score_group(em_cpu *cpu, int thread, scored_tile *group, const em_sc
     for (int i = 0; i < n; i++) side_finish(&group[i].side, &group[i].tile);
 }
 
-void em_cpu_score(em_backend *b, const em_head *h, const em_score_request *request, em_activations *a, em_scores *out) {
+void em_cpu_score(em_backend *b, const em_head *h, const em_score_request *request,
+                  em_activations *a, em_scores *out) {
     em_cpu *cpu = em_cpu_of(b);
     double begin = omp_get_wtime();
     em_groups groups = em_groups_of(cpu, a->n_tiles);
@@ -199,10 +207,12 @@ void em_cpu_score(em_backend *b, const em_head *h, const em_score_request *reque
         int thread = em_cpu_enter();
         scored_tile group[EM_GROUP];
         for (int i = 0; i < EM_GROUP; i++)
-            side_open(&group[i].side, h, a, request, digests_of(cpu, thread) + (ptrdiff_t)i * EM_TILE, out);
+            side_open(&group[i].side, h, a, request,
+                      digests_of(cpu, thread) + (ptrdiff_t)i * EM_TILE, out);
 #pragma omp for schedule(dynamic, 1)
         for (int64_t g = 0; g < groups.n; g++)
-            score_group(cpu, thread, group, request, g * groups.tiles, em_group_tiles(&groups, g, a->n_tiles));
+            score_group(cpu, thread, group, request, g * groups.tiles,
+                        em_group_tiles(&groups, g, a->n_tiles));
     }
     b->times.head += omp_get_wtime() - begin;
 }
@@ -213,12 +223,14 @@ typedef struct pair {
     const em_pair_request *request;
     em_pair_scores *out;
     side before, after;
-    em_token_sum *alphas;        /* [n_alphas, EM_TILE] */
-    double gap[EM_TILE];         /* sum of exp(z - max) * (z - before's logit) over the after model's z, its max so far */
+    em_token_sum *alphas; /* [n_alphas, EM_TILE] */
+    double gap[EM_TILE]; /* sum of exp(z - max) * (z - before's logit) over the after model's z, its
+                            max so far */
 } pair;
 
-static void pair_open(em_cpu *cpu, int thread, pair *p, const em_head *before, const em_head *after, const em_pair_request *r,
-                      const em_activations *x_before, const em_activations *x_after, em_pair_scores *out) {
+static void pair_open(em_cpu *cpu, int thread, pair *p, const em_head *before, const em_head *after,
+                      const em_pair_request *r, const em_activations *x_before,
+                      const em_activations *x_after, em_pair_scores *out) {
     XXH3_state_t *digests = digests_of(cpu, thread);
     p->request = r;
     p->out = out;
@@ -237,12 +249,15 @@ static tile_sums alpha_sums(pair *p, int k) {
     int alphas = p->request->n_alphas, labels = p->request->labels.n_labels;
     side *model = model_at(p, p->request->alphas[k]);
     return (tile_sums){.tokens = model ? model->tokens : p->alphas + (ptrdiff_t)k * EM_TILE,
-                       .nll = p->out->alpha_nll + (ptrdiff_t)k * labels, .nll_step = alphas * labels,
-                       .argmax = p->out->alpha_argmax + k, .argmax_step = alphas};
+                       .nll = p->out->alpha_nll + (ptrdiff_t)k * labels,
+                       .nll_step = alphas * labels,
+                       .argmax = p->out->alpha_argmax + k,
+                       .argmax_step = alphas};
 }
 
 static void pair_start(em_cpu *cpu, int thread, pair *p, const labelled_tile *t, int64_t tile) {
-    side_start(cpu, thread, &p->before, t, tile, em_cpu_scratch(cpu, thread, EM_SCRATCH_PAIR_INPUT));
+    side_start(cpu, thread, &p->before, t, tile,
+               em_cpu_scratch(cpu, thread, EM_SCRATCH_PAIR_INPUT));
     side_start(cpu, thread, &p->after, t, tile, em_cpu_scratch(cpu, thread, EM_SCRATCH_INPUT));
     for (int k = 0; k < p->request->n_alphas; k++) {
         tile_sums sums = alpha_sums(p, k);
@@ -252,8 +267,8 @@ static void pair_start(em_cpu *cpu, int thread, pair *p, const labelled_tile *t,
 }
 
 /* before, after: [n] logits of the ids from first on, capped */
-static void alpha_add(const em_cpu *cpu, pair *p, int k, const labelled_tile *t, int i, const float *before, const float *after,
-                      int first, int n) {
+static void alpha_add(const em_cpu *cpu, pair *p, int k, const labelled_tile *t, int i,
+                      const float *before, const float *after, int first, int n) {
     _Alignas(64) float mixed[EM_SLICE];
     const side *model = model_at(p, p->request->alphas[k]);
     tile_sums sums = alpha_sums(p, k);
@@ -265,13 +280,16 @@ static void alpha_add(const em_cpu *cpu, pair *p, int k, const labelled_tile *t,
     keep_label_logits(&sums, t, i, z, first, n);
 }
 
-static void pair_add(const em_cpu *cpu, pair *p, const labelled_tile *t, int i, float *before, float *after, int first, int n) {
+static void pair_add(const em_cpu *cpu, pair *p, const labelled_tile *t, int i, float *before,
+                     float *after, int first, int n) {
     em_token_sum *sum = &p->after.tokens[i];
     float max = sum->max;
     side_add(cpu, &p->before, t, i, before, first, n);
     side_add(cpu, &p->after, t, i, after, first, n);
-    p->gap[i] = p->gap[i] * exp((double)max - (double)sum->max) + cpu->kernels->soft_gap(after, before, sum->max, n);
-    for (int k = 0; k < p->request->n_alphas; k++) alpha_add(cpu, p, k, t, i, before, after, first, n);
+    p->gap[i] = p->gap[i] * exp((double)max - (double)sum->max) +
+                cpu->kernels->soft_gap(after, before, sum->max, n);
+    for (int k = 0; k < p->request->n_alphas; k++)
+        alpha_add(cpu, p, k, t, i, before, after, first, n);
 }
 
 /* sum p (log p - log q) with log p = z_after - log_sum_after, log q alike. The sums are of f32
@@ -296,7 +314,8 @@ static void pair_finish(pair *p, const labelled_tile *t) {
 static void pair_tile(em_cpu *cpu, int thread, pair *p, int64_t tile) {
     labelled_tile t;
     if (!find_labels(&t, &p->after.x->tiles[tile], &p->request->labels)) return;
-    const em_matrix *output = &p->after.head->output;      /* cut into the same slices as the before model's */
+    const em_matrix *output =
+        &p->after.head->output; /* cut into the same slices as the before model's */
     float *before = em_cpu_scratch(cpu, thread, EM_SCRATCH_PAIR_SLICE);
     pair_start(cpu, thread, p, &t, tile);
     for (int s = 0; s < output->slices; s++) {
@@ -306,13 +325,15 @@ static void pair_tile(em_cpu *cpu, int thread, pair *p, int64_t tile) {
         em_matrix_open_slice(cpu, thread, output, s);
         float *after = em_matrix_run(cpu, thread, output, s, p->after.input);
         for (int i = 0; i < t.tile.count; i++)
-            if (t.scored[i]) pair_add(cpu, p, &t, i, before + (int64_t)i * n, after + (int64_t)i * n, first, n);
+            if (t.scored[i])
+                pair_add(cpu, p, &t, i, before + (int64_t)i * n, after + (int64_t)i * n, first, n);
     }
     pair_finish(p, &t);
 }
 
-void em_cpu_score_pair(em_backend *b, const em_head *before, const em_head *after, const em_pair_request *request,
-                       em_activations *x_before, em_activations *x_after, em_pair_scores *out) {
+void em_cpu_score_pair(em_backend *b, const em_head *before, const em_head *after,
+                       const em_pair_request *request, em_activations *x_before,
+                       em_activations *x_after, em_pair_scores *out) {
     em_cpu *cpu = em_cpu_of(b);
     double begin = omp_get_wtime();
 #pragma omp parallel num_threads(b->options.threads)

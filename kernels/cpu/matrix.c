@@ -24,7 +24,8 @@ static void convert(const em_cpu *cpu, const em_weight *w, int64_t index, float 
 
 /* Outputs [o, o + count) that lie side by side for each input (GPT-2's Conv1D): read along the
  * outputs, written across. */
-static void read_transposed(const em_cpu *cpu, const em_weight *w, int64_t o, int count, float *rows) {
+static void read_transposed(const em_cpu *cpu, const em_weight *w, int64_t o, int count,
+                            float *rows) {
     float line[EM_SLICE];
     for (int64_t i = 0; i < w->in; i++) {
         convert(cpu, w, em_weight_index(w, o, i), line, count);
@@ -34,14 +35,16 @@ static void read_transposed(const em_cpu *cpu, const em_weight *w, int64_t o, in
 
 static void read_row(const em_cpu *cpu, const em_weight *w, int64_t o, float *row) {
     if (w->in_stride == 1) convert(cpu, w, em_weight_index(w, o, 0), row, w->in);
-    else for (int64_t i = 0; i < w->in; i++) convert(cpu, w, em_weight_index(w, o, i), row + i, 1);
+    else
+        for (int64_t i = 0; i < w->in; i++) convert(cpu, w, em_weight_index(w, o, i), row + i, 1);
 }
 
 /* rows: [count, in]; count at most EM_SLICE */
 static void read_rows(const em_cpu *cpu, const em_weight *w, int64_t o, int count, float *rows) {
     bool side_by_side = w->out_stride == 1 && w->block >= w->out;
     if (side_by_side && w->in_stride != 1) read_transposed(cpu, w, o, count, rows);
-    else for (int r = 0; r < count; r++) read_row(cpu, w, o + r, rows + r * w->in);
+    else
+        for (int r = 0; r < count; r++) read_row(cpu, w, o + r, rows + r * w->in);
 }
 
 bool em_vector_load(em_cpu *cpu, const em_weight *w, float add, float **out, em_error *err) {
@@ -72,7 +75,8 @@ typedef struct run {
 static int paired_runs(const em_matrix *m, const em_matrix_source *source, int s, run *runs) {
     int count = em_matrix_width(m, s) / source->n_parts;
     for (int p = 0; p < source->n_parts; p++)
-        runs[p] = (run){source->parts[p], source->biases[p], (int64_t)s * (m->width / source->n_parts), count, p * count};
+        runs[p] = (run){source->parts[p], source->biases[p],
+                        (int64_t)s * (m->width / source->n_parts), count, p * count};
     return source->n_parts;
 }
 
@@ -84,14 +88,15 @@ static int runs_of(const em_matrix *m, const em_matrix_source *source, int s, ru
         int64_t from = part > begin ? part : begin, to = part + source->parts[p]->out;
         if (to > end) to = end;
         if (from < to)
-            runs[n++] = (run){source->parts[p], source->biases[p], from - part, (int)(to - from), (int)(from - begin)};
+            runs[n++] = (run){source->parts[p], source->biases[p], from - part, (int)(to - from),
+                              (int)(from - begin)};
     }
     return n;
 }
 
 /* rows: [width, in]; false: some value is not finite, and err says which if it is not NULL. */
-static bool read_slice(const em_cpu *cpu, const em_matrix *m, const em_matrix_source *source, int s, float *rows,
-                       em_error *err) {
+static bool read_slice(const em_cpu *cpu, const em_matrix *m, const em_matrix_source *source, int s,
+                       float *rows, em_error *err) {
     run runs[3];
     int n = runs_of(m, source, s, runs);
     for (int i = 0; i < n; i++) {
@@ -111,9 +116,7 @@ static size_t tiles_bytes(const em_matrix *m, int s) {
     return (size_t)((em_matrix_width(m, s) + 31) / 32 * 32) * (size_t)m->in * sizeof(uint16_t);
 }
 
-static em_gemm *gemm_of(const em_matrix *m, int s) {
-    return s + 1 < m->slices ? m->full : m->last;
-}
+static em_gemm *gemm_of(const em_matrix *m, int s) { return s + 1 < m->slices ? m->full : m->last; }
 
 static void *packed_slice(const em_matrix *m, int s) {
     return m->packed + (size_t)s * m->slice_bytes;
@@ -153,14 +156,13 @@ static int pack_slices(em_cpu *cpu, em_matrix *m, const em_matrix_source *source
 
 /* ---- a matrix ---- */
 
-static int64_t round_up(int64_t n, int64_t to) {
-    return (n + to - 1) / to * to;
-}
+static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-/* Most outputs of a slice: a power of two from 128 on. On tile registers, where the next slice is fetched beside the
- * open one, narrower ones are as fast. */
+/* Most outputs of a slice: a power of two from 128 on. On tile registers, where the next slice is
+ * fetched beside the open one, narrower ones are as fast. */
 static int widest_slice(const em_cpu *cpu, const em_matrix_source *source, int64_t in) {
-    int width = cpu->bf16 ? EM_SLICE / 2 : EM_SLICE, elements = cpu->bf16 ? EM_SLICE_ELEMENTS / 4 : EM_SLICE_ELEMENTS;
+    int width = cpu->bf16 ? EM_SLICE / 2 : EM_SLICE,
+        elements = cpu->bf16 ? EM_SLICE_ELEMENTS / 4 : EM_SLICE_ELEMENTS;
     while (!source->full_slices && width > 128 && width * in > elements * 3 / 2) width /= 2;
     return width;
 }
@@ -178,7 +180,8 @@ static void shape_matrix(const em_cpu *cpu, em_matrix *m, const em_matrix_source
     for (int p = 0; p < source->n_parts; p++) out += source->parts[p]->out;
     m->in = (int)source->parts[0]->in;
     m->out = (int)out;
-    m->width = slice_width(out, source->paired ? source->n_parts : 1, widest_slice(cpu, source, m->in));
+    m->width = slice_width(out, source->paired ? source->n_parts : 1,
+                           widest_slice(cpu, source, m->in));
     m->slices = (m->out + m->width - 1) / m->width;
     m->on_tiles = cpu->bf16 && m->in % EM_DEPTH_ALIGN == 0;
 }
@@ -201,14 +204,15 @@ static bool load_bias(em_cpu *cpu, em_matrix *m, const em_matrix_source *source,
         for (int i = 0; i < n; i++)
             for (int p = 0; p < source->n_parts; p++)
                 if (parts[p] && source->parts[p] == runs[i].weight)
-                    memcpy(m->bias + (size_t)s * (size_t)m->width + runs[i].column, parts[p] + runs[i].first,
-                           (size_t)runs[i].count * sizeof **parts);
+                    memcpy(m->bias + (size_t)s * (size_t)m->width + runs[i].column,
+                           parts[p] + runs[i].first, (size_t)runs[i].count * sizeof **parts);
     }
     for (int p = 0; p < 3; p++) free(parts[p]);
     return ok;
 }
 
-static bool make_products(em_cpu *cpu, em_matrix *m, const em_matrix_source *source, em_error *err) {
+static bool make_products(em_cpu *cpu, em_matrix *m, const em_matrix_source *source,
+                          em_error *err) {
     em_gemm_shape shape = {.k = m->in, .n = m->width, .bias = has_bias(source)};
     m->full = em_gemms_get(&cpu->gemms, &shape, err);
     shape.n = em_matrix_width(m, m->slices - 1);
@@ -216,21 +220,24 @@ static bool make_products(em_cpu *cpu, em_matrix *m, const em_matrix_source *sou
     return m->last != NULL;
 }
 
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
 static bool reserve(em_cpu *cpu, em_matrix *m, em_error *err) {
-    size_t packed = m->on_tiles ? tiles_bytes(m, 0) : larger(m->full->packed_bytes, m->last->packed_bytes), bytes;
+    size_t packed = m->on_tiles ? tiles_bytes(m, 0)
+                                : larger(m->full->packed_bytes, m->last->packed_bytes),
+           bytes;
     size_t scratch = m->on_tiles ? 0 : larger(m->full->scratch_bytes, m->last->scratch_bytes);
     bool widened = cpu->gemms.product == EM_PRODUCT_BF16_WIDENED;
     m->slice_bytes = (size_t)round_up((int64_t)(widened ? packed / 2 : packed), 64);
-    if (!em_size_mul(m->slice_bytes, (size_t)m->slices, &bytes)) return em_fail_memory(err, bytes, "packed weights");
+    if (!em_size_mul(m->slice_bytes, (size_t)m->slices, &bytes))
+        return em_fail_memory(err, bytes, "packed weights");
     m->packed = em_cpu_alloc(bytes, "packed weights", err);
     return m->packed && (!widened || em_cpu_reserve(cpu, EM_SCRATCH_WIDE, packed, err)) &&
            em_cpu_reserve(cpu, EM_SCRATCH_DNNL, scratch, err) &&
-           em_cpu_reserve(cpu, EM_SCRATCH_ROWS, (size_t)m->width * (size_t)m->in * sizeof(float), err) &&
-           em_cpu_reserve(cpu, EM_SCRATCH_SLICE, (size_t)EM_TILE * (size_t)m->width * sizeof(float), err);
+           em_cpu_reserve(cpu, EM_SCRATCH_ROWS, (size_t)m->width * (size_t)m->in * sizeof(float),
+                          err) &&
+           em_cpu_reserve(cpu, EM_SCRATCH_SLICE, (size_t)EM_TILE * (size_t)m->width * sizeof(float),
+                          err);
 }
 
 static bool make_memories(em_cpu *cpu, em_matrix *m, em_error *err) {
@@ -250,10 +257,12 @@ static bool make_memories(em_cpu *cpu, em_matrix *m, em_error *err) {
 
 bool em_matrix_load(em_cpu *cpu, em_matrix *m, const em_matrix_source *source, em_error *err) {
     shape_matrix(cpu, m, source);
-    if ((!m->on_tiles && !make_products(cpu, m, source, err)) || !reserve(cpu, m, err)) return false;
+    if ((!m->on_tiles && !make_products(cpu, m, source, err)) || !reserve(cpu, m, err))
+        return false;
     if (has_bias(source) && !load_bias(cpu, m, source, err)) return false;
     int bad = pack_slices(cpu, m, source);
-    if (bad < m->slices) return read_slice(cpu, m, source, bad, em_cpu_scratch(cpu, 0, EM_SCRATCH_ROWS), err);
+    if (bad < m->slices)
+        return read_slice(cpu, m, source, bad, em_cpu_scratch(cpu, 0, EM_SCRATCH_ROWS), err);
     return m->on_tiles || make_memories(cpu, m, err);
 }
 
@@ -278,21 +287,30 @@ size_t em_matrix_bytes(const em_cpu *cpu, int64_t in, int64_t out) {
 
 void em_matrix_open_slice(em_cpu *cpu, int thread, const em_matrix *m, int s) {
     float *wide = em_cpu_scratch(cpu, thread, EM_SCRATCH_WIDE);
-    int next = s + 1 < m->slices ? s + 1 : 0;        /* after the last slice, for the next group of tiles */
+    int next = s + 1 < m->slices ? s + 1
+                                 : 0; /* after the last slice, for the next group of tiles */
     cpu->threads[thread].ahead = packed_slice(m, next);
-    cpu->threads[thread].ahead_end = (char *)packed_slice(m, next) + (m->on_tiles && next != s ? tiles_bytes(m, next) : 0);
+    cpu->threads[thread].ahead_end = (char *)packed_slice(m, next) +
+                                     (m->on_tiles && next != s ? tiles_bytes(m, next) : 0);
     if (cpu->gemms.product == EM_PRODUCT_BF16_WIDENED)
-        cpu->kernels->from_bf16(wide, packed_slice(m, s), (int64_t)(gemm_of(m, s)->packed_bytes / sizeof *wide));
+        cpu->kernels->from_bf16(wide, packed_slice(m, s),
+                                (int64_t)(gemm_of(m, s)->packed_bytes / sizeof *wide));
 }
 
 /* Beside a product with the open slice, a tile's share of the next one is fetched. */
-static void run_on_tiles(const em_cpu *cpu, em_cpu_thread *thread, const em_matrix *m, int s, const void *a, float *y,
-                         int64_t stride) {
+static void run_on_tiles(const em_cpu *cpu, em_cpu_thread *thread, const em_matrix *m, int s,
+                         const void *a, float *y, int64_t stride) {
     size_t left = (size_t)(thread->ahead_end - thread->ahead), share = tiles_bytes(m, s) / EM_GROUP;
     if (share > left) share = left;
-    em_product_bf16 p = {.a = a, .b = packed_slice(m, s), .depth = m->in, .width = em_matrix_width(m, s),
-                         .bias = m->bias ? m->bias + (size_t)s * (size_t)m->width : NULL, .c = y, .c_stride = stride,
-                         .ahead = thread->ahead, .ahead_bytes = share};
+    em_product_bf16 p = {.a = a,
+                         .b = packed_slice(m, s),
+                         .depth = m->in,
+                         .width = em_matrix_width(m, s),
+                         .bias = m->bias ? m->bias + (size_t)s * (size_t)m->width : NULL,
+                         .c = y,
+                         .c_stride = stride,
+                         .ahead = thread->ahead,
+                         .ahead_bytes = share};
     thread->ahead += share;
     cpu->bf16->product(&p);
 }
@@ -302,8 +320,9 @@ void em_matrix_run_to(em_cpu *cpu, int thread, const em_matrix *m, int s, const 
         run_on_tiles(cpu, &cpu->threads[thread], m, s, a, y, em_matrix_width(m, s));
         return;
     }
-    em_gemm_run(&cpu->gemms, gemm_of(m, s), thread, a, m->weights[s], em_cpu_scratch(cpu, thread, EM_SCRATCH_WIDE),
-                m->biases[s], y, em_cpu_scratch(cpu, thread, EM_SCRATCH_DNNL));
+    em_gemm_run(&cpu->gemms, gemm_of(m, s), thread, a, m->weights[s],
+                em_cpu_scratch(cpu, thread, EM_SCRATCH_WIDE), m->biases[s], y,
+                em_cpu_scratch(cpu, thread, EM_SCRATCH_DNNL));
 }
 
 float *em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a) {
@@ -313,7 +332,8 @@ float *em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const v
 }
 
 /* A tile's product with the open slice s into its columns of y, or added to them. */
-static void place_slice(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *y, bool add) {
+static void place_slice(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *y,
+                        bool add) {
     if (m->on_tiles && !add) {
         run_on_tiles(cpu, &cpu->threads[thread], m, s, a, y, m->out);
         return;
@@ -325,7 +345,8 @@ static void place_slice(em_cpu *cpu, int thread, const em_matrix *m, int s, cons
         else memcpy(y, slice, (size_t)width * sizeof *y);
 }
 
-static void run_slices(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a, float *y, bool add) {
+static void run_slices(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a,
+                       float *y, bool add) {
     size_t tile_bytes = em_product_bytes(cpu, (int64_t)EM_TILE * m->in);
     for (int s = 0; s < m->slices; s++) {
         em_matrix_open_slice(cpu, thread, m, s);
@@ -335,11 +356,13 @@ static void run_slices(em_cpu *cpu, int thread, const em_matrix *m, int tiles, c
     }
 }
 
-void em_matrix_run_all(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a, float *y) {
+void em_matrix_run_all(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a,
+                       float *y) {
     run_slices(cpu, thread, m, tiles, a, y, false);
 }
 
-void em_matrix_add_all(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a, float *y) {
+void em_matrix_add_all(em_cpu *cpu, int thread, const em_matrix *m, int tiles, const void *a,
+                       float *y) {
     run_slices(cpu, thread, m, tiles, a, y, true);
 }
 
@@ -350,7 +373,8 @@ size_t em_product_bytes(const em_cpu *cpu, int64_t n) {
 }
 
 float *em_product_line(em_cpu *cpu, int thread, void *to) {
-    return cpu->gemms.product == EM_PRODUCT_BF16 ? em_cpu_scratch(cpu, thread, EM_SCRATCH_LINE) : to;
+    return cpu->gemms.product == EM_PRODUCT_BF16 ? em_cpu_scratch(cpu, thread, EM_SCRATCH_LINE)
+                                                 : to;
 }
 
 void em_product_put(const em_cpu *cpu, void *to, float *line, int n) {
@@ -362,7 +386,9 @@ void em_product_put(const em_cpu *cpu, void *to, float *line, int n) {
 }
 
 const void *em_product_input(em_cpu *cpu, int thread, float *x, int tiles, int n) {
-    void *to = cpu->gemms.product == EM_PRODUCT_BF16 ? cpu->threads[thread].scratch[EM_SCRATCH_INPUT] : x;
+    void *to = cpu->gemms.product == EM_PRODUCT_BF16
+                   ? cpu->threads[thread].scratch[EM_SCRATCH_INPUT]
+                   : x;
     em_product_put(cpu, to, x, tiles * EM_TILE * n);
     return to;
 }
@@ -379,7 +405,8 @@ void em_norm_apply(const em_cpu *cpu, const em_norm *norm, float *y, const float
     else cpu->kernels->layer_norm(y, x, norm->w, norm->b, norm->n, norm->eps);
 }
 
-void em_normed_input_to(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int tiles, int n, void *input) {
+void em_normed_input_to(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int tiles,
+                        int n, void *input) {
     char *to = input;
     for (int i = 0; i < tiles * EM_TILE; i++, x += n, to += em_product_bytes(cpu, n)) {
         float *line = em_product_line(cpu, thread, to);
@@ -389,7 +416,8 @@ void em_normed_input_to(em_cpu *cpu, int thread, const em_norm *norm, const floa
     }
 }
 
-const void *em_normed_input(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int tiles, int n) {
+const void *em_normed_input(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int tiles,
+                            int n) {
     void *input = cpu->threads[thread].scratch[EM_SCRATCH_INPUT];
     em_normed_input_to(cpu, thread, norm, x, tiles, n, input);
     return input;

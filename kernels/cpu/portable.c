@@ -21,7 +21,8 @@ static void layer_norm(float *y, const float *x, const float *w, const float *b,
     for (int i = 0; i < n; i++) y[i] = (x[i] - mean) * inverse * w[i] + (b ? b[i] : 0);
 }
 
-static void rope_table(float *cosine, float *sine, float position, const float *inv_freq, int pairs, float scale) {
+static void rope_table(float *cosine, float *sine, float position, const float *inv_freq, int pairs,
+                       float scale) {
     for (int j = 0; j < pairs; j++) {
         float angle = position * inv_freq[j];
         cosine[j] = (float)cos(angle) * scale;
@@ -67,7 +68,8 @@ static void soft_cap(float *x, int n, float cap) {
 
 static float score(const em_attend *a, int query, int key) {
     float z = 0;
-    for (int d = 0; d < a->head_dim; d++) z += a->q[query * a->q_stride + d] * a->keys[d * EM_KEY_TILE + key];
+    for (int d = 0; d < a->head_dim; d++)
+        z += a->q[query * a->q_stride + d] * a->keys[d * EM_KEY_TILE + key];
     return a->softcap > 0 ? a->softcap * tanhf(z / a->softcap) : z;
 }
 
@@ -88,7 +90,8 @@ static void attend_query(const em_attend *a, int query) {
     for (int k = first; k < last; k++) {
         float p = expf(z[k] - max);
         a->sum[query] += p;
-        for (int d = 0; d < a->value_width; d++) out[d] += p * a->values[(ptrdiff_t)k * a->value_width + d];
+        for (int d = 0; d < a->value_width; d++)
+            out[d] += p * a->values[(ptrdiff_t)k * a->value_width + d];
     }
 }
 
@@ -101,7 +104,8 @@ static void attend(const em_attend *a) {
 static float score_bf16(const em_attend_bf16 *a, int query, int key) {
     float z = 0;
     for (int d = 0; d < a->depth; d++)
-        z += em_bf16_to_f32(a->q[query * a->depth + d]) * em_bf16_to_f32(a->keys[(d / 2 * EM_KEY_TILE + key) * 2 + d % 2]);
+        z += em_bf16_to_f32(a->q[query * a->depth + d]) *
+             em_bf16_to_f32(a->keys[(d / 2 * EM_KEY_TILE + key) * 2 + d % 2]);
     return a->softcap > 0 ? a->softcap * tanhf(z / a->softcap) : z;
 }
 
@@ -122,7 +126,8 @@ static void attend_query_bf16(const em_attend_bf16 *a, int query) {
     for (int k = first; k < last; k++) {
         float p = expf(z[k] - max), rounded = em_bf16_to_f32(em_f32_to_bf16(p));
         a->sum[query] += p;
-        for (int d = 0; d < a->value_width; d++) out[d] += rounded * em_bf16_to_f32(a->values[(k / 2 * a->value_width + d) * 2 + k % 2]);
+        for (int d = 0; d < a->value_width; d++)
+            out[d] += rounded * em_bf16_to_f32(a->values[(k / 2 * a->value_width + d) * 2 + k % 2]);
     }
 }
 
@@ -134,13 +139,16 @@ static void attend_bf16(const em_attend_bf16 *a) {
 
 /* Where input i of output o is packed. */
 static int64_t packed_index(int depth, int o, int i) {
-    return (((int64_t)(o / 32) * (depth / 32) + i / 32) * 2 + o % 32 / 16) * 512 + i % 32 / 2 * 32 + o % 16 * 2 + i % 2;
+    return (((int64_t)(o / 32) * (depth / 32) + i / 32) * 2 + o % 32 / 16) * 512 + i % 32 / 2 * 32 +
+           o % 16 * 2 + i % 2;
 }
 
 static void pack_bf16(uint16_t *packed, const float *rows, int depth, int width) {
     for (int o = 0; o < (width + 31) / 32 * 32; o++)
         for (int i = 0; i < depth; i++)
-            packed[packed_index(depth, o, i)] = o < width ? em_f32_to_bf16(rows[(int64_t)o * depth + i]) : 0;
+            packed[packed_index(depth, o, i)] = o < width
+                                                    ? em_f32_to_bf16(rows[(int64_t)o * depth + i])
+                                                    : 0;
 }
 
 static void product_bf16(const em_product_bf16 *p) {
@@ -148,12 +156,14 @@ static void product_bf16(const em_product_bf16 *p) {
         for (int o = 0; o < p->width; o++) {
             float sum = 0;
             for (int i = 0; i < p->depth; i++)
-                sum += em_bf16_to_f32(p->a[(int64_t)t * p->depth + i]) * em_bf16_to_f32(p->b[packed_index(p->depth, o, i)]);
+                sum += em_bf16_to_f32(p->a[(int64_t)t * p->depth + i]) *
+                       em_bf16_to_f32(p->b[packed_index(p->depth, o, i)]);
             p->c[t * p->c_stride + o] = sum + (p->bias ? p->bias[o] : 0);
         }
 }
 
-const em_bf16_kernels em_bf16_kernels_portable = {.attend = attend_bf16, .pack = pack_bf16, .product = product_bf16};
+const em_bf16_kernels em_bf16_kernels_portable = {
+    .attend = attend_bf16, .pack = pack_bf16, .product = product_bf16};
 
 /* ---- loss ---- */
 
@@ -166,7 +176,8 @@ static void soft_sum(const float *x, int n, float *max, double *sum) {
 }
 
 static void mix(float *z, const float *after, const float *before, double alpha, int n) {
-    for (int i = 0; i < n; i++) z[i] = (float)((1 + alpha) * (double)after[i] - alpha * (double)before[i]);
+    for (int i = 0; i < n; i++)
+        z[i] = (float)((1 + alpha) * (double)after[i] - alpha * (double)before[i]);
 }
 
 static double soft_gap(const float *x, const float *y, float max, int n) {

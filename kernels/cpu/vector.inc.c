@@ -51,8 +51,10 @@ static void rms_norm(float *y, const float *x, const float *w, int n, float eps)
 static void layer_norm(float *y, const float *x, const float *w, const float *b, int n, float eps) {
     float mean = (float)(sum(x, n) / n);
     float inverse = (float)(1 / sqrt(squares(x, mean, n) / n + eps));
-    if (b) for (int i = 0; i < n; i++) y[i] = (x[i] - mean) * inverse * w[i] + b[i];
-    else for (int i = 0; i < n; i++) y[i] = (x[i] - mean) * inverse * w[i];
+    if (b)
+        for (int i = 0; i < n; i++) y[i] = (x[i] - mean) * inverse * w[i] + b[i];
+    else
+        for (int i = 0; i < n; i++) y[i] = (x[i] - mean) * inverse * w[i];
 }
 
 /* ---- rotary embedding ---- */
@@ -78,7 +80,8 @@ static inline double cosine_series(double z) {
 }
 
 /* Cody and Waite: the angle less n times pi / 2 in two parts, then by quadrant. */
-static void rope_table(float *cosine, float *sine, float position, const float *inv_freq, int pairs, float scale_by) {
+static void rope_table(float *cosine, float *sine, float position, const float *inv_freq, int pairs,
+                       float scale_by) {
     for (int j = 0; j < pairs; j++) {
         double x = position * inv_freq[j];
         double n = __builtin_rint(x * 0.63661977236758134);
@@ -136,8 +139,9 @@ static inline vf activation(em_activation kind, vf x) {
     return v_max(v_set(0), x);
 }
 
-static inline __attribute__((always_inline)) void
-activate_as(em_activation kind, float *y, const float *gate, const float *up, int n) {
+static inline __attribute__((always_inline)) void activate_as(em_activation kind, float *y,
+                                                              const float *gate, const float *up,
+                                                              int n) {
     for (int i = 0; i < n; i += VW) {
         int lanes = n - i < VW ? n - i : VW;
         vf v = activation(kind, v_load_n(gate + i, lanes, v_set(0)));
@@ -170,9 +174,10 @@ static void soft_cap(float *x, int n, float cap) {
 #define BLOCK (VW == 16 ? 8 : 4)
 
 /* acc[r][c] = sum over i < depth of a[r, i] * b[i, c]; columns are vectors. */
-static inline __attribute__((always_inline)) void
-block_product(const float *a, ptrdiff_t a_stride, const float *b, ptrdiff_t b_stride, int depth,
-              int columns, vf acc[BLOCK][2]) {
+static inline __attribute__((always_inline)) void block_product(const float *a, ptrdiff_t a_stride,
+                                                                const float *b, ptrdiff_t b_stride,
+                                                                int depth, int columns,
+                                                                vf acc[BLOCK][2]) {
     for (int r = 0; r < BLOCK; r++) acc[r][0] = acc[r][1] = v_set(0);
     for (int i = 0; i < depth; i++) {
         vf b0 = v_load(b + i * b_stride), b1 = columns > 1 ? v_load(b + i * b_stride + VW) : b0;
@@ -193,7 +198,8 @@ static void scores(const em_attend *a, int first, int last, float (*z)[EM_KEY_TI
         int k = first;
         for (; k + 2 * VW <= last; k += 2 * VW) {
             block_product(q, a->q_stride, a->keys + k, EM_KEY_TILE, a->head_dim, 2, acc);
-            for (int i = 0; i < BLOCK; i++) v_store(z[r + i] + k, acc[i][0]), v_store(z[r + i] + k + VW, acc[i][1]);
+            for (int i = 0; i < BLOCK; i++)
+                v_store(z[r + i] + k, acc[i][0]), v_store(z[r + i] + k + VW, acc[i][1]);
         }
         if (k == last) continue;
         block_product(q, a->q_stride, a->keys + k, EM_KEY_TILE, a->head_dim, 1, acc);
@@ -202,14 +208,19 @@ static void scores(const em_attend *a, int first, int last, float (*z)[EM_KEY_TI
 }
 
 /* out = out * keep + p . values, over keys [first, last). */
-static void mix_values(const em_attend *a, int first, int last, float (*p)[EM_KEY_TILE], const float *keep) {
+static void mix_values(const em_attend *a, int first, int last, float (*p)[EM_KEY_TILE],
+                       const float *keep) {
     for (int r = 0; r < EM_ATTEND_QUERIES; r += BLOCK) {
         for (int d = 0; d < a->value_width; d += 2 * VW) {
             int columns = a->value_width - d > VW ? 2 : 1;
             const float *values = a->values + (ptrdiff_t)first * a->value_width + d;
             vf acc[BLOCK][2];
-            if (columns == 2) block_product(p[r] + first, EM_KEY_TILE, values, a->value_width, last - first, 2, acc);
-            else block_product(p[r] + first, EM_KEY_TILE, values, a->value_width, last - first, 1, acc);
+            if (columns == 2)
+                block_product(p[r] + first, EM_KEY_TILE, values, a->value_width, last - first, 2,
+                              acc);
+            else
+                block_product(p[r] + first, EM_KEY_TILE, values, a->value_width, last - first, 1,
+                              acc);
             for (int i = 0; i < BLOCK; i++) {
                 float *out = a->out + (ptrdiff_t)(r + i) * a->value_width + d;
                 vf k = v_set(keep[r + i]);
@@ -305,8 +316,10 @@ static void soft_sum(const float *x, int n, float *max, double *total) {
     vf m = v_set(*max), s[2] = {v_set(0), v_set(0)};
     int i = 0;
     for (; i + 2 * VW <= n; i += 2 * VW)
-        for (int c = 0; c < 2; c++) s[c] = v_add(s[c], v_exp_term(v_sub(v_load(x + i + c * VW), m)));
-    for (; i < n; i += VW) s[0] = v_add(s[0], v_exp_term(v_sub(v_load_n(x + i, n - i, v_set(-INFINITY)), m)));
+        for (int c = 0; c < 2; c++)
+            s[c] = v_add(s[c], v_exp_term(v_sub(v_load(x + i + c * VW), m)));
+    for (; i < n; i += VW)
+        s[0] = v_add(s[0], v_exp_term(v_sub(v_load_n(x + i, n - i, v_set(-INFINITY)), m)));
     *total = v_sum(v_add(s[0], s[1]));
 }
 
@@ -315,14 +328,18 @@ static void mix(float *restrict z, const float *after, const float *before, doub
     for (int i = 0; i < n; i++) z[i] = (float)(more * (double)after[i] - alpha * (double)before[i]);
 }
 
-static inline vf gap(vf x, vf y, vf max, vf acc) { return v_fma(v_exp(v_sub(x, max)), v_sub(x, y), acc); }
+static inline vf gap(vf x, vf y, vf max, vf acc) {
+    return v_fma(v_exp(v_sub(x, max)), v_sub(x, y), acc);
+}
 
 static double soft_gap(const float *x, const float *y, float max, int n) {
     vf m = v_set(max), none = v_set(0), s[2] = {none, none};
     int i = 0;
     for (; i + 2 * VW <= n; i += 2 * VW)
-        for (int c = 0; c < 2; c++) s[c] = gap(v_load(x + i + c * VW), v_load(y + i + c * VW), m, s[c]);
-    for (; i < n; i += VW) s[0] = gap(v_load_n(x + i, n - i, m), v_load_n(y + i, n - i, m), m, s[0]);
+        for (int c = 0; c < 2; c++)
+            s[c] = gap(v_load(x + i + c * VW), v_load(y + i + c * VW), m, s[c]);
+    for (; i < n; i += VW)
+        s[0] = gap(v_load_n(x + i, n - i, m), v_load_n(y + i, n - i, m), m, s[0]);
     return v_sum(v_add(s[0], s[1]));
 }
 
@@ -353,7 +370,8 @@ static void round_bf16(float *x, int64_t n) {
 #ifdef __AVX512BF16__
 static void to_bf16(uint16_t *y, const float *x, int64_t n) {
     int64_t i = 0;
-    for (; i + VW <= n; i += VW) _mm256_storeu_si256((__m256i *)(y + i), (__m256i)_mm512_cvtneps_pbh(v_load(x + i)));
+    for (; i + VW <= n; i += VW)
+        _mm256_storeu_si256((__m256i *)(y + i), (__m256i)_mm512_cvtneps_pbh(v_load(x + i)));
     if (i == n) return;
     vf rest = v_load_n(x + i, (int)(n - i), v_set(0));
     _mm256_mask_storeu_epi16(y + i, v_first((int)(n - i)), (__m256i)_mm512_cvtneps_pbh(rest));

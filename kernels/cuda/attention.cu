@@ -1,32 +1,41 @@
-/* softmax(q k) v over each query's interval of keys. A block is a work item and a head: the item's range of keys is all
- * that it visits, and only where an edge cuts a tile of keys does it compare. */
+/* softmax(q k) v over each query's interval of keys. A block is a work item and a head: the item's
+ * range of keys is all that it visits, and only where an edge cuts a tile of keys does it compare.
+ */
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/launch.cuh"
 
 /* What z is before softmax: capped. */
 __device__ inline float capped(float z, float cap) { return cap > 0 ? cap * tanhf(z / cap) : z; }
 
-/* ---- in f32, plainly: a warp has its queries one after another, and its lanes the keys of a tile ---- */
+/* ---- in f32, plainly: a warp has its queries one after another, and its lanes the keys of a tile
+ * ---- */
 
-static const int PLAIN_QUERIES = 16, PLAIN_WARPS = 8, PLAIN_KEYS = 32, PLAIN_OWN = PLAIN_QUERIES / PLAIN_WARPS;
-static const int PLAIN_PARTS = EM_CUDA_MAX_HEAD_DIM / 32;    /* elements of a head that a lane has */
+static const int PLAIN_QUERIES = 16, PLAIN_WARPS = 8, PLAIN_KEYS = 32,
+                 PLAIN_OWN = PLAIN_QUERIES / PLAIN_WARPS;
+static const int PLAIN_PARTS = EM_CUDA_MAX_HEAD_DIM / 32; /* elements of a head that a lane has */
 
 /* A query's running softmax; out: elements lane, lane + 32, … */
-struct plain_query { float max, sum, out[PLAIN_PARTS]; };
+struct plain_query {
+    float max, sum, out[PLAIN_PARTS];
+};
 
 /* keys, values: [PLAIN_KEYS, head_dim + 1], so that lanes' keys lie in different banks */
-__device__ inline void plain_load(const em_cuda_attend &a, int64_t token, int kv, float *keys, float *values) {
+__device__ inline void plain_load(const em_cuda_attend &a, int64_t token, int kv, float *keys,
+                                  float *values) {
     int n = a.head_dim;
     for (int i = threadIdx.x; i < PLAIN_KEYS * n; i += blockDim.x) {
         int key = i / n, d = i % n;
-        keys[key * (n + 1) + d] = ((const float *)a.k)[em_cuda_head_index(token + key, kv, a.kv_heads, n) + d];
-        values[key * (n + 1) + d] = ((const float *)a.v)[em_cuda_value_index(token + key, kv, a.kv_heads, n, d, false)];
+        keys[key * (n + 1) + d] =
+            ((const float *)a.k)[em_cuda_head_index(token + key, kv, a.kv_heads, n) + d];
+        values[key * (n + 1) + d] =
+            ((const float *)a.v)[em_cuda_value_index(token + key, kv, a.kv_heads, n, d, false)];
     }
 }
 
 /* p: [PLAIN_KEYS], the warp's own */
-__device__ inline void plain_step(const em_cuda_attend &a, em_seen seen, int first, const float *q, const float *keys,
-                                  const float *values, float *p, plain_query *r) {
+__device__ inline void plain_step(const em_cuda_attend &a, em_seen seen, int first, const float *q,
+                                  const float *keys, const float *values, float *p,
+                                  plain_query *r) {
     int lane = threadIdx.x % 32, n = a.head_dim, key = first + lane;
     float z = 0;
     for (int d = 0; d < n; d++) z += q[d] * keys[lane * (n + 1) + d];
@@ -46,12 +55,14 @@ __device__ inline void plain_step(const em_cuda_attend &a, em_seen seen, int fir
     __syncwarp();
 }
 
-__device__ inline void plain_finish(const em_cuda_attend &a, int64_t token, int head, const plain_query *r) {
+__device__ inline void plain_finish(const em_cuda_attend &a, int64_t token, int head,
+                                    const plain_query *r) {
     float inverse = r->sum > 0 ? 1 / r->sum : 0;
 #pragma unroll
     for (int i = 0; i < PLAIN_PARTS; i++) {
         int d = threadIdx.x % 32 + 32 * i;
-        if (d < a.head_dim) ((float *)a.out)[token * a.out_stride + head * a.head_dim + d] = r->out[i] * inverse;
+        if (d < a.head_dim)
+            ((float *)a.out)[token * a.out_stride + head * a.head_dim + d] = r->out[i] * inverse;
     }
 }
 
@@ -62,7 +73,8 @@ __global__ void attend_plain(em_cuda_attend a) {
     const em_attention_item item = a.items[blockIdx.x / parts / a.heads];
     int kv = em_cuda_kv_head(head, a.heads, a.kv_heads), own = threadIdx.x / 32 * PLAIN_OWN;
     int64_t first = (int64_t)item.first_query + part * PLAIN_QUERIES;
-    float *q = (float *)em_shared_bytes, *keys = q + PLAIN_QUERIES * n, *values = keys + PLAIN_KEYS * (n + 1);
+    float *q = (float *)em_shared_bytes, *keys = q + PLAIN_QUERIES * n,
+          *values = keys + PLAIN_KEYS * (n + 1);
     float *p = values + PLAIN_KEYS * (n + 1) + threadIdx.x / 32 * PLAIN_KEYS;
     for (int i = threadIdx.x; i < PLAIN_QUERIES * n; i += blockDim.x)
         q[i] = ((const float *)a.q)[em_cuda_head_index(first + i / n, head, a.heads, n) + i % n];
@@ -76,43 +88,52 @@ __global__ void attend_plain(em_cuda_attend a) {
         __syncthreads();
         plain_load(a, (int64_t)item.row_token + key, kv, keys, values);
         __syncthreads();
-        for (int i = 0; i < PLAIN_OWN; i++) plain_step(a, a.seen[first + own + i], key, q + (own + i) * n, keys, values, p, &r[i]);
+        for (int i = 0; i < PLAIN_OWN; i++)
+            plain_step(a, a.seen[first + own + i], key, q + (own + i) * n, keys, values, p, &r[i]);
     }
     for (int i = 0; i < PLAIN_OWN; i++) plain_finish(a, first + own + i, head, &r[i]);
 }
 
 static void run_plain(em_stream s, const em_cuda_attend *a) {
-    size_t shared = (size_t)(PLAIN_QUERIES * a->head_dim + 2 * PLAIN_KEYS * (a->head_dim + 1) + PLAIN_WARPS * PLAIN_KEYS) * sizeof(float);
+    size_t shared = (size_t)(PLAIN_QUERIES * a->head_dim + 2 * PLAIN_KEYS * (a->head_dim + 1) +
+                             PLAIN_WARPS * PLAIN_KEYS) *
+                    sizeof(float);
     EM_ALLOW_SHARED(attend_plain, shared);
-    EM_LAUNCH(attend_plain, a->n_items * a->heads * (EM_QUERY_TILE / PLAIN_QUERIES), PLAIN_WARPS * 32, shared, s, *a);
+    EM_LAUNCH(attend_plain, a->n_items * a->heads * (EM_QUERY_TILE / PLAIN_QUERIES),
+              PLAIN_WARPS * 32, shared, s, *a);
 }
 
 /* ---- in halves, on tensor cores: four warps of 16 queries share each tile of keys ---- */
 
 static const int MMA_THREADS = 128;
 #define LOG2E 1.44269504f
-#define LOWEST (-1e30f)          /* a maximum before any key: times LOG2E it is still finite */
+#define LOWEST (-1e30f) /* a maximum before any key: times LOG2E it is still finite */
 
-/* Shapes for heads of D elements. A block has HEADS query heads of one key head, so that what it reads of keys and values
- * serves them all. Words are pairs of halves; rows are spaced so that a fragment's 32 lanes read from 32 different banks:
- * keys [KEYS][D / 2 + 4], values [KEYS / 2][D + 8], queries [HEADS][EM_QUERY_TILE][D / 2 + 4]. */
+/* Shapes for heads of D elements. A block has HEADS query heads of one key head, so that what it
+ * reads of keys and values serves them all. Words are pairs of halves; rows are spaced so that a
+ * fragment's 32 lanes read from 32 different banks: keys [KEYS][D / 2 + 4], values [KEYS / 2][D +
+ * 8], queries [HEADS][EM_QUERY_TILE][D / 2 + 4]. */
 template <int D, int HEADS> struct mma_shape {
     static const int KEYS = D > 128 ? 32 : 64;
     static const int KEY_STRIDE = D / 2 + 4, VALUE_STRIDE = D + 8;
     static const int SCORES = KEYS / 8, OUTS = D / 8, STEPS = D / 16;
-    static const int KEY_WORDS = KEYS * KEY_STRIDE, VALUE_WORDS = KEYS / 2 * VALUE_STRIDE, QUERY_WORDS = EM_QUERY_TILE * KEY_STRIDE;
-    static const size_t BYTES = (size_t)(KEY_WORDS + VALUE_WORDS + HEADS * QUERY_WORDS) * sizeof(uint32_t);
+    static const int KEY_WORDS = KEYS * KEY_STRIDE, VALUE_WORDS = KEYS / 2 * VALUE_STRIDE,
+                     QUERY_WORDS = EM_QUERY_TILE * KEY_STRIDE;
+    static const size_t BYTES = (size_t)(KEY_WORDS + VALUE_WORDS + HEADS * QUERY_WORDS) *
+                                sizeof(uint32_t);
 };
 
 /* A lane's part of 16 queries of a head: rows lane / 4 and that + 8. */
 template <int OUTS> struct mma_state {
-    float max[2], sum[2];                       /* sum: of this lane's own columns until the end */
+    float max[2], sum[2]; /* sum: of this lane's own columns until the end */
     float out[OUTS][4];
 };
 
-/* Rows of 16-byte pieces into shared memory: piece i of row r from from + r * stride (halves) to to + r * to_stride (words). */
-__device__ inline void copy_rows(uint32_t *to, int to_stride, const uint16_t *from, int64_t stride, int rows, int pieces) {
-#pragma unroll 1                 /* addresses ahead of their time would take registers from the sums */
+/* Rows of 16-byte pieces into shared memory: piece i of row r from from + r * stride (halves) to to
+ * + r * to_stride (words). */
+__device__ inline void copy_rows(uint32_t *to, int to_stride, const uint16_t *from, int64_t stride,
+                                 int rows, int pieces) {
+#pragma unroll 1 /* addresses ahead of their time would take registers from the sums */
     for (int i = threadIdx.x; i < rows * pieces; i += MMA_THREADS) {
         int row = i / pieces, piece = i % pieces;
         em_copy16(to + row * to_stride + piece * 4, from + row * stride + piece * 8);
@@ -120,36 +141,47 @@ __device__ inline void copy_rows(uint32_t *to, int to_stride, const uint16_t *fr
     em_copy_commit();
 }
 
-template <int D, int HEADS> __device__ void copy_queries(const em_cuda_attend &a, int64_t token, int head, uint32_t *queries) {
+template <int D, int HEADS>
+__device__ void copy_queries(const em_cuda_attend &a, int64_t token, int head, uint32_t *queries) {
     typedef mma_shape<D, HEADS> shape;
     for (int h = 0; h < HEADS; h++)
-        copy_rows(queries + h * shape::QUERY_WORDS, shape::KEY_STRIDE, (const uint16_t *)a.q + em_cuda_head_index(token, head + h, a.heads, D),
+        copy_rows(queries + h * shape::QUERY_WORDS, shape::KEY_STRIDE,
+                  (const uint16_t *)a.q + em_cuda_head_index(token, head + h, a.heads, D),
                   (int64_t)a.heads * D, EM_QUERY_TILE, D / 8);
 }
 
-template <int D, int HEADS> __device__ void copy_keys(const em_cuda_attend &a, int64_t token, int kv, uint32_t *keys) {
+template <int D, int HEADS>
+__device__ void copy_keys(const em_cuda_attend &a, int64_t token, int kv, uint32_t *keys) {
     const uint16_t *from = (const uint16_t *)a.k + em_cuda_head_index(token, kv, a.kv_heads, D);
-    copy_rows(keys, mma_shape<D, HEADS>::KEY_STRIDE, from, (int64_t)a.kv_heads * D, mma_shape<D, HEADS>::KEYS, D / 8);
+    copy_rows(keys, mma_shape<D, HEADS>::KEY_STRIDE, from, (int64_t)a.kv_heads * D,
+              mma_shape<D, HEADS>::KEYS, D / 8);
 }
 
-template <int D, int HEADS> __device__ void copy_values(const em_cuda_attend &a, int64_t token, int kv, uint32_t *values) {
-    const uint16_t *from = (const uint16_t *)a.v + em_cuda_value_index(token, kv, a.kv_heads, D, 0, true);
-    copy_rows(values, mma_shape<D, HEADS>::VALUE_STRIDE, from, (int64_t)a.kv_heads * D * 2, mma_shape<D, HEADS>::KEYS / 2, D / 4);
+template <int D, int HEADS>
+__device__ void copy_values(const em_cuda_attend &a, int64_t token, int kv, uint32_t *values) {
+    const uint16_t *from = (const uint16_t *)a.v +
+                           em_cuda_value_index(token, kv, a.kv_heads, D, 0, true);
+    copy_rows(values, mma_shape<D, HEADS>::VALUE_STRIDE, from, (int64_t)a.kv_heads * D * 2,
+              mma_shape<D, HEADS>::KEYS / 2, D / 4);
 }
 
 /* queries: the warp's first of the first head. z: [HEADS][SCORES][4], this lane's scores. */
-template <typename T, int D, int HEADS> __device__ void score_keys(const uint32_t *queries, const uint32_t *keys,
-                                                                   float (*z)[mma_shape<D, HEADS>::SCORES][4]) {
+template <typename T, int D, int HEADS>
+__device__ void score_keys(const uint32_t *queries, const uint32_t *keys,
+                           float (*z)[mma_shape<D, HEADS>::SCORES][4]) {
     typedef mma_shape<D, HEADS> shape;
     int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
-    for (int i = 0; i < HEADS * shape::SCORES * 4; i++) z[i / 4 / shape::SCORES][i / 4 % shape::SCORES][i % 4] = 0;
+    for (int i = 0; i < HEADS * shape::SCORES * 4; i++)
+        z[i / 4 / shape::SCORES][i / 4 % shape::SCORES][i % 4] = 0;
 #pragma unroll
     for (int s = 0; s < shape::STEPS; s++) {
         uint32_t a[HEADS][4];
 #pragma unroll
         for (int h = 0; h < HEADS; h++) {
-            const uint32_t *low = queries + h * shape::QUERY_WORDS + g * shape::KEY_STRIDE + s * 8 + t, *high = low + 8 * shape::KEY_STRIDE;
+            const uint32_t *low = queries + h * shape::QUERY_WORDS + g * shape::KEY_STRIDE + s * 8 +
+                                  t,
+                           *high = low + 8 * shape::KEY_STRIDE;
             a[h][0] = low[0], a[h][1] = high[0], a[h][2] = low[4], a[h][3] = high[4];
         }
 #pragma unroll
@@ -163,7 +195,8 @@ template <typename T, int D, int HEADS> __device__ void score_keys(const uint32_
 }
 
 /* Caps, and masks. seen: from the first of this lane's two queries on. */
-template <int SCORES> __device__ void mask_scores(float (*z)[4], const em_seen *seen, int first, float cap) {
+template <int SCORES>
+__device__ void mask_scores(float (*z)[4], const em_seen *seen, int first, float cap) {
     const em_seen own[2] = {seen[0], seen[8]};
     int t = threadIdx.x % 4;
 #pragma unroll
@@ -171,25 +204,29 @@ template <int SCORES> __device__ void mask_scores(float (*z)[4], const em_seen *
 #pragma unroll
         for (int c = 0; c < 4; c++) {
             int key = first + n * 8 + t * 2 + c % 2;
-            z[n][c] = key >= own[c / 2].lo && key < own[c / 2].hi ? capped(z[n][c], cap) : -INFINITY;
+            z[n][c] = key >= own[c / 2].lo && key < own[c / 2].hi ? capped(z[n][c], cap)
+                                                                  : -INFINITY;
         }
 }
 
-/* z becomes probabilities against the new maximum; what came before is scaled to it, where a maximum of the warp moved. */
+/* z becomes probabilities against the new maximum; what came before is scaled to it, where a
+ * maximum of the warp moved. */
 template <int SCORES, int OUTS> __device__ void soften(float (*z)[4], mma_state<OUTS> *r) {
     float keep[2];
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         float max = r->max[half], sum = 0;
 #pragma unroll
-        for (int n = 0; n < SCORES; n++) max = fmaxf(max, fmaxf(z[n][2 * half], z[n][2 * half + 1]));
+        for (int n = 0; n < SCORES; n++)
+            max = fmaxf(max, fmaxf(z[n][2 * half], z[n][2 * half + 1]));
         max = fmaxf(max, __shfl_xor_sync(EM_ALL_LANES, max, 1));
         max = fmaxf(max, __shfl_xor_sync(EM_ALL_LANES, max, 2));
         keep[half] = em_exp2((r->max[half] - max) * LOG2E);
 #pragma unroll
         for (int n = 0; n < SCORES; n++)
 #pragma unroll
-            for (int c = 2 * half; c < 2 * half + 2; c++) sum += z[n][c] = em_exp2(fmaf(z[n][c], LOG2E, -max * LOG2E));
+            for (int c = 2 * half; c < 2 * half + 2; c++)
+                sum += z[n][c] = em_exp2(fmaf(z[n][c], LOG2E, -max * LOG2E));
         r->sum[half] = r->sum[half] * keep[half] + sum;
         r->max[half] = max;
     }
@@ -200,9 +237,11 @@ template <int SCORES, int OUTS> __device__ void soften(float (*z)[4], mma_state<
         for (int c = 0; c < 4; c++) r->out[n][c] *= keep[c / 2];
 }
 
-/* A lane's scores of two groups of 8 keys are, as they stand, its words of a 16 x 16 left factor. */
-template <typename T, int D, int HEADS> __device__ void add_values(float (*p)[mma_shape<D, HEADS>::SCORES][4], const uint32_t *values,
-                                                                   mma_state<mma_shape<D, HEADS>::OUTS> *r) {
+/* A lane's scores of two groups of 8 keys are, as they stand, its words of a 16 x 16 left factor.
+ */
+template <typename T, int D, int HEADS>
+__device__ void add_values(float (*p)[mma_shape<D, HEADS>::SCORES][4], const uint32_t *values,
+                           mma_state<mma_shape<D, HEADS>::OUTS> *r) {
     typedef mma_shape<D, HEADS> shape;
     int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
@@ -224,7 +263,9 @@ template <typename T, int D, int HEADS> __device__ void add_values(float (*p)[mm
     }
 }
 
-template <typename T, int OUTS> __device__ void write_out(const em_cuda_attend &a, int64_t token, int head, const mma_state<OUTS> *r) {
+template <typename T, int OUTS>
+__device__ void write_out(const em_cuda_attend &a, int64_t token, int head,
+                          const mma_state<OUTS> *r) {
     int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
 #pragma unroll
     for (int half = 0; half < 2; half++) {
@@ -236,16 +277,21 @@ template <typename T, int OUTS> __device__ void write_out(const em_cuda_attend &
 #pragma unroll
         for (int n = 0; n < OUTS; n++)
             for (int c = 0; c < 2; c++)
-                if (n * 8 + t * 2 + c < a.head_dim) em_from_float(&to[n * 8 + t * 2 + c], r->out[n][2 * half + c] * inverse);
+                if (n * 8 + t * 2 + c < a.head_dim)
+                    em_from_float(&to[n * 8 + t * 2 + c], r->out[n][2 * half + c] * inverse);
     }
 }
 
-/* Keys of the next tile come while this one's probabilities meet its values. blocks: [items, heads / HEADS] */
-template <typename T, int D, int HEADS> __global__ void __launch_bounds__(128) attend_mma(em_cuda_attend a) {
+/* Keys of the next tile come while this one's probabilities meet its values. blocks: [items, heads
+ * / HEADS] */
+template <typename T, int D, int HEADS>
+__global__ void __launch_bounds__(128) attend_mma(em_cuda_attend a) {
     typedef mma_shape<D, HEADS> shape;
-    uint32_t *keys = (uint32_t *)em_shared_bytes, *values = keys + shape::KEY_WORDS, *queries = values + shape::VALUE_WORDS;
+    uint32_t *keys = (uint32_t *)em_shared_bytes, *values = keys + shape::KEY_WORDS,
+             *queries = values + shape::VALUE_WORDS;
     const em_attention_item item = a.items[blockIdx.x / (a.heads / HEADS)];
-    int head = blockIdx.x % (a.heads / HEADS) * HEADS, kv = em_cuda_kv_head(head, a.heads, a.kv_heads), g = threadIdx.x % 32 / 4;
+    int head = blockIdx.x % (a.heads / HEADS) * HEADS,
+        kv = em_cuda_kv_head(head, a.heads, a.kv_heads), g = threadIdx.x % 32 / 4;
     int own = threadIdx.x / 32 * 16;
     int64_t token = (int64_t)item.first_query + own;
     mma_state<shape::OUTS> r[HEADS];
@@ -264,19 +310,19 @@ template <typename T, int D, int HEADS> __global__ void __launch_bounds__(128) a
         bool all = em_keys_whole(&item, key, shape::KEYS) && !(a.softcap > 0);
         float z[HEADS][shape::SCORES][4];
         em_copy_wait<0>();
-        __syncthreads();                   /* keys are there, and everyone is done with the last values */
+        __syncthreads(); /* keys are there, and everyone is done with the last values */
         copy_values<D, HEADS>(a, at, kv, values);
         score_keys<T, D, HEADS>(queries + own * shape::KEY_STRIDE, keys, z);
-        __syncthreads();                   /* everyone is done with these keys */
+        __syncthreads(); /* everyone is done with these keys */
         if (key + shape::KEYS < item.end) copy_keys<D, HEADS>(a, at + shape::KEYS, kv, keys);
-        else em_copy_commit();             /* an empty group: the values are always the last but one */
+        else em_copy_commit(); /* an empty group: the values are always the last but one */
 #pragma unroll
         for (int h = 0; h < HEADS; h++) {
             if (!all) mask_scores<shape::SCORES>(z[h], a.seen + token + g, key, a.softcap);
             soften<shape::SCORES>(z[h], &r[h]);
         }
         em_copy_wait<1>();
-        __syncthreads();                   /* values are there */
+        __syncthreads(); /* values are there */
         add_values<T, D, HEADS>(z, values, r);
     }
 #pragma unroll
@@ -286,7 +332,8 @@ template <typename T, int D, int HEADS> __global__ void __launch_bounds__(128) a
 template <typename T, int D, int HEADS> static void run_mma(em_stream s, const em_cuda_attend *a) {
     auto kernel = attend_mma<T, D, HEADS>;
     EM_ALLOW_SHARED(kernel, (mma_shape<D, HEADS>::BYTES));
-    EM_LAUNCH(kernel, a->n_items * (a->heads / HEADS), MMA_THREADS, (mma_shape<D, HEADS>::BYTES), s, *a);
+    EM_LAUNCH(kernel, a->n_items * (a->heads / HEADS), MMA_THREADS, (mma_shape<D, HEADS>::BYTES), s,
+              *a);
 }
 
 /* Two heads a block where a key head has an even number of them and the registers suffice. */

@@ -21,14 +21,16 @@ void em_cuda_give(em_cuda *c, void *p, size_t bytes) {
     c->allocated -= bytes;
 }
 
-/* The smallest unused block that is large enough, the one given back first among equals; *n: how many there are. */
+/* The smallest unused block that is large enough, the one given back first among equals; *n: how
+ * many there are. */
 static em_block *fitting(const em_cuda *c, size_t bytes, int *n) {
     em_block *best = NULL;
     *n = 0;
     for (em_block *b = c->blocks; b; b = b->next) {
         if (b->used || b->bytes < bytes) continue;
         ++*n;
-        if (!best || b->bytes < best->bytes || (b->bytes == best->bytes && b->freed < best->freed)) best = b;
+        if (!best || b->bytes < best->bytes || (b->bytes == best->bytes && b->freed < best->freed))
+            best = b;
     }
     return best;
 }
@@ -58,7 +60,7 @@ static em_block *block_new(em_cuda *c, size_t bytes, const char *what, em_error 
     b->bytes = bytes;
     b->data = em_cuda_take(c, bytes, what, &first);
     if (!b->data) {
-        free_blocks(c, false);       /* of other sizes; this waits for the device */
+        free_blocks(c, false); /* of other sizes; this waits for the device */
         b->data = em_cuda_take(c, bytes, what, err);
     }
     if (!b->data || !(b->done = em_event_new(err))) {
@@ -104,7 +106,8 @@ void *em_staging_next(em_cuda *c, em_error *err) {
 
 bool em_staging_send(em_cuda *c, em_stream stream, void *to, size_t bytes, em_error *err) {
     em_staging *s = &c->staging;
-    return em_copy_in(stream, to, s->buffers[s->next], bytes, err) && em_event_record(s->sent[s->next], stream, err);
+    return em_copy_in(stream, to, s->buffers[s->next], bytes, err) &&
+           em_event_record(s->sent[s->next], stream, err);
 }
 
 void *em_cuda_host(em_cuda *c, size_t bytes, em_error *err) {
@@ -120,8 +123,11 @@ void *em_cuda_host(em_cuda *c, size_t bytes, em_error *err) {
 void em_stage_begin(em_cuda *c, double *seconds) {
     size_t had = c->timed_capacity;
     em_error *err = &c->base.failure;
-    if (!em_grow(&c->timed, &c->timed_capacity, c->n_timed + 1, sizeof *c->timed, "stage times", err)) return;
-    for (size_t i = had; i < c->timed_capacity; i++) c->timed[i] = (em_timed){em_event_new(err), em_event_new(err), NULL};
+    if (!em_grow(&c->timed, &c->timed_capacity, c->n_timed + 1, sizeof *c->timed, "stage times",
+                 err))
+        return;
+    for (size_t i = had; i < c->timed_capacity; i++)
+        c->timed[i] = (em_timed){em_event_new(err), em_event_new(err), NULL};
     c->timed[c->n_timed].seconds = seconds;
     em_event_record(c->timed[c->n_timed].from, c->compute, err);
 }
@@ -133,7 +139,8 @@ void em_stage_end(em_cuda *c) {
 }
 
 void em_stages_settle(em_cuda *c) {
-    for (size_t i = 0; i < c->n_timed; i++) *c->timed[i].seconds += em_event_seconds(c->timed[i].from, c->timed[i].to);
+    for (size_t i = 0; i < c->n_timed; i++)
+        *c->timed[i].seconds += em_event_seconds(c->timed[i].from, c->timed[i].to);
     c->n_timed = 0;
 }
 
@@ -143,22 +150,31 @@ static size_t layer_bytes(const em_backend *b, const em_layer_spec *s) {
     return em_layer_layout_of(s, b->options.compute).bytes;
 }
 
-static size_t head_bytes(const em_backend *b, const em_head_spec *s) { return em_cuda_head_bytes(s, b->options.compute); }
-
-static size_t token_bytes(const em_backend *b, const em_layer_spec *s) {
-    size_t element = em_dtype_size(b->options.compute), depth = (size_t)em_cuda_depth(s->head_dim, element == 2);
-    size_t plans = EM_PLANS * (sizeof(em_seen) + sizeof(em_attention_item) / EM_QUERY_TILE + 1);
-    return (size_t)em_cuda_pad(s->hidden) * sizeof(float) + ((size_t)s->heads + 2 * (size_t)s->kv_heads) * depth * element +
-           (size_t)em_cuda_pad((int64_t)s->heads * s->head_dim) * element + plans + 2 * sizeof(int32_t);
+static size_t head_bytes(const em_backend *b, const em_head_spec *s) {
+    return em_cuda_head_bytes(s, b->options.compute);
 }
 
-/* Pads, tokens up to a whole chunk, and the two layers of which one comes while the other computes. */
+static size_t token_bytes(const em_backend *b, const em_layer_spec *s) {
+    size_t element = em_dtype_size(b->options.compute),
+           depth = (size_t)em_cuda_depth(s->head_dim, element == 2);
+    size_t plans = EM_PLANS * (sizeof(em_seen) + sizeof(em_attention_item) / EM_QUERY_TILE + 1);
+    return (size_t)em_cuda_pad(s->hidden) * sizeof(float) +
+           ((size_t)s->heads + 2 * (size_t)s->kv_heads) * depth * element +
+           (size_t)em_cuda_pad((int64_t)s->heads * s->head_dim) * element + plans +
+           2 * sizeof(int32_t);
+}
+
+/* Pads, tokens up to a whole chunk, and the two layers of which one comes while the other computes.
+ */
 static size_t fixed_bytes(const em_backend *b, const em_layer_spec *s, const em_head_spec *head) {
     em_layer_layout l = em_layer_layout_of(s, b->options.compute);
     size_t element = em_dtype_size(b->options.compute);
-    size_t input = (size_t)(l.hidden > l.ffn ? l.hidden : l.ffn), wide = (size_t)(l.qkv > l.inner ? l.qkv : l.inner);
-    size_t logits = 2 * EM_CUDA_SLICE * sizeof(float), sums = (EM_PAIR_MAX_ALPHAS + 2) * (sizeof(em_soft) + 2 * sizeof(float));
-    size_t token = token_bytes(b, s) + (2 * input + wide) * element + (size_t)l.hidden * sizeof(float) + logits + sums;
+    size_t input = (size_t)(l.hidden > l.ffn ? l.hidden : l.ffn),
+           wide = (size_t)(l.qkv > l.inner ? l.qkv : l.inner);
+    size_t logits = 2 * EM_CUDA_SLICE * sizeof(float),
+           sums = (EM_PAIR_MAX_ALPHAS + 2) * (sizeof(em_soft) + 2 * sizeof(float));
+    size_t token = token_bytes(b, s) + (2 * input + wide) * element +
+                   (size_t)l.hidden * sizeof(float) + logits + sums;
     return EM_CUDA_TOKENS * token + 2 * l.bytes + (size_t)em_cuda_pad(head->hidden) * element * 16;
 }
 
@@ -207,18 +223,25 @@ static const em_backend_ops cuda_ops = {
 
 static bool open_staging(em_cuda *c, em_error *err) {
     for (int i = 0; i < EM_STAGING_BUFFERS; i++)
-        if (!(c->staging.buffers[i] = em_pinned_alloc(EM_STAGING_BYTES, err)) || !(c->staging.sent[i] = em_event_new(err))) return false;
+        if (!(c->staging.buffers[i] = em_pinned_alloc(EM_STAGING_BYTES, err)) ||
+            !(c->staging.sent[i] = em_event_new(err)))
+            return false;
     return true;
 }
 
 em_backend *em_backend_cuda_open(const em_backend_options *options, int device, em_error *err) {
     em_cuda *c = em_alloc(1, sizeof *c, "the CUDA engine", err);
     if (!c) return NULL;
-    c->base = (em_backend){.name = "cuda", .ops = &cuda_ops, .options = *options, .failure = EM_ERROR_INIT};
-    if (em_device_open(&c->device, device, options, err) && (c->compute = em_stream_new(err)) && (c->copy = em_stream_new(err)) &&
-        open_staging(c, err) && (c->products = em_products_open(err))) {
-        int version = em_products_version(c->products);       /* another one may choose other algorithms: other bits */
-        if (version) snprintf(c->base.isa, sizeof c->base.isa, "%.40s, cuBLASLt %d", c->device.name, version);
+    c->base = (em_backend){
+        .name = "cuda", .ops = &cuda_ops, .options = *options, .failure = EM_ERROR_INIT};
+    if (em_device_open(&c->device, device, options, err) && (c->compute = em_stream_new(err)) &&
+        (c->copy = em_stream_new(err)) && open_staging(c, err) &&
+        (c->products = em_products_open(err))) {
+        int version = em_products_version(
+            c->products); /* another one may choose other algorithms: other bits */
+        if (version)
+            snprintf(c->base.isa, sizeof c->base.isa, "%.40s, cuBLASLt %d", c->device.name,
+                     version);
         else snprintf(c->base.isa, sizeof c->base.isa, "%s", c->device.name);
         c->base.device_memory = c->device.free_bytes;
         return &c->base;

@@ -20,10 +20,13 @@ static bool alloc_host(em_activations *a, em_error *err) {
            (a->host_slots = em_alloc(n, sizeof *a->host_slots, "a batch", err));
 }
 
-/* Cleared: what lies beyond a batch's tokens goes through the products, too, and has to be finite. */
-static void *device_array(em_cuda *c, em_activations *a, int64_t tokens, size_t token_bytes, em_error *err) {
+/* Cleared: what lies beyond a batch's tokens goes through the products, too, and has to be finite.
+ */
+static void *device_array(em_cuda *c, em_activations *a, int64_t tokens, size_t token_bytes,
+                          em_error *err) {
     em_device_array *to = &a->arrays[a->n_arrays];
-    if (!em_size_mul((size_t)tokens, token_bytes, &to->bytes)) return em_fail_memory(err, SIZE_MAX, "activations"), NULL;
+    if (!em_size_mul((size_t)tokens, token_bytes, &to->bytes))
+        return em_fail_memory(err, SIZE_MAX, "activations"), NULL;
     to->data = em_cuda_take(c, to->bytes, "activations", err);
     if (!to->data || !em_fill_zero(c->compute, to->data, to->bytes, err)) return NULL;
     a->n_arrays++;
@@ -31,20 +34,26 @@ static void *device_array(em_cuda *c, em_activations *a, int64_t tokens, size_t 
 }
 
 static bool alloc_device(em_cuda *c, em_activations *a, const em_layer_spec *s, em_error *err) {
-    size_t element = em_dtype_size(c->base.options.compute), depth = (size_t)em_cuda_depth(s->head_dim, element == 2);
+    size_t element = em_dtype_size(c->base.options.compute),
+           depth = (size_t)em_cuda_depth(s->head_dim, element == 2);
     size_t q = (size_t)s->heads * depth * element, k = (size_t)s->kv_heads * depth * element;
     size_t attended = (size_t)em_cuda_pad((int64_t)s->heads * s->head_dim) * element;
     int64_t n = a->max_tokens;
     for (int i = 0; i < EM_PLANS; i++)
-        if (!(a->plans[i].items = device_array(c, a, n / EM_QUERY_TILE, sizeof(em_attention_item), err)) ||
-            !(a->plans[i].seen = device_array(c, a, n, sizeof(em_seen), err))) return false;
-    return (a->x = device_array(c, a, n, (size_t)a->hidden * sizeof(float), err)) && (a->q = device_array(c, a, n, q, err)) &&
-           (a->k = device_array(c, a, n, k, err)) && (a->v = device_array(c, a, n, k, err)) &&
-           (a->attended = device_array(c, a, n, attended, err)) && (a->positions = device_array(c, a, n, sizeof(int32_t), err)) &&
+        if (!(a->plans[i].items = device_array(c, a, n / EM_QUERY_TILE, sizeof(em_attention_item),
+                                               err)) ||
+            !(a->plans[i].seen = device_array(c, a, n, sizeof(em_seen), err)))
+            return false;
+    return (a->x = device_array(c, a, n, (size_t)a->hidden * sizeof(float), err)) &&
+           (a->q = device_array(c, a, n, q, err)) && (a->k = device_array(c, a, n, k, err)) &&
+           (a->v = device_array(c, a, n, k, err)) &&
+           (a->attended = device_array(c, a, n, attended, err)) &&
+           (a->positions = device_array(c, a, n, sizeof(int32_t), err)) &&
            (a->slots = device_array(c, a, n, sizeof(int32_t), err));
 }
 
-em_activations *em_cuda_activations_new(em_backend *b, const em_layer_spec *s, int64_t max_tokens, int max_rows, em_error *err) {
+em_activations *em_cuda_activations_new(em_backend *b, const em_layer_spec *s, int64_t max_tokens,
+                                        int max_rows, em_error *err) {
     if (max_tokens > INT32_MAX - EM_CUDA_TOKENS) return em_batch_refuse(INT32_MAX, err), NULL;
     em_activations *a = em_alloc(1, sizeof *a, "activations", err);
     if (!a) return NULL;
@@ -58,7 +67,8 @@ em_activations *em_cuda_activations_new(em_backend *b, const em_layer_spec *s, i
 
 void em_cuda_activations_free(em_backend *b, em_activations *a) {
     if (!a) return;
-    for (int i = 0; i < EM_ACTIVATION_ARRAYS; i++) em_cuda_give(em_cuda_of(b), a->arrays[i].data, a->arrays[i].bytes);
+    for (int i = 0; i < EM_ACTIVATION_ARRAYS; i++)
+        em_cuda_give(em_cuda_of(b), a->arrays[i].data, a->arrays[i].bytes);
     free(a->token);
     free(a->row_start);
     free(a->items);
@@ -79,20 +89,27 @@ static bool lay_out_rows(em_activations *a, const em_row_batch *batch, em_error 
     a->next_plan = 0;
     for (int i = 0; i < EM_PLANS; i++) a->plans[i].made = false;
     for (int r = 0; r < batch->n_rows; r++) {
-        if (r >= a->max_rows || padded(batch->length[r]) > a->max_tokens - at) return em_batch_refuse(a->max_tokens, err);
+        if (r >= a->max_rows || padded(batch->length[r]) > a->max_tokens - at)
+            return em_batch_refuse(a->max_tokens, err);
         a->row_start[r] = (int32_t)at;
-        for (int64_t i = 0; i < padded(batch->length[r]); i++, at++) a->token[at] = i < batch->length[r] ? batch->start[r] + i : -1;
+        for (int64_t i = 0; i < padded(batch->length[r]); i++, at++)
+            a->token[at] = i < batch->length[r] ? batch->start[r] + i : -1;
     }
     a->n_tokens = em_cuda_chunks(at) * EM_CUDA_TOKENS;
     while (at < a->n_tokens) a->token[at++] = -1;
-    for (int64_t t = 0; t < a->n_tokens; t++) a->host_positions[t] = a->token[t] < 0 ? -1 : batch->positions[a->token[t]];
+    for (int64_t t = 0; t < a->n_tokens; t++)
+        a->host_positions[t] = a->token[t] < 0 ? -1 : batch->positions[a->token[t]];
     return true;
 }
 
-/* ---- embedding: each distinct row of the batch is sent once, in f32, and the device gathers ---- */
+/* ---- embedding: each distinct row of the batch is sent once, in f32, and the device gathers ----
+ */
 
 /* The rows of a table that a batch uses. */
-typedef struct distinct { int32_t *rows; int64_t n; } distinct;
+typedef struct distinct {
+    int32_t *rows;
+    int64_t n;
+} distinct;
 
 static bool check_tokens(const em_embedding *e, const em_activations *a, em_error *err) {
     for (int64_t t = 0; t < a->n_tokens; t++) {
@@ -106,7 +123,8 @@ static bool check_tokens(const em_embedding *e, const em_activations *a, em_erro
 
 /* The batch's token ids in the order in which they come, and each token's place among them. */
 static bool number_ids(const em_embedding *e, em_activations *a, distinct *d, em_error *err) {
-    int32_t *place = em_alloc((size_t)e->tokens.out, sizeof *place, "a batch", err);     /* of an id, from 1 on; 0: not met yet */
+    int32_t *place = em_alloc((size_t)e->tokens.out, sizeof *place, "a batch",
+                              err); /* of an id, from 1 on; 0: not met yet */
     d->rows = place ? em_alloc((size_t)a->n_tokens, sizeof *d->rows, "a batch", err) : NULL;
     for (int64_t t = 0; d->rows && t < a->n_tokens; t++) {
         int32_t id = a->token[t] < 0 ? -1 : a->batch->ids[a->token[t]];
@@ -142,7 +160,8 @@ static bool widen_row(const em_weight *w, int64_t row, float scale, float *x, in
 }
 
 /* Rows of w into rows of stride floats. The first that is not finite, or n. */
-static int64_t widen_rows(const em_cuda *c, const em_weight *w, float scale, const int32_t *which, int64_t n, float *rows, int stride) {
+static int64_t widen_rows(const em_cuda *c, const em_weight *w, float scale, const int32_t *which,
+                          int64_t n, float *rows, int stride) {
     int64_t bad = n;
 #pragma omp parallel for num_threads(c->base.options.threads) reduction(min : bad)
     for (int64_t i = 0; i < n; i++)
@@ -150,13 +169,17 @@ static int64_t widen_rows(const em_cuda *c, const em_weight *w, float scale, con
     return bad;
 }
 
-/* Rows of w, as many at a time as a staging buffer holds, to the tokens that index says. add: to what is there.
- * *bad: the row that is not finite, where that is why it fails. */
-static bool send_rows(em_cuda *c, const em_weight *w, float scale, const distinct *d, const int32_t *index, bool add,
-                      em_activations *a, int32_t *bad, em_error *err) {
+/* Rows of w, as many at a time as a staging buffer holds, to the tokens that index says. add: to
+ * what is there. *bad: the row that is not finite, where that is why it fails. */
+static bool send_rows(em_cuda *c, const em_weight *w, float scale, const distinct *d,
+                      const int32_t *index, bool add, em_activations *a, int32_t *bad,
+                      em_error *err) {
     size_t row_bytes = (size_t)a->hidden * sizeof(float);
     int64_t step = (int64_t)(EM_STAGING_BYTES / row_bytes);
-    if (step < 1) return em_fail(err, EM_INPUT, "tensor %s: %lld elements are more than the CUDA engine takes", w->name, (long long)w->in);
+    if (step < 1)
+        return em_fail(err, EM_INPUT,
+                       "tensor %s: %lld elements are more than the CUDA engine takes", w->name,
+                       (long long)w->in);
     if (step > EM_CUDA_TOKENS) step = EM_CUDA_TOKENS;
     if (!em_pad_reserve(c, EM_PAD_SUM, EM_CUDA_TOKENS * row_bytes, err)) return false;
     for (int64_t first = 0; first < d->n; first += step) {
@@ -165,8 +188,14 @@ static bool send_rows(em_cuda *c, const em_weight *w, float scale, const distinc
         if (!rows) return false;
         int64_t finite = widen_rows(c, w, scale, d->rows + first, n, rows, a->hidden);
         if (finite < n) return *bad = d->rows[first + finite], false;
-        if (!em_staging_send(c, c->compute, c->pads[EM_PAD_SUM], (size_t)n * row_bytes, err)) return false;
-        em_cuda_gather gather = {.rows = c->pads[EM_PAD_SUM], .index = index, .first = (int)first, .n = (int)n, .stride = a->hidden, .add = add};
+        if (!em_staging_send(c, c->compute, c->pads[EM_PAD_SUM], (size_t)n * row_bytes, err))
+            return false;
+        em_cuda_gather gather = {.rows = c->pads[EM_PAD_SUM],
+                                 .index = index,
+                                 .first = (int)first,
+                                 .n = (int)n,
+                                 .stride = a->hidden,
+                                 .add = add};
         em_cuda_gather_run(c->compute, a->x, &gather, a->n_tokens);
     }
     return true;
@@ -176,7 +205,8 @@ static bool send_tokens(em_cuda *c, const em_embedding *e, em_activations *a, em
     distinct d = {0};
     int32_t bad = -1;
     bool ok = number_ids(e, a, &d, err) &&
-              em_copy_in(c->compute, a->slots, a->host_slots, (size_t)a->n_tokens * sizeof *a->slots, err) &&
+              em_copy_in(c->compute, a->slots, a->host_slots,
+                         (size_t)a->n_tokens * sizeof *a->slots, err) &&
               send_rows(c, &e->tokens, e->scale, &d, a->slots, false, a, &bad, err);
     free(d.rows);
     return ok || (bad >= 0 ? em_token_refuse(e, bad, 0, err) : false);
@@ -186,17 +216,21 @@ static bool send_tokens(em_cuda *c, const em_embedding *e, em_activations *a, em
 static bool send_positions(em_cuda *c, const em_embedding *e, em_activations *a, em_error *err) {
     distinct d = {0};
     int32_t bad = -1;
-    bool ok = em_copy_in(c->compute, a->positions, a->host_positions, (size_t)a->n_tokens * sizeof *a->positions, err);
+    bool ok = em_copy_in(c->compute, a->positions, a->host_positions,
+                         (size_t)a->n_tokens * sizeof *a->positions, err);
     if (!ok || !e->positions.data) return ok;
-    ok = number_positions(a, &d, err) && send_rows(c, &e->positions, 1, &d, a->positions, true, a, &bad, err);
+    ok = number_positions(a, &d, err) &&
+         send_rows(c, &e->positions, 1, &d, a->positions, true, a, &bad, err);
     free(d.rows);
     return ok || (bad >= 0 ? em_token_refuse(e, a->batch->ids[0], bad, err) : false);
 }
 
-bool em_cuda_embed(em_backend *b, const em_embedding *e, const em_row_batch *batch, em_activations *a, em_error *err) {
+bool em_cuda_embed(em_backend *b, const em_embedding *e, const em_row_batch *batch,
+                   em_activations *a, em_error *err) {
     em_cuda *c = em_cuda_of(b);
     double begin = omp_get_wtime();
-    bool ok = em_device_use(&c->device, err) && lay_out_rows(a, batch, err) &&      /* of a forward pass, the first call */
+    bool ok = em_device_use(&c->device, err) &&
+              lay_out_rows(a, batch, err) && /* of a forward pass, the first call */
               check_tokens(e, a, err) && send_tokens(c, e, a, err) && send_positions(c, e, a, err);
     b->times.embed += omp_get_wtime() - begin;
     return ok;
@@ -209,7 +243,9 @@ static void row_items(em_activations *a, int row, int window, int *n) {
     int32_t length = batch->length[row], at = a->row_start[row];
     for (int32_t i = 0; i < padded(length); i++) {
         int64_t token = a->token[at + i];
-        a->seen[at + i] = token < 0 ? (em_seen){0, 0} : em_seen_make(i, batch->lo[token], batch->hi[token], window, length);
+        a->seen[at + i] = token < 0
+                              ? (em_seen){0, 0}
+                              : em_seen_make(i, batch->lo[token], batch->hi[token], window, length);
     }
     for (int32_t i = 0; i < length; i += EM_QUERY_TILE) {
         int count = length - i < EM_QUERY_TILE ? length - i : EM_QUERY_TILE;
@@ -241,9 +277,18 @@ void em_cuda_attention(em_backend *b, const em_layer *l, em_activations *a) {
     const em_layer_spec *s = &l->spec;
     em_stage_begin(c, &b->times.attention);
     const em_attention_plan *p = plan_for(c, a, s->window);
-    em_cuda_attend run = {.q = a->q, .k = a->k, .v = a->v, .out = a->attended, .out_stride = l->at.attended, .items = p->items,
-                             .seen = p->seen, .n_items = p->n_items, .heads = s->heads, .kv_heads = s->kv_heads,
-                             .head_dim = s->head_dim, .softcap = s->attention_softcap};
+    em_cuda_attend run = {.q = a->q,
+                          .k = a->k,
+                          .v = a->v,
+                          .out = a->attended,
+                          .out_stride = l->at.attended,
+                          .items = p->items,
+                          .seen = p->seen,
+                          .n_items = p->n_items,
+                          .heads = s->heads,
+                          .kv_heads = s->kv_heads,
+                          .head_dim = s->head_dim,
+                          .softcap = s->attention_softcap};
     if (p->n_items) em_cuda_attend_run(c->compute, b->options.compute, &run);
     em_stage_end(c);
 }

@@ -5,7 +5,7 @@
 #include "kernels/ceiling.h"
 #include "kernels/cuda/device.h"
 
-#ifndef EM_CUDA_CUBE             /* tests take a smaller one */
+#ifndef EM_CUDA_CUBE /* tests take a smaller one */
 #define EM_CUDA_CUBE 8192
 #endif
 
@@ -35,7 +35,8 @@ static bool fill(const cube *c, void *to, em_error *err) {
     }
     bool ok = true;
     for (size_t at = 0; ok && at < n; at += BLOCK)
-        ok = em_copy_in(c->stream, (char *)to + at * element, block, (n - at < BLOCK ? n - at : BLOCK) * element, err);
+        ok = em_copy_in(c->stream, (char *)to + at * element, block,
+                        (n - at < BLOCK ? n - at : BLOCK) * element, err);
     ok = ok && em_stream_wait(c->stream, err);
     free(block);
     return ok;
@@ -44,10 +45,12 @@ static bool fill(const cube *c, void *to, em_error *err) {
 static bool open_cube(cube *c, const em_backend_options *options, int index, em_error *err) {
     size_t n = (size_t)EM_CUDA_CUBE * EM_CUDA_CUBE, bytes = n * em_dtype_size(c->shape.type);
     em_device device;
-    return em_device_open(&device, index, options, err) && (c->products = em_products_open(err)) && (c->stream = em_stream_new(err)) &&
-           (c->from = em_event_new(err)) && (c->to = em_event_new(err)) && (c->x = em_device_alloc(bytes, "a matrix", err)) &&
-           (c->w = em_device_alloc(bytes, "a matrix", err)) && (c->y = em_device_alloc(bytes, "a matrix", err)) &&
-           fill(c, c->x, err) && fill(c, c->w, err);
+    return em_device_open(&device, index, options, err) && (c->products = em_products_open(err)) &&
+           (c->stream = em_stream_new(err)) && (c->from = em_event_new(err)) &&
+           (c->to = em_event_new(err)) && (c->x = em_device_alloc(bytes, "a matrix", err)) &&
+           (c->w = em_device_alloc(bytes, "a matrix", err)) &&
+           (c->y = em_device_alloc(bytes, "a matrix", err)) && fill(c, c->x, err) &&
+           fill(c, c->w, err);
 }
 
 static void close_cube(cube *c) {
@@ -61,8 +64,10 @@ static void close_cube(cube *c) {
 }
 
 static bool run(const cube *c, double *seconds, em_error *err) {
-    if (!em_event_record(c->from, c->stream, err) || !em_product_run(c->products, c->stream, &c->shape, c->x, c->w, c->y, err) ||
-        !em_event_record(c->to, c->stream, err) || !em_stream_wait(c->stream, err)) return false;
+    if (!em_event_record(c->from, c->stream, err) ||
+        !em_product_run(c->products, c->stream, &c->shape, c->x, c->w, c->y, err) ||
+        !em_event_record(c->to, c->stream, err) || !em_stream_wait(c->stream, err))
+        return false;
     *seconds = em_event_seconds(c->from, c->to);
     return true;
 }
@@ -88,11 +93,17 @@ static bool measure(cube *c, bool any_algorithm, double *rate, em_error *err) {
     return true;
 }
 
-bool em_cuda_ceiling(const em_backend_options *options, int device, em_ceiling *out, em_error *err) {
-    cube c = {.shape = {.tokens = EM_CUDA_CUBE, .n = EM_CUDA_CUBE, .k = EM_CUDA_CUBE, .y_stride = EM_CUDA_CUBE,
-                        .type = options->compute, .y_f32 = options->compute == EM_F32}};
+bool em_cuda_ceiling(const em_backend_options *options, int device, em_ceiling *out,
+                     em_error *err) {
+    cube c = {.shape = {.tokens = EM_CUDA_CUBE,
+                        .n = EM_CUDA_CUBE,
+                        .k = EM_CUDA_CUBE,
+                        .y_stride = EM_CUDA_CUBE,
+                        .type = options->compute,
+                        .y_f32 = options->compute == EM_F32}};
     double whole, any;
-    bool good = open_cube(&c, options, device, err) && measure(&c, false, &whole, err) && measure(&c, true, &any, err);
+    bool good = open_cube(&c, options, device, err) && measure(&c, false, &whole, err) &&
+                measure(&c, true, &any, err);
     if (good) *out = (em_ceiling){.cube = EM_CUDA_CUBE, .rate = whole > any ? whole : any};
     close_cube(&c);
     return good;

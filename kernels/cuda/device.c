@@ -1,4 +1,5 @@
-/* The CUDA runtime, linked into the program: where there is no driver its first call says so, and nothing else happens. */
+/* The CUDA runtime, linked into the program: where there is no driver its first call says so, and
+ * nothing else happens. */
 #include "kernels/cuda/device.h"
 
 #include <cuda_runtime_api.h>
@@ -6,7 +7,8 @@
 #include <string.h>
 
 static bool good(cudaError_t e, const char *what, em_error *err) {
-    return e == cudaSuccess || em_fail(err, EM_MACHINE, "CUDA, %s: %s", what, cudaGetErrorString(e));
+    return e == cudaSuccess ||
+           em_fail(err, EM_MACHINE, "CUDA, %s: %s", what, cudaGetErrorString(e));
 }
 
 /* Processes of this machine whose turn falls on the same of n devices as this one's. */
@@ -17,27 +19,36 @@ static size_t sharers(const em_backend_options *o, int n) {
 bool em_device_open(em_device *d, int index, const em_backend_options *options, em_error *err) {
     int n = 0;
     cudaError_t e = cudaGetDeviceCount(&n);
-    if (e == cudaErrorInsufficientDriver || e == cudaErrorNoDevice || (e == cudaSuccess && n == 0)) {
+    if (e == cudaErrorInsufficientDriver || e == cudaErrorNoDevice ||
+        (e == cudaSuccess && n == 0)) {
         int driver = 0;
         cudaDriverGetVersion(&driver);
-        if (driver == 0) return em_fail(err, EM_MACHINE, "no NVIDIA driver was found on this machine");
+        if (driver == 0)
+            return em_fail(err, EM_MACHINE, "no NVIDIA driver was found on this machine");
         if (e == cudaErrorInsufficientDriver)
-            return em_fail(err, EM_MACHINE, "the NVIDIA driver is for CUDA %d.%d, and this build needs %d.%d: update the driver",
-                           driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+            return em_fail(err, EM_MACHINE,
+                           "the NVIDIA driver is for CUDA %d.%d, and this build needs %d.%d: "
+                           "update the driver",
+                           driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000,
+                           CUDART_VERSION % 1000 / 10);
         return em_fail(err, EM_MACHINE, "the NVIDIA driver shows no device");
     }
     if (!good(e, "counting devices", err)) return false;
-    if (index >= n) return em_fail(err, EM_MACHINE, "there is no CUDA device %d: this machine has %d, counted from 0", index, n);
+    if (index >= n)
+        return em_fail(err, EM_MACHINE,
+                       "there is no CUDA device %d: this machine has %d, counted from 0", index, n);
     index = (int)(((int64_t)index + options->node_rank) % n);
     struct cudaDeviceProp p;
     if (!good(cudaGetDeviceProperties(&p, index), "reading the device", err)) return false;
     if (p.major < 8)
-        return em_fail(err, EM_MACHINE, "%s has compute capability %d.%d, and 8.0 is needed", p.name, p.major, p.minor);
+        return em_fail(err, EM_MACHINE, "%s has compute capability %d.%d, and 8.0 is needed",
+                       p.name, p.major, p.minor);
     size_t total;
     d->index = index;
     snprintf(d->name, sizeof d->name, "%.32s sm_%d%d", p.name, p.major, p.minor);
     if (!good(cudaSetDevice(index), "opening the device", err) ||
-        !good(cudaMemGetInfo(&d->free_bytes, &total), "asking for its memory", err)) return false;
+        !good(cudaMemGetInfo(&d->free_bytes, &total), "asking for its memory", err))
+        return false;
     d->free_bytes /= sharers(options, n);
     return true;
 }
@@ -52,7 +63,8 @@ void *em_device_alloc(size_t bytes, const char *what, em_error *err) {
     if (e == cudaSuccess) return p;
     cudaGetLastError();
     if (e == cudaErrorMemoryAllocation)
-        em_fail(err, EM_MACHINE, "the device has no %zu MiB left for %s: lower --memory, -T or -B", (bytes >> 20) + 1, what);
+        em_fail(err, EM_MACHINE, "the device has no %zu MiB left for %s: lower --memory, -T or -B",
+                (bytes >> 20) + 1, what);
     else good(e, what, err);
     return NULL;
 }
@@ -61,7 +73,9 @@ void em_device_free(void *p) { cudaFree(p); }
 
 void *em_pinned_alloc(size_t bytes, em_error *err) {
     void *p = NULL;
-    return good(cudaHostAlloc(&p, bytes, cudaHostAllocDefault), "pinned memory of the host", err) ? p : NULL;
+    return good(cudaHostAlloc(&p, bytes, cudaHostAllocDefault), "pinned memory of the host", err)
+               ? p
+               : NULL;
 }
 
 void em_pinned_free(void *p) { cudaFreeHost(p); }
@@ -75,9 +89,13 @@ void em_stream_free(em_stream s) {
     if (s) cudaStreamDestroy(s);
 }
 
-bool em_stream_wait(em_stream s, em_error *err) { return good(cudaStreamSynchronize(s), "computing", err); }
+bool em_stream_wait(em_stream s, em_error *err) {
+    return good(cudaStreamSynchronize(s), "computing", err);
+}
 
-bool em_stream_after(em_stream s, em_event e, em_error *err) { return good(cudaStreamWaitEvent(s, e, 0), "an event", err); }
+bool em_stream_after(em_stream s, em_event e, em_error *err) {
+    return good(cudaStreamWaitEvent(s, e, 0), "an event", err);
+}
 
 em_event em_event_new(em_error *err) {
     cudaEvent_t e = NULL;
@@ -88,13 +106,18 @@ void em_event_free(em_event e) {
     if (e) cudaEventDestroy(e);
 }
 
-bool em_event_record(em_event e, em_stream s, em_error *err) { return good(cudaEventRecord(e, s), "an event", err); }
+bool em_event_record(em_event e, em_stream s, em_error *err) {
+    return good(cudaEventRecord(e, s), "an event", err);
+}
 
-bool em_event_wait(em_event e, em_error *err) { return good(cudaEventSynchronize(e), "computing", err); }
+bool em_event_wait(em_event e, em_error *err) {
+    return good(cudaEventSynchronize(e), "computing", err);
+}
 
 bool em_event_reached(em_event e) {
     cudaError_t answer = cudaEventQuery(e);
-    if (answer == cudaErrorNotReady) cudaGetLastError();     /* CUDA keeps this answer as if it were an error */
+    if (answer == cudaErrorNotReady)
+        cudaGetLastError(); /* CUDA keeps this answer as if it were an error */
     return answer == cudaSuccess;
 }
 
@@ -104,11 +127,13 @@ double em_event_seconds(em_event from, em_event to) {
 }
 
 bool em_copy_in(em_stream s, void *device, const void *host, size_t bytes, em_error *err) {
-    return good(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, s), "copying to the device", err);
+    return good(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, s),
+                "copying to the device", err);
 }
 
 bool em_copy_out(em_stream s, void *host, const void *device, size_t bytes, em_error *err) {
-    return good(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, s), "copying from the device", err);
+    return good(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, s),
+                "copying from the device", err);
 }
 
 bool em_fill_zero(em_stream s, void *device, size_t bytes, em_error *err) {

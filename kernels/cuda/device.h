@@ -1,42 +1,46 @@
-/* A device's memory, its queues of work and its matrix products: all that the engine asks of CUDA's libraries.
- * device.c and products.c say it by CUDA; tests/kernels/emulator/ says it without a device. */
+/* A device's memory, its queues of work and its matrix products: all that the engine asks of CUDA's
+ * libraries. device.c and products.c say it by CUDA; tests/kernels/emulator/ says it without a
+ * device. */
 #ifndef EM_KERNELS_CUDA_DEVICE_H
 #define EM_KERNELS_CUDA_DEVICE_H
 
 #include "common/error.h"
 #include "kernels/backend.h"
 
-typedef void *em_stream;         /* work in order */
-typedef void *em_event;          /* a point in a stream */
+typedef void *em_stream; /* work in order */
+typedef void *em_event;  /* a point in a stream */
 
 typedef struct em_device {
     int index;
-    char name[64];               /* "NVIDIA H200 sm_90" */
-    size_t free_bytes;           /* at opening; of several processes on it, this one's share */
+    char name[64];     /* "NVIDIA H200 sm_90" */
+    size_t free_bytes; /* at opening; of several processes on it, this one's share */
 } em_device;
 
-/* The device options->node_rank places after `index`, round all that there are; processes that land on the same one share
- * what is free. Errors (EM_MACHINE) say what is missing: driver,
- * device `index`, compute capability 8.0. */
+/* The device options->node_rank places after `index`, round all that there are; processes that land
+ * on the same one share what is free. Errors (EM_MACHINE) say what is missing: driver, device
+ * `index`, compute capability 8.0. */
 bool em_device_open(em_device *d, int index, const em_backend_options *options, em_error *err);
-/* What this thread asks of CUDA from now on is asked of this device: a thread that did not open it says so first. */
+/* What this thread asks of CUDA from now on is asked of this device: a thread that did not open it
+ * says so first. */
 bool em_device_use(const em_device *d, em_error *err);
 
 void *em_device_alloc(size_t bytes, const char *what, em_error *err);
-void em_device_free(void *p);                /* waits for what uses it */
-void *em_pinned_alloc(size_t bytes, em_error *err);      /* memory of the host that devices copy from at full rate */
+void em_device_free(void *p); /* waits for what uses it */
+void *em_pinned_alloc(size_t bytes,
+                      em_error *err); /* memory of the host that devices copy from at full rate */
 void em_pinned_free(void *p);
 
 em_stream em_stream_new(em_error *err);
 void em_stream_free(em_stream s);
-bool em_stream_wait(em_stream s, em_error *err);         /* the host waits; errors of the work so far show here */
-bool em_stream_after(em_stream s, em_event e, em_error *err);    /* s goes on after e */
-em_event em_event_new(em_error *err);                    /* counts as reached until it is recorded */
+bool em_stream_wait(em_stream s,
+                    em_error *err); /* the host waits; errors of the work so far show here */
+bool em_stream_after(em_stream s, em_event e, em_error *err); /* s goes on after e */
+em_event em_event_new(em_error *err); /* counts as reached until it is recorded */
 void em_event_free(em_event e);
 bool em_event_record(em_event e, em_stream s, em_error *err);
-bool em_event_wait(em_event e, em_error *err);           /* the host waits */
+bool em_event_wait(em_event e, em_error *err); /* the host waits */
 bool em_event_reached(em_event e);
-double em_event_seconds(em_event from, em_event to);     /* both reached */
+double em_event_seconds(em_event from, em_event to); /* both reached */
 
 /* In the stream's order; host memory that is pinned does not hold the caller up. */
 bool em_copy_in(em_stream s, void *device, const void *host, size_t bytes, em_error *err);
@@ -49,20 +53,24 @@ bool em_launch_check(em_error *err);
 
 typedef struct em_products em_products;
 
-/* Y = X W^T, or Y += X W^T: X [tokens, k] rows k apart, W [n, k] rows k apart, Y [tokens, n] rows y_stride apart. X and W
- * are of type; sums are f32 (never TF32); Y is f32, or of type. k and n are multiples of 16. */
+/* Y = X W^T, or Y += X W^T: X [tokens, k] rows k apart, W [n, k] rows k apart, Y [tokens, n] rows
+ * y_stride apart. X and W are of type; sums are f32 (never TF32); Y is f32, or of type. k and n are
+ * multiples of 16. */
 typedef struct em_product_shape {
     int tokens, n, k, y_stride;
     em_dtype type;
-    bool y_f32, add;             /* add: y_f32 too */
-    bool any_algorithm;          /* the library's first choice, with a workspace, whatever order its sums have: a yardstick */
+    bool y_f32, add;    /* add: y_f32 too */
+    bool any_algorithm; /* the library's first choice, with a workspace, whatever order its sums
+                           have: a yardstick */
 } em_product_shape;
 
 em_products *em_products_open(em_error *err);
 void em_products_close(em_products *p);
-int em_products_version(const em_products *p);        /* 10000 * major + 100 * minor + patch of the library; 0: it has none */
-/* The first call of a shape chooses its algorithm: without split-K or stream-K (unless any will do), and the same for each
- * run on such a device. */
-bool em_product_run(em_products *p, em_stream s, const em_product_shape *shape, const void *x, const void *w, void *y, em_error *err);
+int em_products_version(
+    const em_products *p); /* 10000 * major + 100 * minor + patch of the library; 0: it has none */
+/* The first call of a shape chooses its algorithm: without split-K or stream-K (unless any will
+ * do), and the same for each run on such a device. */
+bool em_product_run(em_products *p, em_stream s, const em_product_shape *shape, const void *x,
+                    const void *w, void *y, em_error *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* The loss from a tile of logits: what softmax needs of it, added to what earlier slices of the vocabulary left.
- * A block is a token, and its threads hold the slice's logits in registers. */
+/* The loss from a tile of logits: what softmax needs of it, added to what earlier slices of the
+ * vocabulary left. A block is a token, and its threads hold the slice's logits in registers. */
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/launch.cuh"
 
@@ -65,16 +65,20 @@ __device__ inline em_soft own_sums(const float *z, const float *other, int first
     return v;
 }
 
-/* Where the token's label j has its logit, if the slice holds it: its place in the slice, else -1. */
+/* Where the token's label j has its logit, if the slice holds it: its place in the slice, else -1.
+ */
 __device__ inline int label_place(const em_cuda_labels &labels, int j, int first, int n) {
     int at = labels.labels[(int64_t)blockIdx.x * labels.n + j] - first;
     return at >= 0 && at < n ? at : -1;
 }
 
-__device__ inline void keep_labels(const em_cuda_logits &l, const em_cuda_labels &labels, const em_cuda_sums &sums) {
+__device__ inline void keep_labels(const em_cuda_logits &l, const em_cuda_labels &labels,
+                                   const em_cuda_sums &sums) {
     for (int j = threadIdx.x; j < labels.n; j += THREADS) {
         int at = label_place(labels, j, l.first, l.n);
-        if (at >= 0) sums.label_logit[(int64_t)blockIdx.x * labels.n + j] = l.z[(int64_t)blockIdx.x * EM_CUDA_SLICE + at];
+        if (at >= 0)
+            sums.label_logit[(int64_t)blockIdx.x * labels.n + j] =
+                l.z[(int64_t)blockIdx.x * EM_CUDA_SLICE + at];
     }
 }
 
@@ -89,37 +93,47 @@ void em_cuda_soft_clear(em_stream s, em_soft *soft, int64_t n) {
 
 /* ---- one model ---- */
 
-__global__ void __launch_bounds__(256) score_token(em_cuda_logits l, em_cuda_labels labels, em_cuda_sums sums) {
+__global__ void __launch_bounds__(256)
+    score_token(em_cuda_logits l, em_cuda_labels labels, em_cuda_sums sums) {
     if (!labels.scored[blockIdx.x]) return;
     float z[OWN];
     read_own(l, z);
-    block_merge(own_sums(z, NULL, l.first, l.n), &sums.soft[blockIdx.x], (em_soft *)em_shared_bytes);
+    block_merge(own_sums(z, NULL, l.first, l.n), &sums.soft[blockIdx.x],
+                (em_soft *)em_shared_bytes);
     keep_labels(l, labels, sums);
 }
 
-void em_cuda_score_run(em_stream s, const em_cuda_logits *l, const em_cuda_labels *labels, const em_cuda_sums *sums) {
+void em_cuda_score_run(em_stream s, const em_cuda_logits *l, const em_cuda_labels *labels,
+                       const em_cuda_sums *sums) {
     EM_LAUNCH(score_token, EM_CUDA_TOKENS, THREADS, WARPS * sizeof(em_soft), s, *l, *labels, *sums);
 }
 
 /* ---- two models ---- */
 
-__device__ inline bool is_a_model(const em_cuda_pair &p, double alpha) { return !p.general && (alpha == -1 || alpha == 0); }
+__device__ inline bool is_a_model(const em_cuda_pair &p, double alpha) {
+    return !p.general && (alpha == -1 || alpha == 0);
+}
 
-__device__ inline void add_alpha(const em_cuda_logits &before, const em_cuda_logits &after, const em_cuda_labels &labels,
-                                 const em_cuda_pair &p, int k, const float *b, const float *a, em_soft *scratch) {
+__device__ inline void add_alpha(const em_cuda_logits &before, const em_cuda_logits &after,
+                                 const em_cuda_labels &labels, const em_cuda_pair &p, int k,
+                                 const float *b, const float *a, em_soft *scratch) {
     double alpha = p.alpha[k];
-    int64_t token = blockIdx.x, row = token * EM_CUDA_SLICE, place = (int64_t)k * EM_CUDA_TOKENS + token;
+    int64_t token = blockIdx.x, row = token * EM_CUDA_SLICE,
+            place = (int64_t)k * EM_CUDA_TOKENS + token;
     float z[OWN];
 #pragma unroll
     for (int i = 0; i < OWN; i++) z[i] = em_mix(alpha, a[i], b[i]);
     block_merge(own_sums(z, NULL, after.first, after.n), &p.alphas.soft[place], scratch);
     for (int j = threadIdx.x; j < labels.n; j += THREADS) {
         int at = label_place(labels, j, after.first, after.n);
-        if (at >= 0) p.alphas.label_logit[place * labels.n + j] = em_mix(alpha, after.z[row + at], before.z[row + at]);
+        if (at >= 0)
+            p.alphas.label_logit[place * labels.n + j] = em_mix(alpha, after.z[row + at],
+                                                                before.z[row + at]);
     }
 }
 
-__global__ void __launch_bounds__(256) pair_token(em_cuda_logits before, em_cuda_logits after, em_cuda_labels labels, em_cuda_pair p) {
+__global__ void __launch_bounds__(256)
+    pair_token(em_cuda_logits before, em_cuda_logits after, em_cuda_labels labels, em_cuda_pair p) {
     if (!labels.scored[blockIdx.x]) return;
     em_soft *scratch = (em_soft *)em_shared_bytes;
     float b[OWN], a[OWN];
@@ -133,7 +147,8 @@ __global__ void __launch_bounds__(256) pair_token(em_cuda_logits before, em_cuda
         if (!is_a_model(p, p.alpha[k])) add_alpha(before, after, labels, p, k, b, a, scratch);
 }
 
-void em_cuda_pair_run(em_stream s, const em_cuda_logits *before, const em_cuda_logits *after, const em_cuda_labels *labels,
-                      const em_cuda_pair *p) {
-    EM_LAUNCH(pair_token, EM_CUDA_TOKENS, THREADS, WARPS * sizeof(em_soft), s, *before, *after, *labels, *p);
+void em_cuda_pair_run(em_stream s, const em_cuda_logits *before, const em_cuda_logits *after,
+                      const em_cuda_labels *labels, const em_cuda_pair *p) {
+    EM_LAUNCH(pair_token, EM_CUDA_TOKENS, THREADS, WARPS * sizeof(em_soft), s, *before, *after,
+              *labels, *p);
 }

@@ -11,8 +11,10 @@ em_seen em_seen_make(int32_t query, int32_t lo, int32_t hi, int32_t window, int3
     return first < last ? (em_seen){(int32_t)first, (int32_t)last} : (em_seen){0, 0};
 }
 
-em_attention_item em_attention_item_make(const em_seen *seen, int count, int32_t first_query, int32_t row_token) {
-    em_attention_item item = {.first_query = first_query, .row_token = row_token, .all_lo = 0, .all_hi = INT32_MAX};
+em_attention_item em_attention_item_make(const em_seen *seen, int count, int32_t first_query,
+                                         int32_t row_token) {
+    em_attention_item item = {
+        .first_query = first_query, .row_token = row_token, .all_lo = 0, .all_hi = INT32_MAX};
     int32_t first = INT32_MAX, last = 0;
     for (int i = 0; i < count; i++) {
         if (seen[i].lo > item.all_lo) item.all_lo = seen[i].lo;

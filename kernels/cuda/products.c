@@ -1,4 +1,5 @@
-/* Matrix products by cuBLASLt, which is opened when a device is: the program starts, and computes on the CPU, without it. */
+/* Matrix products by cuBLASLt, which is opened when a device is: the program starts, and computes
+ * on the CPU, without it. */
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>
@@ -14,14 +15,21 @@
 #define TEXT(x) TEXT_OF(x)
 #define LIBRARY "libcublasLt.so." TEXT(CUBLAS_VER_MAJOR)
 
+// clang-format off
 #define FUNCTIONS(DO) \
     DO(GetVersion) DO(Create) DO(Destroy) DO(GetStatusString) DO(MatmulDescCreate) DO(MatmulDescDestroy) DO(MatmulDescSetAttribute) \
     DO(MatrixLayoutCreate) DO(MatrixLayoutDestroy) DO(MatmulPreferenceCreate) DO(MatmulPreferenceDestroy) \
     DO(MatmulPreferenceSetAttribute) DO(MatmulAlgoGetHeuristic) DO(MatmulAlgoConfigGetAttribute) DO(Matmul)
+// clang-format on
 
 #define MEMBER(name) __typeof__(&cublasLt##name) name;
-typedef struct library { FUNCTIONS(MEMBER) } library;
-typedef struct function { const char *name; size_t place; } function;
+typedef struct library {
+    FUNCTIONS(MEMBER)
+} library;
+typedef struct function {
+    const char *name;
+    size_t place;
+} function;
 #define ROW(name) {"cublasLt" #name, offsetof(library, name)},
 static const function functions[] = {FUNCTIONS(ROW)};
 
@@ -38,18 +46,22 @@ struct em_products {
     void *handle_of_library;
     library lt;
     cublasLtHandle_t handle;
-    void *workspace;             /* device, WORKSPACE_BYTES, once a product of any algorithm was asked for */
+    void *workspace; /* device, WORKSPACE_BYTES, once a product of any algorithm was asked for */
     product *first;
 };
 
-enum { WORKSPACE_BYTES = 32 << 20 };     /* what NVIDIA recommends for Hopper */
+enum { WORKSPACE_BYTES = 32 << 20 }; /* what NVIDIA recommends for Hopper */
 
 static bool open_library(em_products *p, em_error *err) {
-    static const char *const places[] = {LIBRARY, EM_CUDA_LIBRARY_DIR "/" LIBRARY, "/usr/local/cuda/lib64/" LIBRARY};
+    static const char *const places[] = {LIBRARY, EM_CUDA_LIBRARY_DIR "/" LIBRARY,
+                                         "/usr/local/cuda/lib64/" LIBRARY};
     for (size_t i = 0; !p->handle_of_library && i < sizeof places / sizeof *places; i++)
         p->handle_of_library = dlopen(places[i], RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!p->handle_of_library)
-        return em_fail(err, EM_MACHINE, "%s was not found: install the CUDA toolkit's cuBLAS, or name its folder in LD_LIBRARY_PATH", LIBRARY);
+        return em_fail(err, EM_MACHINE,
+                       "%s was not found: install the CUDA toolkit's cuBLAS, or name its folder in "
+                       "LD_LIBRARY_PATH",
+                       LIBRARY);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         void *f = dlsym(p->handle_of_library, functions[i].name);
         if (!f) return em_fail(err, EM_MACHINE, "%s lacks %s", LIBRARY, functions[i].name);
@@ -59,7 +71,8 @@ static bool open_library(em_products *p, em_error *err) {
 }
 
 static bool good(const em_products *p, cublasStatus_t s, const char *what, em_error *err) {
-    return s == CUBLAS_STATUS_SUCCESS || em_fail(err, EM_MACHINE, "cuBLASLt, %s: %s", what, p->lt.GetStatusString(s));
+    return s == CUBLAS_STATUS_SUCCESS ||
+           em_fail(err, EM_MACHINE, "cuBLASLt, %s: %s", what, p->lt.GetStatusString(s));
 }
 
 em_products *em_products_open(em_error *err) {
@@ -97,14 +110,19 @@ static cudaDataType_t type_of(em_dtype t) {
     return t == EM_F32 ? CUDA_R_32F : t == EM_F16 ? CUDA_R_16F : CUDA_R_16BF;
 }
 
-/* cuBLAS counts by columns: its D [n, tokens] = op(A) B is our Y by rows, with A our W, transposed, and B our X. */
+/* cuBLAS counts by columns: its D [n, tokens] = op(A) B is our Y by rows, with A our W, transposed,
+ * and B our X. */
 static bool describe(em_products *p, product *x, em_error *err) {
     const em_product_shape *s = &x->shape;
     const cublasOperation_t transposed = CUBLAS_OP_T;
     uint64_t k = (uint64_t)s->k, n = (uint64_t)s->n, tokens = (uint64_t)s->tokens;
     cudaDataType_t type = type_of(s->type), out = s->y_f32 ? CUDA_R_32F : type;
-    return good(p, p->lt.MatmulDescCreate(&x->operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "a product", err) &&
-           good(p, p->lt.MatmulDescSetAttribute(x->operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed), "a product", err) &&
+    return good(p, p->lt.MatmulDescCreate(&x->operation, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+                "a product", err) &&
+           good(p,
+                p->lt.MatmulDescSetAttribute(x->operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
+                                             sizeof transposed),
+                "a product", err) &&
            good(p, p->lt.MatrixLayoutCreate(&x->w, type, k, n, s->k), "a matrix", err) &&
            good(p, p->lt.MatrixLayoutCreate(&x->x, type, k, tokens, s->k), "a matrix", err) &&
            good(p, p->lt.MatrixLayoutCreate(&x->y, out, n, tokens, s->y_stride), "a matrix", err);
@@ -117,17 +135,29 @@ static bool whole_sums(const em_products *p, const cublasLtMatmulHeuristicResult
     uint32_t reduction = 0;
     size_t written;
     return found->workspaceSize == 0 &&
-           p->lt.MatmulAlgoConfigGetAttribute(a, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &split, sizeof split, &written) == CUBLAS_STATUS_SUCCESS &&
-           p->lt.MatmulAlgoConfigGetAttribute(a, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &reduction, sizeof reduction, &written) == CUBLAS_STATUS_SUCCESS &&
+           p->lt.MatmulAlgoConfigGetAttribute(a, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &split,
+                                              sizeof split, &written) == CUBLAS_STATUS_SUCCESS &&
+           p->lt.MatmulAlgoConfigGetAttribute(a, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &reduction,
+                                              sizeof reduction,
+                                              &written) == CUBLAS_STATUS_SUCCESS &&
            (split == 0 || split == 1) && reduction == CUBLASLT_REDUCTION_SCHEME_NONE;
 }
 
 /* No workspace: partial sums of split-K and stream-K would have no place to meet. */
-static bool prefer(em_products *p, const em_product_shape *shape, cublasLtMatmulPreference_t preference, em_error *err) {
-    uint32_t none = shape->any_algorithm ? CUBLASLT_REDUCTION_SCHEME_MASK : CUBLASLT_REDUCTION_SCHEME_NONE;
+static bool prefer(em_products *p, const em_product_shape *shape,
+                   cublasLtMatmulPreference_t preference, em_error *err) {
+    uint32_t none = shape->any_algorithm ? CUBLASLT_REDUCTION_SCHEME_MASK
+                                         : CUBLASLT_REDUCTION_SCHEME_NONE;
     size_t workspace = shape->any_algorithm ? WORKSPACE_BYTES : 0;
-    return good(p, p->lt.MatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &none, sizeof none), "a preference", err) &&
-           good(p, p->lt.MatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace), "a preference", err);
+    return good(p,
+                p->lt.MatmulPreferenceSetAttribute(
+                    preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &none, sizeof none),
+                "a preference", err) &&
+           good(p,
+                p->lt.MatmulPreferenceSetAttribute(preference,
+                                                   CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                                   &workspace, sizeof workspace),
+                "a preference", err);
 }
 
 static bool choose(em_products *p, product *x, em_error *err) {
@@ -135,22 +165,31 @@ static bool choose(em_products *p, product *x, em_error *err) {
     cublasLtMatmulHeuristicResult_t found[CANDIDATES];
     cublasLtMatmulPreference_t preference = NULL;
     int n = 0;
-    bool ok = good(p, p->lt.MatmulPreferenceCreate(&preference), "a preference", err) && prefer(p, &x->shape, preference, err) &&
-              good(p, p->lt.MatmulAlgoGetHeuristic(p->handle, x->operation, x->w, x->x, x->y, x->y, preference, CANDIDATES, found, &n),
+    bool ok = good(p, p->lt.MatmulPreferenceCreate(&preference), "a preference", err) &&
+              prefer(p, &x->shape, preference, err) &&
+              good(p,
+                   p->lt.MatmulAlgoGetHeuristic(p->handle, x->operation, x->w, x->x, x->y, x->y,
+                                                preference, CANDIDATES, found, &n),
                    "choosing an algorithm", err);
     if (preference) p->lt.MatmulPreferenceDestroy(preference);
     for (int i = 0; ok && i < n; i++) {
-        if (found[i].state != CUBLAS_STATUS_SUCCESS || !(x->shape.any_algorithm || whole_sums(p, &found[i]))) continue;
+        if (found[i].state != CUBLAS_STATUS_SUCCESS ||
+            !(x->shape.any_algorithm || whole_sums(p, &found[i])))
+            continue;
         x->algorithm = found[i].algo;
         return true;
     }
-    return ok && em_fail(err, EM_MACHINE, "none of the %d algorithms that cuBLASLt offers has whole sums for a product of %d inputs and "
-                         "%d outputs in %s", n, x->shape.k, x->shape.n, em_dtype_name(x->shape.type));
+    return ok && em_fail(err, EM_MACHINE,
+                         "none of the %d algorithms that cuBLASLt offers has whole sums for a "
+                         "product of %d inputs and "
+                         "%d outputs in %s",
+                         n, x->shape.k, x->shape.n, em_dtype_name(x->shape.type));
 }
 
 static bool same_shape(const em_product_shape *a, const em_product_shape *b) {
-    return a->tokens == b->tokens && a->n == b->n && a->k == b->k && a->y_stride == b->y_stride && a->type == b->type &&
-           a->y_f32 == b->y_f32 && a->add == b->add && a->any_algorithm == b->any_algorithm;
+    return a->tokens == b->tokens && a->n == b->n && a->k == b->k && a->y_stride == b->y_stride &&
+           a->type == b->type && a->y_f32 == b->y_f32 && a->add == b->add &&
+           a->any_algorithm == b->any_algorithm;
 }
 
 static product *find(em_products *p, const em_product_shape *shape, em_error *err) {
@@ -167,11 +206,16 @@ static product *find(em_products *p, const em_product_shape *shape, em_error *er
     return p->first = x;
 }
 
-bool em_product_run(em_products *p, em_stream s, const em_product_shape *shape, const void *x, const void *w, void *y, em_error *err) {
+bool em_product_run(em_products *p, em_stream s, const em_product_shape *shape, const void *x,
+                    const void *w, void *y, em_error *err) {
     product *m = find(p, shape, err);
     const float one = 1, beta = shape->add ? 1 : 0;
     size_t bytes = shape->any_algorithm ? WORKSPACE_BYTES : 0;
-    if (!m || (bytes && !p->workspace && !(p->workspace = em_device_alloc(bytes, "a workspace", err)))) return false;
-    return good(p, p->lt.Matmul(p->handle, m->operation, &one, w, m->w, x, m->x, &beta, y, m->y, y, m->y, &m->algorithm,
-                                bytes ? p->workspace : NULL, bytes, s), "a matrix product", err);
+    if (!m ||
+        (bytes && !p->workspace && !(p->workspace = em_device_alloc(bytes, "a workspace", err))))
+        return false;
+    return good(p,
+                p->lt.Matmul(p->handle, m->operation, &one, w, m->w, x, m->x, &beta, y, m->y, y,
+                             m->y, &m->algorithm, bytes ? p->workspace : NULL, bytes, s),
+                "a matrix product", err);
 }

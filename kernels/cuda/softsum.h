@@ -1,17 +1,18 @@
-/* A token's softmax so far, over the ids that were seen: kernels merge those of threads, then those of slices of
- * the vocabulary; the host ends it. Online softmax: Milakov and Gimelshein, arXiv 1805.02867. */
+/* A token's softmax so far, over the ids that were seen: kernels merge those of threads, then those
+ * of slices of the vocabulary; the host ends it. Online softmax: Milakov and Gimelshein, arXiv
+ * 1805.02867. */
 #ifndef EM_KERNELS_CUDA_SOFTSUM_H
 #define EM_KERNELS_CUDA_SOFTSUM_H
 
+#include "kernels/cuda/plan.h"
 #include <math.h>
 #include <stdint.h>
-#include "kernels/cuda/plan.h"
 
 typedef struct em_soft {
-    double sum;                  /* of exp(z - max) */
-    double gap;                  /* of exp(z - max) * (z - the other model's logit): a pair's after; else 0 */
+    double sum; /* of exp(z - max) */
+    double gap; /* of exp(z - max) * (z - the other model's logit): a pair's after; else 0 */
     float max;
-    int32_t argmax;              /* the lowest id of the largest */
+    int32_t argmax; /* the lowest id of the largest */
 } em_soft;
 
 EM_BOTH em_soft em_soft_none(void) {
@@ -20,14 +21,15 @@ EM_BOTH em_soft em_soft_none(void) {
 }
 
 EM_BOTH em_soft em_soft_merge_into_larger(em_soft large, em_soft small) {
-    if (small.sum == 0) return large;      /* nothing was seen; and -inf - -inf would be NaN */
+    if (small.sum == 0) return large; /* nothing was seen; and -inf - -inf would be NaN */
     double factor = (double)expf(small.max - large.max);
     large.sum = fma(small.sum, factor, large.sum);
     large.gap = fma(small.gap, factor, large.gap);
     return large;
 }
 
-/* The same whichever comes first: the sum of two is commutative, and ties take the lower id. NaN stays NaN. */
+/* The same whichever comes first: the sum of two is commutative, and ties take the lower id. NaN
+ * stays NaN. */
 EM_BOTH em_soft em_soft_merge(em_soft a, em_soft b) {
     bool first = a.max > b.max || (a.max == b.max && a.argmax <= b.argmax);
     return first ? em_soft_merge_into_larger(a, b) : em_soft_merge_into_larger(b, a);

@@ -1,9 +1,11 @@
-/* What happens to one token at a time: embedding, norms, the residual stream, rotary embedding, activations. Rows are read
- * and written by 16 bytes a thread; vectors of weights are padded with zeros as rows are. */
+/* What happens to one token at a time: embedding, norms, the residual stream, rotary embedding,
+ * activations. Rows are read and written by 16 bytes a thread; vectors of weights are padded with
+ * zeros as rows are. */
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/launch.cuh"
 
-static const int THREADS = 256, WARPS = THREADS / 32, PIECE = 8;     /* PIECE: elements that a thread takes at a time */
+static const int THREADS = 256, WARPS = THREADS / 32,
+                 PIECE = 8; /* PIECE: elements that a thread takes at a time */
 
 /* ---- embedding: a token a warp ---- */
 
@@ -32,10 +34,13 @@ void em_cuda_gather_run(em_stream s, float *x, const em_cuda_gather *g, int64_t 
 /* ---- norms: a token a block ---- */
 
 /* What a norm does to a token: (x - mean) * inverse * w + b. */
-struct normed { float mean, inverse; };
+struct normed {
+    float mean, inverse;
+};
 
 /* load(value, i): elements i to i + PIECE, zeros from norm.n on; scratch: a float a warp */
-template <typename Load> __device__ normed measure(const em_cuda_norm &norm, Load load, float *scratch) {
+template <typename Load>
+__device__ normed measure(const em_cuda_norm &norm, Load load, float *scratch) {
     normed r = {0, 0};
     float x[PIECE];
     if (norm.kind == EM_NORM_LAYER) {
@@ -67,7 +72,9 @@ __device__ inline void apply(const em_cuda_norm &norm, normed r, float *x, int i
     for (int k = 0; k < PIECE; k++) x[k] = (x[k] - r.mean) * r.inverse * w[k] + b[k];
 }
 
-template <typename T> __global__ void __launch_bounds__(256) norm_token(T *y, const float *x, em_cuda_norm norm, int stride) {
+template <typename T>
+__global__ void __launch_bounds__(256)
+    norm_token(T *y, const float *x, em_cuda_norm norm, int stride) {
     float *scratch = (float *)em_shared_bytes;
     int64_t at = (int64_t)blockIdx.x * stride;
     auto load = [=](float *value, int i) { em_load8(value, x + at + i); };
@@ -81,12 +88,15 @@ template <typename T> __global__ void __launch_bounds__(256) norm_token(T *y, co
     }
 }
 
-template <typename T> static void run_norm(em_stream s, T *y, const float *x, const em_cuda_norm *norm, int tokens, int stride) {
+template <typename T>
+static void run_norm(em_stream s, T *y, const float *x, const em_cuda_norm *norm, int tokens,
+                     int stride) {
     auto kernel = norm_token<T>;
     EM_LAUNCH(kernel, tokens, THREADS, WARPS * sizeof(float), s, y, x, *norm, stride);
 }
 
-void em_cuda_norm_run(em_stream s, em_dtype type, void *y, const float *x, const em_cuda_norm *norm, int tokens, int stride) {
+void em_cuda_norm_run(em_stream s, em_dtype type, void *y, const float *x, const em_cuda_norm *norm,
+                      int tokens, int stride) {
     switch (type) {
     case EM_F32: run_norm(s, (float *)y, x, norm, tokens, stride); break;
     case EM_F16: run_norm(s, (em_half_f16 *)y, x, norm, tokens, stride); break;
@@ -94,7 +104,8 @@ void em_cuda_norm_run(em_stream s, em_dtype type, void *y, const float *x, const
     }
 }
 
-__global__ void __launch_bounds__(256) add_residual(float *x, const float *y, const float *bias, em_cuda_norm norm, int stride) {
+__global__ void __launch_bounds__(256)
+    add_residual(float *x, const float *y, const float *bias, em_cuda_norm norm, int stride) {
     float *scratch = (float *)em_shared_bytes;
     int64_t at = (int64_t)blockIdx.x * stride;
     auto load = [=](float *value, int i) {
@@ -117,7 +128,8 @@ __global__ void __launch_bounds__(256) add_residual(float *x, const float *y, co
     }
 }
 
-void em_cuda_residual_run(em_stream s, float *x, const float *y, const float *bias, const em_cuda_norm *norm, int tokens, int stride) {
+void em_cuda_residual_run(em_stream s, float *x, const float *y, const float *bias,
+                          const em_cuda_norm *norm, int tokens, int stride) {
     EM_LAUNCH(add_residual, tokens, THREADS, WARPS * sizeof(float), s, x, y, bias, *norm, stride);
 }
 
@@ -131,7 +143,9 @@ struct place_shared {
 };
 
 /* With a norm over all heads together: the factor of the n elements from first on; otherwise 1. */
-template <typename T> __device__ float all_heads_inverse(const em_cuda_place &p, const T *row, int first, int n, float *scratch) {
+template <typename T>
+__device__ float all_heads_inverse(const em_cuda_place &p, const T *row, int first, int n,
+                                   float *scratch) {
     if (p.spec.head_norm != EM_HEAD_NORM_ALL) return 1;
     float squares = 0;
     for (int i = first + threadIdx.x; i < first + n; i += blockDim.x) {
@@ -150,7 +164,8 @@ __device__ inline void fill_rope(const em_cuda_place &p, int32_t position, place
 }
 
 /* head: [head_dim], one warp; w: [head_dim], the head's own part of the norm's weights */
-__device__ inline void norm_head(const em_cuda_place &p, float *head, const float *w, float all_inverse) {
+__device__ inline void norm_head(const em_cuda_place &p, float *head, const float *w,
+                                 float all_inverse) {
     int n = p.spec.head_dim, lane = threadIdx.x % 32;
     float inverse = all_inverse;
     if (p.spec.head_norm == EM_HEAD_NORM_EACH) {
@@ -162,7 +177,8 @@ __device__ inline void norm_head(const em_cuda_place &p, float *head, const floa
     __syncwarp();
 }
 
-__device__ inline void rotate_head(const em_cuda_place &p, float *head, const place_shared *shared) {
+__device__ inline void rotate_head(const em_cuda_place &p, float *head,
+                                   const place_shared *shared) {
     for (int j = threadIdx.x % 32; j < p.spec.rope.dim / 2; j += 32) {
         int a, b;
         em_cuda_rope_pair(j, p.spec.rope.dim, p.spec.rope.interleaved, &a, &b);
@@ -174,8 +190,9 @@ __device__ inline void rotate_head(const em_cuda_place &p, float *head, const pl
 }
 
 /* Head h of q, k and v counted together, from the product to its place. */
-template <typename T> __device__ void place_head(const em_cuda_place &p, const T *row, int h, float q_inverse, float k_inverse,
-                                                 place_shared *shared) {
+template <typename T>
+__device__ void place_head(const em_cuda_place &p, const T *row, int h, float q_inverse,
+                           float k_inverse, place_shared *shared) {
     const em_layer_spec &s = p.spec;
     int lane = threadIdx.x % 32, n = s.head_dim, depth = em_cuda_depth(n, sizeof(T) == 2);
     int64_t token = blockIdx.x;
@@ -183,16 +200,24 @@ template <typename T> __device__ void place_head(const em_cuda_place &p, const T
     int own = is_q ? h : is_k ? h - s.heads : h - s.heads - s.kv_heads;
     float *head = shared->head[threadIdx.x / 32];
     const float *w = is_q ? p.q_norm : p.k_norm;
-    for (int d = lane; d < n; d += 32) head[d] = em_to_float(row[h * n + d]) + (p.bias ? p.bias[h * n + d] : 0);
+    for (int d = lane; d < n; d += 32)
+        head[d] = em_to_float(row[h * n + d]) + (p.bias ? p.bias[h * n + d] : 0);
     __syncwarp();
     if ((is_q || is_k) && s.head_norm != EM_HEAD_NORM_NONE)
-        norm_head(p, head, s.head_norm == EM_HEAD_NORM_ALL ? w + own * n : w, is_q ? q_inverse : k_inverse);
+        norm_head(p, head, s.head_norm == EM_HEAD_NORM_ALL ? w + own * n : w,
+                  is_q ? q_inverse : k_inverse);
     if (is_q || is_k) rotate_head(p, head, shared);
     for (int d = lane; d < depth; d += 32) {
-        float x = d >= n || p.positions[token] < 0 ? 0 : is_q ? head[d] * s.attention_scale : head[d];
+        float x = d >= n || p.positions[token] < 0 ? 0
+                  : is_q                           ? head[d] * s.attention_scale
+                                                   : head[d];
         if (is_q) em_from_float((T *)p.q + em_cuda_head_index(token, own, s.heads, depth) + d, x);
-        else if (is_k) em_from_float((T *)p.k + em_cuda_head_index(token, own, s.kv_heads, depth) + d, x);
-        else em_from_float((T *)p.v + em_cuda_value_index(token, own, s.kv_heads, depth, d, sizeof(T) == 2), x);
+        else if (is_k)
+            em_from_float((T *)p.k + em_cuda_head_index(token, own, s.kv_heads, depth) + d, x);
+        else
+            em_from_float((T *)p.v +
+                              em_cuda_value_index(token, own, s.kv_heads, depth, d, sizeof(T) == 2),
+                          x);
     }
     __syncwarp();
 }
@@ -200,12 +225,14 @@ template <typename T> __device__ void place_head(const em_cuda_place &p, const T
 template <typename T> __global__ void place_heads(em_cuda_place p) {
     place_shared *shared = (place_shared *)em_shared_bytes;
     const T *row = (const T *)p.qkv + (int64_t)blockIdx.x * p.stride;
-    int q = p.spec.heads * p.spec.head_dim, k = p.spec.kv_heads * p.spec.head_dim, heads = p.spec.heads + 2 * p.spec.kv_heads;
+    int q = p.spec.heads * p.spec.head_dim, k = p.spec.kv_heads * p.spec.head_dim,
+        heads = p.spec.heads + 2 * p.spec.kv_heads;
     float q_inverse = all_heads_inverse(p, row, 0, q, shared->scratch);
     float k_inverse = all_heads_inverse(p, row, q, k, shared->scratch);
     fill_rope(p, p.positions[blockIdx.x], shared);
     __syncthreads();
-    for (int h = threadIdx.x / 32; h < heads; h += WARPS) place_head(p, row, h, q_inverse, k_inverse, shared);
+    for (int h = threadIdx.x / 32; h < heads; h += WARPS)
+        place_head(p, row, h, q_inverse, k_inverse, shared);
 }
 
 template <typename T> static void run_place(em_stream s, const em_cuda_place *p, int tokens) {
@@ -223,7 +250,8 @@ void em_cuda_place_run(em_stream s, em_dtype type, const em_cuda_place *p, int t
 
 /* ---- feed-forward ---- */
 
-/* Hendrycks and Gimpel, arXiv 1606.08415; in the forms that keep their accuracy where x is negative. */
+/* Hendrycks and Gimpel, arXiv 1606.08415; in the forms that keep their accuracy where x is
+ * negative. */
 __device__ inline float activation(em_activation kind, float x) {
     switch (kind) {
     case EM_SILU: return x / (1 + expf(-x));
@@ -235,8 +263,10 @@ __device__ inline float activation(em_activation kind, float x) {
 }
 
 /* A piece a thread; fewer than 2^32 of them. */
-template <typename T> __global__ void activate(T *y, const T *inner, em_cuda_activation a, int tokens) {
-    unsigned stride = (unsigned)em_cuda_pad(a.ffn), pieces = stride / PIECE, piece = blockIdx.x * THREADS + threadIdx.x;
+template <typename T>
+__global__ void activate(T *y, const T *inner, em_cuda_activation a, int tokens) {
+    unsigned stride = (unsigned)em_cuda_pad(a.ffn), pieces = stride / PIECE,
+             piece = blockIdx.x * THREADS + threadIdx.x;
     int64_t token = piece / pieces;
     unsigned i = piece % pieces * PIECE;
     if (token >= tokens) return;
@@ -249,20 +279,27 @@ template <typename T> __global__ void activate(T *y, const T *inner, em_cuda_act
     for (int k = 0; k < PIECE; k++) up[k] += bias[k];
     if (a.bias && a.gated) em_load8(bias, a.bias + i);
 #pragma unroll
-    for (int k = 0; k < PIECE; k++) up[k] = a.gated ? activation(a.kind, gate[k] + bias[k]) * up[k] : activation(a.kind, up[k]);
+    for (int k = 0; k < PIECE; k++)
+        up[k] = a.gated ? activation(a.kind, gate[k] + bias[k]) * up[k] : activation(a.kind, up[k]);
     em_store8(y + token * stride + i, up);
 }
 
-template <typename T> static void run_activation(em_stream s, T *y, const T *inner, const em_cuda_activation *a, int tokens) {
+template <typename T>
+static void run_activation(em_stream s, T *y, const T *inner, const em_cuda_activation *a,
+                           int tokens) {
     auto kernel = activate<T>;
     int64_t pieces = (int64_t)tokens * em_cuda_pad(a->ffn) / PIECE;
-    EM_LAUNCH(kernel, (unsigned)((pieces + THREADS - 1) / THREADS), THREADS, 0, s, y, inner, *a, tokens);
+    EM_LAUNCH(kernel, (unsigned)((pieces + THREADS - 1) / THREADS), THREADS, 0, s, y, inner, *a,
+              tokens);
 }
 
-void em_cuda_activation_run(em_stream s, em_dtype type, void *y, const void *inner, const em_cuda_activation *a, int tokens) {
+void em_cuda_activation_run(em_stream s, em_dtype type, void *y, const void *inner,
+                            const em_cuda_activation *a, int tokens) {
     switch (type) {
     case EM_F32: run_activation(s, (float *)y, (const float *)inner, a, tokens); break;
     case EM_F16: run_activation(s, (em_half_f16 *)y, (const em_half_f16 *)inner, a, tokens); break;
-    case EM_BF16: run_activation(s, (em_half_bf16 *)y, (const em_half_bf16 *)inner, a, tokens); break;
+    case EM_BF16:
+        run_activation(s, (em_half_bf16 *)y, (const em_half_bf16 *)inner, a, tokens);
+        break;
     }
 }

@@ -1,4 +1,5 @@
 /* Errors, buffers, sizes, number formatting, output files, saved states. */
+#include <cmocka.h>
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 #include <zstd.h>
 
 #include "common/buffer.h"
@@ -26,7 +26,8 @@ static void first_error_wins(void **state) {
     assert_false(em_fail_at(&err, EM_INPUT, "a.jsonl", 12, 345, "bad\nthing"));
     assert_false(em_fail(&err, EM_MACHINE, "later"));
     assert_int_equal(err.status, EM_INPUT);
-    assert_string_equal(em_error_line(&err, line, sizeof line), "a.jsonl, record 12, byte 345: bad thing");
+    assert_string_equal(em_error_line(&err, line, sizeof line),
+                        "a.jsonl, record 12, byte 345: bad thing");
 }
 
 static void place_is_added_once(void **state) {
@@ -59,7 +60,9 @@ static void sizes_are_checked(void **state) {
 }
 
 static void doubles_read_back(void **state) {
-    const double cases[] = {0, -0.0, 0.1, 1.0 / 3, 4.406691943115003, 1e22, 5e-324, DBL_MAX, 123456789012345678.0, M_PI};
+    const double cases[] = {
+        0,   -0.0, 0.1, 1.0 / 3, 4.406691943115003, 1e22, 5e-324, DBL_MAX, 123456789012345678.0,
+        M_PI};
     em_buffer b = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         em_buffer_clear(&b);
@@ -86,12 +89,15 @@ static void json_strings(void **state) {
 }
 
 static void half_floats(void **state) {
-    assert_true(em_f16_to_f32(0x3c00) == 1.0f && em_f16_to_f32(0xc000) == -2.0f && em_f16_to_f32(0x0001) == 0x1p-24f);
-    assert_true(isinf(em_f16_to_f32(0x7c00)) && isnan(em_f16_to_f32(0x7e00)) && em_f16_to_f32(0x7bff) == 65504.0f);
-    assert_int_equal(em_f32_to_bf16(1.00390625f), 0x3f80);      /* a tie goes to even */
+    assert_true(em_f16_to_f32(0x3c00) == 1.0f && em_f16_to_f32(0xc000) == -2.0f &&
+                em_f16_to_f32(0x0001) == 0x1p-24f);
+    assert_true(isinf(em_f16_to_f32(0x7c00)) && isnan(em_f16_to_f32(0x7e00)) &&
+                em_f16_to_f32(0x7bff) == 65504.0f);
+    assert_int_equal(em_f32_to_bf16(1.00390625f), 0x3f80); /* a tie goes to even */
     assert_int_equal(em_f32_to_bf16(1.01171875f), 0x3f82);
     assert_true(isnan(em_bf16_to_f32(em_f32_to_bf16(NAN))));
-    for (uint32_t u = 0; u < 0x7f80; u++) assert_int_equal(em_f32_to_bf16(em_bf16_to_f32((uint16_t)u)), u);
+    for (uint32_t u = 0; u < 0x7f80; u++)
+        assert_int_equal(em_f32_to_bf16(em_bf16_to_f32((uint16_t)u)), u);
 }
 
 static char folder[] = "/tmp/evalmask-test-XXXXXX";
@@ -151,7 +157,8 @@ static void two_outputs_of_one_name(void **state) {
 }
 
 static em_output *resume(const char *name, int64_t length, bool complete, em_error *err) {
-    return em_output_resume(path_of(name), &(em_output_resumed){"0123456789abcdef", length, complete}, err);
+    return em_output_resume(path_of(name),
+                            &(em_output_resumed){"0123456789abcdef", length, complete}, err);
 }
 
 static void output_goes_on_where_it_was_synced(void **state) {
@@ -163,21 +170,22 @@ static void output_goes_on_where_it_was_synced(void **state) {
     assert_true(em_output_write(o, "lost in the crash", 17, &err));
     em_output_leave(o);
     o = resume("u", length, false, &err);
-    assert_true(em_output_write(o, " on", 3, &err) && em_output_sync(o, &length, &err) && em_output_commit(o, &err));
+    assert_true(em_output_write(o, " on", 3, &err) && em_output_sync(o, &length, &err) &&
+                em_output_commit(o, &err));
     char text[32] = "";
     FILE *f = fopen(path_of("u"), "rb");
     assert_int_equal(fread(text, 1, sizeof text, f), 7);
     fclose(f);
     assert_string_equal(text, "kept on");
 
-    o = resume("u", length, true, &err);            /* it has its name already */
+    o = resume("u", length, true, &err); /* it has its name already */
     assert_true(o && em_output_commit(o, &err));
     assert_int_equal(access(path_of("u"), F_OK), 0);
-    assert_null(resume("u", length, false, &err));  /* but more was to come */
+    assert_null(resume("u", length, false, &err)); /* but more was to come */
     assert_int_equal(err.status, EM_INPUT);
     em_error_init(&err);
     em_output_leave(resume("v", 0, false, &err));
-    assert_null(resume("v", 1, false, &err));       /* shorter than it was */
+    assert_null(resume("v", 1, false, &err)); /* shorter than it was */
     assert_int_equal(err.status, EM_INPUT);
     unlink(path_of("u"));
     unlink(path_of("v.0123456789abcdef.partial"));
@@ -236,18 +244,21 @@ static void states_are_checked(void **state) {
     size_t n = 3, m = 0;
     int64_t index = 5, other = 7;
     char *name = strdup("a subset"), *copy = NULL;
-    assert_true(EM_STATE(&out, x) && em_state_flag(&out, &flag) && em_state_within(&out, &index, 0, 5) && em_state_string(&out, &name) &&
+    assert_true(EM_STATE(&out, x) && em_state_flag(&out, &flag) &&
+                em_state_within(&out, &index, 0, 5) && em_state_string(&out, &name) &&
                 em_state_length(&out, &n, 8));
     flag = false;
     em_state in = {.from = (unsigned char *)bytes.data, .left = bytes.length, .err = &err};
-    assert_true(EM_STATE(&in, y) && em_state_flag(&in, &flag) && em_state_within(&in, &other, 0, 5) && em_state_string(&in, &copy));
+    assert_true(EM_STATE(&in, y) && em_state_flag(&in, &flag) &&
+                em_state_within(&in, &other, 0, 5) && em_state_string(&in, &copy));
     assert_memory_equal(&x, &y, sizeof x);
     assert_true(flag && other == 5 && !strcmp(name, copy));
-    assert_false(em_state_length(&in, &m, 8));      /* three of them do not follow */
+    assert_false(em_state_length(&in, &m, 8)); /* three of them do not follow */
     assert_int_equal(err.status, EM_INPUT);
-    assert_false(EM_STATE(&in, y));                 /* and it stays so */
+    assert_false(EM_STATE(&in, y)); /* and it stays so */
     em_state least = {.from = (unsigned char *)bytes.data, .left = bytes.length, .err = &err};
-    assert_false(EM_STATE(&least, y) && em_state_flag(&least, &flag) && em_state_within(&least, &other, 0, 4));
+    assert_false(EM_STATE(&least, y) && em_state_flag(&least, &flag) &&
+                 em_state_within(&least, &other, 0, 4));
     em_state longer = {.from = (unsigned char *)bytes.data, .left = bytes.length, .err = &err};
     assert_false(EM_STATE(&longer, y) && em_state_end(&longer));
     free(name);
@@ -282,13 +293,20 @@ static void output_compresses(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(first_error_wins), cmocka_unit_test(place_is_added_once),
-        cmocka_unit_test(long_source_keeps_its_tail), cmocka_unit_test(sizes_are_checked),
-        cmocka_unit_test(doubles_read_back), cmocka_unit_test(json_strings), cmocka_unit_test(half_floats),
-        cmocka_unit_test(output_is_whole_or_absent), cmocka_unit_test(output_to_a_full_disk_fails),
-        cmocka_unit_test(output_compresses), cmocka_unit_test(two_outputs_of_one_name),
-        cmocka_unit_test(output_goes_on_where_it_was_synced), cmocka_unit_test(compressed_output_goes_on),
-        cmocka_unit_test(a_hash_goes_on), cmocka_unit_test(states_are_checked)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(first_error_wins),
+                                       cmocka_unit_test(place_is_added_once),
+                                       cmocka_unit_test(long_source_keeps_its_tail),
+                                       cmocka_unit_test(sizes_are_checked),
+                                       cmocka_unit_test(doubles_read_back),
+                                       cmocka_unit_test(json_strings),
+                                       cmocka_unit_test(half_floats),
+                                       cmocka_unit_test(output_is_whole_or_absent),
+                                       cmocka_unit_test(output_to_a_full_disk_fails),
+                                       cmocka_unit_test(output_compresses),
+                                       cmocka_unit_test(two_outputs_of_one_name),
+                                       cmocka_unit_test(output_goes_on_where_it_was_synced),
+                                       cmocka_unit_test(compressed_output_goes_on),
+                                       cmocka_unit_test(a_hash_goes_on),
+                                       cmocka_unit_test(states_are_checked)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -11,7 +11,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void read_record(int file, int64_t offset, int64_t end) {
     em_error err = EM_ERROR_INIT;
     em_buffer content = {0};
-    if (offset < 0 || offset >= end || !em_record_read(file, offset, &content, &err) || content.length > (size_t)(end - offset)) abort();
+    if (offset < 0 || offset >= end || !em_record_read(file, offset, &content, &err) ||
+        content.length > (size_t)(end - offset))
+        abort();
     em_buffer_free(&content);
 }
 

@@ -1,6 +1,6 @@
-/* Any bytes as the saved state of statistics (first byte 0), a comparison (1), a sidecar (2), what a row adds to
- * statistics (3) or to a comparison (4): refused, or restored into what saves the same bytes again and can be gone on
- * with. */
+/* Any bytes as the saved state of statistics (first byte 0), a comparison (1), a sidecar (2), what
+ * a row adds to statistics (3) or to a comparison (4): refused, or restored into what saves the
+ * same bytes again and can be gone on with. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,11 +38,14 @@ static void comparison(em_state *in, const uint8_t *data, size_t size, em_buffer
 
 static void sidecar(em_state *in, em_buffer *again) {
     em_sidecar *s = em_sidecar_new(NULL, "", 0, 2, in->err);
-    if (em_sidecar_state(s, in) && em_state_end(in) && !em_sidecar_state(s, &(em_state){.into = again, .err = in->err})) abort();
+    if (em_sidecar_state(s, in) && em_state_end(in) &&
+        !em_sidecar_state(s, &(em_state){.into = again, .err = in->err}))
+        abort();
     em_sidecar_free(s);
 }
 
-/* Subsets are counted from 0 by the loader; a row of a group in the millions would only ask for memory. */
+/* Subsets are counted from 0 by the loader; a row of a group in the millions would only ask for
+ * memory. */
 enum { MANY_GROUPS = 1000 };
 
 static void row_sums(em_state *in, em_buffer *again) {
@@ -53,14 +56,17 @@ static void row_sums(em_state *in, em_buffer *again) {
     bool good = em_row_sums_state(&r, in) && em_state_end(in);
     for (size_t i = 0; good && i < r.n_subsets; i++) good = r.subsets[i].group < MANY_GROUPS;
     if (good && !em_row_sums_state(&r, &(em_state){.into = again, .err = in->err})) abort();
-    if (good && (!em_statistics_row(s, &r, in->err) || !em_statistics_documents(s, INT64_MAX, &n, in->err))) abort();
+    if (good &&
+        (!em_statistics_row(s, &r, in->err) || !em_statistics_documents(s, INT64_MAX, &n, in->err)))
+        abort();
     em_row_sums_free(&r);
     em_statistics_free(s);
 }
 
 static void row_paired(em_state *in, em_buffer *again) {
     em_row_paired r = {0};
-    em_comparator *c = em_comparator_new(&(em_comparator_options){.kind = EM_COMPARE_MODELS}, in->err);
+    em_comparator *c = em_comparator_new(&(em_comparator_options){.kind = EM_COMPARE_MODELS},
+                                         in->err);
     em_row_paired_clear(&r);
     bool good = em_row_paired_state(&r, in) && em_state_end(in);
     for (size_t i = 0; good && i < r.n_subsets; i++) good = r.subsets[i].group < MANY_GROUPS;

@@ -1,5 +1,6 @@
-/* Writes seeds for fuzz_state: states of each type, empty and in the middle of something. Built on request:
- *   cmake --build BUILD --target make_state_corpus && BUILD/tests/eval/make_state_corpus tests/eval/corpus/state */
+/* Writes seeds for fuzz_state: states of each type, empty and in the middle of something. Built on
+ * request: cmake --build BUILD --target make_state_corpus && BUILD/tests/eval/make_state_corpus
+ * tests/eval/corpus/state */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -25,7 +26,8 @@ static em_buffer begin(char type) {
 
 static void make_sums(em_row_sums *r, int predictions, em_error *err) {
     for (int i = 0; i < predictions; i++) {
-        em_prediction p = {.nll = 0.5 * i, .bytes = 3, .group = i / 7, .document = i / 7, .place = i % 7};
+        em_prediction p = {
+            .nll = 0.5 * i, .bytes = 3, .group = i / 7, .document = i / 7, .place = i % 7};
         em_row_sums_add(r, &p, err);
     }
 }
@@ -61,15 +63,23 @@ static void row_sums(const char *folder, const char *name, int predictions) {
 static void make_paired(em_row_paired *r, int predictions, em_error *err) {
     em_row_paired_clear(r);
     for (int i = 0; i < predictions; i++) {
-        em_paired p = {.before = 2, .after = 1 + 0.1 * i, .has_kl = true, .kl = 0.1 * i, .common = true, .stretch = i / 3,
-                       .group = i / 7, .document = i / 7, .place = i % 7};
+        em_paired p = {.before = 2,
+                       .after = 1 + 0.1 * i,
+                       .has_kl = true,
+                       .kl = 0.1 * i,
+                       .common = true,
+                       .stretch = i / 3,
+                       .group = i / 7,
+                       .document = i / 7,
+                       .place = i % 7};
         em_row_paired_add(r, &p, err);
     }
 }
 
 static void comparison(const char *folder, const char *name, int predictions) {
     em_error err = EM_ERROR_INIT;
-    em_comparator *c = em_comparator_new(&(em_comparator_options){.kind = EM_COMPARE_MASKS, .has_common = true}, &err);
+    em_comparator *c = em_comparator_new(
+        &(em_comparator_options){.kind = EM_COMPARE_MASKS, .has_common = true}, &err);
     em_row_paired row = {0};
     em_buffer b = begin(1);
     make_paired(&row, predictions, &err);

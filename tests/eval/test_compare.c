@@ -1,4 +1,5 @@
 /* Paired differences against their definitions, the bootstrap's interval, KL quantiles, alphas. */
+#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -6,7 +7,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "eval/alphas.h"
 #include "eval/compare.h"
@@ -25,9 +25,15 @@ static void make_items(double shift) {
     int64_t document = 0, place = 0, length = 20;
     for (int i = 0; i < N; i++) {
         double before = 8 * uniform();
-        items[i] = (em_paired){.before = before, .after = before + shift + 0.5 * (uniform() - 0.5), .same_top1 = uniform() < 0.75,
-                               .has_kl = true, .kl = exp(10 * uniform() - 9), .boundary = place == 0,
-                               .group = (int32_t)(document % 2), .document = document, .place = place};
+        items[i] = (em_paired){.before = before,
+                               .after = before + shift + 0.5 * (uniform() - 0.5),
+                               .same_top1 = uniform() < 0.75,
+                               .has_kl = true,
+                               .kl = exp(10 * uniform() - 9),
+                               .boundary = place == 0,
+                               .group = (int32_t)(document % 2),
+                               .document = document,
+                               .place = place};
         if (++place == length) document++, place = 0, length = 1 + (int64_t)(60 * uniform());
     }
 }
@@ -88,7 +94,8 @@ static em_comparator *with_common_rows(int rows) {
 }
 
 static em_comparison figures(bool rows, uint64_t bootstrap_seed) {
-    return figures_moved(&(em_comparator_options){.groups_are_rows = rows, .seed = bootstrap_seed}, -1);
+    return figures_moved(&(em_comparator_options){.groups_are_rows = rows, .seed = bootstrap_seed},
+                         -1);
 }
 
 static void free_figures(em_comparison *x) {
@@ -107,14 +114,16 @@ static double naive_stderr(bool rows, double mean) {
     for (int64_t g = 0; g <= last; g++) {
         double sum = 0, n = 0;
         for (int i = 0; i < N; i++)
-            if ((rows ? i / ROW : items[i].document) == g) sum += items[i].after - items[i].before, n++;
+            if ((rows ? i / ROW : items[i].document) == g)
+                sum += items[i].after - items[i].before, n++;
         squares += (sum - mean * n) * (sum - mean * n);
         groups++;
     }
     return sqrt(groups / (groups - 1) * squares) / N;
 }
 
-/* Growth is between the same predictions, or not told: an interrupted run has fewer of its last length. */
+/* Growth is between the same predictions, or not told: an interrupted run has fewer of its last
+ * length. */
 static void growth(void **state) {
     make_items(0.02);
     for (int rows = ROWS - 1; rows <= ROWS; rows++) {
@@ -170,8 +179,10 @@ static void bootstrap(void **state) {
     em_comparison a = figures(false, 0), b = figures(false, 0), c = figures(false, 1);
     assert_true(a.all.low == b.all.low && a.all.high == b.all.high);
     assert_true(a.all.low != c.all.low || a.all.high != c.all.high);
-    double low = a.all.difference - 1.96 * a.all.stderr_, high = a.all.difference + 1.96 * a.all.stderr_;
-    assert_true(fabs(a.all.low - low) < 0.3 * a.all.stderr_ && fabs(a.all.high - high) < 0.3 * a.all.stderr_);
+    double low = a.all.difference - 1.96 * a.all.stderr_,
+           high = a.all.difference + 1.96 * a.all.stderr_;
+    assert_true(fabs(a.all.low - low) < 0.3 * a.all.stderr_ &&
+                fabs(a.all.high - high) < 0.3 * a.all.stderr_);
     assert_true(fabs(c.all.low - a.all.low) < 0.3 * a.all.stderr_);
     free_figures(&a);
     free_figures(&b);
@@ -183,7 +194,8 @@ static void equal_sides(void **state) {
     make_items(0);
     for (int i = 0; i < N; i++) items[i].after = items[i].before;
     em_comparison x = figures(true, 0);
-    assert_true(x.all.difference == 0 && x.all.stderr_ == 0 && x.all.low == 0 && x.all.high == 0 && x.better == 0);
+    assert_true(x.all.difference == 0 && x.all.stderr_ == 0 && x.all.low == 0 && x.all.high == 0 &&
+                x.better == 0);
     assert_false(isfinite(x.all.documents_to_resolve));
     free_figures(&x);
 }
@@ -205,13 +217,18 @@ static void kl_quantiles(void **state) {
     assert_true(x.kl_max == sorted[N - 1]);
     for (int i = 0; i < EM_KL_QUANTILES; i++) {
         double exact = sorted[(int)ceil(q[i] * N) - 1];
-        assert_true(x.kl_quantiles[i] >= exact && x.kl_quantiles[i] <= exact * exp2(48.0 / 4096) * (1 + 1e-12));
+        assert_true(x.kl_quantiles[i] >= exact &&
+                    x.kl_quantiles[i] <= exact * exp2(48.0 / 4096) * (1 + 1e-12));
     }
     free_figures(&x);
 }
 
 static void alphas_parse(void **state) {
-    static const struct { const char *text; int n; double values[16]; } good[] = {
+    static const struct {
+        const char *text;
+        int n;
+        double values[16];
+    } good[] = {
         {"-2:2:0.5,3", 10, {-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3}},
         {"0:1:0.1", 11, {0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1}},
         {"1,1.0,+1,-0,0", 2, {1, 0}},
@@ -220,7 +237,9 @@ static void alphas_parse(void **state) {
         {"0:1:0.3", 4, {0, 0.3, 0.6, 0.9}},
         {".5", 1, {0.5}},
     };
-    static const char *const bad[] = {"", "1,", "a", "1e3", "1:2", "1:2:0", "1:2:-1", "1:2:3:4", "0:1:0.001", "1.0000000001", "99999999999", "--1", "-"};
+    static const char *const bad[] = {
+        "",          "1,",           "a",           "1e3", "1:2", "1:2:0", "1:2:-1", "1:2:3:4",
+        "0:1:0.001", "1.0000000001", "99999999999", "--1", "-"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         em_error err = EM_ERROR_INIT;
         em_alphas a = {0};
@@ -254,7 +273,8 @@ static void saved_and_restored_anywhere_gives_the_same_bits(void **state) {
         items[i].stretch = i / 128;
     }
     for (int rows = 0; rows < 2; rows++) {
-        em_comparator_options o = {.kind = EM_COMPARE_MASKS, .groups_are_rows = rows, .seed = 5, .has_common = true};
+        em_comparator_options o = {
+            .kind = EM_COMPARE_MASKS, .groups_are_rows = rows, .seed = 5, .has_common = true};
         em_comparison whole = figures_moved(&o, -1);
         for (int move = 0; move < ROWS; move++) {
             em_comparison x = figures_moved(&o, move), bare = whole;
@@ -269,8 +289,13 @@ static void saved_and_restored_anywhere_gives_the_same_bits(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(differences), cmocka_unit_test(growth), cmocka_unit_test(bootstrap), cmocka_unit_test(equal_sides),
-                                       cmocka_unit_test(kl_quantiles), cmocka_unit_test(alphas_parse),
-                                       cmocka_unit_test(saved_and_restored_anywhere_gives_the_same_bits)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(differences),
+        cmocka_unit_test(growth),
+        cmocka_unit_test(bootstrap),
+        cmocka_unit_test(equal_sides),
+        cmocka_unit_test(kl_quantiles),
+        cmocka_unit_test(alphas_parse),
+        cmocka_unit_test(saved_and_restored_anywhere_gives_the_same_bits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

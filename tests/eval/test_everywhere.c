@@ -1,17 +1,22 @@
-/* The closed form of "scored at every row length" against feeding the stream at every row length. */
+/* The closed form of "scored at every row length" against feeding the stream at every row length.
+ */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "eval/everywhere.h"
 
 enum { MOST = 400 };
 
-struct em_loader { int tokens; bool given; em_document document; };     /* one document */
+struct em_loader {
+    int tokens;
+    bool given;
+    em_document document;
+}; /* one document */
 
 int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
     static int32_t ids[MOST];
@@ -27,7 +32,8 @@ int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
 static void count(const em_settings *s, int scheme, int32_t length, int tokens, int *scored) {
     em_error err = EM_ERROR_INIT;
     em_loader loader = {.tokens = tokens};
-    em_packer *packer = em_packer_open(&loader, &(em_pack_options){.mode = s->pack, .row_tokens = length}, &err);
+    em_packer *packer =
+        em_packer_open(&loader, &(em_pack_options){.mode = s->pack, .row_tokens = length}, &err);
     em_feed *feed = em_feed_open(packer, s, length, &err);
     em_fed_row *f;
     while (em_feed_next(feed, &f, &err) == 1) {
@@ -42,19 +48,22 @@ static void count(const em_settings *s, int scheme, int32_t length, int tokens, 
 
 static void check(const em_settings *s, const int32_t *lengths, int n, int tokens) {
     em_everywhere e;
-    em_everywhere_make(&e, s, s->pack, lengths, n, s->tail == EM_TAIL_DROP ? tokens : EM_UNKNOWN_TOTAL);
+    em_everywhere_make(&e, s, s->pack, lengths, n,
+                       s->tail == EM_TAIL_DROP ? tokens : EM_UNKNOWN_TOTAL);
     for (int l = 0; l < s->n_labels; l++) {
         int scored[MOST + 2] = {0};
         for (int i = 0; i < n; i++) count(s, l, lengths[i], tokens, scored);
         for (int j = 0; j < tokens; j++)
             if (scored[j] && em_everywhere_scored(&e, l, j) != (scored[j] == n))
-                fail_msg("%s, tail %d, batch %d, window %d, %d tokens: token %d is scored at %d of %d lengths", s->labels[l]->name, s->tail,
-                         s->batch, s->window, tokens, j, scored[j], n);
+                fail_msg("%s, tail %d, batch %d, window %d, %d tokens: token %d is scored at %d of "
+                         "%d lengths",
+                         s->labels[l]->name, s->tail, s->batch, s->window, tokens, j, scored[j], n);
     }
 }
 
 static void all_schemes(void **unused) {
-    static const char *const names[] = {"unshifted", "shifted", "raw-shifted", "raw-unshifted", "backward"};
+    static const char *const names[] = {"unshifted", "shifted", "raw-shifted", "raw-unshifted",
+                                        "backward"};
     static const int32_t lengths[][3] = {{4, 8, 16}, {5, 7, 12}, {2, 3, 64}};
     em_error err = EM_ERROR_INIT;
     em_settings s = {.n_labels = 5};
@@ -80,6 +89,7 @@ static void documents_by_themselves(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_schemes), cmocka_unit_test(documents_by_themselves)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_schemes),
+                                       cmocka_unit_test(documents_by_themselves)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,12 @@
 /* Configs: what a good one holds, and the one line that each bad one in experiments/ gives. */
+#include <cmocka.h>
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
-#include <glob.h>
 
 #include "eval/experiment.h"
 
@@ -19,8 +19,10 @@ static void a_good_one(void **state) {
     assert_string_equal(x->title, "A title with \"quotes\"");
     assert_string_equal(x->table, "base-vs-instruct");
     assert_true(!x->inspect);
-    static const struct { const char *name, *value; } want[] = {
-        {"mask", "doc,regular"}, {"seq-len", "1024"}, {"common-vocab", NULL}, {"subset", "a"}, {"subset", "b"}, {"alpha", "-0.5"}};
+    static const struct {
+        const char *name, *value;
+    } want[] = {{"mask", "doc,regular"}, {"seq-len", "1024"}, {"common-vocab", NULL},
+                {"subset", "a"},         {"subset", "b"},     {"alpha", "-0.5"}};
     assert_int_equal(x->n_options, sizeof want / sizeof *want);
     for (int i = 0; i < x->n_options; i++) {
         assert_string_equal(x->options[i].name, want[i].name);
@@ -41,7 +43,8 @@ static void bad_ones(void **state) {
         em_error err = EM_ERROR_INIT;
         assert_null(em_experiment_open(found.gl_pathv[i], &err));
         assert_int_equal(err.status, EM_USAGE);
-        snprintf(name, sizeof name, "%.*s.error", (int)strlen(found.gl_pathv[i]) - 5, found.gl_pathv[i]);
+        snprintf(name, sizeof name, "%.*s.error", (int)strlen(found.gl_pathv[i]) - 5,
+                 found.gl_pathv[i]);
         FILE *f = fopen(name, "r");
         assert_non_null(f);
         assert_non_null(fgets(want, sizeof want, f));
@@ -49,7 +52,8 @@ static void bad_ones(void **state) {
         want[strcspn(want, "\n")] = 0;
         em_error_line(&err, line, sizeof line);
         const char *slash = strrchr(found.gl_pathv[i], '/'), *says = strstr(line, slash);
-        if (!says || strcmp(says + 1, want)) fail_msg("%s: \"%s\", not \"%s\"", slash + 1, line, want);
+        if (!says || strcmp(says + 1, want))
+            fail_msg("%s: \"%s\", not \"%s\"", slash + 1, line, want);
     }
     globfree(&found);
 }
@@ -61,14 +65,15 @@ static void the_installed_ones(void **state) {
     FILE *f = open_memstream(&text, &n);
     assert_true(em_experiment_list(f, &err));
     fclose(f);
-    static const char *const names[] = {"base-vs-instruct", "document-mask", "layer-removal", "logit-amplification", "packing-check",
-                                        "sequence-length"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_non_null(strstr(text, names[i]));
+    static const char *const names[] = {"base-vs-instruct",    "document-mask", "layer-removal",
+                                        "logit-amplification", "packing-check", "sequence-length"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_non_null(strstr(text, names[i]));
     free(text);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_good_one), cmocka_unit_test(bad_ones), cmocka_unit_test(the_installed_ones)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_good_one), cmocka_unit_test(bad_ones),
+                                       cmocka_unit_test(the_installed_ones)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

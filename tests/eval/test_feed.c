@@ -1,24 +1,29 @@
 /* Rows in batches under the tail policy, per label scheme; passes shared by masks and schemes. The
  * loader is a stand-in that hands out documents of given lengths. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "eval/feed.h"
 #include "eval/passes.h"
 
-struct em_loader { const int *lengths; int n, next; em_document document; };
+struct em_loader {
+    const int *lengths;
+    int n, next;
+    em_document document;
+};
 
 int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
     static int32_t ids[4096];
     static uint32_t bytes[4096];
     if (l->next == l->n) return 0;
     for (int i = 0; i < l->lengths[l->next]; i++) ids[i] = l->next * 1000 + i, bytes[i] = 1;
-    l->document = (em_document){.index = l->next, .tokens = {.ids = ids, .bytes = bytes, .n = (size_t)l->lengths[l->next]}};
+    l->document = (em_document){
+        .index = l->next, .tokens = {.ids = ids, .bytes = bytes, .n = (size_t)l->lengths[l->next]}};
     l->next++;
     *out = &l->document;
     return 1;
@@ -28,9 +33,12 @@ int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
 int64_t em_network_padded(int64_t tokens) { return (tokens + 7) / 8 * 8; }
 int64_t em_network_capacity(const em_network *n) { return 0; }
 bool em_network_forward(em_network *n, const em_row_batch *b, em_error *err) { return false; }
-bool em_network_score_depths(em_network *n, const em_row_batch *b, const em_score_request *q, const int *depths, int n_depths,
-                             em_scores *o, em_error *err) { return false; }
-bool em_network_head_pair(em_network *a, em_network *z, const em_row_batch *b, const em_pair_request *q, em_pair_scores *o, em_error *err) {
+bool em_network_score_depths(em_network *n, const em_row_batch *b, const em_score_request *q,
+                             const int *depths, int n_depths, em_scores *o, em_error *err) {
+    return false;
+}
+bool em_network_head_pair(em_network *a, em_network *z, const em_row_batch *b,
+                          const em_pair_request *q, em_pair_scores *o, em_error *err) {
     return false;
 }
 
@@ -45,12 +53,15 @@ static em_settings settings_for(const char *labels, em_tail tail, int batch, em_
     return s;
 }
 
-typedef struct tally { int kept, dropped, predictions, max_batch; } tally;
+typedef struct tally {
+    int kept, dropped, predictions, max_batch;
+} tally;
 
 static tally feed_all(const int *lengths, int n, int T, const em_settings *s, int scheme) {
     em_error err = EM_ERROR_INIT;
     em_loader loader = {lengths, n, 0, {0}};
-    em_packer *packer = em_packer_open(&loader, &(em_pack_options){.mode = s->pack, .row_tokens = T}, &err);
+    em_packer *packer = em_packer_open(&loader,
+                                       &(em_pack_options){.mode = s->pack, .row_tokens = T}, &err);
     em_feed *feed = em_feed_open(packer, s, T, &err);
     tally t = {0};
     em_fed_row *f;
@@ -74,12 +85,13 @@ static tally feed_all(const int *lengths, int n, int T, const em_settings *s, in
     return t;
 }
 
-static void check(const int *lengths, int n, int T, const char *labels, em_tail tail, int batch, em_pack_mode pack, tally want) {
+static void check(const int *lengths, int n, int T, const char *labels, em_tail tail, int batch,
+                  em_pack_mode pack, tally want) {
     em_settings s = settings_for(labels, tail, batch, pack);
     tally t = feed_all(lengths, n, T, &s, 0);
     if (memcmp(&t, &want, sizeof t))
-        fail_msg("%s T %d B %d: %d kept, %d dropped, %d predictions, last batch %d", labels, T, batch, t.kept, t.dropped,
-                 t.predictions, t.max_batch);
+        fail_msg("%s T %d B %d: %d kept, %d dropped, %d predictions, last batch %d", labels, T,
+                 batch, t.kept, t.dropped, t.predictions, t.max_batch);
 }
 
 /* 41 tokens in rows of 8: five full rows and one of a single token. */
@@ -89,7 +101,8 @@ static void stream_tails(void **state) {
     check(d, 3, 8, "unshifted", EM_TAIL_DROP, 2, EM_PACK_STREAM, (tally){4, 2, 28, 1});
     check(d, 3, 8, "unshifted", EM_TAIL_DROP, 5, EM_PACK_STREAM, (tally){5, 1, 35, 0});
     check(d, 3, 8, "unshifted", EM_TAIL_DROP, 6, EM_PACK_STREAM, (tally){0, 6, 0, 0});
-    /* the fifth row has its look-ahead token; the sixth has no inputs left when the caller shifts */
+    /* the fifth row has its look-ahead token; the sixth has no inputs left when the caller shifts
+     */
     check(d, 3, 8, "raw-shifted", EM_TAIL_PAD, 2, EM_PACK_STREAM, (tally){5, 0, 40, 2});
     check(d, 3, 8, "shifted", EM_TAIL_DROP, 5, EM_PACK_STREAM, (tally){5, 0, 35, 0});
 }
@@ -104,8 +117,10 @@ static void a_full_row_without_its_window(void **state) {
 
 static void documents_by_themselves(void **state) {
     const int d[] = {3, 1, 8, 9, 17};
-    check(d, 5, 8, "unshifted", EM_TAIL_PAD, 4, EM_PACK_NONE, (tally){8, 0, 2 + 0 + 7 + 7 + 0 + 7 + 7 + 0, 1});
-    check(d, 5, 8, "raw-shifted", EM_TAIL_PAD, 4, EM_PACK_NONE, (tally){5, 0, 2 + 7 + 8 + 8 + 8, 1});
+    check(d, 5, 8, "unshifted", EM_TAIL_PAD, 4, EM_PACK_NONE,
+          (tally){8, 0, 2 + 0 + 7 + 7 + 0 + 7 + 7 + 0, 1});
+    check(d, 5, 8, "raw-shifted", EM_TAIL_PAD, 4, EM_PACK_NONE,
+          (tally){5, 0, 2 + 7 + 8 + 8 + 8, 1});
     check(d, 5, 8, "raw-shifted", EM_TAIL_DROP, 4, EM_PACK_NONE, (tally){4, 1, 2 + 7 + 8 + 8, 0});
 }
 
@@ -115,7 +130,8 @@ static void schemes_do_not_disturb_each_other(void **state) {
     for (int batch = 1; batch < 7; batch++)
         for (int pack = 0; pack < 2; pack++) {
             em_settings alone = settings_for("shifted", EM_TAIL_DROP, batch, (em_pack_mode)pack);
-            em_settings list = settings_for("unshifted,shifted,backward", EM_TAIL_DROP, batch, (em_pack_mode)pack);
+            em_settings list = settings_for("unshifted,shifted,backward", EM_TAIL_DROP, batch,
+                                            (em_pack_mode)pack);
             tally a = feed_all(d, 4, 8, &alone, 0), b = feed_all(d, 4, 8, &list, 1);
             assert_memory_equal(&a, &b, sizeof a);
         }
@@ -133,22 +149,28 @@ static void passes_are_shared(void **state) {
     em_side side = {0, EM_NO_DEPTH, -1, 0};
     em_combination combinations[6];
     for (int c = 0; c < 6; c++) combinations[c] = (em_combination){c / 3, c % 3, 0};
-    em_plan plan = {.settings = &s, .n_models = 1, .sides = &side, .n_sides = 1, .n_scored = 1, .combinations = combinations,
+    em_plan plan = {.settings = &s,
+                    .n_models = 1,
+                    .sides = &side,
+                    .n_sides = 1,
+                    .n_scored = 1,
+                    .combinations = combinations,
                     .n_combinations = 6};
     em_passes *p = em_passes_new(&plan, &err);
     em_fed_row *f;
     assert_int_equal(em_feed_next(feed, &f, &err), 1);
     assert_true(em_passes_add(p, f, &err));
-    assert_int_equal(em_passes_padded(p), 8);            /* one document, its window whole: one pass */
+    assert_int_equal(em_passes_padded(p), 8); /* one document, its window whole: one pass */
     em_pass_view a = em_passes_view(p, 0, 0), b = em_passes_view(p, 0, 4);
     assert_ptr_equal(a.lo, b.lo);
     assert_int_equal(em_feed_next(feed, &f, &err), 1);
     assert_true(em_passes_add(p, f, &err));
-    assert_int_equal(em_passes_padded(p), 8 + 4 * 8);    /* two masks x (8 inputs unshifted, 7 where the caller shifts) */
+    assert_int_equal(em_passes_padded(p),
+                     8 + 4 * 8); /* two masks x (8 inputs unshifted, 7 where the caller shifts) */
     a = em_passes_view(p, 1, 1), b = em_passes_view(p, 1, 2);
     assert_ptr_equal(a.lo, b.lo);
     assert_int_equal(a.inputs, 7);
-    assert_ptr_equal(em_passes_take_last(p), f);         /* out again, as if it had never been added */
+    assert_ptr_equal(em_passes_take_last(p), f); /* out again, as if it had never been added */
     assert_int_equal(em_passes_rows(p), 1);
     assert_int_equal(em_passes_padded(p), 8);
     assert_true(em_passes_add(p, f, &err));
@@ -162,7 +184,7 @@ static void passes_are_shared(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stream_tails), cmocka_unit_test(a_full_row_without_its_window),
-        cmocka_unit_test(documents_by_themselves), cmocka_unit_test(schemes_do_not_disturb_each_other),
-        cmocka_unit_test(passes_are_shared)};
+        cmocka_unit_test(documents_by_themselves),
+        cmocka_unit_test(schemes_do_not_disturb_each_other), cmocka_unit_test(passes_are_shared)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

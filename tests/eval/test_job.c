@@ -1,6 +1,8 @@
-/* A super-batch from rows to digests: here or in another process, on any number of threads, in whatever super-batches,
- * its counts are the same, and what they add up to is what the losses say. Messages that are cut short or hold what no
- * row has are refused. The networks are a stand-in: a token's loss tells its place and what it sees. */
+/* A super-batch from rows to digests: here or in another process, on any number of threads, in
+ * whatever super-batches, its counts are the same, and what they add up to is what the losses say.
+ * Messages that are cut short or hold what no row has are refused. The networks are a stand-in: a
+ * token's loss tells its place and what it sees. */
+#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +10,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "eval/job.h"
 #include "eval/tally.h"
@@ -17,7 +18,10 @@ enum { T = 12, MODELS = 2, SCHEMES = 2, MASKS = 2, CELLS = MASKS * SCHEMES * MOD
 
 /* ---- stand-ins ---- */
 
-struct em_loader { int next; em_document document; };
+struct em_loader {
+    int next;
+    em_document document;
+};
 
 int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
     static const int lengths[] = {30, 5, 5, 1, 17, 40, 3, 3, 25};
@@ -25,27 +29,36 @@ int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
     static uint32_t bytes[64];
     if (l->next == (int)(sizeof lengths / sizeof *lengths)) return 0;
     int n = lengths[l->next];
-    for (int i = 0; i < n; i++) ids[i] = (l->next * 7 + i * 3) % VOCAB, bytes[i] = (uint32_t)(1 + i % 4);
-    l->document = (em_document){.index = l->next, .group = l->next % 3, .bytes = 100, .n_after = 1,
+    for (int i = 0; i < n; i++)
+        ids[i] = (l->next * 7 + i * 3) % VOCAB, bytes[i] = (uint32_t)(1 + i % 4);
+    l->document = (em_document){.index = l->next,
+                                .group = l->next % 3,
+                                .bytes = 100,
+                                .n_after = 1,
                                 .tokens = {.ids = ids, .bytes = bytes, .n = (size_t)n}};
     l->next++;
     *out = &l->document;
     return 1;
 }
 
-struct em_network { int model; };
+struct em_network {
+    int model;
+};
 static em_network stand_ins[MODELS] = {{0}, {1}};
 static em_network *const networks[MODELS] = {&stand_ins[0], &stand_ins[1]};
 
 static double loss(int model, int32_t id, int32_t position, int32_t lo, int32_t label) {
-    return 1 + 0.125 * id + 0.01 * position + 0.3 * lo + 0.07 * label + model * 0.001 * (id % 5 - 2);
+    return 1 + 0.125 * id + 0.01 * position + 0.3 * lo + 0.07 * label +
+           model * 0.001 * (id % 5 - 2);
 }
 
 int64_t em_network_padded(int64_t tokens) { return (tokens + 7) / 8 * 8; }
 int64_t em_network_capacity(const em_network *n) { return 40; }
 bool em_network_forward(em_network *n, const em_row_batch *b, em_error *err) { return true; }
-bool em_network_score_depths(em_network *n, const em_row_batch *b, const em_score_request *q, const int *depths, int n_depths,
-                             em_scores *o, em_error *err) { return false; }
+bool em_network_score_depths(em_network *n, const em_row_batch *b, const em_score_request *q,
+                             const int *depths, int n_depths, em_scores *o, em_error *err) {
+    return false;
+}
 
 static void score(int model, const em_row_batch *b, const em_score_request *q, em_scores *out) {
     for (int r = 0; r < b->n_rows; r++)
@@ -53,34 +66,57 @@ static void score(int model, const em_row_batch *b, const em_score_request *q, e
             out->argmax[i] = b->ids[i] % 3 ? b->ids[i] : (b->ids[i] + 3) % VOCAB;
             for (int l = 0; l < q->n_labels; l++) {
                 int32_t label = q->labels[i * q->n_labels + l];
-                if (label >= 0) out->nll[i * q->n_labels + l] = loss(model, b->ids[i], b->positions[i], b->lo[i], label);
+                if (label >= 0)
+                    out->nll[i * q->n_labels + l] = loss(model, b->ids[i], b->positions[i],
+                                                         b->lo[i], label);
             }
         }
 }
 
-bool em_network_head_pair(em_network *a, em_network *z, const em_row_batch *b, const em_pair_request *q, em_pair_scores *o, em_error *err) {
+bool em_network_head_pair(em_network *a, em_network *z, const em_row_batch *b,
+                          const em_pair_request *q, em_pair_scores *o, em_error *err) {
     score(a->model, b, &q->labels, &o->before);
     score(z->model, b, &q->labels, &o->after);
     for (int r = 0; r < b->n_rows; r++)
-        for (int64_t i = b->start[r]; i < b->start[r] + b->length[r]; i++) o->kl[i] = 0.01 * (1 + b->ids[i]);
+        for (int64_t i = b->start[r]; i < b->start[r] + b->length[r]; i++)
+            o->kl[i] = 0.01 * (1 + b->ids[i]);
     return true;
 }
 
-size_t em_tokenizer_text(const em_tokenizer *t, int32_t id, char *out, size_t n) { return (size_t)snprintf(out, n, "t%d", id); }
+size_t em_tokenizer_text(const em_tokenizer *t, int32_t id, char *out, size_t n) {
+    return (size_t)snprintf(out, n, "t%d", id);
+}
 bool em_output_write(em_output *o, const void *data, size_t n, em_error *err) { return false; }
 
 /* ---- what is run ---- */
 
-static em_settings settings = {.n_labels = SCHEMES, .n_masks = MASKS, .n_positions = 1, .batch = 3, .tokens_file = "t.jsonl"};
-static em_setup setup = {.names = {"before", "after"}, .row_lengths = {T, 2 * T}, .n_row_lengths = 2, .n_datasets = 1, .threads = 1};
+static em_settings settings = {
+    .n_labels = SCHEMES, .n_masks = MASKS, .n_positions = 1, .batch = 3, .tokens_file = "t.jsonl"};
+static em_setup setup = {.names = {"before", "after"},
+                         .row_lengths = {T, 2 * T},
+                         .n_row_lengths = 2,
+                         .n_datasets = 1,
+                         .threads = 1};
 static em_side sides[MODELS] = {{0, EM_NO_DEPTH, -1, 0}, {1, EM_NO_DEPTH, -1, 1}};
 static em_combination combinations[MASKS * SCHEMES] = {{0, 0, 0}, {0, 1, 0}, {1, 0, 0}, {1, 1, 0}};
-static em_planned_pair pairs[] = {{EM_COMPARE_MODELS, {0, 0}, {0, 1}}, {EM_COMPARE_MODELS, {3, 0}, {3, 1}}, {EM_COMPARE_MASKS, {0, 0}, {2, 0}},
+static em_planned_pair pairs[] = {{EM_COMPARE_MODELS, {0, 0}, {0, 1}},
+                                  {EM_COMPARE_MODELS, {3, 0}, {3, 1}},
+                                  {EM_COMPARE_MASKS, {0, 0}, {2, 0}},
                                   {EM_COMPARE_MASKS, {1, 1}, {3, 1}}};
 static int32_t windows[2];
-static em_plan plan = {.settings = &settings, .n_models = MODELS, .sides = sides, .n_sides = MODELS, .n_plain = MODELS, .n_scored = MODELS,
-                       .kl = true, .combinations = combinations, .n_combinations = MASKS * SCHEMES, .pairs = pairs, .n_pairs = 4,
-                       .models = {{.layers = 2, .windows = windows}, {.layers = 2, .windows = windows}}};
+static em_plan plan = {
+    .settings = &settings,
+    .n_models = MODELS,
+    .sides = sides,
+    .n_sides = MODELS,
+    .n_plain = MODELS,
+    .n_scored = MODELS,
+    .kl = true,
+    .combinations = combinations,
+    .n_combinations = MASKS * SCHEMES,
+    .pairs = pairs,
+    .n_pairs = 4,
+    .models = {{.layers = 2, .windows = windows}, {.layers = 2, .windows = windows}}};
 
 static const em_tools tools = {.plan = &plan, .setup = &setup, .networks = networks};
 
@@ -88,10 +124,17 @@ static int prepare(void **state) {
     em_error err = EM_ERROR_INIT;
     settings.labels[0] = em_labels_parse("unshifted", &err);
     settings.labels[1] = em_labels_parse("shifted", &err);
-    return em_mask_parse("doc", &settings.masks[0], &err) && em_mask_parse("regular", &settings.masks[1], &err) ? 0 : -1;
+    return em_mask_parse("doc", &settings.masks[0], &err) &&
+                   em_mask_parse("regular", &settings.masks[1], &err)
+               ? 0
+               : -1;
 }
 
-typedef struct reading { em_loader loader; em_packer *packer; em_feed *feed; } reading;
+typedef struct reading {
+    em_loader loader;
+    em_packer *packer;
+    em_feed *feed;
+} reading;
 
 static void open_reading(reading *r) {
     em_error err = EM_ERROR_INIT;
@@ -111,7 +154,8 @@ static int fill(reading *r, em_job *j, int rows) {
     em_fed_row *f;
     int n = 0;
     j->origin = (em_origin){0, 0, EM_UNKNOWN_TOTAL};
-    for (; n < rows && em_feed_next(r->feed, &f, &err) == 1; n++) assert_true(em_passes_add(j->passes, f, &err));
+    for (; n < rows && em_feed_next(r->feed, &f, &err) == 1; n++)
+        assert_true(em_passes_add(j->passes, f, &err));
     return n;
 }
 
@@ -125,7 +169,8 @@ static void run_there(em_job *here, em_runner *runner) {
     assert_true(em_job_read_rows(&there, &setup, &rows, &err));
     assert_int_equal(em_passes_padded(there.passes), em_passes_padded(here->passes));
     assert_true(em_runner_run(runner, &there, &err));
-    for (int i = 0; i < there.n_digests; i++) assert_true(em_job_read_digest(here, &there.digests[i], &err));
+    for (int i = 0; i < there.n_digests; i++)
+        assert_true(em_job_read_digest(here, &there.digests[i], &err));
     em_job_free(&there);
     em_buffer_free(&rows);
 }
@@ -140,9 +185,15 @@ static void count(em_job *j, em_tally *tally, em_digest *digest, em_buffer *line
     em_job_clear(j);
 }
 
-typedef struct outcome { em_result results[CELLS]; em_comparison comparisons[4]; em_buffer lines; } outcome;
+typedef struct outcome {
+    em_result results[CELLS];
+    em_comparison comparisons[4];
+    em_buffer lines;
+} outcome;
 
-static const char *group_name(const void *data, int32_t g) { return g == 0 ? "a" : g == 1 ? "b" : "c"; }
+static const char *group_name(const void *data, int32_t g) {
+    return g == 0 ? "a" : g == 1 ? "b" : "c";
+}
 
 static void measure(int rows, int threads, bool there, outcome *out) {
     em_error err = EM_ERROR_INIT;
@@ -160,7 +211,8 @@ static void measure(int rows, int threads, bool there, outcome *out) {
         else assert_true(em_runner_run(runner, &j, &err));
         count(&j, tally, digest, &out->lines);
     }
-    assert_true(em_tally_finish(tally, NULL, out->results, out->comparisons, group_name, NULL, &err));
+    assert_true(
+        em_tally_finish(tally, NULL, out->results, out->comparisons, group_name, NULL, &err));
     close_reading(&r);
     em_job_free(&j);
     em_runner_free(runner);
@@ -201,12 +253,16 @@ static void same_slices(const em_slice *a, int n, const em_slice *b, int m) {
 static void same_outcome(outcome *a, outcome *b) {
     assert_string_equal(a->lines.data, b->lines.data);
     for (int i = 0; i < CELLS; i++) {
-        same_slices(a->results[i].subsets, a->results[i].n_subsets, b->results[i].subsets, b->results[i].n_subsets);
-        same_slices(a->results[i].by_position, a->results[i].n_by_position, b->results[i].by_position, b->results[i].n_by_position);
+        same_slices(a->results[i].subsets, a->results[i].n_subsets, b->results[i].subsets,
+                    b->results[i].n_subsets);
+        same_slices(a->results[i].by_position, a->results[i].n_by_position,
+                    b->results[i].by_position, b->results[i].n_by_position);
     }
     for (int i = 0; i < 4; i++) {
-        same_slices(a->comparisons[i].subsets, a->comparisons[i].n_subsets, b->comparisons[i].subsets, b->comparisons[i].n_subsets);
-        same_slices(a->comparisons[i].by_position, a->comparisons[i].n_by_position, b->comparisons[i].by_position, b->comparisons[i].n_by_position);
+        same_slices(a->comparisons[i].subsets, a->comparisons[i].n_subsets,
+                    b->comparisons[i].subsets, b->comparisons[i].n_subsets);
+        same_slices(a->comparisons[i].by_position, a->comparisons[i].n_by_position,
+                    b->comparisons[i].by_position, b->comparisons[i].n_by_position);
     }
     free_outcome(a);
     free_outcome(b);
@@ -243,7 +299,8 @@ static void sums_are_those_of_the_losses(void **state) {
                 for (int32_t i = x->from; x->inputs > 0 && i < x->to; i++, n++) {
                     const em_segment *own = &f->row->segments[em_row_segment(f->row, i)];
                     bool doc = combinations[c].mask == 0;
-                    sum += loss(side, f->row->ids[i], doc ? i - own->start : i, doc ? own->start : 0, f->row->ids[i + offset]);
+                    sum += loss(side, f->row->ids[i], doc ? i - own->start : i,
+                                doc ? own->start : 0, f->row->ids[i + offset]);
                     boundary += i + offset >= own->end;
                 }
             }
@@ -289,7 +346,8 @@ static void messages_that_are_no_rows(void **state) {
     size_t whole = m.length;
     for (m.length = 0; m.length < whole; m.length++) refuse(&m);
     m.length = whole;
-    for (size_t at = 0; at < whole; at++) {             /* read or refused, never beyond the row: for the sanitizers */
+    for (size_t at = 0; at < whole;
+         at++) { /* read or refused, never beyond the row: for the sanitizers */
         em_job there;
         char was = m.data[at];
         m.data[at] ^= 0x80;
@@ -299,7 +357,7 @@ static void messages_that_are_no_rows(void **state) {
         em_job_free(&there);
         m.data[at] = was;
     }
-    m.data[0] = 1;                                      /* a data set that is not there */
+    m.data[0] = 1; /* a data set that is not there */
     refuse(&m);
     em_job_free(&j);
     close_reading(&r);
@@ -331,9 +389,10 @@ static void messages_that_are_no_digests(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_same_wherever_it_is_run), cmocka_unit_test(sums_are_those_of_the_losses),
-        cmocka_unit_test(fingerprints_are_of_what_is_scored), cmocka_unit_test(messages_that_are_no_rows),
-        cmocka_unit_test(messages_that_are_no_digests)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_same_wherever_it_is_run),
+                                       cmocka_unit_test(sums_are_those_of_the_losses),
+                                       cmocka_unit_test(fingerprints_are_of_what_is_scored),
+                                       cmocka_unit_test(messages_that_are_no_rows),
+                                       cmocka_unit_test(messages_that_are_no_digests)};
     return cmocka_run_group_tests(tests, prepare, NULL);
 }

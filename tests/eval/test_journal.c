@@ -1,5 +1,6 @@
-/* A journal on the disk: what was appended comes back, a torn or flipped record is as if it had never been, and no
- * other run gets it. */
+/* A journal on the disk: what was appended comes back, a torn or flipped record is as if it had
+ * never been, and no other run gets it. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "eval/identity.h"
 #include "eval/journal.h"
@@ -67,7 +67,7 @@ static void what_was_appended_comes_back(void **state) {
     snprintf(id, sizeof id, "%s", em_journal_id(j));
     append(j, EM_RECORD_POINT, "one");
     append(j, EM_RECORD_STREAM, "first");
-    assert_false(em_journal_has_point(j));      /* it belongs to the stream that is finished */
+    assert_false(em_journal_has_point(j)); /* it belongs to the stream that is finished */
     append(j, EM_RECORD_STREAM, "second");
     append(j, EM_RECORD_POINT, "two");
     append(j, EM_RECORD_POINT, "three");
@@ -84,9 +84,10 @@ static void what_was_appended_comes_back(void **state) {
     assert_int_equal(access(path_of("a"), F_OK), -1);
 }
 
-/* Of every length, and with a bit of every byte flipped: streams and point are a prefix of what was appended, or it is refused. */
+/* Of every length, and with a bit of every byte flipped: streams and point are a prefix of what was
+ * appended, or it is refused. */
 static void damage_is_as_if_it_had_never_been(void **state) {
-    static const char *const points[] = {"one", NULL, "two"};       /* after no, one and two streams */
+    static const char *const points[] = {"one", NULL, "two"}; /* after no, one and two streams */
     em_error err;
     em_journal *j = open_journal("whole", "x\t1\n", &err);
     append(j, EM_RECORD_POINT, "one");
@@ -114,7 +115,7 @@ static void damage_is_as_if_it_had_never_been(void **state) {
         if (streams > 0) expect(j, 0, "first");
         if (streams > 1) expect(j, 1, "second");
         if (em_journal_has_point(j)) expect(j, streams, points[streams]);
-        append(j, EM_RECORD_POINT, "more");         /* and it goes on from there */
+        append(j, EM_RECORD_POINT, "more"); /* and it goes on from there */
         em_journal_close(j);
         j = open_journal("damaged", "x\t1\n", &err);
         assert_non_null(j);
@@ -130,13 +131,18 @@ static void another_run_or_process_does_not_get_it(void **state) {
     assert_null(open_journal("b", "version\t1\n--mask\t\"doc\"\n--seed\t\"3\"\n", &err));
     assert_true(err.status == EM_USAGE && strstr(err.text, "another process"));
     em_journal_close(j);
-    static const struct { const char *identity, *words; } others[] = {
-        {"version\t2\n--mask\t\"doc\"\n--seed\t\"3\"\n", "its run had version 1, this one 2; go on with the build that it is of"},
-        {"version\t1\n--mask\t\"doc,full\"\n--seed\t\"3\"\n", "its run had --mask \"doc\", this one \"doc,full\""},
-        {"version\t1\n--seed\t\"3\"\n", "its run had --mask \"doc\", this one has not"},
-        {"version\t1\n--mask\t\"doc\"\n", "its run had --seed \"3\", this one has not"},
-        {"version\t1\n--labels\t\"shifted\"\n--mask\t\"doc\"\n--seed\t\"3\"\n", "its run did not have --labels \"shifted\""},
-        {"version\t1\n--mask\t\"doc\"\n--seed\t\"3\"\n--tail\t\"drop\"\n", "its run did not have --tail \"drop\""}};
+    static const struct {
+        const char *identity, *words;
+    } others[] = {{"version\t2\n--mask\t\"doc\"\n--seed\t\"3\"\n",
+                   "its run had version 1, this one 2; go on with the build that it is of"},
+                  {"version\t1\n--mask\t\"doc,full\"\n--seed\t\"3\"\n",
+                   "its run had --mask \"doc\", this one \"doc,full\""},
+                  {"version\t1\n--seed\t\"3\"\n", "its run had --mask \"doc\", this one has not"},
+                  {"version\t1\n--mask\t\"doc\"\n", "its run had --seed \"3\", this one has not"},
+                  {"version\t1\n--labels\t\"shifted\"\n--mask\t\"doc\"\n--seed\t\"3\"\n",
+                   "its run did not have --labels \"shifted\""},
+                  {"version\t1\n--mask\t\"doc\"\n--seed\t\"3\"\n--tail\t\"drop\"\n",
+                   "its run did not have --tail \"drop\""}};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         assert_null(open_journal("b", others[i].identity, &err));
         assert_int_equal(err.status, EM_USAGE);
@@ -160,7 +166,7 @@ static void it_does_not_grow_without_bound(void **state) {
         assert_true(em_journal_append(j, EM_RECORD_POINT, &big, &err));
         assert_int_equal(stat(path_of("c"), &st), 0);
         assert_true(st.st_size < 7 << 20);
-        assert_null(open_journal("c", "x\t1\n", &err));     /* locked, whichever file it is by now */
+        assert_null(open_journal("c", "x\t1\n", &err)); /* locked, whichever file it is by now */
     }
     em_error_init(&err);
     em_journal_close(j);
@@ -174,8 +180,9 @@ static void it_does_not_grow_without_bound(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_appended_comes_back), cmocka_unit_test(damage_is_as_if_it_had_never_been),
-        cmocka_unit_test(another_run_or_process_does_not_get_it), cmocka_unit_test(it_does_not_grow_without_bound)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(what_was_appended_comes_back),
+                                       cmocka_unit_test(damage_is_as_if_it_had_never_been),
+                                       cmocka_unit_test(another_run_or_process_does_not_get_it),
+                                       cmocka_unit_test(it_does_not_grow_without_bound)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,10 +1,10 @@
 /* How every label scheme reads a row: inputs, scored positions, which token is the label. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "eval/labels.h"
 
@@ -58,7 +58,8 @@ static const expectation table[] = {
     {"backward", NEXT, 1, 1, 1, 1, 1, false},
 };
 
-static em_reading read_row(const expectation *e, em_pack_mode pack, const em_label_scheme **scheme) {
+static em_reading read_row(const expectation *e, em_pack_mode pack,
+                           const em_label_scheme **scheme) {
     em_error err = EM_ERROR_INIT;
     em_row row = {.tokens = e->tokens, .window = e->window, .scored_to = T};
     *scheme = em_labels_parse(e->scheme, &err);
@@ -71,9 +72,10 @@ static void rows_are_read_as_the_design_says(void **unused) {
         const expectation *e = &table[i];
         const em_label_scheme *s;
         em_reading r = read_row(e, EM_PACK_STREAM, &s);
-        if (r.inputs != e->inputs || r.from != e->from || r.to != e->to || r.complete != e->complete)
-            fail_msg("case %zu (%s): %d inputs, [%d, %d), complete %d", i, e->scheme, r.inputs, r.from, r.to,
-                     r.complete);
+        if (r.inputs != e->inputs || r.from != e->from || r.to != e->to ||
+            r.complete != e->complete)
+            fail_msg("case %zu (%s): %d inputs, [%d, %d), complete %d", i, e->scheme, r.inputs,
+                     r.from, r.to, r.complete);
     }
 }
 
@@ -81,7 +83,8 @@ static void every_label_lies_in_the_window(void **unused) {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         const em_label_scheme *s;
         em_reading r = read_row(&table[i], EM_PACK_STREAM, &s);
-        int32_t last = table[i].window_mode == INSIDE && s->caller_shifts ? table[i].tokens : table[i].window;
+        int32_t last = table[i].window_mode == INSIDE && s->caller_shifts ? table[i].tokens
+                                                                          : table[i].window;
         for (int32_t p = r.from; p < r.to; p++) {
             assert_in_range(p, 0, r.inputs - 1);
             assert_true(p + s->offset >= 0 && p + s->offset < last);
@@ -99,7 +102,8 @@ static void a_document_by_itself_is_complete(void **unused) {
 static void scored_range_bounds_the_predictions(void **unused) {
     em_error err = EM_ERROR_INIT;
     em_row row = {.tokens = 64, .window = 65, .scored_from = 48, .scored_to = 64};
-    em_reading r = em_labels_read(em_labels_parse("unshifted", &err), EM_WINDOW_NEXT, EM_PACK_STREAM, 64, &row);
+    em_reading r = em_labels_read(em_labels_parse("unshifted", &err), EM_WINDOW_NEXT,
+                                  EM_PACK_STREAM, 64, &row);
     assert_int_equal(r.inputs, 64);
     assert_int_equal(r.from, 48);
     assert_int_equal(r.to, 63);
@@ -111,9 +115,15 @@ static void scored_range_bounds_the_predictions(void **unused) {
 }
 
 static void schemes_are_what_they_say(void **unused) {
-    static const struct { const char *name; bool caller, library; int offset; } want[] = {
-        {"unshifted", false, true, 1}, {"shifted", true, true, 2}, {"raw-shifted", true, false, 1},
-        {"raw-unshifted", false, false, 0}, {"backward", false, true, -1}};
+    static const struct {
+        const char *name;
+        bool caller, library;
+        int offset;
+    } want[] = {{"unshifted", false, true, 1},
+                {"shifted", true, true, 2},
+                {"raw-shifted", true, false, 1},
+                {"raw-unshifted", false, false, 0},
+                {"backward", false, true, -1}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         em_error err = EM_ERROR_INIT;
         const em_label_scheme *s = em_labels_parse(want[i].name, &err);
@@ -123,7 +133,8 @@ static void schemes_are_what_they_say(void **unused) {
         if (s->offset >= 0) {
             assert_int_equal(s->library_shifts, want[i].library);
             assert_int_equal(s->offset,
-                             want[i].caller + want[i].library); /* each shift moves the label by one */
+                             want[i].caller +
+                                 want[i].library); /* each shift moves the label by one */
         }
         assert_non_null(strstr(em_labels_list(), want[i].name));
     }
@@ -137,11 +148,12 @@ static void an_unknown_scheme_is_refused_with_the_list(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_read_as_the_design_says),
-                                       cmocka_unit_test(every_label_lies_in_the_window),
-                                       cmocka_unit_test(a_document_by_itself_is_complete),
-                                       cmocka_unit_test(scored_range_bounds_the_predictions),
-                                       cmocka_unit_test(schemes_are_what_they_say),
-                                       cmocka_unit_test(an_unknown_scheme_is_refused_with_the_list)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_read_as_the_design_says),
+        cmocka_unit_test(every_label_lies_in_the_window),
+        cmocka_unit_test(a_document_by_itself_is_complete),
+        cmocka_unit_test(scored_range_bounds_the_predictions),
+        cmocka_unit_test(schemes_are_what_they_say),
+        cmocka_unit_test(an_unknown_scheme_is_refused_with_the_list)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,16 +1,18 @@
-/* How a process finds out that it is one of several. eval/launch.c is compiled here as in a build without MPI. */
+/* How a process finds out that it is one of several. eval/launch.c is compiled here as in a build
+ * without MPI. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "eval/ranks.h"
 
-static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE",
-                                    "SLURM_STEP_NUM_TASKS"};
+static const char *const names[] = {
+    "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE",
+    "SLURM_STEP_NUM_TASKS"};
 
 static int clear(void **state) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) unsetenv(names[i]);
@@ -59,10 +61,12 @@ static void several_without_mpi(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(alone, clear), cmocka_unit_test_setup(inside_a_slurm_job, clear),
-        cmocka_unit_test_setup(by_mpirun, clear), cmocka_unit_test_setup(by_srun_with_pmix, clear),
-        cmocka_unit_test_setup(by_hydra, clear), cmocka_unit_test_setup(one_of_one, clear),
-        cmocka_unit_test_setup(several_without_mpi, clear)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup(alone, clear),
+                                       cmocka_unit_test_setup(inside_a_slurm_job, clear),
+                                       cmocka_unit_test_setup(by_mpirun, clear),
+                                       cmocka_unit_test_setup(by_srun_with_pmix, clear),
+                                       cmocka_unit_test_setup(by_hydra, clear),
+                                       cmocka_unit_test_setup(one_of_one, clear),
+                                       cmocka_unit_test_setup(several_without_mpi, clear)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* Leak classes against a brute-force composition of T x T boolean matrices. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <cmocka.h>
 
 #include "eval/leak.h"
 #include "eval/mask.h"
@@ -20,10 +20,14 @@ static int32_t below(int32_t n) {
     return (int32_t)((state >> 33) % (uint64_t)n);
 }
 
-typedef struct matrix { uint8_t at[MOST][MOST]; } matrix;
+typedef struct matrix {
+    uint8_t at[MOST][MOST];
+} matrix;
 
-/* visible[i][k]: position i reads k in this layer, by the words of the design and not by em_mask_clip. */
-static void layer_matrix(const int32_t *lo, const int32_t *hi, int32_t n, int32_t window, matrix *out) {
+/* visible[i][k]: position i reads k in this layer, by the words of the design and not by
+ * em_mask_clip. */
+static void layer_matrix(const int32_t *lo, const int32_t *hi, int32_t n, int32_t window,
+                         matrix *out) {
     for (int32_t i = 0; i < n; i++)
         for (int32_t k = 0; k < n; k++) {
             bool near = window == 0 || abs(i - k) < window;
@@ -41,8 +45,8 @@ static void multiply(const matrix *a, const matrix *b, int32_t n, matrix *out) {
 }
 
 /* one: in some single layer; all: through the whole stack, the last layer on the left. */
-static void brute_force(const int32_t *lo, const int32_t *hi, int32_t n, const int32_t *windows, int32_t layers,
-                        matrix *one, matrix *all) {
+static void brute_force(const int32_t *lo, const int32_t *hi, int32_t n, const int32_t *windows,
+                        int32_t layers, matrix *one, matrix *all) {
     static matrix layer, product;
     memset(one, 0, sizeof *one);
     memset(all, 0, sizeof *all);
@@ -56,7 +60,8 @@ static void brute_force(const int32_t *lo, const int32_t *hi, int32_t n, const i
     }
 }
 
-static void check(const int32_t *lo, const int32_t *hi, int32_t n, const int32_t *windows, int32_t layers) {
+static void check(const int32_t *lo, const int32_t *hi, int32_t n, const int32_t *windows,
+                  int32_t layers) {
     static matrix one, all;
     static uint8_t after[(DEPTH + 1) * MOST];
     em_error err = EM_ERROR_INIT;
@@ -91,9 +96,9 @@ static void random_intervals(void **unused) {
         int32_t lo[MOST], hi[MOST], windows[DEPTH], n = 1 + below(24), widest = 1 + below(n);
         for (int32_t i = 0; i < n; i++) {
             lo[i] = below(n);
-            hi[i] = lo[i] + below(widest + 1);      /* empty ones too */
+            hi[i] = lo[i] + below(widest + 1); /* empty ones too */
             if (hi[i] > n) hi[i] = n;
-            if (below(8) == 0) hi[i] = 0;           /* lo > hi is empty as well */
+            if (below(8) == 0) hi[i] = 0; /* lo > hi is empty as well */
         }
         check(lo, hi, n, windows, random_windows(n, windows));
     }
@@ -169,7 +174,8 @@ static void long_rows_are_fast(void **unused) {
     static int32_t lo[T], hi[T], windows[L];
     static uint8_t out[T];
     em_segment segments[T / 128];
-    for (int32_t g = 0; g < T / 128; g++) segments[g] = (em_segment){.start = g * 128, .end = g * 128 + 128};
+    for (int32_t g = 0; g < T / 128; g++)
+        segments[g] = (em_segment){.start = g * 128, .end = g * 128 + 128};
     em_row row = {.tokens = T, .window = T, .segments = segments, .n_segments = T / 128};
     for (int alternating = 0; alternating < 2; alternating++) {
         for (int32_t l = 0; l < L; l++) windows[l] = alternating && l % 2 ? 64 : 0;
@@ -188,8 +194,9 @@ static void long_rows_are_fast(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_intervals), cmocka_unit_test(every_mask), cmocka_unit_test(flip0_leaks),
-        cmocka_unit_test(writes_its_range_only), cmocka_unit_test(long_rows_are_fast)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_intervals),
+                                       cmocka_unit_test(every_mask), cmocka_unit_test(flip0_leaks),
+                                       cmocka_unit_test(writes_its_range_only),
+                                       cmocka_unit_test(long_rows_are_fast)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

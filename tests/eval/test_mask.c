@@ -1,16 +1,19 @@
 /* Masks and positions against their rules restated pair by pair: does query i see key k? */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "eval/mask.h"
 
 enum { MOST = 40 };
 
-typedef struct place { int32_t i, k, n, p; bool same_document; } place;
+typedef struct place {
+    int32_t i, k, n, p;
+    bool same_document;
+} place;
 
 static bool causal(place q) { return q.k <= q.i; }
 static bool regular(place q) { return causal(q); }
@@ -23,13 +26,18 @@ static bool doc_full(place q) { return q.same_document; }
 static bool backward(place q) { return q.k >= q.i; }
 static bool doc_backward(place q) { return backward(q) && q.same_document; }
 
-/* torch: tril(ones(M, M)).flip(0)[:n, :n]; row i of the flipped matrix is row M-1-i of the triangle. */
+/* torch: tril(ones(M, M)).flip(0)[:n, :n]; row i of the flipped matrix is row M-1-i of the
+ * triangle. */
 static bool flip0(place q) {
     int32_t m = q.p ? q.p : q.n;
     return q.i < m && q.k < m && q.k <= m - 1 - q.i;
 }
 
-static const struct { const char *name; int32_t parameter; bool (*sees)(place); bool by_document;
+static const struct {
+    const char *name;
+    int32_t parameter;
+    bool (*sees)(place);
+    bool by_document;
 } table[] = {
     {"regular", 0, regular, false},
     {"doc", 0, doc, true},
@@ -52,12 +60,14 @@ static const struct { const char *name; int32_t parameter; bool (*sees)(place); 
 };
 
 /* Documents of these lengths, the last one cut at the row's end. */
-static em_row make_row(const int32_t *lengths, int32_t n_lengths, int32_t window_tokens, em_segment *segments) {
+static em_row make_row(const int32_t *lengths, int32_t n_lengths, int32_t window_tokens,
+                       em_segment *segments) {
     em_row row = {.tokens = window_tokens, .window = window_tokens, .segments = segments};
     for (int32_t at = 0; row.n_segments < n_lengths && at < window_tokens; row.n_segments++) {
         int32_t end = at + lengths[row.n_segments];
         if (end > window_tokens) end = window_tokens;
-        segments[row.n_segments] = (em_segment){.start = at, .end = end, .document = row.n_segments};
+        segments[row.n_segments] =
+            (em_segment){.start = at, .end = end, .document = row.n_segments};
         at = end;
     }
     return row;
@@ -80,7 +90,8 @@ static void check_row(size_t m, const em_row *row, int32_t inputs) {
     for (int32_t i = 0; i < inputs; i++) {
         assert_true(hi[i] <= lo[i] || (lo[i] >= 0 && hi[i] <= inputs));
         for (int32_t k = 0; k < inputs; k++) {
-            place q = {i, k, inputs, table[m].parameter, document_of(row, i) == document_of(row, k)};
+            place q = {i, k, inputs, table[m].parameter,
+                       document_of(row, i) == document_of(row, k)};
             if ((k >= lo[i] && k < hi[i]) != table[m].sees(q))
                 fail_msg("%s, %d inputs: query %d, key %d", table[m].name, inputs, i, k);
         }
@@ -88,7 +99,8 @@ static void check_row(size_t m, const em_row *row, int32_t inputs) {
 }
 
 static void every_mask_is_its_rule(void **unused) {
-    static const int32_t cuts[][5] = {{31}, {10, 1, 12, 8}, {1, 1, 1, 28}, {30, 1}, {5, 5, 5, 5, 11}};
+    static const int32_t cuts[][5] = {
+        {31}, {10, 1, 12, 8}, {1, 1, 1, 28}, {30, 1}, {5, 5, 5, 5, 11}};
     for (size_t m = 0; m < sizeof table / sizeof *table; m++)
         for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++)
             for (int32_t inputs = 1; inputs <= 31; inputs += inputs < 29 ? 7 : 1) {
@@ -124,10 +136,12 @@ static void positions_restart_or_run_on(void **unused) {
         em_error err = EM_ERROR_INIT;
         em_mask mask;
         assert_true(em_mask_parse(table[m].name, &mask, &err));
-        em_positions want_auto = table[m].by_document ? EM_POSITIONS_RESET : EM_POSITIONS_CONTINUOUS;
+        em_positions want_auto = table[m].by_document ? EM_POSITIONS_RESET
+                                                      : EM_POSITIONS_CONTINUOUS;
         assert_int_equal(em_positions_resolve(EM_POSITIONS_AUTO, &mask), want_auto);
         assert_int_equal(em_positions_resolve(EM_POSITIONS_RESET, &mask), EM_POSITIONS_RESET);
-        assert_int_equal(em_positions_resolve(EM_POSITIONS_CONTINUOUS, &mask), EM_POSITIONS_CONTINUOUS);
+        assert_int_equal(em_positions_resolve(EM_POSITIONS_CONTINUOUS, &mask),
+                         EM_POSITIONS_CONTINUOUS);
     }
 }
 
@@ -142,7 +156,8 @@ static void a_continued_document_starts_at_zero(void **unused) {
 }
 
 static void bad_masks_are_refused(void **unused) {
-    static const struct { const char *text, *says;
+    static const struct {
+        const char *text, *says;
     } bad[] = {
         {"window", "window:W"},         {"prefix", "prefix:N"},
         {"doc-window", "doc-window:W"}, {"window:", "at least 1"},
@@ -165,9 +180,10 @@ static void bad_masks_are_refused(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_mask_is_its_rule), cmocka_unit_test(layer_window_bounds_both_sides),
-        cmocka_unit_test(positions_restart_or_run_on), cmocka_unit_test(a_continued_document_starts_at_zero),
-        cmocka_unit_test(bad_masks_are_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_mask_is_its_rule),
+                                       cmocka_unit_test(layer_window_bounds_both_sides),
+                                       cmocka_unit_test(positions_restart_or_run_on),
+                                       cmocka_unit_test(a_continued_document_starts_at_zero),
+                                       cmocka_unit_test(bad_masks_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

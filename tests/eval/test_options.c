@@ -1,15 +1,15 @@
 /* The command line: what it accepts, what it refuses and in which words, and its help. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "eval/options.h"
 
-static em_settings owned;       /* what the last call's settings own, freed after each test */
+static em_settings owned; /* what the last call's settings own, freed after each test */
 
 static int free_owned(void **state) {
     em_settings_free(&owned);
@@ -42,7 +42,8 @@ static void defaults(void **state) {
     assert_string_equal(s.labels[0]->name, "unshifted");
     assert_int_equal(s.batch, 8);
     assert_int_equal(s.n_row_tokens, 0);
-    assert_true(s.tail == EM_TAIL_PAD && s.boundary == EM_BOUNDARY_KEEP && s.window == EM_WINDOW_NEXT && s.pack == EM_PACK_STREAM);
+    assert_true(s.tail == EM_TAIL_PAD && s.boundary == EM_BOUNDARY_KEEP &&
+                s.window == EM_WINDOW_NEXT && s.pack == EM_PACK_STREAM);
     assert_string_equal(s.group_by, "meta.pile_set_name");
     assert_int_equal(s.zstd_window, 27);
 }
@@ -50,11 +51,15 @@ static void defaults(void **state) {
 static void lists_names_and_forms(void **state) {
     em_settings s;
     em_error err;
-    assert_true(parse("--model=base=a.bin --mask doc,window:16,doc --labels shifted -T512 -B 3 --data w=x.jsonl --data y=z "
-                      "--positions reset,continuous --memory 1.5G -o a.json -o b.md -", &s, &err) == false);
+    assert_true(parse("--model=base=a.bin --mask doc,window:16,doc --labels shifted -T512 -B 3 "
+                      "--data w=x.jsonl --data y=z "
+                      "--positions reset,continuous --memory 1.5G -o a.json -o b.md -",
+                      &s, &err) == false);
     assert_non_null(strstr(err.text, "what is this?"));
-    assert_true(parse("--model=base=a.bin --mask doc,window:16,doc --labels shifted,raw-shifted -T512 -B 3 --data w=x.jsonl "
-                      "--data y=z --positions reset,continuous --memory 1.5G -o a.json -o b.md", &s, &err));
+    assert_true(parse("--model=base=a.bin --mask doc,window:16,doc --labels shifted,raw-shifted "
+                      "-T512 -B 3 --data w=x.jsonl "
+                      "--data y=z --positions reset,continuous --memory 1.5G -o a.json -o b.md",
+                      &s, &err));
     assert_string_equal(s.model.name, "base");
     assert_string_equal(s.model.path, "a.bin");
     assert_int_equal(s.n_masks, 2);
@@ -82,7 +87,9 @@ static void a_path_with_an_equals_sign(void **state) {
 #define NAME_OF_64 "a234567890123456789012345678901234567890123456789012345678901234"
 
 static void refusals(void **state) {
-    static const struct { const char *line, *says; } cases[] = {
+    static const struct {
+        const char *line, *says;
+    } cases[] = {
         {"--modle m", "did you mean --model?"},
         {"--frobnicate 3", "no such option"},
         {"frobnicate", "no such command"},
@@ -130,14 +137,16 @@ static void refusals(void **state) {
         em_error err;
         assert_false(parse(cases[i].line, &s, &err));
         assert_int_equal(err.status, EM_USAGE);
-        if (!strstr(err.text, cases[i].says)) fail_msg("\"%s\" says \"%s\", not \"%s\"", cases[i].line, err.text, cases[i].says);
+        if (!strstr(err.text, cases[i].says))
+            fail_msg("\"%s\" says \"%s\", not \"%s\"", cases[i].line, err.text, cases[i].says);
     }
 }
 
 static void masks_with_labels_of_their_own(void **state) {
     em_settings s;
     em_error err;
-    assert_true(parse("--model m --mask regular@unshifted,flip0@backward,flip0@unshifted", &s, &err));
+    assert_true(
+        parse("--model m --mask regular@unshifted,flip0@backward,flip0@unshifted", &s, &err));
     assert_int_equal(s.n_masks, 3);
     assert_int_equal(s.n_labels, 2);
     static const bool want[3][2] = {{true, false}, {false, true}, {true, false}};
@@ -145,7 +154,8 @@ static void masks_with_labels_of_their_own(void **state) {
         for (int l = 0; l < 2; l++) assert_int_equal(em_settings_combine(&s, m, l), want[m][l]);
     assert_true(parse("--model m --mask doc,flip0@backward", &s, &err));
     assert_int_equal(s.n_labels, 2);
-    assert_true(em_settings_combine(&s, 0, 0) && !em_settings_combine(&s, 0, 1) && em_settings_combine(&s, 1, 1));
+    assert_true(em_settings_combine(&s, 0, 0) && !em_settings_combine(&s, 0, 1) &&
+                em_settings_combine(&s, 1, 1));
 }
 
 static void packings(void **state) {
@@ -165,7 +175,8 @@ static void a_config_and_what_overrides_it(void **state) {
     assert_string_equal(s.masks[0].name, "full");
     assert_int_equal(s.max_docs, 3);
     assert_int_equal(s.labels[0]->offset, 2);
-    assert_true(s.window == EM_WINDOW_INSIDE && s.n_packs == 2 && s.bundled_models && s.n_compare == 1);
+    assert_true(s.window == EM_WINDOW_INSIDE && s.n_packs == 2 && s.bundled_models &&
+                s.n_compare == 1);
     assert_non_null(strstr(s.model.path, "base.bin"));
     assert_true(parse("--config base-vs-instruct --model a --compare b -B 3", &s, &err));
     assert_true(!s.bundled_models && s.n_compare == 1 && s.batch == 3);
@@ -204,21 +215,33 @@ static void help_and_version(void **state) {
     assert_int_equal(s.command, EM_VERSION_COMMAND);
 }
 
-/* What a journal compares: sorted by name, each option's values in their order, only what moves figures or outputs. */
+/* What a journal compares: sorted by name, each option's values in their order, only what moves
+ * figures or outputs. */
 static void what_was_given(void **state) {
     em_settings s;
     em_error err;
-    assert_true(parse("--model m.bin --labels shifted --threads 3 --data b --mask doc,regular --data a -q --journal j --memory 4G "
-                      "--skip-bad-records -T 64,32 -o r.json", &s, &err));
-    assert_string_equal(s.given.data, "--data\t\"b\"\n--data\t\"a\"\n--labels\t\"shifted\"\n--mask\t\"doc,regular\"\n--model\t\"m.bin\"\n"
+    assert_true(parse("--model m.bin --labels shifted --threads 3 --data b --mask doc,regular "
+                      "--data a -q --journal j --memory 4G "
+                      "--skip-bad-records -T 64,32 -o r.json",
+                      &s, &err));
+    assert_string_equal(s.given.data,
+                        "--data\t\"b\"\n--data\t\"a\"\n--labels\t\"shifted\"\n--mask\t\"doc,"
+                        "regular\"\n--model\t\"m.bin\"\n"
                         "--output\t\"r.json\"\n--seq-len\t\"64,32\"\n--skip-bad-records\t\n");
 }
 
 #define TEST(name) cmocka_unit_test_teardown(name, free_owned)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        TEST(defaults), TEST(lists_names_and_forms), TEST(a_path_with_an_equals_sign), TEST(refusals), TEST(masks_with_labels_of_their_own),
-        TEST(packings), TEST(a_config_and_what_overrides_it), TEST(help_fits_80_columns), TEST(help_and_version), TEST(what_was_given)};
+    const struct CMUnitTest tests[] = {TEST(defaults),
+                                       TEST(lists_names_and_forms),
+                                       TEST(a_path_with_an_equals_sign),
+                                       TEST(refusals),
+                                       TEST(masks_with_labels_of_their_own),
+                                       TEST(packings),
+                                       TEST(a_config_and_what_overrides_it),
+                                       TEST(help_fits_80_columns),
+                                       TEST(help_and_version),
+                                       TEST(what_was_given)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

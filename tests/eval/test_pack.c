@@ -1,11 +1,11 @@
 /* The packer on documents that a stand-in for the loader hands out. Stream token k has id k, so
  * that a row's ids say where it was cut; a text token's bytes are id % 5 + 1. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "loader/pack.h"
 
@@ -13,7 +13,7 @@
 
 struct em_loader {
     const int32_t *lengths;
-    int n, given, fail_at;      /* fail_at: the call that fails, -1: none */
+    int n, given, fail_at; /* fail_at: the call that fails, -1: none */
     int32_t next_id;
     em_document document;
 };
@@ -48,9 +48,14 @@ bool em_tokens_push(em_tokens *t, int32_t id, uint32_t bytes, em_error *err) {
     return t->n < 4096;
 }
 
-typedef struct fixture { em_loader loader; em_packer *packer; em_error err; } fixture;
+typedef struct fixture {
+    em_loader loader;
+    em_packer *packer;
+    em_error err;
+} fixture;
 
-static void start(fixture *f, const int32_t *lengths, int n, em_pack_mode mode, int32_t t, int64_t max_tokens) {
+static void start(fixture *f, const int32_t *lengths, int n, em_pack_mode mode, int32_t t,
+                  int64_t max_tokens) {
     *f = (fixture){.loader = {.lengths = lengths, .n = n, .fail_at = -1}, .err = EM_ERROR_INIT};
     em_pack_options o = {.mode = mode, .row_tokens = t, .max_tokens = max_tokens};
     f->packer = em_packer_open(&f->loader, &o, &f->err);
@@ -67,7 +72,7 @@ static em_row *next(fixture *f) {
 static void finish(fixture *f, int64_t tokens, int64_t documents) {
     em_row *r = next(f);
     assert_null(r);
-    assert_null(next(f));       /* the end stays the end */
+    assert_null(next(f)); /* the end stays the end */
     assert_int_equal(em_packer_tokens(f->packer), tokens);
     assert_int_equal(em_packer_documents(f->packer), documents);
     em_packer_close(f->packer);
@@ -80,8 +85,8 @@ static void locate(const int32_t *lengths, int64_t k, int64_t *document, int64_t
 }
 
 /* Everything that must hold of any row, whatever the mode. */
-static void check_row(const em_row *r, const int32_t *lengths, int64_t index, int64_t stream, int32_t tokens,
-                      int32_t window) {
+static void check_row(const em_row *r, const int32_t *lengths, int64_t index, int64_t stream,
+                      int32_t tokens, int32_t window) {
     assert_int_equal(r->index, index);
     assert_int_equal(r->stream, stream);
     assert_int_equal(r->tokens, tokens);
@@ -102,11 +107,12 @@ static void check_row(const em_row *r, const int32_t *lengths, int64_t index, in
         assert_int_equal(r->kind[i], last ? EM_TOKEN_ADDED : EM_TOKEN_TEXT);
         assert_int_equal(r->bytes[i], last ? 0 : (uint32_t)((stream + i) % 5 + 1));
     }
-    for (int32_t g = 1; g < r->n_segments; g++) assert_int_equal(r->segments[g].start, r->segments[g - 1].end);
+    for (int32_t g = 1; g < r->n_segments; g++)
+        assert_int_equal(r->segments[g].start, r->segments[g - 1].end);
 }
 
 static void rows_run_across_documents(void **unused) {
-    static const int32_t lengths[] = {5, 1, 9, 3, 30, 2, 2};    /* 52 tokens */
+    static const int32_t lengths[] = {5, 1, 9, 3, 30, 2, 2}; /* 52 tokens */
     for (int32_t t = 1; t <= 60; t++) {
         fixture f;
         start(&f, lengths, 7, EM_PACK_STREAM, t, 0);
@@ -131,7 +137,7 @@ static void segments_of_a_row(void **unused) {
     fixture f;
     start(&f, lengths, 3, EM_PACK_STREAM, 6, 0);
     em_row *r = next(&f);
-    assert_int_equal(r->n_segments, 3);     /* the third by the token after the row */
+    assert_int_equal(r->n_segments, 3); /* the third by the token after the row */
     assert_int_equal(r->segments[2].start, 6);
     assert_int_equal(r->segments[2].end, 7);
     assert_int_equal(r->segments[2].place, 0);
@@ -142,7 +148,7 @@ static void segments_of_a_row(void **unused) {
     em_row_free(r);
     r = next(&f);
     assert_int_equal(r->tokens, 3);
-    assert_int_equal(r->segments[0].place, 6);      /* a document that goes on */
+    assert_int_equal(r->segments[0].place, 6); /* a document that goes on */
     em_row_free(r);
     finish(&f, 15, 3);
 }
@@ -166,8 +172,9 @@ static void the_stream_is_cut_in_mid_document(void **unused) {
 }
 
 static void documents_by_themselves(void **unused) {
-    static const int32_t lengths[] = {8, 9, 1, 16, 17, 3};      /* T, T+1, 1, 2T, 2T+1, 3 */
-    static const struct { int32_t stream, tokens, window;
+    static const int32_t lengths[] = {8, 9, 1, 16, 17, 3}; /* T, T+1, 1, 2T, 2T+1, 3 */
+    static const struct {
+        int32_t stream, tokens, window;
     } want[] = {{0, 8, 8},  {8, 8, 9},  {16, 1, 1}, {17, 1, 1}, {18, 8, 9},
                 {26, 8, 8}, {34, 8, 9}, {42, 8, 9}, {50, 1, 1}, {51, 3, 3}};
     fixture f;
@@ -188,7 +195,8 @@ static void documents_by_themselves_are_cut_too(void **unused) {
     start(&f, lengths, 2, EM_PACK_NONE, 8, 16);
     em_row_free(next(&f));
     em_row *r = next(&f);
-    check_row(r, lengths, 1, 8, 8, 8);      /* the ninth token is beyond the cut: no token after the row */
+    check_row(r, lengths, 1, 8, 8,
+              8); /* the ninth token is beyond the cut: no token after the row */
     em_row_free(r);
     finish(&f, 16, 2);
 }
@@ -240,11 +248,14 @@ static void a_row_of_no_tokens_is_refused(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_run_across_documents), cmocka_unit_test(segments_of_a_row),
-        cmocka_unit_test(the_stream_is_cut_in_mid_document), cmocka_unit_test(documents_by_themselves),
-        cmocka_unit_test(documents_by_themselves_are_cut_too), cmocka_unit_test(empty_documents),
-        cmocka_unit_test(nothing_at_all), cmocka_unit_test(an_error_of_the_loader_comes_through),
-        cmocka_unit_test(a_row_of_no_tokens_is_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_run_across_documents),
+                                       cmocka_unit_test(segments_of_a_row),
+                                       cmocka_unit_test(the_stream_is_cut_in_mid_document),
+                                       cmocka_unit_test(documents_by_themselves),
+                                       cmocka_unit_test(documents_by_themselves_are_cut_too),
+                                       cmocka_unit_test(empty_documents),
+                                       cmocka_unit_test(nothing_at_all),
+                                       cmocka_unit_test(an_error_of_the_loader_comes_through),
+                                       cmocka_unit_test(a_row_of_no_tokens_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* Rows that somebody else packed: what tells their documents, what is padding, and the name of their mask,
- * which must be that of the mask that made them. */
+/* Rows that somebody else packed: what tells their documents, what is padding, and the name of
+ * their mask, which must be that of the mask that made them. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "eval/packed_count.h"
 
@@ -37,8 +37,8 @@ static void expect(const char *line, em_packed_ids ids, em_packed_told told, con
     read_row(&c, line, ids);
     for (int32_t g = 0; g < c.view.shape.n_segments; g++) {
         const em_segment *s = &c.view.shape.segments[g];
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s%d-%d", g ? " " : "", em_packed_is_padding(s) ? "p" : "",
-                 s->start, s->end);
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s%d-%d", g ? " " : "",
+                 em_packed_is_padding(s) ? "p" : "", s->start, s->end);
     }
     if (strcmp(text, segments)) fail_msg("%s: %s, not %s", line, text, segments);
     assert_int_equal(c.view.told, told);
@@ -47,14 +47,22 @@ static void expect(const char *line, em_packed_ids ids, em_packed_told told, con
 
 static void documents(void **state) {
     expect("{\"input_ids\":[5,6,2,7,2,8]}", plain, EM_TOLD_BY_TOKENS, "0-3 3-5 5-6");
-    expect("{\"input_ids\":[1,6,2,1,7,1,8]}", (em_packed_ids){EOS, BOS, -1}, EM_TOLD_BY_TOKENS, "0-3 3-5 5-7");
-    expect("{\"input_ids\":[2,6,2,7]}", (em_packed_ids){EOS, EOS, -1}, EM_TOLD_BY_TOKENS, "0-1 1-3 3-4");
-    expect("{\"input_ids\":[5,6,7,8],\"position_ids\":[0,1,0,1]}", plain, EM_TOLD_BY_POSITIONS, "0-2 2-4");
-    expect("{\"input_ids\":[5,2,7,8],\"position_ids\":[0,1,2,3]}", plain, EM_TOLD_BY_TOKENS, "0-2 2-4");
-    expect("{\"input_ids\":[5,6,7,8],\"position_ids\":[0,1,0,1],\"cu_seqlens\":[0,3,3,4]}", plain, EM_TOLD_BY_CU, "0-3 3-4");
-    expect("{\"input_ids\":[5,6,7,8,9],\"attention_mask\":[1,1,2,3,0]}", plain, EM_TOLD_BY_NUMBERS, "0-2 2-3 3-4 p4-5");
-    expect("{\"input_ids\":[5,6,7],\"attention_mask\":[[1,0,0],[1,1,0],[0,0,1]]}", plain, EM_TOLD_BY_BLOCKS, "0-2 2-3");
-    expect("{\"input_ids\":[5,2,7],\"attention_mask\":[[1,0,0],[1,1,0],[1,1,1]]}", plain, EM_TOLD_BY_TOKENS, "0-2 2-3");
+    expect("{\"input_ids\":[1,6,2,1,7,1,8]}", (em_packed_ids){EOS, BOS, -1}, EM_TOLD_BY_TOKENS,
+           "0-3 3-5 5-7");
+    expect("{\"input_ids\":[2,6,2,7]}", (em_packed_ids){EOS, EOS, -1}, EM_TOLD_BY_TOKENS,
+           "0-1 1-3 3-4");
+    expect("{\"input_ids\":[5,6,7,8],\"position_ids\":[0,1,0,1]}", plain, EM_TOLD_BY_POSITIONS,
+           "0-2 2-4");
+    expect("{\"input_ids\":[5,2,7,8],\"position_ids\":[0,1,2,3]}", plain, EM_TOLD_BY_TOKENS,
+           "0-2 2-4");
+    expect("{\"input_ids\":[5,6,7,8],\"position_ids\":[0,1,0,1],\"cu_seqlens\":[0,3,3,4]}", plain,
+           EM_TOLD_BY_CU, "0-3 3-4");
+    expect("{\"input_ids\":[5,6,7,8,9],\"attention_mask\":[1,1,2,3,0]}", plain, EM_TOLD_BY_NUMBERS,
+           "0-2 2-3 3-4 p4-5");
+    expect("{\"input_ids\":[5,6,7],\"attention_mask\":[[1,0,0],[1,1,0],[0,0,1]]}", plain,
+           EM_TOLD_BY_BLOCKS, "0-2 2-3");
+    expect("{\"input_ids\":[5,2,7],\"attention_mask\":[[1,0,0],[1,1,0],[1,1,1]]}", plain,
+           EM_TOLD_BY_TOKENS, "0-2 2-3");
 }
 
 static void padding(void **state) {
@@ -62,16 +70,19 @@ static void padding(void **state) {
     expect("{\"input_ids\":[5,2,0,6,0,0]}", with_pad, EM_TOLD_BY_TOKENS, "0-2 2-4 p4-6");
     expect("{\"input_ids\":[0,0,5,2,0]}", with_pad, EM_TOLD_BY_TOKENS, "p0-2 2-4 p4-5");
     expect("{\"input_ids\":[0,0]}", with_pad, EM_TOLD_BY_TOKENS, "p0-2");
-    /* PAD = EOS: behind the document's own EOS; two alone may be an empty document where PAD is not known */
+    /* PAD = EOS: behind the document's own EOS; two alone may be an empty document where PAD is not
+     * known */
     expect("{\"input_ids\":[5,2,2]}", pad_is_eos, EM_TOLD_BY_TOKENS, "0-2 p2-3");
     expect("{\"input_ids\":[5,2,2]}", plain, EM_TOLD_BY_TOKENS, "0-2 2-3");
     expect("{\"input_ids\":[5,2,2,2]}", plain, EM_TOLD_BY_TOKENS, "0-2 p2-4");
     expect("{\"input_ids\":[5,2,2,2,6]}", pad_is_eos, EM_TOLD_BY_TOKENS, "0-2 p2-4 4-5");
     expect("{\"input_ids\":[5,2,2,6]}", pad_is_eos, EM_TOLD_BY_TOKENS, "0-2 2-3 3-4");
-    expect("{\"input_ids\":[5,2,7,7],\"attention_mask\":[1,1,0,0]}", plain, EM_TOLD_BY_TOKENS, "0-2 p2-4");
+    expect("{\"input_ids\":[5,2,7,7],\"attention_mask\":[1,1,0,0]}", plain, EM_TOLD_BY_TOKENS,
+           "0-2 p2-4");
     expect("{\"input_ids\":[5,2,7,7],\"cu_seqlens\":[0,2]}", plain, EM_TOLD_BY_CU, "0-2 p2-4");
     /* positions of padding that are all 0 begin no documents */
-    expect("{\"input_ids\":[5,2,6,2,2,2],\"position_ids\":[0,1,0,1,0,0]}", plain, EM_TOLD_BY_POSITIONS, "0-2 2-4 p4-6");
+    expect("{\"input_ids\":[5,2,6,2,2,2],\"position_ids\":[0,1,0,1,0,0]}", plain,
+           EM_TOLD_BY_POSITIONS, "0-2 2-4 p4-6");
 }
 
 /* ---- masks ---- */
@@ -82,7 +93,8 @@ static int32_t draw(int32_t n) {
     return (int32_t)((seed >> 33) % (uint64_t)n);
 }
 
-/* A row of documents of 4 to 10 tokens whose T x T mask is m's, and behind them n_padding tokens. */
+/* A row of documents of 4 to 10 tokens whose T x T mask is m's, and behind them n_padding tokens.
+ */
 static void mask_row(const em_mask *m, int32_t tokens, int32_t n_padding, char *out) {
     enum { MOST = 64 };
     em_segment segments[MOST];
@@ -103,12 +115,17 @@ static void mask_row(const em_mask *m, int32_t tokens, int32_t n_padding, char *
     p += sprintf(p, "],\"attention_mask\":[");
     for (int32_t i = 0; i < tokens + n_padding; i++)
         for (int32_t k = 0; k < tokens + n_padding; k++)
-            p += sprintf(p, "%s%d%s", k ? "," : i ? ",[" : "[", i < tokens && k < tokens && lo[i] <= k && k < hi[i],
+            p += sprintf(p, "%s%d%s",
+                         k   ? ","
+                         : i ? ",["
+                             : "[",
+                         i < tokens && k < tokens && lo[i] <= k && k < hi[i],
                          k == tokens + n_padding - 1 ? "]" : "");
     sprintf(p, "]}");
 }
 
-static bool search(const char *const *names, int n, int32_t n_padding, em_mask *found, em_mask_search *s) {
+static bool search(const char *const *names, int n, int32_t n_padding, em_mask *found,
+                   em_mask_search *s) {
     static char line[1 << 16];
     case_row c = {0};
     em_error err = EM_ERROR_INIT;
@@ -129,14 +146,16 @@ static bool search(const char *const *names, int n, int32_t n_padding, em_mask *
 }
 
 static void every_mask_is_found(void **state) {
-    static const char *const names[] = {"regular", "doc", "window:3", "window:11", "doc-window:3", "prefix:5", "full", "doc-full",
-                                        "backward", "doc-backward", "flip0"};
+    static const char *const names[] = {"regular",      "doc",          "window:3", "window:11",
+                                        "doc-window:3", "prefix:5",     "full",     "doc-full",
+                                        "backward",     "doc-backward", "flip0"};
     em_mask found;
     em_mask_search s;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         for (int32_t n_padding = 0; n_padding < 6; n_padding += 5) {
             const char *const rows[] = {names[i], names[i], names[i]};
-            if (n_padding && !strcmp(names[i], "flip0")) continue;      /* its M is the row's own length, with padding */
+            if (n_padding && !strcmp(names[i], "flip0"))
+                continue; /* its M is the row's own length, with padding */
             if (!search(rows, 3, n_padding, &found, &s)) fail_msg("%s: none is found", names[i]);
             assert_string_equal(found.name, names[i]);
         }
@@ -162,13 +181,15 @@ static void windows_are_settled_by_any_row(void **state) {
     em_mask_search s;
     assert_true(search((const char *const[]){"doc-window:50", "doc-window:50"}, 2, 0, &found, &s));
     assert_string_equal(found.name, "doc");
-    assert_true(search((const char *const[]){"window:25", "window:25", "window:25"}, 3, 0, &found, &s));
+    assert_true(
+        search((const char *const[]){"window:25", "window:25", "window:25"}, 3, 0, &found, &s));
     assert_string_equal(found.name, "window:25");
 }
 
 /* ---- forms of a mask ---- */
 
-static void expect_mask(const char *line, em_packed_form form, const char *name, bool sees_padding) {
+static void expect_mask(const char *line, em_packed_form form, const char *name,
+                        bool sees_padding) {
     case_row c = {0};
     em_error err = EM_ERROR_INIT;
     em_mask_search s = {.odd_row = -1};
@@ -178,22 +199,32 @@ static void expect_mask(const char *line, em_packed_form form, const char *name,
     assert_int_equal(c.view.form, form);
     assert_true(em_mask_search_add(&s, &c.view, 0, &err));
     em_mask_search_found(&s, &found, &sees);
-    if (strcmp(found.name, name) || sees != sees_padding) fail_msg("%s: %s, not %s; padding seen: %d", line, found.name, name, sees);
+    if (strcmp(found.name, name) || sees != sees_padding)
+        fail_msg("%s: %s, not %s; padding seen: %d", line, found.name, name, sees);
     em_mask_search_free(&s);
     free_row(&c);
 }
 
 static void forms(void **state) {
-    expect_mask("{\"input_ids\":[5,2,6,0],\"attention_mask\":[1,1,1,0]}", EM_FORM_BINARY, "regular", false);
-    expect_mask("{\"input_ids\":[0,5,2,6],\"attention_mask\":[0,1,1,1]}", EM_FORM_BINARY, "regular", false);
-    expect_mask("{\"input_ids\":[0,5,2,6],\"attention_mask\":[1,1,1,1]}", EM_FORM_BINARY, "regular", true);
-    expect_mask("{\"input_ids\":[5,2,6,0],\"attention_mask\":[1,1,2,0]}", EM_FORM_NUMBERS, "doc", false);
-    expect_mask("{\"input_ids\":[5,2,6,7],\"attention_mask\":[1,1,2,1]}", EM_FORM_NUMBERS, "none", false);
+    expect_mask("{\"input_ids\":[5,2,6,0],\"attention_mask\":[1,1,1,0]}", EM_FORM_BINARY, "regular",
+                false);
+    expect_mask("{\"input_ids\":[0,5,2,6],\"attention_mask\":[0,1,1,1]}", EM_FORM_BINARY, "regular",
+                false);
+    expect_mask("{\"input_ids\":[0,5,2,6],\"attention_mask\":[1,1,1,1]}", EM_FORM_BINARY, "regular",
+                true);
+    expect_mask("{\"input_ids\":[5,2,6,0],\"attention_mask\":[1,1,2,0]}", EM_FORM_NUMBERS, "doc",
+                false);
+    expect_mask("{\"input_ids\":[5,2,6,7],\"attention_mask\":[1,1,2,1]}", EM_FORM_NUMBERS, "none",
+                false);
     expect_mask("{\"input_ids\":[5,2,6,0],\"cu_seqlens\":[0,2,3]}", EM_FORM_CU, "doc", false);
     expect_mask("{\"input_ids\":[5,2,6],\"cu_seqlens\":[0,3]}", EM_FORM_CU, "regular", false);
     /* blocks that are not the documents that positions tell */
-    expect_mask("{\"input_ids\":[5,2,6],\"position_ids\":[0,1,0],\"attention_mask\":[[1,0,0],[0,1,0],[0,1,1]]}", EM_FORM_MATRIX, "none", false);
-    expect_mask("{\"input_ids\":[5,2,6],\"position_ids\":[0,1,0],\"attention_mask\":[[1,0,0],[1,1,0],[1,0,1]]}", EM_FORM_MATRIX, "none", false);
+    expect_mask("{\"input_ids\":[5,2,6],\"position_ids\":[0,1,0],\"attention_mask\":[[1,0,0],[0,1,"
+                "0],[0,1,1]]}",
+                EM_FORM_MATRIX, "none", false);
+    expect_mask("{\"input_ids\":[5,2,6],\"position_ids\":[0,1,0],\"attention_mask\":[[1,0,0],[1,1,"
+                "0],[1,0,1]]}",
+                EM_FORM_MATRIX, "none", false);
 }
 
 /* ---- counts ---- */
@@ -209,10 +240,12 @@ static void count_line(em_packed_counts *c, const char *line, em_packed_ids ids)
 static void places_of_eos(void **state) {
     em_packed_counts c;
     em_packed_counts_start(&c);
-    count_line(&c, "{\"input_ids\":[5,2,6,2,7],\"position_ids\":[0,1,0,1,0]}", plain);         /* ends */
-    count_line(&c, "{\"input_ids\":[5,6,2,7,2],\"position_ids\":[0,1,0,0,0]}", plain);         /* own, twice */
-    count_line(&c, "{\"input_ids\":[2,6,2,7],\"position_ids\":[0,1,0,1]}", plain);             /* begins */
-    count_line(&c, "{\"input_ids\":[5,6,7,2,8,2],\"position_ids\":[0,1,0,1,2,3]}", plain);     /* missing, and inside */
+    count_line(&c, "{\"input_ids\":[5,2,6,2,7],\"position_ids\":[0,1,0,1,0]}", plain); /* ends */
+    count_line(&c, "{\"input_ids\":[5,6,2,7,2],\"position_ids\":[0,1,0,0,0]}",
+               plain);                                                             /* own, twice */
+    count_line(&c, "{\"input_ids\":[2,6,2,7],\"position_ids\":[0,1,0,1]}", plain); /* begins */
+    count_line(&c, "{\"input_ids\":[5,6,7,2,8,2],\"position_ids\":[0,1,0,1,2,3]}",
+               plain); /* missing, and inside */
     assert_int_equal(c.documents, 3 + 2 + 2 + 2);
     assert_int_equal(c.boundaries, 5);
     assert_int_equal(c.eos_ends, 2);
@@ -252,11 +285,13 @@ static void labels_and_padding(void **state) {
 static void kinds_of_positions(void **state) {
     em_packed_counts c;
     em_packed_counts_start(&c);
-    count_line(&c, "{\"input_ids\":[5,2,6],\"position_ids\":[0,1,0]}", plain);                        /* restart */
-    count_line(&c, "{\"input_ids\":[5,6,7],\"position_ids\":[0,1,2]}", plain);                        /* one document */
-    count_line(&c, "{\"input_ids\":[5,2,6],\"position_ids\":[0,1,2]}", plain);                        /* over EOS */
-    count_line(&c, "{\"input_ids\":[5,2,6],\"position_ids\":[0,1,2],\"cu_seqlens\":[0,2,3]}", plain); /* run on */
-    count_line(&c, "{\"input_ids\":[5,2,6],\"position_ids\":[0,1,5],\"cu_seqlens\":[0,2,3]}", plain); /* neither */
+    count_line(&c, "{\"input_ids\":[5,2,6],\"position_ids\":[0,1,0]}", plain); /* restart */
+    count_line(&c, "{\"input_ids\":[5,6,7],\"position_ids\":[0,1,2]}", plain); /* one document */
+    count_line(&c, "{\"input_ids\":[5,2,6],\"position_ids\":[0,1,2]}", plain); /* over EOS */
+    count_line(&c, "{\"input_ids\":[5,2,6],\"position_ids\":[0,1,2],\"cu_seqlens\":[0,2,3]}",
+               plain); /* run on */
+    count_line(&c, "{\"input_ids\":[5,2,6],\"position_ids\":[0,1,5],\"cu_seqlens\":[0,2,3]}",
+               plain); /* neither */
     assert_int_equal(c.positions, 5);
     assert_int_equal(c.restart, 1);
     assert_int_equal(c.over_eos, 1);
@@ -271,9 +306,14 @@ static void kinds_of_positions(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(documents), cmocka_unit_test(padding), cmocka_unit_test(every_mask_is_found),
-        cmocka_unit_test(different_masks_are_none), cmocka_unit_test(windows_are_settled_by_any_row), cmocka_unit_test(forms),
-        cmocka_unit_test(places_of_eos), cmocka_unit_test(labels_and_padding), cmocka_unit_test(kinds_of_positions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(documents),
+                                       cmocka_unit_test(padding),
+                                       cmocka_unit_test(every_mask_is_found),
+                                       cmocka_unit_test(different_masks_are_none),
+                                       cmocka_unit_test(windows_are_settled_by_any_row),
+                                       cmocka_unit_test(forms),
+                                       cmocka_unit_test(places_of_eos),
+                                       cmocka_unit_test(labels_and_padding),
+                                       cmocka_unit_test(kinds_of_positions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,16 +1,20 @@
 /* Packing statistics against a recount over the whole stream, on documents of a stand-in loader. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "eval/packing.h"
 
 enum { EOS = 2, BOS = 1, MOST = 2048 };
 
-struct em_loader { const int32_t *lengths; int n, given; em_document document; };
+struct em_loader {
+    const int32_t *lengths;
+    int n, given;
+    em_document document;
+};
 
 /* BOS, text of ids from 10 on (with one EOS in the text of long documents), EOS. */
 int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
@@ -18,8 +22,11 @@ int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
     static uint32_t bytes[MOST];
     if (l->given == l->n) return 0;
     int32_t n = l->lengths[l->given];
-    for (int32_t i = 0; i < n; i++) ids[i] = i == 0 ? BOS : i == n - 1 ? EOS : n > 20 && i == 5 ? EOS : 10 + i;
-    l->document = (em_document){.index = l->given++, .n_before = 1, .n_after = 1,
+    for (int32_t i = 0; i < n; i++)
+        ids[i] = i == 0 ? BOS : i == n - 1 ? EOS : n > 20 && i == 5 ? EOS : 10 + i;
+    l->document = (em_document){.index = l->given++,
+                                .n_before = 1,
+                                .n_after = 1,
                                 .tokens = {.ids = ids, .bytes = bytes, .n = (size_t)n}};
     *out = &l->document;
     return 1;
@@ -46,12 +53,13 @@ static void count(const em_settings *s, int32_t t, const int32_t *lengths, int n
 static em_settings settings_for(em_tail tail, em_pack_mode pack, int32_t batch) {
     em_error err = EM_ERROR_INIT;
     em_settings s = {.tail = tail, .pack = pack, .batch = batch};
-    static const char *const names[] = {"unshifted", "shifted", "raw-shifted", "raw-unshifted", "backward"};
+    static const char *const names[] = {"unshifted", "shifted", "raw-shifted", "raw-unshifted",
+                                        "backward"};
     for (int i = 0; i < 5; i++) s.labels[s.n_labels++] = em_labels_parse(names[i], &err);
     return s;
 }
 
-static const int32_t lengths[] = {5, 2, 30, 3, 64, 2, 7};      /* 113 tokens */
+static const int32_t lengths[] = {5, 2, 30, 3, 64, 2, 7}; /* 113 tokens */
 enum { DOCUMENTS = 7, TOKENS = 113 };
 
 static void the_stream_as_a_whole(void **unused) {
@@ -70,7 +78,7 @@ static void the_stream_as_a_whole(void **unused) {
         assert_int_equal(p.bos_added, DOCUMENTS);
         assert_int_equal(p.eos_in_text, 2);
         assert_int_equal(p.bos_in_text, 0);
-        static const int64_t buckets[] = {0, 3, 2, 0, 1, 0, 1};    /* 2 2 3 | 5 7 | 30 | 64 */
+        static const int64_t buckets[] = {0, 3, 2, 0, 1, 0, 1}; /* 2 2 3 | 5 7 | 30 | 64 */
         assert_memory_equal(p.lengths, buckets, sizeof buckets);
     }
 }
@@ -111,7 +119,7 @@ static void schemes_score_what_the_stream_gives(void **unused) {
                 }
                 int64_t kept = tail == EM_TAIL_DROP ? complete / 3 * 3 : rows;
                 for (int64_t r = 0; r < kept; r++) {
-                    int64_t last = caller ? r * t + t + 1 : r * t + t;      /* end of the row's window */
+                    int64_t last = caller ? r * t + t + 1 : r * t + t; /* end of the row's window */
                     if (last > TOKENS) last = TOKENS;
                     for (int64_t i = r * t; i < (caller ? last - 1 : last); i++) {
                         int64_t k = i + offsets[l];
@@ -141,8 +149,9 @@ static void documents_by_themselves(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_stream_as_a_whole), cmocka_unit_test(documents_per_row),
-        cmocka_unit_test(schemes_score_what_the_stream_gives), cmocka_unit_test(documents_by_themselves)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_stream_as_a_whole),
+                                       cmocka_unit_test(documents_per_row),
+                                       cmocka_unit_test(schemes_score_what_the_stream_gives),
+                                       cmocka_unit_test(documents_by_themselves)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

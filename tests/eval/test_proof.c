@@ -1,5 +1,6 @@
 /* The proof on a stand-in engine that is honest, or that looks where no mask lets it. The honest
  * one gives every position a digest of the tokens that it reaches, composed layer by layer. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "eval/device.h"
 #include "eval/proof.h"
@@ -20,23 +20,29 @@ static cheat engine;
 static int64_t capacity;
 static int64_t rows_run;
 
-struct em_model { em_model_spec spec; em_layer_spec layers[LAYERS]; };
-struct em_network { int unused; };
+struct em_model {
+    em_model_spec spec;
+    em_layer_spec layers[LAYERS];
+};
+struct em_network {
+    int unused;
+};
 
 const em_model_spec *em_model_spec_of(const em_model *m) { return &m->spec; }
 const em_layer_spec *em_model_layer_spec(const em_model *m, int layer) { return &m->layers[layer]; }
 
 static void nothing(em_backend *b) {}
 
-em_backend *em_device_open_backend(const em_settings *settings, const em_setup *setup, em_error *err) {
+em_backend *em_device_open_backend(const em_settings *settings, const em_setup *setup,
+                                   em_error *err) {
     static const em_backend_ops ops = {.close = nothing};
     static em_backend b;
     b = (em_backend){.name = "stand-in", .ops = &ops, .options = {.threads = 1, .compute = EM_F32}};
     return &b;
 }
 
-em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i, em_backend *backend,
-                             const em_network_options *needs, em_error *err) {
+em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i,
+                             em_backend *backend, const em_network_options *needs, em_error *err) {
     static em_network n;
     assert_true(needs->want_tokens >= (EM_PROOF_CHANGES + 1) * needs->row_tokens);
     return &n;
@@ -66,15 +72,16 @@ static void run_row(const em_row_batch *b, int r, uint64_t *x) {
     }
 }
 
-bool em_network_score(em_network *n, const em_row_batch *b, const em_score_request *q, em_scores *out,
-                      em_error *err) {
+bool em_network_score(em_network *n, const em_row_batch *b, const em_score_request *q,
+                      em_scores *out, em_error *err) {
     assert_true(q->digest && q->n_labels == 1);
     for (int r = 0; r < b->n_rows; r++, rows_run++) {
         uint64_t x[T];
         assert_true(b->length[r] <= T);
         run_row(b, r, x);
         for (int32_t i = 0; i < b->length[r]; i++)
-            if (q->labels[b->start[r] + i] >= 0) out->digest[b->start[r] + i] = engine == DEAF ? 5 : x[i];
+            if (q->labels[b->start[r] + i] >= 0)
+                out->digest[b->start[r] + i] = engine == DEAF ? 5 : x[i];
     }
     return true;
 }
@@ -90,8 +97,12 @@ static bool prove(const char *mask, const char *labels, cheat how, em_buffer *ou
                              .layers = {{.window = 0}, {.window = WINDOW}}};
     em_setup *setup = calloc(1, sizeof *setup);
     em_settings *settings = calloc(1, sizeof *settings);
-    em_row row = {
-        .tokens = T, .window = T + 1, .scored_to = T, .n_segments = 3, .ids = ids, .segments = segments};
+    em_row row = {.tokens = T,
+                  .window = T + 1,
+                  .scored_to = T,
+                  .n_segments = 3,
+                  .ids = ids,
+                  .segments = segments};
     bool refuted;
     for (int32_t i = 0; i <= T; i++) ids[i] = 100 + i;
     *setup = (em_setup){.model = &model, .row_tokens = T, .threads = 1};
@@ -100,8 +111,8 @@ static bool prove(const char *mask, const char *labels, cheat how, em_buffer *ou
     assert_true(em_mask_parse(mask, &settings->masks[0], &err));
     engine = how;
     em_buffer_clear(out);
-    assert_true(
-        em_proof_run(&(em_proof){.settings = settings, .setup = setup, .row = &row}, out, &refuted, &err));
+    assert_true(em_proof_run(&(em_proof){.settings = settings, .setup = setup, .row = &row}, out,
+                             &refuted, &err));
     free(settings);
     free(setup);
     return !refuted;
@@ -110,7 +121,8 @@ static bool prove(const char *mask, const char *labels, cheat how, em_buffer *ou
 static void an_honest_engine_is_proved(void **unused) {
     static const char *const masks[] = {"regular",  "doc",          "window:3", "doc-full",
                                         "backward", "doc-backward", "flip0"};
-    static const char *const labels[] = {"unshifted", "shifted", "raw-shifted", "raw-unshifted", "backward"};
+    static const char *const labels[] = {"unshifted", "shifted", "raw-shifted", "raw-unshifted",
+                                         "backward"};
     em_buffer out = {0};
     capacity = 1 << 20;
     for (size_t m = 0; m < sizeof masks / sizeof *masks; m++)
@@ -145,10 +157,11 @@ static void a_leaking_engine_is_refuted(void **unused) {
     assert_false(prove("regular", "unshifted", SEES_NEXT_TOKEN, &out));
     assert_non_null(strstr(out.data, "REFUTED"));
     assert_non_null(strstr(out.data, "position 24 moved when token 25 changed"));
-    assert_true(prove("backward", "unshifted", SEES_NEXT_TOKEN, &out));     /* there it may look ahead */
-    assert_false(prove("flip0", "unshifted", IGNORES_WINDOW, &out));
     assert_true(
-        prove("window:4", "unshifted", IGNORES_WINDOW, &out)); /* the mask is narrower than that window */
+        prove("backward", "unshifted", SEES_NEXT_TOKEN, &out)); /* there it may look ahead */
+    assert_false(prove("flip0", "unshifted", IGNORES_WINDOW, &out));
+    assert_true(prove("window:4", "unshifted", IGNORES_WINDOW,
+                      &out)); /* the mask is narrower than that window */
     em_buffer_free(&out);
 }
 
@@ -157,7 +170,7 @@ static void batches_of_any_capacity_agree(void **unused) {
     capacity = 1 << 20;
     prove("doc-full", "unshifted", HONEST, &many);
     rows_run = 0;
-    capacity = 1;       /* a row at a time */
+    capacity = 1; /* a row at a time */
     prove("doc-full", "unshifted", HONEST, &one);
     assert_int_equal(rows_run, 1 + EM_PROOF_CHANGES);
     assert_string_equal(one.data, many.data);
@@ -168,7 +181,8 @@ static void batches_of_any_capacity_agree(void **unused) {
     em_buffer_free(&many);
 }
 
-/* An engine that answers the same whatever the row must not look like one that was put to the test. */
+/* An engine that answers the same whatever the row must not look like one that was put to the test.
+ */
 static void a_deaf_engine_shows(void **unused) {
     em_buffer out = {0};
     long long moved, of;
@@ -184,9 +198,10 @@ static void a_deaf_engine_shows(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_honest_engine_is_proved), cmocka_unit_test(what_a_position_should_see_moves_it),
-        cmocka_unit_test(a_leaking_engine_is_refuted), cmocka_unit_test(batches_of_any_capacity_agree),
-        cmocka_unit_test(a_deaf_engine_shows)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(an_honest_engine_is_proved),
+                                       cmocka_unit_test(what_a_position_should_see_moves_it),
+                                       cmocka_unit_test(a_leaking_engine_is_refuted),
+                                       cmocka_unit_test(batches_of_any_capacity_agree),
+                                       cmocka_unit_test(a_deaf_engine_shows)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

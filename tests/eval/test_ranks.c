@@ -1,11 +1,11 @@
 /* Ranks that do not go together are named. The networks are a stand-in. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "eval/block.h"
 #include "eval/rank_card.h"
@@ -17,14 +17,20 @@ bool em_network_keeps(const em_network *n) { return true; }
 const em_bundle *em_model_bundle(const em_model *m) { return NULL; }
 int64_t em_bundle_tensors(const em_bundle *b) { return 0; }
 const em_tensor *em_bundle_tensor_at(const em_bundle *b, int64_t i) { return NULL; }
-bool em_bundle_file(const em_bundle *b, const char *name, const void **data, size_t *size) { return false; }
+bool em_bundle_file(const em_bundle *b, const char *name, const void **data, size_t *size) {
+    return false;
+}
 void em_bundle_done_with(const em_bundle *b, const em_tensor *t) {}
 bool em_model_adapter(const em_model *m, em_adapter_files *out) { return false; }
 
 static void make_cards(em_rank_card *cards) {
     for (int i = 0; i < 3; i++) {
-        cards[i] = (em_rank_card){.err = EM_ERROR_INIT, .version = "1.0", .device = "cpu, avx2", .models = "0123456789abcdef",
-                                  .capacity = 1000 - 100 * i, .job = 300 + i};
+        cards[i] = (em_rank_card){.err = EM_ERROR_INIT,
+                                  .version = "1.0",
+                                  .device = "cpu, avx2",
+                                  .models = "0123456789abcdef",
+                                  .capacity = 1000 - 100 * i,
+                                  .job = 300 + i};
         snprintf(cards[i].host, sizeof cards[i].host, "node%d", i);
     }
 }
@@ -77,7 +83,8 @@ static void mixed_ranks(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ranks_that_go_together), cmocka_unit_test(ranks_that_do_not), cmocka_unit_test(mixed_ranks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(ranks_that_go_together),
+                                       cmocka_unit_test(ranks_that_do_not),
+                                       cmocka_unit_test(mixed_ranks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

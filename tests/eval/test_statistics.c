@@ -1,5 +1,6 @@
 /* The figures of design §4 against their definitions, worked out the long way from a list of
  * random predictions. */
+#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,13 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "eval/statistics.h"
 
 enum { ROWS = 57, ROW = 31, BATCH = 4, N = ROWS * ROW };
 
-typedef struct item { em_prediction p; int row; } item;
+typedef struct item {
+    em_prediction p;
+    int row;
+} item;
 
 static item items[N];
 static int n_items;
@@ -32,10 +35,15 @@ static void make_items(void) {
     n_items = 0;
     for (int r = 0; r < ROWS; r++)
         for (int i = 0; i < ROW; i++) {
-            em_prediction p = {.nll = random_below(1000000) / 1e5, .correct = random_below(4) == 0,
-                               .boundary = place == 0, .added = place == length - 1, .leak = (em_leak)random_below(3),
-                               .bytes = place == length - 1 ? 0 : 1 + random_below(6), .group = (int32_t)(document % 3),
-                               .document = document, .place = place};
+            em_prediction p = {.nll = random_below(1000000) / 1e5,
+                               .correct = random_below(4) == 0,
+                               .boundary = place == 0,
+                               .added = place == length - 1,
+                               .leak = (em_leak)random_below(3),
+                               .bytes = place == length - 1 ? 0 : 1 + random_below(6),
+                               .group = (int32_t)(document % 3),
+                               .document = document,
+                               .place = place};
             if (random_below(5)) items[n_items++] = (item){p, r};
             if (++place == length) document++, place = 0, length = 1 + random_below(90);
         }
@@ -46,7 +54,8 @@ static void add_row(em_statistics *s, int r, int *k) {
     em_error err = EM_ERROR_INIT;
     em_row_sums made = {0}, row = {0};
     em_buffer bytes = {0};
-    for (; *k < n_items && items[*k].row == r; (*k)++) assert_true(em_row_sums_add(&made, &items[*k].p, &err));
+    for (; *k < n_items && items[*k].row == r; (*k)++)
+        assert_true(em_row_sums_add(&made, &items[*k].p, &err));
     assert_true(em_row_sums_state(&made, &(em_state){.into = &bytes, .err = &err}));
     em_state in = {.from = (unsigned char *)bytes.data, .left = bytes.length, .err = &err};
     em_row_sums_clear(&row);
@@ -57,7 +66,9 @@ static void add_row(em_statistics *s, int r, int *k) {
     em_buffer_free(&bytes);
 }
 
-static const char *group_name(const void *data, int32_t g) { return ((const char *const *)data)[g]; }
+static const char *group_name(const void *data, int32_t g) {
+    return ((const char *const *)data)[g];
+}
 static const char *const names[] = {"c", "a", "b"};
 
 /* Saves s and goes on with another that is restored from the bytes. */
@@ -175,7 +186,8 @@ static void one_group_has_no_standard_error(void **state) {
     em_statistics *s = em_statistics_new(false, &err);
     em_row_sums row = {0};
     em_result r = {0};
-    assert_true(em_row_sums_add(&row, &(em_prediction){.nll = 2, .bytes = 0}, &err) && em_statistics_row(s, &row, &err));
+    assert_true(em_row_sums_add(&row, &(em_prediction){.nll = 2, .bytes = 0}, &err) &&
+                em_statistics_row(s, &row, &err));
     em_row_sums_free(&row);
     assert_true(em_statistics_finish(s, &r, group_name, names, &err));
     assert_true(isnan(r.stderr_) && isnan(r.bits_per_byte));
@@ -207,7 +219,8 @@ static void slices_sum_to_the_whole(void **state) {
     close_to(positions, r.loss * (double)r.predictions);
     close_to(r.clean.nll + r.direct.nll + r.indirect.nll, r.loss * (double)r.predictions);
     assert_true(r.leak);
-    assert_true(r.by_position[0].from == 0 && r.by_position[0].to == 1 && r.by_position[2].from == 2 && r.by_position[2].to == 4);
+    assert_true(r.by_position[0].from == 0 && r.by_position[0].to == 1 &&
+                r.by_position[2].from == 2 && r.by_position[2].to == 4);
     free_result(&r);
 }
 
@@ -220,7 +233,11 @@ static void document_sums_come_once(void **state) {
     for (int r = 0, k = 0; r <= ROWS; r++) {
         size_t n;
         add_row(s, r, &k);
-        const em_document_sum *sums = em_statistics_documents(s, r == ROWS ? INT64_MAX : k < n_items ? items[k].p.document : 0, &n, &err);
+        const em_document_sum *sums = em_statistics_documents(s,
+                                                              r == ROWS     ? INT64_MAX
+                                                              : k < n_items ? items[k].p.document
+                                                                            : 0,
+                                                              &n, &err);
         for (size_t i = 0; i < n; i++) {
             assert_true(sums[i].document >= next);
             next = sums[i].document + 1;
@@ -265,8 +282,11 @@ static void saved_and_restored_anywhere_gives_the_same_bits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(means), cmocka_unit_test(standard_errors), cmocka_unit_test(one_group_has_no_standard_error),
-        cmocka_unit_test(slices_sum_to_the_whole), cmocka_unit_test(document_sums_come_once),
+        cmocka_unit_test(means),
+        cmocka_unit_test(standard_errors),
+        cmocka_unit_test(one_group_has_no_standard_error),
+        cmocka_unit_test(slices_sum_to_the_whole),
+        cmocka_unit_test(document_sums_come_once),
         cmocka_unit_test(saved_and_restored_anywhere_gives_the_same_bits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,38 +6,98 @@
 
 /* ---- random networks ---- */
 
-#define LLAMA {.hidden = 96, .heads = 6, .kv_heads = 3, .head_dim = 16, .ffn = 200, .norm_eps = 1e-5f, \
-               .attention_scale = 0.25f, .rope = {.dim = 16, .scale = 1}, .activation = EM_SILU, .gated = true}
+#define LLAMA \
+    { \
+        .hidden = 96, .heads = 6, .kv_heads = 3, .head_dim = 16, .ffn = 200, .norm_eps = 1e-5f, \
+        .attention_scale = 0.25f, .rope = {.dim = 16, .scale = 1}, .activation = EM_SILU, \
+        .gated = true \
+    }
 
 const network_shape network_shapes[] = {
     {.name = "llama, bf16", .layer = LLAMA, .dtype = EM_BF16, .embedding_scale = 1},
-    {.name = "llama, interleaved, f16, wide", .dtype = EM_F16, .embedding_scale = 1, .biases = true,
-     .layer = {.hidden = 200, .heads = 3, .kv_heads = 1, .head_dim = 72, .ffn = 530, .norm_eps = 1e-6f,
-               .attention_scale = 0.12f, .rope = {.dim = 72, .scale = 1.1f, .interleaved = true}, .gated = true}},
-    {.name = "gpt-neox: fused heads, parallel residual, partial rope", .dtype = EM_F32, .embedding_scale = 1,
-     .biases = true, .fused_heads = true,
-     .layer = {.hidden = 96, .heads = 4, .kv_heads = 4, .head_dim = 24, .ffn = 130, .norm = EM_NORM_LAYER,
-               .norm_eps = 1e-5f, .attention_scale = 0.2f, .rope = {.dim = 6, .scale = 1}, .activation = EM_GELU,
+    {.name = "llama, interleaved, f16, wide",
+     .dtype = EM_F16,
+     .embedding_scale = 1,
+     .biases = true,
+     .layer = {.hidden = 200,
+               .heads = 3,
+               .kv_heads = 1,
+               .head_dim = 72,
+               .ffn = 530,
+               .norm_eps = 1e-6f,
+               .attention_scale = 0.12f,
+               .rope = {.dim = 72, .scale = 1.1f, .interleaved = true},
+               .gated = true}},
+    {.name = "gpt-neox: fused heads, parallel residual, partial rope",
+     .dtype = EM_F32,
+     .embedding_scale = 1,
+     .biases = true,
+     .fused_heads = true,
+     .layer = {.hidden = 96,
+               .heads = 4,
+               .kv_heads = 4,
+               .head_dim = 24,
+               .ffn = 130,
+               .norm = EM_NORM_LAYER,
+               .norm_eps = 1e-5f,
+               .attention_scale = 0.2f,
+               .rope = {.dim = 6, .scale = 1},
+               .activation = EM_GELU,
                .parallel_residual = true}},
-    {.name = "gpt-2: transposed, learned positions", .dtype = EM_F16, .embedding_scale = 1, .biases = true,
-     .learned_positions = true, .transposed = true,
-     .layer = {.hidden = 80, .heads = 2, .kv_heads = 2, .head_dim = 40, .ffn = 77, .norm = EM_NORM_LAYER,
-               .norm_eps = 1e-5f, .attention_scale = 0.16f, .activation = EM_GELU_TANH}},
-    {.name = "gemma: soft caps, window, four norms, head norms", .dtype = EM_BF16, .embedding_scale = 9,
-     .norm_out = true, .head_softcap = 3,
-     .layer = {.hidden = 64, .heads = 2, .kv_heads = 1, .head_dim = 256, .ffn = 96, .norm_eps = 1e-6f,
-               .norm_plus_one = true, .head_norm = EM_HEAD_NORM_EACH, .attention_scale = 0.3f, .attention_softcap = 2,
-               .window = 37, .rope = {.dim = 256, .scale = 1}, .activation = EM_GELU_TANH, .gated = true}},
-    {.name = "olmo 2: norms after, head norm over all heads", .dtype = EM_F32, .embedding_scale = 1,
-     .no_norm_in = true, .norm_out = true,
-     .layer = {.hidden = 60, .heads = 5, .kv_heads = 5, .head_dim = 12, .ffn = 64, .norm_eps = 1e-6f,
-               .head_norm = EM_HEAD_NORM_ALL, .attention_scale = 0.3f, .rope = {.dim = 12, .scale = 1},
+    {.name = "gpt-2: transposed, learned positions",
+     .dtype = EM_F16,
+     .embedding_scale = 1,
+     .biases = true,
+     .learned_positions = true,
+     .transposed = true,
+     .layer = {.hidden = 80,
+               .heads = 2,
+               .kv_heads = 2,
+               .head_dim = 40,
+               .ffn = 77,
+               .norm = EM_NORM_LAYER,
+               .norm_eps = 1e-5f,
+               .attention_scale = 0.16f,
+               .activation = EM_GELU_TANH}},
+    {.name = "gemma: soft caps, window, four norms, head norms",
+     .dtype = EM_BF16,
+     .embedding_scale = 9,
+     .norm_out = true,
+     .head_softcap = 3,
+     .layer = {.hidden = 64,
+               .heads = 2,
+               .kv_heads = 1,
+               .head_dim = 256,
+               .ffn = 96,
+               .norm_eps = 1e-6f,
+               .norm_plus_one = true,
+               .head_norm = EM_HEAD_NORM_EACH,
+               .attention_scale = 0.3f,
+               .attention_softcap = 2,
+               .window = 37,
+               .rope = {.dim = 256, .scale = 1},
+               .activation = EM_GELU_TANH,
+               .gated = true}},
+    {.name = "olmo 2: norms after, head norm over all heads",
+     .dtype = EM_F32,
+     .embedding_scale = 1,
+     .no_norm_in = true,
+     .norm_out = true,
+     .layer = {.hidden = 60,
+               .heads = 5,
+               .kv_heads = 5,
+               .head_dim = 12,
+               .ffn = 64,
+               .norm_eps = 1e-6f,
+               .head_norm = EM_HEAD_NORM_ALL,
+               .attention_scale = 0.3f,
+               .rope = {.dim = 12, .scale = 1},
                .activation = EM_RELU}},
 };
 const int n_network_shapes = sizeof network_shapes / sizeof *network_shapes;
 
 float network_random(uint64_t *state) {
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;      /* splitmix64 */
+    uint64_t z = *state += 0x9e3779b97f4a7c15u; /* splitmix64 */
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return (float)((z ^ (z >> 31)) >> 40) * 0x1p-23f - 1;
@@ -52,7 +112,8 @@ static uint16_t f16_of(float x) {
     return exponent <= 0 ? sign : (uint16_t)(sign | exponent << 10 | (u >> 13 & 0x3ff));
 }
 
-/* n random values of the shape's dtype, one element off any alignment that a kernel might wish for. */
+/* n random values of the shape's dtype, one element off any alignment that a kernel might wish for.
+ */
 static const void *values(network *n, int64_t count, float size, float middle) {
     size_t element = em_dtype_size(n->shape.dtype);
     char *p = malloc((size_t)(count + 1) * element);
@@ -68,7 +129,11 @@ static const void *values(network *n, int64_t count, float size, float middle) {
 }
 
 static em_weight matrix(network *n, int out, int in, const char *name) {
-    em_weight w = {.dtype = n->shape.dtype, .out = out, .in = in, .block = out, .name = name,
+    em_weight w = {.dtype = n->shape.dtype,
+                   .out = out,
+                   .in = in,
+                   .block = out,
+                   .name = name,
                    .data = values(n, (int64_t)out * in, 1.7f / sqrtf((float)in), 0)};
     w.out_stride = n->shape.transposed ? 1 : in;
     w.in_stride = n->shape.transposed ? out : 1;
@@ -76,8 +141,14 @@ static em_weight matrix(network *n, int out, int in, const char *name) {
 }
 
 static em_weight vector(network *n, int size, float around, const char *name) {
-    return (em_weight){.dtype = n->shape.dtype, .out = size, .in = 1, .out_stride = 1, .in_stride = 1, .block = size,
-                       .name = name, .data = values(n, size, 0.4f, around)};
+    return (em_weight){.dtype = n->shape.dtype,
+                       .out = size,
+                       .in = 1,
+                       .out_stride = 1,
+                       .in_stride = 1,
+                       .block = size,
+                       .name = name,
+                       .data = values(n, size, 0.4f, around)};
 }
 
 static em_weight bias(network *n, int size, const char *name) {
@@ -91,9 +162,15 @@ static void fuse_heads(network *n, em_layer_weights *w) {
     int64_t head = (int64_t)s->head_dim * s->hidden;
     const char *data = values(n, 3 * s->heads * head, 1.7f / sqrtf((float)s->hidden), 0);
     for (int i = 0; i < 3; i++)
-        *views[i] = (em_weight){.data = data + i * head * (int64_t)em_dtype_size(n->shape.dtype), .dtype = n->shape.dtype,
-                                .out = s->heads * s->head_dim, .in = s->hidden, .out_stride = s->hidden, .in_stride = 1,
-                                .block = s->head_dim, .block_stride = 3 * head, .name = "query_key_value"};
+        *views[i] = (em_weight){.data = data + i * head * (int64_t)em_dtype_size(n->shape.dtype),
+                                .dtype = n->shape.dtype,
+                                .out = s->heads * s->head_dim,
+                                .in = s->hidden,
+                                .out_stride = s->hidden,
+                                .in_stride = 1,
+                                .block = s->head_dim,
+                                .block_stride = 3 * head,
+                                .name = "query_key_value"};
 }
 
 static void make_layer(network *n, em_layer_weights *w) {
@@ -124,7 +201,7 @@ static void make_layer(network *n, em_layer_weights *w) {
     w->up = matrix(n, s->ffn, s->hidden, "up");
     w->down = matrix(n, s->hidden, s->ffn, "down");
     w->q_bias = bias(n, q, "q_bias");
-    w->v_bias = bias(n, k, "v_bias");        /* k has none, as in some models */
+    w->v_bias = bias(n, k, "v_bias"); /* k has none, as in some models */
     w->o_bias = bias(n, s->hidden, "o_bias");
     w->up_bias = bias(n, s->ffn, "up_bias");
     w->down_bias = bias(n, s->hidden, "down_bias");
@@ -140,10 +217,16 @@ network *network_new(const network_shape *shape) {
             n->inv_freq[rope][j] = powf(rope ? 1e6f : 1e4f, -2.0f * (float)j / (float)s->rope.dim);
     for (int l = 0; l < NETWORK_LAYERS; l++) make_layer(n, &n->layers[l]);
     n->shape.transposed = false;
-    n->embedding = (em_embedding){.tokens = matrix(n, NETWORK_VOCAB, s->hidden, "tokens"), .scale = shape->embedding_scale};
-    if (shape->learned_positions) n->embedding.positions = matrix(n, NETWORK_POSITIONS, s->hidden, "positions");
-    n->head = (em_head_spec){.hidden = s->hidden, .vocab = NETWORK_VOCAB, .norm = s->norm, .norm_eps = s->norm_eps,
-                             .norm_plus_one = s->norm_plus_one, .softcap = shape->head_softcap,
+    n->embedding = (em_embedding){.tokens = matrix(n, NETWORK_VOCAB, s->hidden, "tokens"),
+                                  .scale = shape->embedding_scale};
+    if (shape->learned_positions)
+        n->embedding.positions = matrix(n, NETWORK_POSITIONS, s->hidden, "positions");
+    n->head = (em_head_spec){.hidden = s->hidden,
+                             .vocab = NETWORK_VOCAB,
+                             .norm = s->norm,
+                             .norm_eps = s->norm_eps,
+                             .norm_plus_one = s->norm_plus_one,
+                             .softcap = shape->head_softcap,
                              .final_norm = vector(n, s->hidden, 1, "final_norm"),
                              .output = matrix(n, NETWORK_VOCAB, s->hidden, "output"),
                              .output_bias = bias(n, NETWORK_VOCAB, "output_bias")};
@@ -166,7 +249,8 @@ const em_layer_spec *network_layer(const network *n, int layer) {
 /* ---- the forward pass ---- */
 
 static double value(const em_weight *w, int64_t o, int64_t i) {
-    const char *p = (const char *)w->data + em_weight_index(w, o, i) * (int64_t)em_dtype_size(w->dtype);
+    const char *p = (const char *)w->data +
+                    em_weight_index(w, o, i) * (int64_t)em_dtype_size(w->dtype);
     float x;
     uint16_t half;
     if (w->dtype == EM_F32) return memcpy(&x, p, 4), x;
@@ -181,36 +265,43 @@ static void product(const em_weight *w, const em_weight *b, const double *x, dou
     }
 }
 
-static void norm(em_norm_kind kind, double eps, double add, const em_weight *w, const em_weight *b, const double *x, double *y) {
+static void norm(em_norm_kind kind, double eps, double add, const em_weight *w, const em_weight *b,
+                 const double *x, double *y) {
     int64_t n = w->out;
     double mean = 0, squares = 0;
     for (int64_t i = 0; kind == EM_NORM_LAYER && i < n; i++) mean += x[i] / (double)n;
     for (int64_t i = 0; i < n; i++) squares += (x[i] - mean) * (x[i] - mean) / (double)n;
     for (int64_t i = 0; i < n; i++)
-        y[i] = (x[i] - mean) / sqrt(squares + eps) * (value(w, i, 0) + add) + (b && b->data ? value(b, i, 0) : 0);
+        y[i] = (x[i] - mean) / sqrt(squares + eps) * (value(w, i, 0) + add) +
+               (b && b->data ? value(b, i, 0) : 0);
 }
 
-static void layer_norm(const em_layer_spec *s, const em_weight *w, const em_weight *b, const double *x, double *y) {
+static void layer_norm(const em_layer_spec *s, const em_weight *w, const em_weight *b,
+                       const double *x, double *y) {
     if (w->data) norm(s->norm, s->norm_eps, s->norm_plus_one, w, b, x, y);
     else memcpy(y, x, (size_t)s->hidden * sizeof *y);
 }
 
-static void place_head(const em_layer_spec *s, const em_weight *head_norm, int position, double *x) {
+static void place_head(const em_layer_spec *s, const em_weight *head_norm, int position,
+                       double *x) {
     double y[256];
     if (s->head_norm == EM_HEAD_NORM_EACH) {
         norm(EM_NORM_RMS, s->norm_eps, s->norm_plus_one, head_norm, NULL, x, y);
         memcpy(x, y, (size_t)s->head_dim * sizeof *x);
     }
     for (int j = 0; j < s->rope.dim / 2; j++) {
-        int i = s->rope.interleaved ? 2 * j : j, k = s->rope.interleaved ? 2 * j + 1 : j + s->rope.dim / 2;
+        int i = s->rope.interleaved ? 2 * j : j,
+            k = s->rope.interleaved ? 2 * j + 1 : j + s->rope.dim / 2;
         float angle = (float)position * s->rope.inv_freq[j];
-        double c = cos(angle) * (double)s->rope.scale, d = sin(angle) * (double)s->rope.scale, a = x[i], b = x[k];
+        double c = cos(angle) * (double)s->rope.scale, d = sin(angle) * (double)s->rope.scale,
+               a = x[i], b = x[k];
         x[i] = a * c - b * d;
         x[k] = b * c + a * d;
     }
 }
 
-static void place_heads(const em_layer_spec *s, const em_weight *head_norm, int heads, int position, double *x) {
+static void place_heads(const em_layer_spec *s, const em_weight *head_norm, int heads, int position,
+                        double *x) {
     double y[2048];
     if (s->head_norm == EM_HEAD_NORM_ALL) {
         norm(EM_NORM_RMS, s->norm_eps, s->norm_plus_one, head_norm, NULL, x, y);
@@ -226,12 +317,14 @@ static double dot(const double *x, const double *y, int n) {
 }
 
 static double attention_score(const em_layer_spec *s, const double *q, const double *k) {
-    double z = dot(q, k, s->head_dim) * (double)s->attention_scale, cap = (double)s->attention_softcap;
+    double z = dot(q, k, s->head_dim) * (double)s->attention_scale,
+           cap = (double)s->attention_softcap;
     return cap > 0 ? cap * tanh(z / cap) : z;
 }
 
 /* k, v: [length, kv_heads * head_dim], already at the head */
-static void attend(const em_layer_spec *s, int query, int lo, int hi, const double *q, const double *k, const double *v, double *out) {
+static void attend(const em_layer_spec *s, int query, int lo, int hi, const double *q,
+                   const double *k, const double *v, double *out) {
     int stride = s->kv_heads * s->head_dim;
     double max = -INFINITY, sum = 0;
     if (s->window && lo < query - s->window + 1) lo = query - s->window + 1;
@@ -250,24 +343,31 @@ static double activation(em_activation kind, double x) {
     switch (kind) {
     case EM_SILU: return x / (1 + exp(-x));
     case EM_GELU: return 0.5 * x * erfc(-x / sqrt(2));
-    case EM_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / 3.14159265358979) * (x + 0.044715 * x * x * x)));
+    case EM_GELU_TANH:
+        return 0.5 * x * (1 + tanh(sqrt(2 / 3.14159265358979) * (x + 0.044715 * x * x * x)));
     case EM_RELU: return x > 0 ? x : 0;
     }
     return x;
 }
 
-typedef struct row { int length; const int32_t *positions, *lo, *hi; } row;
+typedef struct row {
+    int length;
+    const int32_t *positions, *lo, *hi;
+} row;
 
-static void add_block(const em_layer_spec *s, const em_weight *norm_out, const double *y, double *x) {
+static void add_block(const em_layer_spec *s, const em_weight *norm_out, const double *y,
+                      double *x) {
     double z[1024];
     layer_norm(s, norm_out, NULL, y, z);
     for (int i = 0; i < s->hidden; i++) x[i] += z[i];
 }
 
 /* x: [length, hidden] -> out: the attention block's contribution before its out norm */
-static void attention_block(const em_layer_spec *s, const em_layer_weights *w, const row *r, const double *x, double *out) {
+static void attention_block(const em_layer_spec *s, const em_layer_weights *w, const row *r,
+                            const double *x, double *out) {
     int n_q = s->heads * s->head_dim, n_k = s->kv_heads * s->head_dim;
-    double *q = calloc((size_t)(r->length * (n_q + 2 * n_k)), sizeof *q), *k = q + r->length * n_q, *v = k + r->length * n_k;
+    double *q = calloc((size_t)(r->length * (n_q + 2 * n_k)), sizeof *q), *k = q + r->length * n_q,
+           *v = k + r->length * n_k;
     double y[1024];
     for (int t = 0; t < r->length; t++) {
         layer_norm(s, &w->attention_in, &w->attention_in_bias, x + t * s->hidden, y);
@@ -280,24 +380,28 @@ static void attention_block(const em_layer_spec *s, const em_layer_weights *w, c
     for (int t = 0; t < r->length; t++) {
         for (int h = 0; h < s->heads; h++) {
             int kv = h / (s->heads / s->kv_heads) * s->head_dim;
-            attend(s, t, r->lo[t], r->hi[t], q + t * n_q + h * s->head_dim, k + kv, v + kv, y + h * s->head_dim);
+            attend(s, t, r->lo[t], r->hi[t], q + t * n_q + h * s->head_dim, k + kv, v + kv,
+                   y + h * s->head_dim);
         }
         product(&w->o, &w->o_bias, y, out + t * s->hidden);
     }
     free(q);
 }
 
-static void ffn_block(const em_layer_spec *s, const em_layer_weights *w, const double *x, double *out) {
+static void ffn_block(const em_layer_spec *s, const em_layer_weights *w, const double *x,
+                      double *out) {
     double y[1024], gate[1024], up[1024];
     layer_norm(s, &w->ffn_in, &w->ffn_in_bias, x, y);
     product(&w->up, &w->up_bias, y, up);
     if (s->gated) product(&w->gate, &w->gate_bias, y, gate);
     for (int i = 0; i < s->ffn; i++)
-        up[i] = s->gated ? activation(s->activation, gate[i]) * up[i] : activation(s->activation, up[i]);
+        up[i] = s->gated ? activation(s->activation, gate[i]) * up[i]
+                         : activation(s->activation, up[i]);
     product(&w->down, &w->down_bias, up, out);
 }
 
-static void layer_forward(const em_layer_spec *s, const em_layer_weights *w, const row *r, double *x) {
+static void layer_forward(const em_layer_spec *s, const em_layer_weights *w, const row *r,
+                          double *x) {
     double *attention = calloc((size_t)(r->length * s->hidden), sizeof *attention), y[1024];
     attention_block(s, w, r, x, attention);
     for (int t = 0; t < r->length; t++) {
@@ -318,7 +422,8 @@ static void token_logits(const em_head_spec *h, const double *x, double *logits)
         if (h->softcap > 0) logits[v] = (double)h->softcap * tanh(logits[v] / (double)h->softcap);
 }
 
-static void score_token(const em_head_spec *h, const double *x, int32_t label, double *nll, int32_t *argmax) {
+static void score_token(const em_head_spec *h, const double *x, int32_t label, double *nll,
+                        int32_t *argmax) {
     double logits[NETWORK_VOCAB], sum = 0;
     token_logits(h, x, logits);
     *argmax = 0;
@@ -329,31 +434,36 @@ static void score_token(const em_head_spec *h, const double *x, int32_t label, d
 }
 
 /* The row after all layers: [length, hidden]; the caller frees it. */
-static double *forward(const network *n, int length, const int32_t *ids, const int32_t *positions, const int32_t *lo,
-                       const int32_t *hi) {
+static double *forward(const network *n, int length, const int32_t *ids, const int32_t *positions,
+                       const int32_t *lo, const int32_t *hi) {
     int hidden = n->shape.layer.hidden;
     double *x = calloc((size_t)(length * hidden), sizeof *x);
     row r = {length, positions, lo, hi};
     for (int t = 0; t < length; t++)
         for (int i = 0; i < hidden; i++) {
             x[t * hidden + i] = value(&n->embedding.tokens, ids[t], i) * (double)n->embedding.scale;
-            if (n->embedding.positions.data) x[t * hidden + i] += value(&n->embedding.positions, positions[t], i);
+            if (n->embedding.positions.data)
+                x[t * hidden + i] += value(&n->embedding.positions, positions[t], i);
         }
-    for (int l = 0; l < NETWORK_LAYERS; l++) layer_forward(network_layer(n, l), &n->layers[l], &r, x);
+    for (int l = 0; l < NETWORK_LAYERS; l++)
+        layer_forward(network_layer(n, l), &n->layers[l], &r, x);
     return x;
 }
 
-void naive_score(const network *n, int length, const int32_t *ids, const int32_t *positions, const int32_t *lo,
-                 const int32_t *hi, const int32_t *labels, double *nll, int32_t *argmax) {
+void naive_score(const network *n, int length, const int32_t *ids, const int32_t *positions,
+                 const int32_t *lo, const int32_t *hi, const int32_t *labels, double *nll,
+                 int32_t *argmax) {
     double *x = forward(n, length, ids, positions, lo, hi);
     for (int t = 0; t < length; t++)
-        if (labels[t] >= 0) score_token(&n->head, x + t * n->head.hidden, labels[t], &nll[t], &argmax[t]);
+        if (labels[t] >= 0)
+            score_token(&n->head, x + t * n->head.hidden, labels[t], &nll[t], &argmax[t]);
     free(x);
 }
 
-void naive_logits(const network *n, int length, const int32_t *ids, const int32_t *positions, const int32_t *lo,
-                  const int32_t *hi, double *logits) {
+void naive_logits(const network *n, int length, const int32_t *ids, const int32_t *positions,
+                  const int32_t *lo, const int32_t *hi, double *logits) {
     double *x = forward(n, length, ids, positions, lo, hi);
-    for (int t = 0; t < length; t++) token_logits(&n->head, x + t * n->head.hidden, logits + t * NETWORK_VOCAB);
+    for (int t = 0; t < length; t++)
+        token_logits(&n->head, x + t * n->head.hidden, logits + t * NETWORK_VOCAB);
     free(x);
 }

@@ -1,12 +1,13 @@
 #include "tests/kernels/rows.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 static void see(rows *r, int64_t t, int i, int length, mask m) {
-    int begin = i / DOCUMENT * DOCUMENT, end = begin + DOCUMENT < length ? begin + DOCUMENT : length;
+    int begin = i / DOCUMENT * DOCUMENT,
+        end = begin + DOCUMENT < length ? begin + DOCUMENT : length;
     static const char kinds[] = "cadbenc";
     r->lo[t] = m == CAUSAL ? 0 : begin;
     r->hi[t] = i + 1;
@@ -30,14 +31,20 @@ void add_row(rows *r, int seed, int length, mask m) {
         int64_t t = r->tokens++;
         r->ids[t] = (int32_t)((network_random(&random) + 1) / 2 * NETWORK_VOCAB);
         r->positions[t] = m == DOCUMENTS ? i % DOCUMENT : i;
-        r->labels[t] = i % 11 == 5 ? -1 : (int32_t)((network_random(&random) + 1) / 2 * NETWORK_VOCAB);
+        r->labels[t] = i % 11 == 5 ? -1
+                                   : (int32_t)((network_random(&random) + 1) / 2 * NETWORK_VOCAB);
         see(r, t, i, length, m);
     }
 }
 
 em_row_batch batch_of(const rows *r) {
-    return (em_row_batch){.n_rows = r->n, .start = r->start, .length = r->length, .ids = r->ids,
-                          .positions = r->positions, .lo = r->lo, .hi = r->hi};
+    return (em_row_batch){.n_rows = r->n,
+                          .start = r->start,
+                          .length = r->length,
+                          .ids = r->ids,
+                          .positions = r->positions,
+                          .lo = r->lo,
+                          .hi = r->hi};
 }
 
 static int64_t padded(const rows *r) {
@@ -58,7 +65,8 @@ void run_layer(em_backend *b, const em_layer *l, em_activations *a, bool paralle
     if (!parallel) b->ops->feed_forward(b, l, a);
 }
 
-em_activations *embed_rows(em_backend *b, const network *n, const rows *r, const em_row_batch *batch) {
+em_activations *embed_rows(em_backend *b, const network *n, const rows *r,
+                           const em_row_batch *batch) {
     em_error err = EM_ERROR_INIT;
     em_activations *a = b->ops->activations_new(b, network_layer(n, 0), padded(r), r->n, &err);
     check(&err);
@@ -67,7 +75,8 @@ em_activations *embed_rows(em_backend *b, const network *n, const rows *r, const
     return a;
 }
 
-em_activations *forward_rows(em_backend *b, const network *n, const rows *r, const em_row_batch *batch) {
+em_activations *forward_rows(em_backend *b, const network *n, const rows *r,
+                             const em_row_batch *batch) {
     em_error err = EM_ERROR_INIT;
     em_activations *a = embed_rows(b, n, r, batch);
     for (int i = 0; i < NETWORK_LAYERS; i++) {
@@ -81,8 +90,8 @@ em_activations *forward_rows(em_backend *b, const network *n, const rows *r, con
 
 em_backend *(*open_backend)(const em_backend_options *options, em_error *err) = em_backend_cpu_open;
 
-void score_labels(const network *n, em_backend_options options, const rows *r, int n_labels, const int32_t *labels,
-                  em_scores *out) {
+void score_labels(const network *n, em_backend_options options, const rows *r, int n_labels,
+                  const int32_t *labels, em_scores *out) {
     em_error err = EM_ERROR_INIT;
     em_backend *b = open_backend(&options, &err);
     check(&err);
@@ -90,7 +99,8 @@ void score_labels(const network *n, em_backend_options options, const rows *r, i
     em_activations *a = forward_rows(b, n, r, &batch);
     em_head *h = b->ops->head_load(b, &n->head, &err);
     check(&err);
-    em_score_request request = {.n_labels = n_labels, .labels = labels, .digest = out->digest != NULL};
+    em_score_request request = {
+        .n_labels = n_labels, .labels = labels, .digest = out->digest != NULL};
     b->ops->score(b, h, &request, a, out);
     check(&b->failure);
     b->ops->head_free(b, h);

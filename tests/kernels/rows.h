@@ -13,13 +13,14 @@ typedef struct rows {
     int n;
     int64_t start[MAX_ROWS], tokens;
     int32_t length[MAX_ROWS];
-    int32_t ids[MAX_TOKENS], positions[MAX_TOKENS], lo[MAX_TOKENS], hi[MAX_TOKENS], labels[MAX_TOKENS];
+    int32_t ids[MAX_TOKENS], positions[MAX_TOKENS], lo[MAX_TOKENS], hi[MAX_TOKENS],
+        labels[MAX_TOKENS];
 } rows;
 
 /* What a row's tokens see. MIXED has an interval of every kind: causal, ahead, both ways, none. */
 typedef enum mask { CAUSAL, DOCUMENTS, MIXED } mask;
 
-#define DOCUMENT 53      /* tokens of each document */
+#define DOCUMENT 53 /* tokens of each document */
 
 /* Rows hold what (seed, length, mask) say, wherever they stand. */
 void add_row(rows *r, int seed, int length, mask m);
@@ -29,14 +30,16 @@ em_row_batch batch_of(const rows *r);
 void check(const em_error *err);
 
 /* The batch before its first layer; the caller frees it. */
-em_activations *embed_rows(em_backend *b, const network *n, const rows *r, const em_row_batch *batch);
+em_activations *embed_rows(em_backend *b, const network *n, const rows *r,
+                           const em_row_batch *batch);
 void run_layer(em_backend *b, const em_layer *l, em_activations *a, bool parallel);
 /* The batch after all layers, loaded and freed in turn; the caller frees it. */
-em_activations *forward_rows(em_backend *b, const network *n, const rows *r, const em_row_batch *batch);
+em_activations *forward_rows(em_backend *b, const network *n, const rows *r,
+                             const em_row_batch *batch);
 /* The backend that score_labels opens: the CPU's, unless a test sets another. */
 extern em_backend *(*open_backend)(const em_backend_options *options, em_error *err);
 /* labels: [tokens, n_labels] */
-void score_labels(const network *n, em_backend_options options, const rows *r, int n_labels, const int32_t *labels,
-                  em_scores *out);
+void score_labels(const network *n, em_backend_options options, const rows *r, int n_labels,
+                  const int32_t *labels, em_scores *out);
 
 #endif

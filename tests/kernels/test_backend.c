@@ -1,5 +1,7 @@
 /* The CPU backend as a whole on small random networks: against the naive forward pass, and bit
  * for bit against itself over threads, batches and places. */
+#include <cmocka.h>
+#include <dirent.h>
 #include <math.h>
 #include <omp.h>
 #include <setjmp.h>
@@ -8,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
-#include <dirent.h>
 
 #include "tests/kernels/rows.h"
 
@@ -32,15 +32,18 @@ static const em_backend_options f32 = {.threads = 2, .compute = EM_F32};
 
 /* ---- against the naive forward pass ---- */
 
-static void compare_row(const network *n, const rows *r, int row, const scores *s, double tolerance) {
+static void compare_row(const network *n, const rows *r, int row, const scores *s,
+                        double tolerance) {
     double nll[MAX_TOKENS];
     int32_t argmax[MAX_TOKENS];
     int64_t at = r->start[row];
-    naive_score(n, r->length[row], r->ids + at, r->positions + at, r->lo + at, r->hi + at, r->labels + at, nll, argmax);
+    naive_score(n, r->length[row], r->ids + at, r->positions + at, r->lo + at, r->hi + at,
+                r->labels + at, nll, argmax);
     for (int i = 0; i < r->length[row]; i++) {
         if (r->labels[at + i] < 0) continue;
         if (fabs(nll[i] - s->nll[at + i]) > tolerance * fmax(1, nll[i]))
-            fail_msg("%s: row %d, token %d: nll %.8f, should be %.8f", n->shape.name, row, i, s->nll[at + i], nll[i]);
+            fail_msg("%s: row %d, token %d: nll %.8f, should be %.8f", n->shape.name, row, i,
+                     s->nll[at + i], nll[i]);
         if (tolerance < 1e-3) assert_int_equal(argmax[i], s->argmax[at + i]);
     }
 }
@@ -60,9 +63,7 @@ static void compare_networks(em_backend_options options, double tolerance) {
     free(r);
 }
 
-static void test_naive(void **state) {
-    compare_networks(f32, 1e-5);
-}
+static void test_naive(void **state) { compare_networks(f32, 1e-5); }
 
 static void test_naive_portable(void **state) {
     compare_networks((em_backend_options){.threads = 2, .compute = EM_F32, .portable = true}, 1e-5);
@@ -76,7 +77,8 @@ static void test_bf16(void **state) {
 
 /* ---- the same bits ---- */
 
-static void same_row(const rows *r, int row, const scores *s, const rows *other_r, int other_row, const scores *other) {
+static void same_row(const rows *r, int row, const scores *s, const rows *other_r, int other_row,
+                     const scores *other) {
     int64_t x = r->start[row], y = other_r->start[other_row];
     for (int i = 0; i < r->length[row]; i++) {
         if (r->labels[x + i] < 0) continue;
@@ -108,7 +110,8 @@ static void test_threads(void **state) {
         network *n = network_new(&network_shapes[i]);
         same_over_threads(n, f32, r);
         same_over_threads(n, (em_backend_options){.compute = EM_BF16}, r);
-        if (i == 0) same_over_threads(n, (em_backend_options){.compute = EM_BF16, .portable = true}, r);
+        if (i == 0)
+            same_over_threads(n, (em_backend_options){.compute = EM_BF16, .portable = true}, r);
         network_free(n);
     }
     free(r);
@@ -148,7 +151,10 @@ static void test_labels(void **state) {
     for (int t = 0; t < 330; t++) {
         argmax[t] = -5;
         for (int j = 0; j < 3; j++) {
-            labels[3 * t + j] = t >= 200 ? -1 : j == 1 ? r->labels[t] : j == 2 ? (t * 7) % NETWORK_VOCAB : -1;
+            labels[3 * t + j] = t >= 200 ? -1
+                                : j == 1 ? r->labels[t]
+                                : j == 2 ? (t * 7) % NETWORK_VOCAB
+                                         : -1;
             nll[3 * t + j] = -7;
         }
     }
@@ -180,7 +186,8 @@ static void test_documents(void **state) {
     for (int i = 0; i < 3; i++) {
         alone->start[i] = i * DOCUMENT;
         alone->length[i] = DOCUMENT;
-        for (int t = 0; t < DOCUMENT; t++) alone->lo[i * DOCUMENT + t] = 0, alone->hi[i * DOCUMENT + t] = t + 1;
+        for (int t = 0; t < DOCUMENT; t++)
+            alone->lo[i * DOCUMENT + t] = 0, alone->hi[i * DOCUMENT + t] = t + 1;
     }
     scores *a = score(n, f32, packed), *b = score(n, f32, alone);
     for (int t = 0; t < 3 * DOCUMENT; t++) packed->positions[t] = t;
@@ -227,30 +234,41 @@ static void test_one_thread(void **state) {
 /* ---- what must be refused ---- */
 
 static void expect_error(const em_error *err, em_status status, const char *text) {
-    if (err->status != status || !strstr(err->text, text)) fail_msg("got %d: %s; expected: %s", err->status, err->text, text);
+    if (err->status != status || !strstr(err->text, text))
+        fail_msg("got %d: %s; expected: %s", err->status, err->text, text);
 }
 
 static void poison(const em_weight *w, int64_t o, int64_t i, bool infinite) {
     static const uint16_t nan_bf16 = 0x7fc0, inf_bf16 = 0xff80;
     assert_int_equal(w->dtype, EM_BF16);
-    memcpy((char *)(uintptr_t)w->data + 2 * em_weight_index(w, o, i), infinite ? &inf_bf16 : &nan_bf16, 2);
+    memcpy((char *)(uintptr_t)w->data + 2 * em_weight_index(w, o, i),
+           infinite ? &inf_bf16 : &nan_bf16, 2);
 }
 
 static void test_weights_not_finite(void **state) {
-    static const struct { size_t weight; int o, i; bool infinite; const char *text; } cases[] = {
-        {offsetof(em_layer_weights, attention_in), 95, 0, false, "tensor attention_in: element 95 is NaN"},
+    static const struct {
+        size_t weight;
+        int o, i;
+        bool infinite;
+        const char *text;
+    } cases[] = {
+        {offsetof(em_layer_weights, attention_in), 95, 0, false,
+         "tensor attention_in: element 95 is NaN"},
         {offsetof(em_layer_weights, q), 7, 11, false, "tensor q: output 7, input 11 is NaN"},
         {offsetof(em_layer_weights, v), 47, 95, true, "tensor v: output 47, input 95 is infinite"},
-        {offsetof(em_layer_weights, gate), 199, 0, true, "tensor gate: output 199, input 0 is infinite"},
+        {offsetof(em_layer_weights, gate), 199, 0, true,
+         "tensor gate: output 199, input 0 is infinite"},
         {offsetof(em_layer_weights, up), 199, 1, false, "tensor up: output 199, input 1 is NaN"},
-        {offsetof(em_layer_weights, down), 0, 199, false, "tensor down: output 0, input 199 is NaN"},
+        {offsetof(em_layer_weights, down), 0, 199, false,
+         "tensor down: output 0, input 199 is NaN"},
     };
     em_error none = EM_ERROR_INIT;
     em_backend *b = em_backend_cpu_open(&f32, &none);
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         network *n = network_new(&network_shapes[0]);
         em_error err = EM_ERROR_INIT;
-        poison((em_weight *)((char *)&n->layers[0] + cases[c].weight), cases[c].o, cases[c].i, cases[c].infinite);
+        poison((em_weight *)((char *)&n->layers[0] + cases[c].weight), cases[c].o, cases[c].i,
+               cases[c].infinite);
         assert_null(b->ops->layer_load(b, network_layer(n, 0), &n->layers[0], &err));
         expect_error(&err, EM_INPUT, cases[c].text);
         network_free(n);
@@ -314,12 +332,18 @@ static void test_sizes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_thread),     cmocka_unit_test(test_naive),
-        cmocka_unit_test(test_naive_portable), cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_threads),        cmocka_unit_test(test_batch_and_place),
-        cmocka_unit_test(test_labels),         cmocka_unit_test(test_documents),
-        cmocka_unit_test(test_weights_not_finite), cmocka_unit_test(test_tokens_refused),
-        cmocka_unit_test(test_options_refused), cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_one_thread),
+        cmocka_unit_test(test_naive),
+        cmocka_unit_test(test_naive_portable),
+        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_batch_and_place),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_weights_not_finite),
+        cmocka_unit_test(test_tokens_refused),
+        cmocka_unit_test(test_options_refused),
+        cmocka_unit_test(test_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

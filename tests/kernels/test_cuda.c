@@ -1,5 +1,7 @@
-/* The CUDA engine as a whole on small random networks: against the naive forward pass and the CPU, and bit for bit against
- * itself. Built twice: on a device (skipped where there is none), and with the emulator in the device's place. */
+/* The CUDA engine as a whole on small random networks: against the naive forward pass and the CPU,
+ * and bit for bit against itself. Built twice: on a device (skipped where there is none), and with
+ * the emulator in the device's place. */
+#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "tests/kernels/rows.h"
 
@@ -23,7 +24,9 @@ static const em_backend_options f32 = {.threads = 2, .compute = EM_F32};
 static const em_backend_options bf16 = {.threads = 2, .compute = EM_BF16};
 static const em_backend_options f16 = {.threads = 2, .compute = EM_F16};
 
-static em_backend *open_cuda(const em_backend_options *options, em_error *err) { return em_backend_cuda_open(options, 0, err); }
+static em_backend *open_cuda(const em_backend_options *options, em_error *err) {
+    return em_backend_cuda_open(options, 0, err);
+}
 
 /* ---- scores ---- */
 
@@ -73,11 +76,13 @@ static rows *some_rows(void) {
 
 /* ---- against the naive forward pass ---- */
 
-static void compare_row(const network *n, const rows *r, int row, const scores *s, double tolerance) {
+static void compare_row(const network *n, const rows *r, int row, const scores *s,
+                        double tolerance) {
     static double nll[MAX_TOKENS];
     static int32_t argmax[MAX_TOKENS];
     int64_t at = r->start[row];
-    naive_score(n, r->length[row], r->ids + at, r->positions + at, r->lo + at, r->hi + at, r->labels + at, nll, argmax);
+    naive_score(n, r->length[row], r->ids + at, r->positions + at, r->lo + at, r->hi + at,
+                r->labels + at, nll, argmax);
     for (int i = 0; i < r->length[row]; i++) {
         double got = s->nll[LABELS * (at + i)];
         if (r->labels[at + i] < 0) {
@@ -85,7 +90,8 @@ static void compare_row(const network *n, const rows *r, int row, const scores *
             continue;
         }
         if (!(fabs(nll[i] - got) <= tolerance * fmax(1, nll[i])))
-            fail_msg("%s: row %d, token %d: nll %.8f, should be %.8f", n->shape.name, row, i, got, nll[i]);
+            fail_msg("%s: row %d, token %d: nll %.8f, should be %.8f", n->shape.name, row, i, got,
+                     nll[i]);
         if (tolerance < 1e-3) assert_int_equal(argmax[i], s->argmax[at + i]);
     }
 }
@@ -116,14 +122,16 @@ static void test_bf16(void **state) { compare_networks(bf16, 0.1, n_network_shap
 #ifdef EM_EMULATED
 /* ---- streams ---- */
 
-/* Two batches through one backend with nothing between them that waits: the second's weights come into blocks that the
- * first one's layers held. */
-static void score_both_batches(const network *n, em_backend *b, const rows *const *r, em_scores *out) {
+/* Two batches through one backend with nothing between them that waits: the second's weights come
+ * into blocks that the first one's layers held. */
+static void score_both_batches(const network *n, em_backend *b, const rows *const *r,
+                               em_scores *out) {
     em_error err = EM_ERROR_INIT;
     em_row_batch batches[] = {batch_of(r[0]), batch_of(r[1])};
     em_head *h = b->ops->head_load(b, &n->head, &err);
     check(&err);
-    em_activations *a[] = {forward_rows(b, n, r[0], &batches[0]), forward_rows(b, n, r[1], &batches[1])};
+    em_activations *a[] = {forward_rows(b, n, r[0], &batches[0]),
+                           forward_rows(b, n, r[1], &batches[1])};
     for (int i = 0; i < 2; i++) {
         em_score_request request = {.n_labels = LABELS, .labels = two_labels(r[i]), .digest = true};
         b->ops->score(b, h, &request, a[i], &out[i]);
@@ -164,11 +172,13 @@ static void test_streams(void **state) {
 #ifndef EM_SHORT
 /* ---- the same bits ---- */
 
-static void same_row(const rows *r, int row, const scores *s, const rows *other_r, int other_row, const scores *other) {
+static void same_row(const rows *r, int row, const scores *s, const rows *other_r, int other_row,
+                     const scores *other) {
     int64_t x = r->start[row], y = other_r->start[other_row];
     for (int i = 0; i < r->length[row]; i++) {
         if (r->labels[x + i] < 0) continue;
-        assert_memory_equal(&s->nll[LABELS * (x + i)], &other->nll[LABELS * (y + i)], sizeof(double));
+        assert_memory_equal(&s->nll[LABELS * (x + i)], &other->nll[LABELS * (y + i)],
+                            sizeof(double));
         assert_int_equal(s->argmax[x + i], other->argmax[y + i]);
         assert_true(s->digest[x + i] == other->digest[y + i]);
     }
@@ -227,18 +237,25 @@ typedef struct pair_scores {
     int32_t alpha_argmax[MAX_TOKENS * N_ALPHAS];
 } pair_scores;
 
-static pair_scores *score_both(const network *before, const network *after, em_backend_options options, const rows *r, int n_alphas, bool general) {
+static pair_scores *score_both(const network *before, const network *after,
+                               em_backend_options options, const rows *r, int n_alphas,
+                               bool general) {
     em_error err = EM_ERROR_INIT;
     pair_scores *s = calloc(1, sizeof *s);
     em_backend *b = open_backend(&options, &err);
     check(&err);
     em_row_batch batch = batch_of(r);
     em_activations *x[] = {forward_rows(b, before, r, &batch), forward_rows(b, after, r, &batch)};
-    em_head *h[] = {b->ops->head_load(b, &before->head, &err), b->ops->head_load(b, &after->head, &err)};
+    em_head *h[] = {b->ops->head_load(b, &before->head, &err),
+                    b->ops->head_load(b, &after->head, &err)};
     check(&err);
-    em_pair_request request = {.labels = {.n_labels = LABELS, .labels = two_labels(r), .digest = true},
-                               .n_alphas = n_alphas, .alphas = alphas + N_ALPHAS - n_alphas, .general = general};
-    em_pair_scores out = {scores_into(&s->before), scores_into(&s->after), s->alpha_nll, s->alpha_argmax, s->kl};
+    em_pair_request request = {
+        .labels = {.n_labels = LABELS, .labels = two_labels(r), .digest = true},
+        .n_alphas = n_alphas,
+        .alphas = alphas + N_ALPHAS - n_alphas,
+        .general = general};
+    em_pair_scores out = {scores_into(&s->before), scores_into(&s->after), s->alpha_nll,
+                          s->alpha_argmax, s->kl};
     b->ops->score_pair(b, h[0], h[1], &request, x[0], x[1], &out);
     check(&b->failure);
     for (int i = 0; i < 2; i++) b->ops->head_free(b, h[i]), b->ops->activations_free(b, x[i]);
@@ -247,15 +264,18 @@ static pair_scores *score_both(const network *before, const network *after, em_b
 }
 
 static void near(const char *what, int64_t t, double x, double y, double tolerance) {
-    if (!(fabs(x - y) <= tolerance * fmax(1, fabs(y)))) fail_msg("%s, token %lld: %.9f, should be %.9f", what, (long long)t, x, y);
+    if (!(fabs(x - y) <= tolerance * fmax(1, fabs(y))))
+        fail_msg("%s, token %lld: %.9f, should be %.9f", what, (long long)t, x, y);
 }
 
-/* Against the CPU, whose pairs have a test of their own; and each model as score() has it, bit for bit. */
+/* Against the CPU, whose pairs have a test of their own; and each model as score() has it, bit for
+ * bit. */
 static void compare_pair(const network *before, const network *after, const rows *r) {
     open_backend = em_backend_cpu_open;
     pair_scores *cpu = score_both(before, after, f32, r, N_ALPHAS, false);
     open_backend = open_cuda;
-    pair_scores *pair = score_both(before, after, f32, r, N_ALPHAS, false), *general = score_both(before, after, f32, r, N_ALPHAS, true);
+    pair_scores *pair = score_both(before, after, f32, r, N_ALPHAS, false),
+                *general = score_both(before, after, f32, r, N_ALPHAS, true);
     scores *x = score(before, f32, r), *y = score(after, f32, r);
     assert_memory_equal(&pair->before, x, sizeof *x);
     assert_memory_equal(&pair->after, y, sizeof *y);
@@ -267,7 +287,8 @@ static void compare_pair(const network *before, const network *after, const rows
             near("alpha", t, pair->alpha_nll[i], cpu->alpha_nll[i], 5e-5);
             near("alpha, general", t, general->alpha_nll[i], pair->alpha_nll[i], 1e-6);
         }
-        assert_memory_equal(general->alpha_argmax + t * N_ALPHAS, pair->alpha_argmax + t * N_ALPHAS, sizeof alphas / 2);
+        assert_memory_equal(general->alpha_argmax + t * N_ALPHAS, pair->alpha_argmax + t * N_ALPHAS,
+                            sizeof alphas / 2);
         assert_int_equal(pair->alpha_argmax[t * N_ALPHAS + 1], x->argmax[t]);
         assert_int_equal(pair->alpha_argmax[t * N_ALPHAS + 3], y->argmax[t]);
     }
@@ -291,9 +312,12 @@ static void test_pair(void **state) {
 static void test_alpha_alone(void **state) {
     rows *r = some_rows();
     network *before = network_new(&network_shapes[0]), *after = network_new(&network_shapes[5]);
-    pair_scores *many = score_both(before, after, bf16, r, N_ALPHAS, false), *one = score_both(before, after, bf16, r, 1, false);
+    pair_scores *many = score_both(before, after, bf16, r, N_ALPHAS, false),
+                *one = score_both(before, after, bf16, r, 1, false);
     for (int64_t t = 0; t < r->tokens; t++)
-        assert_memory_equal(one->alpha_nll + t * LABELS, many->alpha_nll + ((t + 1) * N_ALPHAS - 1) * LABELS, LABELS * sizeof(double));
+        assert_memory_equal(one->alpha_nll + t * LABELS,
+                            many->alpha_nll + ((t + 1) * N_ALPHAS - 1) * LABELS,
+                            LABELS * sizeof(double));
     free(many);
     free(one);
     network_free(before);
@@ -306,10 +330,12 @@ static void test_alpha_alone(void **state) {
 /* ---- what must be refused ---- */
 
 static void expect_error(const em_error *err, em_status status, const char *text) {
-    if (err->status != status || !strstr(err->text, text)) fail_msg("got %d: %s; expected: %s", err->status, err->text, text);
+    if (err->status != status || !strstr(err->text, text))
+        fail_msg("got %d: %s; expected: %s", err->status, err->text, text);
 }
 
-static void expect_layer_error(em_backend_options options, size_t weight, int o, int i, uint16_t bits, const char *text) {
+static void expect_layer_error(em_backend_options options, size_t weight, int o, int i,
+                               uint16_t bits, const char *text) {
     em_error err = EM_ERROR_INIT;
     em_backend *b = open_cuda(&options, &err);
     check(&err);
@@ -323,12 +349,17 @@ static void expect_layer_error(em_backend_options options, size_t weight, int o,
 }
 
 static void test_weights_refused(void **state) {
-    const uint16_t nan_bits = 0x7fc0, minus_infinity = 0xff80, large = 0x47c3;      /* 99 840 in bf16 */
-    expect_layer_error(bf16, offsetof(em_layer_weights, q), 7, 11, nan_bits, "tensor q: output 7, input 11 is NaN");
-    expect_layer_error(f32, offsetof(em_layer_weights, down), 95, 199, minus_infinity, "tensor down: output 95, input 199 is infinite");
-    expect_layer_error(f16, offsetof(em_layer_weights, up), 199, 95, nan_bits, "tensor up: output 199, input 95 is NaN");
-    expect_layer_error(f16, offsetof(em_layer_weights, v), 3, 0, large, "tensor v: output 3 has a value that f16 cannot hold");
-    expect_layer_error(bf16, offsetof(em_layer_weights, attention_in), 95, 0, nan_bits, "tensor attention_in: element 95 is NaN");
+    const uint16_t nan_bits = 0x7fc0, minus_infinity = 0xff80, large = 0x47c3; /* 99 840 in bf16 */
+    expect_layer_error(bf16, offsetof(em_layer_weights, q), 7, 11, nan_bits,
+                       "tensor q: output 7, input 11 is NaN");
+    expect_layer_error(f32, offsetof(em_layer_weights, down), 95, 199, minus_infinity,
+                       "tensor down: output 95, input 199 is infinite");
+    expect_layer_error(f16, offsetof(em_layer_weights, up), 199, 95, nan_bits,
+                       "tensor up: output 199, input 95 is NaN");
+    expect_layer_error(f16, offsetof(em_layer_weights, v), 3, 0, large,
+                       "tensor v: output 3 has a value that f16 cannot hold");
+    expect_layer_error(bf16, offsetof(em_layer_weights, attention_in), 95, 0, nan_bits,
+                       "tensor attention_in: element 95 is NaN");
 }
 
 static void expect_embed_error(const network *n, const rows *r, const char *text) {
@@ -360,7 +391,7 @@ int main(void) {
     em_backend *b = open_cuda(&f32, &err);
     if (!b) {
         printf("skipped: %s\n", err.text);
-        return 77;       /* ctest's SKIP_RETURN_CODE */
+        return 77; /* ctest's SKIP_RETURN_CODE */
     }
     b->ops->close(b);
     open_backend = open_cuda;

@@ -1,12 +1,12 @@
-/* What the CUDA engine decides in plain C, against brute force: the tiles that attention visits and where it compares, where
- * things lie, and how softmax comes together from slices. */
+/* What the CUDA engine decides in plain C, against brute force: the tiles that attention visits and
+ * where it compares, where things lie, and how softmax comes together from slices. */
+#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "kernels/cuda/layout.h"
 #include "kernels/cuda/softsum.h"
@@ -26,7 +26,10 @@ static void draw_masks(int32_t *lo, int32_t *hi) {
     for (int i = 0; i < LENGTH; i++) {
         int begin = i / document * document;
         lo[i] = kind == 0 ? 0 : kind == 1 ? begin : kind == 2 ? i : below(LENGTH + 40) - 20;
-        hi[i] = kind == 2 ? LENGTH : kind == 3 ? lo[i] + below(60) - 10 : kind == 4 ? below(LENGTH + 40) - 20 : i + 1;
+        hi[i] = kind == 2   ? LENGTH
+                : kind == 3 ? lo[i] + below(60) - 10
+                : kind == 4 ? below(LENGTH + 40) - 20
+                            : i + 1;
     }
 }
 
@@ -34,9 +37,10 @@ static bool sees(int query, int key, const int32_t *lo, const int32_t *hi, int w
     return key >= lo[query] && key < hi[query] && (!window || abs(query - key) < window);
 }
 
-/* Every pair that the mask allows lies in a visited tile; where nothing is compared all are allowed; and the tiles at
- * both ends of a range are needed. */
-static void check_item(const em_attention_item *item, int first, int count, const int32_t *lo, const int32_t *hi, int window) {
+/* Every pair that the mask allows lies in a visited tile; where nothing is compared all are
+ * allowed; and the tiles at both ends of a range are needed. */
+static void check_item(const em_attention_item *item, int first, int count, const int32_t *lo,
+                       const int32_t *hi, int window) {
     assert_true(item->begin % EM_QUERY_TILE == 0 && item->end % EM_QUERY_TILE == 0);
     bool first_needed = false, last_needed = false, any = false;
     for (int q = first; q < first + count; q++)
@@ -66,11 +70,13 @@ static void test_items(void **state) {
         draw_masks(lo, hi);
         for (int i = 0; i < LENGTH; i++) {
             seen[i] = em_seen_make(i, lo[i], hi[i], window, LENGTH);
-            for (int k = 0; k < LENGTH; k++) assert_int_equal(k >= seen[i].lo && k < seen[i].hi, sees(i, k, lo, hi, window));
+            for (int k = 0; k < LENGTH; k++)
+                assert_int_equal(k >= seen[i].lo && k < seen[i].hi, sees(i, k, lo, hi, window));
         }
         for (int first = 0; first < LENGTH; first += EM_QUERY_TILE) {
             int count = LENGTH - first < EM_QUERY_TILE ? LENGTH - first : EM_QUERY_TILE;
-            em_attention_item item = em_attention_item_make(seen + first, count, 1000 + first, 1000);
+            em_attention_item item = em_attention_item_make(seen + first, count, 1000 + first,
+                                                            1000);
             assert_true(item.first_query == 1000 + first && item.row_token == 1000);
             check_item(&item, first, count, lo, hi, window);
         }
@@ -80,13 +86,15 @@ static void test_items(void **state) {
 static void test_order(void **state) {
     em_attention_item items[50];
     bool there[50] = {false};
-    for (int i = 0; i < 50; i++) items[i] = (em_attention_item){.first_query = i, .end = 64 * below(5)};
+    for (int i = 0; i < 50; i++)
+        items[i] = (em_attention_item){.first_query = i, .end = 64 * below(5)};
     em_attention_items_sort(items, 50);
     for (int i = 0; i < 50; i++) {
         there[items[i].first_query] = true;
         if (i == 0) continue;
         assert_true(items[i - 1].end >= items[i].end);
-        if (items[i - 1].end == items[i].end) assert_true(items[i - 1].first_query < items[i].first_query);
+        if (items[i - 1].end == items[i].end)
+            assert_true(items[i - 1].first_query < items[i].first_query);
     }
     for (int i = 0; i < 50; i++) assert_true(there[i]);
 }
@@ -109,8 +117,9 @@ static void test_places(void **state) {
                 claim(values[0], em_cuda_value_index(t, h, HEADS, DEPTH, d, false), N);
                 claim(values[1], em_cuda_value_index(t, h, HEADS, DEPTH, d, true), N);
             }
-    for (int d = 0; d < DEPTH; d++)      /* neighbouring keys share a word */
-        assert_int_equal(em_cuda_value_index(3, 1, HEADS, DEPTH, d, true), em_cuda_value_index(2, 1, HEADS, DEPTH, d, true) + 1);
+    for (int d = 0; d < DEPTH; d++) /* neighbouring keys share a word */
+        assert_int_equal(em_cuda_value_index(3, 1, HEADS, DEPTH, d, true),
+                         em_cuda_value_index(2, 1, HEADS, DEPTH, d, true) + 1);
 }
 
 static void test_heads(void **state) {
@@ -149,7 +158,9 @@ static void test_widths(void **state) {
 /* ---- the vocabulary ---- */
 
 static void test_slices(void **state) {
-    static const int vocabularies[] = {1, 15, 512, 1100, EM_CUDA_SLICE - 1, EM_CUDA_SLICE, EM_CUDA_SLICE + 1, 50257, 128256, 262144};
+    static const int vocabularies[] = {
+        1,     15,     512,   1100, EM_CUDA_SLICE - 1, EM_CUDA_SLICE, EM_CUDA_SLICE + 1,
+        50257, 128256, 262144};
     for (size_t v = 0; v < sizeof vocabularies / sizeof *vocabularies; v++) {
         int covered = 0, slices = em_cuda_slices(vocabularies[v]);
         for (int s = 0; s < slices; s++) {
@@ -161,7 +172,9 @@ static void test_slices(void **state) {
     }
 }
 
-static em_soft one(float z, int32_t id, double gap) { return (em_soft){.sum = 1, .gap = gap, .max = z, .argmax = id}; }
+static em_soft one(float z, int32_t id, double gap) {
+    return (em_soft){.sum = 1, .gap = gap, .max = z, .argmax = id};
+}
 
 /* Logits in slices of random widths, merged in either order, against doubles. */
 static void test_softmax(void **state) {
@@ -171,7 +184,7 @@ static void test_softmax(void **state) {
         double sum = 0, gap = 0, max = -INFINITY;
         int argmax = 0;
         for (int i = 0; i < N; i++) {
-            z[i] = roundf(40 * network_random(&random_state)) / 4;       /* with ties */
+            z[i] = roundf(40 * network_random(&random_state)) / 4; /* with ties */
             other[i] = 10 * network_random(&random_state);
             if ((double)z[i] > max) max = (double)z[i], argmax = i;
         }
@@ -183,7 +196,8 @@ static void test_softmax(void **state) {
         for (int first = 0; first < N;) {
             int n = 1 + below(N - first);
             em_soft slice = em_soft_none();
-            for (int i = first + n - 1; i >= first; i--) slice = em_soft_merge(slice, one(z[i], i, (double)z[i] - (double)other[i]));
+            for (int i = first + n - 1; i >= first; i--)
+                slice = em_soft_merge(slice, one(z[i], i, (double)z[i] - (double)other[i]));
             em_soft a = em_soft_merge(total, slice), b = em_soft_merge(slice, total);
             assert_true(a.sum == b.sum && a.gap == b.gap && a.max == b.max && a.argmax == b.argmax);
             total = a;
@@ -196,7 +210,8 @@ static void test_softmax(void **state) {
 }
 
 static void test_softmax_not_finite(void **state) {
-    em_soft bad = em_soft_merge(one(1, 0, 0), (em_soft){.sum = NAN, .max = -INFINITY, .argmax = INT32_MAX});
+    em_soft bad = em_soft_merge(one(1, 0, 0),
+                                (em_soft){.sum = NAN, .max = -INFINITY, .argmax = INT32_MAX});
     assert_true(isnan(em_soft_log(bad)));
     em_soft same = em_soft_merge(em_soft_none(), one(-3, 5, 0));
     assert_true(same.sum == 1 && same.max == -3 && same.argmax == 5);
@@ -205,8 +220,9 @@ static void test_softmax_not_finite(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_items),   cmocka_unit_test(test_order),  cmocka_unit_test(test_places),
-        cmocka_unit_test(test_heads),   cmocka_unit_test(test_widths), cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_items),   cmocka_unit_test(test_order),
+        cmocka_unit_test(test_places),  cmocka_unit_test(test_heads),
+        cmocka_unit_test(test_widths),  cmocka_unit_test(test_slices),
         cmocka_unit_test(test_softmax), cmocka_unit_test(test_softmax_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* The layer-major pass and its memory plan, on a model that lies in memory and notes what is
  * asked of it. */
+#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "model/compose.h"
 #include "model/network.h"
@@ -20,7 +20,7 @@ struct em_model {
     network *network;
     em_model_spec spec;
     bool hashed[NETWORK_LAYERS + 2];
-    char calls[256];             /* "w1" will need, "d1" done with, "h1" hashed for the first time */
+    char calls[256]; /* "w1" will need, "d1" done with, "h1" hashed for the first time */
 };
 
 static void note(const em_model *m, char what, int part) {
@@ -30,10 +30,14 @@ static void note(const em_model *m, char what, int part) {
 }
 
 const em_model_spec *em_model_spec_of(const em_model *m) { return &m->spec; }
-const em_layer_spec *em_model_layer_spec(const em_model *m, int layer) { return network_layer(m->network, layer); }
+const em_layer_spec *em_model_layer_spec(const em_model *m, int layer) {
+    return network_layer(m->network, layer);
+}
 const em_embedding *em_model_embedding(const em_model *m) { return &m->network->embedding; }
 const em_head_spec *em_model_head(const em_model *m) { return &m->network->head; }
-const em_layer_weights *em_model_layer_weights(const em_model *m, int layer) { return &m->network->layers[layer]; }
+const em_layer_weights *em_model_layer_weights(const em_model *m, int layer) {
+    return &m->network->layers[layer];
+}
 bool em_part_open(const em_model *m, int part, int threads, em_part *out, em_error *err) {
     *out = (em_part){.embedding = m->network->embedding, .head = m->network->head};
     if (part >= 0 && part < NETWORK_LAYERS) out->layer = m->network->layers[part];
@@ -54,8 +58,13 @@ static em_model *model_new(const network_shape *shape) {
     em_model *m = calloc(1, sizeof *m);
     const em_layer_spec *s = &shape->layer;
     m->network = network_new(shape);
-    m->spec = (em_model_spec){.layers = NETWORK_LAYERS, .hidden = s->hidden, .vocab = NETWORK_VOCAB, .heads = s->heads,
-                              .kv_heads = s->kv_heads, .head_dim = s->head_dim, .ffn = s->ffn};
+    m->spec = (em_model_spec){.layers = NETWORK_LAYERS,
+                              .hidden = s->hidden,
+                              .vocab = NETWORK_VOCAB,
+                              .heads = s->heads,
+                              .kv_heads = s->kv_heads,
+                              .head_dim = s->head_dim,
+                              .ffn = s->ffn};
     return m;
 }
 
@@ -71,7 +80,8 @@ static void model_free(em_model *m) {
 
 typedef struct batch {
     int64_t start[ROWS];
-    int32_t length[ROWS], ids[ROWS * ROW], positions[ROWS * ROW], lo[ROWS * ROW], hi[ROWS * ROW], labels[ROWS * ROW];
+    int32_t length[ROWS], ids[ROWS * ROW], positions[ROWS * ROW], lo[ROWS * ROW], hi[ROWS * ROW],
+        labels[ROWS * ROW];
     double nll[ROWS * ROW];
     int32_t argmax[ROWS * ROW];
 } batch;
@@ -89,21 +99,28 @@ static batch *batch_new(void) {
 }
 
 static bool score_rows(em_network *n, batch *b, int first, int n_rows, em_error *err) {
-    em_row_batch rows = {.n_rows = n_rows, .start = b->start + first, .length = b->length + first, .ids = b->ids,
-                         .positions = b->positions, .lo = b->lo, .hi = b->hi};
+    em_row_batch rows = {.n_rows = n_rows,
+                         .start = b->start + first,
+                         .length = b->length + first,
+                         .ids = b->ids,
+                         .positions = b->positions,
+                         .lo = b->lo,
+                         .hi = b->hi};
     em_score_request request = {.n_labels = 1, .labels = b->labels};
     return em_network_score(n, &rows, &request, &(em_scores){b->nll, b->argmax, NULL}, err);
 }
 
 static em_backend *backend(int threads) {
     em_error err = EM_ERROR_INIT;
-    em_backend *b = em_backend_cpu_open(&(em_backend_options){.threads = threads, .compute = EM_F32}, &err);
+    em_backend *b =
+        em_backend_cpu_open(&(em_backend_options){.threads = threads, .compute = EM_F32}, &err);
     assert_non_null(b);
     return b;
 }
 
 static em_network_options options(size_t memory) {
-    return (em_network_options){.memory = memory, .row_tokens = ROW, .want_tokens = 4096, .n_labels = 1};
+    return (em_network_options){
+        .memory = memory, .row_tokens = ROW, .want_tokens = 4096, .n_labels = 1};
 }
 
 static bool opens(em_model *m, em_backend *b, size_t memory) {
@@ -122,7 +139,8 @@ static size_t least_memory(em_model *m, em_backend *b) {
     assert_null(em_network_open(m, b, &o, &err));
     const char *advice = strstr(err.text, "--memory at least ");
     assert_non_null(advice);
-    size_t low = 0, high = (size_t)atoll(advice + strlen("--memory at least ")) << 20, advised = high;
+    size_t low = 0, high = (size_t)atoll(advice + strlen("--memory at least ")) << 20,
+           advised = high;
     assert_true(opens(m, b, high));
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
@@ -153,8 +171,8 @@ static void test_against_naive(void **state) {
         em_network *n = em_network_open(m, b, &o, &err);
         batch *rows = batch_new();
         assert_true(score_rows(n, rows, 1, 1, &err));
-        naive_score(m->network, ROW, rows->ids + ROW, rows->positions + ROW, rows->lo + ROW, rows->hi + ROW,
-                    rows->labels + ROW, nll, argmax);
+        naive_score(m->network, ROW, rows->ids + ROW, rows->positions + ROW, rows->lo + ROW,
+                    rows->hi + ROW, rows->labels + ROW, nll, argmax);
         for (int t = 0; t < ROW; t++) {
             assert_true(fabs(nll[t] - rows->nll[ROW + t]) < 1e-5 * fmax(1, nll[t]));
             assert_int_equal(argmax[t], rows->argmax[ROW + t]);
@@ -172,11 +190,13 @@ static void test_memory_changes_no_bit(void **state) {
     em_model *m = model_new(&network_shapes[0]);
     em_backend *b = backend(1);
     em_network_options much = options((size_t)1 << 30), little = options(least_memory(m, b));
-    em_network *kept = em_network_open(m, b, &much, &err), *packed = em_network_open(m, b, &little, &err);
+    em_network *kept = em_network_open(m, b, &much, &err),
+               *packed = em_network_open(m, b, &little, &err);
     assert_non_null(kept);
     assert_non_null(packed);
     assert_int_equal(em_network_capacity(kept), 4096);
-    assert_true(em_network_capacity(packed) >= em_network_padded(ROW) && em_network_capacity(packed) % EM_TILE == 0);
+    assert_true(em_network_capacity(packed) >= em_network_padded(ROW) &&
+                em_network_capacity(packed) % EM_TILE == 0);
     batch *x = batch_new(), *y = batch_new();
     for (int i = 0; i < 4; i++) assert_true(score_rows(kept, x, 0, ROWS, &err));
     for (int r = 0; r < ROWS; r++) {
@@ -196,8 +216,8 @@ static void test_memory_changes_no_bit(void **state) {
     free(y);
 }
 
-/* Each part is hashed once, while it is read, and let go; the next is read ahead. From the fourth batch on
- * weights that fit are kept. */
+/* Each part is hashed once, while it is read, and let go; the next is read ahead. From the fourth
+ * batch on weights that fit are kept. */
 static void test_parts_pass_in_order(void **state) {
     em_error err = EM_ERROR_INIT;
     em_model *m = model_new(&network_shapes[0]);
@@ -218,14 +238,15 @@ static void test_parts_pass_in_order(void **state) {
     free(rows);
 }
 
-/* A device keeps from the first batch on what fits, and its batches do not depend on the host's threads. */
+/* A device keeps from the first batch on what fits, and its batches do not depend on the host's
+ * threads. */
 static void test_device_keeps_at_once(void **state) {
     em_error err = EM_ERROR_INIT;
     em_model *m = model_new(&network_shapes[0]);
     em_backend *b = backend(1);
     em_network_options o = options((size_t)1 << 30);
     o.want_tokens = 1 << 14;
-    b->device_memory = o.memory;         /* as one that is not the host would say */
+    b->device_memory = o.memory; /* as one that is not the host would say */
     em_network *n = em_network_open(m, b, &o, &err);
     assert_int_equal(em_network_capacity(n), 1 << 14);
     batch *rows = batch_new();
@@ -248,12 +269,13 @@ static const double alphas[] = {-1, 0, 0.5};
 typedef struct pair {
     em_model *models[2];
     em_network *networks[2];
-    batch *batches[2];           /* the models' own scores */
+    batch *batches[2]; /* the models' own scores */
     double alpha_nll[ROWS * ROW * ALPHAS], kl[ROWS * ROW];
     int32_t alpha_argmax[ROWS * ROW * ALPHAS];
 } pair;
 
-static pair *pair_new(em_backend *b, const em_network_options *before, const em_network_options *after) {
+static pair *pair_new(em_backend *b, const em_network_options *before,
+                      const em_network_options *after) {
     em_error err = EM_ERROR_INIT;
     const em_network_options *o[] = {before, after};
     pair *p = calloc(1, sizeof *p);
@@ -277,11 +299,19 @@ static void pair_free(pair *p) {
 
 static bool score_pair(pair *p, const double *values, int n_alphas, int n_rows, em_error *err) {
     batch *x = p->batches[0], *y = p->batches[1];
-    em_row_batch rows = {.n_rows = n_rows, .start = x->start, .length = x->length, .ids = x->ids,
-                         .positions = x->positions, .lo = x->lo, .hi = x->hi};
-    em_pair_request request = {.labels = {.n_labels = 1, .labels = x->labels}, .n_alphas = n_alphas, .alphas = values};
-    em_pair_scores out = {{x->nll, x->argmax, NULL}, {y->nll, y->argmax, NULL}, p->alpha_nll, p->alpha_argmax, p->kl};
-    return em_network_forward(p->networks[0], &rows, err) && em_network_forward(p->networks[1], &rows, err) &&
+    em_row_batch rows = {.n_rows = n_rows,
+                         .start = x->start,
+                         .length = x->length,
+                         .ids = x->ids,
+                         .positions = x->positions,
+                         .lo = x->lo,
+                         .hi = x->hi};
+    em_pair_request request = {
+        .labels = {.n_labels = 1, .labels = x->labels}, .n_alphas = n_alphas, .alphas = values};
+    em_pair_scores out = {
+        {x->nll, x->argmax, NULL}, {y->nll, y->argmax, NULL}, p->alpha_nll, p->alpha_argmax, p->kl};
+    return em_network_forward(p->networks[0], &rows, err) &&
+           em_network_forward(p->networks[1], &rows, err) &&
            em_network_head_pair(p->networks[0], p->networks[1], &rows, &request, &out, err);
 }
 
@@ -296,7 +326,8 @@ static void same_as_alone(const pair *p) {
             assert_memory_equal(&p->alpha_nll[t * ALPHAS + i], &alone->nll[t], sizeof *alone->nll);
         free(alone);
     }
-    for (int t = 0; t < ROWS * ROW; t++) assert_true(p->kl[t] > 0 && isfinite(p->alpha_nll[t * ALPHAS + 2]));
+    for (int t = 0; t < ROWS * ROW; t++)
+        assert_true(p->kl[t] > 0 && isfinite(p->alpha_nll[t * ALPHAS + 2]));
 }
 
 /* With weights kept, or packed for each batch. */
@@ -320,7 +351,8 @@ static void test_pair(void **state) {
 }
 
 static void expect_error(const em_error *err, em_status status, const char *text) {
-    if (err->status != status || !strstr(err->text, text)) fail_msg("got %d: %s; expected: %s", err->status, err->text, text);
+    if (err->status != status || !strstr(err->text, text))
+        fail_msg("got %d: %s; expected: %s", err->status, err->text, text);
 }
 
 static void test_pair_refused(void **state) {
@@ -369,7 +401,8 @@ static void test_too_little_memory(void **state) {
     em_network_options o = options(1 << 20);
     assert_null(em_network_open(m, b, &o, &err));
     assert_int_equal(err.status, EM_MACHINE);
-    assert_non_null(strstr(err.text, "a memory of 1 MiB cannot hold one layer and one row of 140 tokens"));
+    assert_non_null(
+        strstr(err.text, "a memory of 1 MiB cannot hold one layer and one row of 140 tokens"));
     b->ops->close(b);
     model_free(m);
 }
@@ -378,7 +411,8 @@ static void test_batch_too_large(void **state) {
     em_error err = EM_ERROR_INIT;
     em_model *m = model_new(&network_shapes[0]);
     em_backend *b = backend(1);
-    em_network_options o = {.memory = (size_t)1 << 30, .row_tokens = ROW, .want_tokens = 256, .n_labels = 1};
+    em_network_options o = {
+        .memory = (size_t)1 << 30, .row_tokens = ROW, .want_tokens = 256, .n_labels = 1};
     em_network *n = em_network_open(m, b, &o, &err);
     assert_int_equal(em_network_capacity(n), 256);
     batch *rows = batch_new();
@@ -397,7 +431,13 @@ static void make_overflow(em_model *m) {
     int64_t out = up->out, in = up->in;
     assert_true(out * in <= 530 * 200);
     for (int i = 0; i < 530 * 200; i++) huge[i] = i % 2 ? 3e38f : 2e38f;
-    *up = (em_weight){.data = huge, .dtype = EM_F32, .out = out, .in = in, .out_stride = in, .in_stride = 1, .block = out,
+    *up = (em_weight){.data = huge,
+                      .dtype = EM_F32,
+                      .out = out,
+                      .in = in,
+                      .out_stride = in,
+                      .in_stride = 1,
+                      .block = out,
                       .name = "up"};
 }
 

@@ -1,5 +1,6 @@
 /* Every family's small checkpoint through the real network on the CPU, against the NLLs of Hugging
  * Face transformers (tests/model/make_checkpoints.py). */
+#include <cmocka.h>
 #include <dirent.h>
 #include <jansson.h>
 #include <math.h>
@@ -8,15 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "model/network.h"
 
 #define ROW 24
-#define ROWS 2       /* the row as a whole, and its two documents masked apart */
+#define ROWS 2 /* the row as a whole, and its two documents masked apart */
 
 typedef struct rows {
-    int32_t ids[ROWS * ROW], positions[ROWS * ROW], lo[ROWS * ROW], hi[ROWS * ROW], labels[ROWS * ROW], argmax[ROWS * ROW];
+    int32_t ids[ROWS * ROW], positions[ROWS * ROW], lo[ROWS * ROW], hi[ROWS * ROW],
+        labels[ROWS * ROW], argmax[ROWS * ROW];
     double nll[ROWS * ROW], expected[ROWS * ROW];
 } rows;
 
@@ -37,20 +38,28 @@ static void read_rows(const char *name, rows *r) {
         r->lo[t] = documents && i >= cut ? cut : 0;
         r->hi[t] = i + 1;
         r->positions[t] = i - r->lo[t];
-        if (i + 1 < ROW) r->expected[t] = number(golden, documents ? "documents" : "regular", (size_t)i);
+        if (i + 1 < ROW)
+            r->expected[t] = number(golden, documents ? "documents" : "regular", (size_t)i);
     }
     json_decref(golden);
 }
 
 static void score_rows(em_model *m, em_backend *b, rows *r) {
     em_error err = EM_ERROR_INIT;
-    em_network_options options = {.memory = (size_t)1 << 30, .row_tokens = ROW, .want_tokens = 1024, .n_labels = 1};
+    em_network_options options = {
+        .memory = (size_t)1 << 30, .row_tokens = ROW, .want_tokens = 1024, .n_labels = 1};
     em_network *n = em_network_open(m, b, &options, &err);
     if (!n) fail_msg("%s", err.text);
-    em_row_batch batch = {.n_rows = ROWS, .start = (int64_t[]){0, ROW}, .length = (int32_t[]){ROW, ROW}, .ids = r->ids,
-                          .positions = r->positions, .lo = r->lo, .hi = r->hi};
+    em_row_batch batch = {.n_rows = ROWS,
+                          .start = (int64_t[]){0, ROW},
+                          .length = (int32_t[]){ROW, ROW},
+                          .ids = r->ids,
+                          .positions = r->positions,
+                          .lo = r->lo,
+                          .hi = r->hi};
     em_score_request request = {.n_labels = 1, .labels = r->labels};
-    if (!em_network_score(n, &batch, &request, &(em_scores){r->nll, r->argmax, NULL}, &err)) fail_msg("%s", err.text);
+    if (!em_network_score(n, &batch, &request, &(em_scores){r->nll, r->argmax, NULL}, &err))
+        fail_msg("%s", err.text);
     assert_int_equal(strlen(em_model_fingerprint(m)), 16);
     em_network_close(n);
 }
@@ -67,7 +76,8 @@ static void check_family(const char *name, em_backend_options options, double to
     score_rows(m, b, &r);
     for (int t = 0; t < ROWS * ROW; t++)
         if (r.labels[t] >= 0 && !(fabs(r.nll[t] - r.expected[t]) < tolerance))
-            fail_msg("%s, %s: token %d: %.7f, should be %.7f", name, em_dtype_name(options.compute), t, r.nll[t], r.expected[t]);
+            fail_msg("%s, %s: token %d: %.7f, should be %.7f", name, em_dtype_name(options.compute),
+                     t, r.nll[t], r.expected[t]);
     b->ops->close(b);
     em_model_close(m);
 }
@@ -95,6 +105,7 @@ static void test_bf16(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_f32), cmocka_unit_test(test_portable), cmocka_unit_test(test_bf16)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_f32), cmocka_unit_test(test_portable),
+                                       cmocka_unit_test(test_bf16)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

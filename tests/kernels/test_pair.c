@@ -1,12 +1,12 @@
 /* Two models over the same tokens: their own scores are those of score() bit for bit, and alphas
  * and KL are what plain double precision makes of the logits. */
+#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "kernels/cpu/cpu.h"
 #include "tests/kernels/rows.h"
@@ -59,26 +59,36 @@ static model_scores *score_alone(const network *n, em_backend_options options, c
     return s;
 }
 
-typedef struct alphas { int n; const double *values; bool general; } alphas;
+typedef struct alphas {
+    int n;
+    const double *values;
+    bool general;
+} alphas;
 
 static em_pair_scores pair_into(pair_scores *s) {
     for (int i = 0; i < MAX_TOKENS * MAX_ALPHAS; i++)
         s->alpha_nll[LABELS * i] = s->alpha_nll[LABELS * i + 1] = s->alpha_argmax[i] = UNTOUCHED;
     for (int i = 0; i < MAX_TOKENS; i++) s->kl[i] = UNTOUCHED;
-    return (em_pair_scores){scores_into(&s->before), scores_into(&s->after), s->alpha_nll, s->alpha_argmax, s->kl};
+    return (em_pair_scores){scores_into(&s->before), scores_into(&s->after), s->alpha_nll,
+                            s->alpha_argmax, s->kl};
 }
 
-static pair_scores *score_both(const network *before, const network *after, em_backend_options options, const rows *r, alphas a) {
+static pair_scores *score_both(const network *before, const network *after,
+                               em_backend_options options, const rows *r, alphas a) {
     em_error err = EM_ERROR_INIT;
     pair_scores *s = malloc(sizeof *s);
     em_backend *b = em_backend_cpu_open(&options, &err);
     check(&err);
     em_row_batch batch = batch_of(r);
     em_activations *x[] = {forward_rows(b, before, r, &batch), forward_rows(b, after, r, &batch)};
-    em_head *h[] = {b->ops->head_load(b, &before->head, &err), b->ops->head_load(b, &after->head, &err)};
+    em_head *h[] = {b->ops->head_load(b, &before->head, &err),
+                    b->ops->head_load(b, &after->head, &err)};
     check(&err);
-    em_pair_request request = {.labels = {.n_labels = LABELS, .labels = two_labels(r), .digest = true},
-                               .n_alphas = s->n_alphas = a.n, .alphas = a.values, .general = a.general};
+    em_pair_request request = {
+        .labels = {.n_labels = LABELS, .labels = two_labels(r), .digest = true},
+        .n_alphas = s->n_alphas = a.n,
+        .alphas = a.values,
+        .general = a.general};
     em_pair_scores out = pair_into(s);
     b->ops->score_pair(b, h[0], h[1], &request, x[0], x[1], &out);
     for (int i = 0; i < 2; i++) b->ops->head_free(b, h[i]), b->ops->activations_free(b, x[i]);
@@ -86,23 +96,28 @@ static pair_scores *score_both(const network *before, const network *after, em_b
     return s;
 }
 
-static pair_scores *score_many(const network *before, const network *after, em_backend_options options, const rows *r) {
+static pair_scores *score_many(const network *before, const network *after,
+                               em_backend_options options, const rows *r) {
     return score_both(before, after, options, r, (alphas){.n = N_MANY, .values = many});
 }
 
 /* ---- comparing ---- */
 
-static void same_model(const model_scores *x, int64_t at, const model_scores *y, int64_t other, int32_t n) {
-    assert_memory_equal(x->nll + LABELS * at, y->nll + LABELS * other, (size_t)n * LABELS * sizeof *x->nll);
+static void same_model(const model_scores *x, int64_t at, const model_scores *y, int64_t other,
+                       int32_t n) {
+    assert_memory_equal(x->nll + LABELS * at, y->nll + LABELS * other,
+                        (size_t)n * LABELS * sizeof *x->nll);
     assert_memory_equal(x->argmax + at, y->argmax + other, (size_t)n * sizeof *x->argmax);
     assert_memory_equal(x->digest + at, y->digest + other, (size_t)n * sizeof *x->digest);
 }
 
 /* Alpha k of x against alpha j of y. */
-static void same_alpha(const pair_scores *x, int k, int64_t at, const pair_scores *y, int j, int64_t other, int32_t n) {
+static void same_alpha(const pair_scores *x, int k, int64_t at, const pair_scores *y, int j,
+                       int64_t other, int32_t n) {
     for (int32_t i = 0; i < n; i++) {
         int64_t a = (at + i) * x->n_alphas + k, b = (other + i) * y->n_alphas + j;
-        assert_memory_equal(x->alpha_nll + a * LABELS, y->alpha_nll + b * LABELS, LABELS * sizeof *x->alpha_nll);
+        assert_memory_equal(x->alpha_nll + a * LABELS, y->alpha_nll + b * LABELS,
+                            LABELS * sizeof *x->alpha_nll);
         assert_int_equal(x->alpha_argmax[a], y->alpha_argmax[b]);
     }
 }
@@ -110,12 +125,14 @@ static void same_alpha(const pair_scores *x, int k, int64_t at, const pair_score
 static void alpha_is_model(const pair_scores *s, int k, const model_scores *m, int64_t n) {
     for (int64_t t = 0; t < n; t++) {
         int64_t a = t * s->n_alphas + k;
-        assert_memory_equal(s->alpha_nll + a * LABELS, m->nll + t * LABELS, LABELS * sizeof *m->nll);
+        assert_memory_equal(s->alpha_nll + a * LABELS, m->nll + t * LABELS,
+                            LABELS * sizeof *m->nll);
         assert_int_equal(s->alpha_argmax[a], m->argmax[t]);
     }
 }
 
-static void same_rows(const pair_scores *x, int64_t at, const pair_scores *y, int64_t other, int32_t n) {
+static void same_rows(const pair_scores *x, int64_t at, const pair_scores *y, int64_t other,
+                      int32_t n) {
     same_model(&x->before, at, &y->before, other, n);
     same_model(&x->after, at, &y->after, other, n);
     for (int k = 0; k < x->n_alphas; k++) same_alpha(x, k, at, y, k, other, n);
@@ -131,10 +148,13 @@ static rows *some_rows(void) {
 }
 
 /* Every shape with the next one: hidden sizes, norms, soft caps and dtypes differ. */
-typedef struct couple { network *before, *after; } couple;
+typedef struct couple {
+    network *before, *after;
+} couple;
 
 static couple couple_new(int i) {
-    return (couple){network_new(&network_shapes[i]), network_new(&network_shapes[(i + 1) % n_network_shapes])};
+    return (couple){network_new(&network_shapes[i]),
+                    network_new(&network_shapes[(i + 1) % n_network_shapes])};
 }
 
 static void couple_free(couple c) {
@@ -145,7 +165,8 @@ static void couple_free(couple c) {
 /* ---- the two models themselves ---- */
 
 static void check_models(couple c, em_backend_options options, const rows *r) {
-    model_scores *before = score_alone(c.before, options, r), *after = score_alone(c.after, options, r);
+    model_scores *before = score_alone(c.before, options, r),
+                 *after = score_alone(c.after, options, r);
     pair_scores *pair = score_many(c.before, c.after, options, r);
     same_model(before, 0, &pair->before, 0, (int32_t)r->tokens);
     same_model(after, 0, &pair->after, 0, (int32_t)r->tokens);
@@ -163,7 +184,8 @@ static void test_models_and_ends(void **state) {
         check_models(c, f32, r);
         check_models(c, (em_backend_options){.threads = 2, .compute = EM_BF16}, r);
         check_models(c, (em_backend_options){.threads = 2, .compute = EM_F32, .portable = true}, r);
-        check_models(c, (em_backend_options){.threads = 2, .compute = EM_BF16, .portable = true}, r);
+        check_models(c, (em_backend_options){.threads = 2, .compute = EM_BF16, .portable = true},
+                     r);
         couple_free(c);
     }
     free(r);
@@ -175,7 +197,8 @@ static void test_ends_in_general(void **state) {
     for (int i = 0; i < n_network_shapes; i++) {
         couple c = couple_new(i);
         pair_scores *own = score_many(c.before, c.after, f32, r);
-        pair_scores *general = score_both(c.before, c.after, f32, r, (alphas){N_MANY, many, .general = true});
+        pair_scores *general = score_both(c.before, c.after, f32, r,
+                                          (alphas){N_MANY, many, .general = true});
         same_rows(own, 0, general, 0, (int32_t)r->tokens);
         free(own);
         free(general);
@@ -187,7 +210,8 @@ static void test_ends_in_general(void **state) {
 static void test_no_alphas(void **state) {
     rows *r = some_rows();
     couple c = couple_new(0);
-    pair_scores *none = score_both(c.before, c.after, f32, r, (alphas){0}), *some = score_many(c.before, c.after, f32, r);
+    pair_scores *none = score_both(c.before, c.after, f32, r, (alphas){0}),
+                *some = score_many(c.before, c.after, f32, r);
     same_model(&none->before, 0, &some->before, 0, (int32_t)r->tokens);
     assert_memory_equal(none->kl, some->kl, sizeof none->kl);
     assert_true(none->alpha_nll[0] == UNTOUCHED && none->alpha_argmax[0] == UNTOUCHED);
@@ -210,7 +234,8 @@ static void test_untouched(void **state) {
             int64_t a = t * N_MANY + k;
             assert_int_equal(s->alpha_argmax[a] != UNTOUCHED, scored);
             for (int j = 0; j < LABELS; j++)
-                assert_int_equal(s->alpha_nll[a * LABELS + j] != UNTOUCHED, labels[LABELS * t + j] >= 0);
+                assert_int_equal(s->alpha_nll[a * LABELS + j] != UNTOUCHED,
+                                 labels[LABELS * t + j] >= 0);
         }
     }
     free(s);
@@ -236,32 +261,37 @@ static int largest(const double *z) {
 
 static double kl_of(const double *after, const double *before) {
     double total = 0, a = log_sum(after), b = log_sum(before);
-    for (int v = 0; v < NETWORK_VOCAB; v++) total += exp(after[v] - a) * ((after[v] - a) - (before[v] - b));
+    for (int v = 0; v < NETWORK_VOCAB; v++)
+        total += exp(after[v] - a) * ((after[v] - a) - (before[v] - b));
     return total;
 }
 
 typedef struct tolerance {
-    double z;                    /* error of an alpha's logit */
+    double z; /* error of an alpha's logit */
     double kl;
 } tolerance;
 
 /* before, after: one token's logits, up to a constant of each */
-static void check_token(const pair_scores *s, int64_t t, const int32_t *labels, const double *before, const double *after,
-                        const double *alpha, tolerance by) {
+static void check_token(const pair_scores *s, int64_t t, const int32_t *labels,
+                        const double *before, const double *after, const double *alpha,
+                        tolerance by) {
     if (labels[LABELS * t] < 0 && labels[LABELS * t + 1] < 0) return;
     double kl = kl_of(after, before), z[NETWORK_VOCAB];
-    if (!(fabs(s->kl[t] - kl) <= by.kl * fmax(1, kl))) fail_msg("token %d: KL %.9g, should be %.9g", (int)t, s->kl[t], kl);
+    if (!(fabs(s->kl[t] - kl) <= by.kl * fmax(1, kl)))
+        fail_msg("token %d: KL %.9g, should be %.9g", (int)t, s->kl[t], kl);
     for (int k = 0; k < s->n_alphas; k++) {
         int64_t a = t * s->n_alphas + k;
         double allowed = by.z * (1 + 2 * fabs(alpha[k]));
-        for (int v = 0; v < NETWORK_VOCAB; v++) z[v] = (1 + alpha[k]) * after[v] - alpha[k] * before[v];
+        for (int v = 0; v < NETWORK_VOCAB; v++)
+            z[v] = (1 + alpha[k]) * after[v] - alpha[k] * before[v];
         double total = log_sum(z);
         assert_true(z[largest(z)] - z[s->alpha_argmax[a]] <= 2 * allowed);
         for (int j = 0; j < LABELS; j++) {
             int32_t label = labels[LABELS * t + j];
             double nll = s->alpha_nll[a * LABELS + j];
             if (label >= 0 && !(fabs(nll - (total - z[label])) <= 2 * allowed))
-                fail_msg("token %d, alpha %g: nll %.9g, should be %.9g", (int)t, alpha[k], nll, total - z[label]);
+                fail_msg("token %d, alpha %g: nll %.9g, should be %.9g", (int)t, alpha[k], nll,
+                         total - z[label]);
         }
     }
 }
@@ -270,7 +300,8 @@ static double *naive_all(const network *n, const rows *r) {
     double *logits = malloc((size_t)r->tokens * NETWORK_VOCAB * sizeof *logits);
     for (int row = 0; row < r->n; row++) {
         int64_t at = r->start[row];
-        naive_logits(n, r->length[row], r->ids + at, r->positions + at, r->lo + at, r->hi + at, logits + at * NETWORK_VOCAB);
+        naive_logits(n, r->length[row], r->ids + at, r->positions + at, r->lo + at, r->hi + at,
+                     logits + at * NETWORK_VOCAB);
     }
     return logits;
 }
@@ -283,7 +314,8 @@ static void test_naive(void **state) {
         double *before = naive_all(c.before, r), *after = naive_all(c.after, r);
         const int32_t *labels = two_labels(r);
         for (int64_t t = 0; t < r->tokens; t++)
-            check_token(s, t, labels, before + t * NETWORK_VOCAB, after + t * NETWORK_VOCAB, many, (tolerance){2e-5, 2e-5});
+            check_token(s, t, labels, before + t * NETWORK_VOCAB, after + t * NETWORK_VOCAB, many,
+                        (tolerance){2e-5, 2e-5});
         free(before);
         free(after);
         free(s);
@@ -304,7 +336,8 @@ static double *log_probabilities(const network *n, em_backend_options options, c
     return p;
 }
 
-static void check_against_scores(const network *before, const network *after, em_backend_options options, const rows *r, alphas a,
+static void check_against_scores(const network *before, const network *after,
+                                 em_backend_options options, const rows *r, alphas a,
                                  tolerance by) {
     pair_scores *s = score_both(before, after, options, r, a);
     double *x = log_probabilities(before, options, r), *y = log_probabilities(after, options, r);
@@ -323,21 +356,29 @@ static void amplify(network *n, float factor) {
     uint64_t random = 5;
     for (int i = 0; i < hidden; i++) w[i] = factor * (1 + 0.1f * network_random(&random));
     n->owned[n->n_owned++] = w;
-    n->head.final_norm = (em_weight){.data = w, .dtype = EM_F32, .out = hidden, .in = 1, .out_stride = 1, .in_stride = 1,
-                                     .block = hidden, .name = "amplified"};
+    n->head.final_norm = (em_weight){.data = w,
+                                     .dtype = EM_F32,
+                                     .out = hidden,
+                                     .in = 1,
+                                     .out_stride = 1,
+                                     .in_stride = 1,
+                                     .block = hidden,
+                                     .name = "amplified"};
 }
 
 /* Logits hundreds apart, and alphas that put the models against each other: whatever exp of any of
  * these is, the losses come out as in double precision. */
 static void test_unlike_models(void **state) {
     static const double far[] = {-30, -5, -1, -0.5, 0, 1, 30, 1000};
-    static const em_backend_options all[] = {{.threads = 2, .compute = EM_F32}, {.threads = 2, .compute = EM_F32, .portable = true}};
+    static const em_backend_options all[] = {{.threads = 2, .compute = EM_F32},
+                                             {.threads = 2, .compute = EM_F32, .portable = true}};
     rows *r = some_rows();
     couple c = couple_new(0);
     amplify(c.before, 40);
     amplify(c.after, 60);
     for (int i = 0; i < 2; i++)
-        check_against_scores(c.before, c.after, all[i], r, (alphas){.n = 8, .values = far}, (tolerance){3e-5, 1e-5});
+        check_against_scores(c.before, c.after, all[i], r, (alphas){.n = 8, .values = far},
+                             (tolerance){3e-5, 1e-5});
     couple_free(c);
     free(r);
 }
@@ -345,7 +386,8 @@ static void test_unlike_models(void **state) {
 static void test_against_scores(void **state) {
     rows *r = some_rows();
     couple c = couple_new(1);
-    check_against_scores(c.before, c.after, f32, r, (alphas){.n = N_MANY, .values = many}, (tolerance){1e-6, 1e-6});
+    check_against_scores(c.before, c.after, f32, r, (alphas){.n = N_MANY, .values = many},
+                         (tolerance){1e-6, 1e-6});
     couple_free(c);
     free(r);
 }
@@ -361,12 +403,14 @@ static void test_like_models(void **state) {
         if (labels[LABELS * t] < 0) continue;
         assert_true(s->kl[t] == 0);
         for (int k = 0; k < N_MANY; k++)
-            assert_true(fabs(s->alpha_nll[(t * N_MANY + k) * LABELS] - s->before.nll[t * LABELS]) < 1e-5);
+            assert_true(fabs(s->alpha_nll[(t * N_MANY + k) * LABELS] - s->before.nll[t * LABELS]) <
+                        1e-5);
     }
     free(s);
     amplify(n, 1);
     amplify(near, 1.001f);
-    check_against_scores(n, near, f32, r, (alphas){.n = N_MANY, .values = many}, (tolerance){1e-6, 1e-6});
+    check_against_scores(n, near, f32, r, (alphas){.n = N_MANY, .values = many},
+                         (tolerance){1e-6, 1e-6});
     network_free(n);
     network_free(near);
     free(r);
@@ -378,7 +422,8 @@ static void test_overflowing_alpha(void **state) {
     rows *r = some_rows();
     couple c = couple_new(0);
     pair_scores *s = score_both(c.before, c.after, f32, r, (alphas){.n = 2, .values = list});
-    pair_scores *alone = score_both(c.before, c.after, f32, r, (alphas){.n = 1, .values = list + 1});
+    pair_scores *alone = score_both(c.before, c.after, f32, r,
+                                    (alphas){.n = 1, .values = list + 1});
     same_alpha(s, 1, 0, alone, 0, 0, (int32_t)r->tokens);
     for (int64_t t = 0; t < r->tokens; t++) {
         if (s->kl[t] == UNTOUCHED) continue;
@@ -423,10 +468,11 @@ static void test_batch_and_place(void **state) {
     add_row(alone, 7, 333, MIXED);
     add_row(among, 7, 333, MIXED);
     add_row(among, 3, 129, CAUSAL);
-    add_row(among, 7, 333, MIXED);      /* each starts at a multiple of 3, as two_labels counts */
+    add_row(among, 7, 333, MIXED); /* each starts at a multiple of 3, as two_labels counts */
     for (int i = 0; i < n_network_shapes; i++) {
         couple c = couple_new(i);
-        pair_scores *x = score_many(c.before, c.after, f32, alone), *y = score_many(c.before, c.after, f32, among);
+        pair_scores *x = score_many(c.before, c.after, f32, alone),
+                    *y = score_many(c.before, c.after, f32, among);
         same_rows(x, 0, y, among->start[2], 333);
         same_rows(x, 0, y, among->start[4], 333);
         free(x);
@@ -442,7 +488,8 @@ static void test_alphas_alone(void **state) {
     couple c = couple_new(3);
     pair_scores *list = score_many(c.before, c.after, f32, r);
     for (int k = 0; k < N_MANY; k++) {
-        pair_scores *one = score_both(c.before, c.after, f32, r, (alphas){.n = 1, .values = many + k});
+        pair_scores *one = score_both(c.before, c.after, f32, r,
+                                      (alphas){.n = 1, .values = many + k});
         same_alpha(list, k, 0, one, 0, 0, (int32_t)r->tokens);
         assert_memory_equal(list->kl, one->kl, sizeof list->kl);
         free(one);
@@ -457,7 +504,8 @@ static void test_alphas_alone(void **state) {
 /* The plan must not promise less scratch than a pair takes. */
 static void check_scratch(couple c, em_dtype compute) {
     em_error err = EM_ERROR_INIT;
-    em_backend *b = em_backend_cpu_open(&(em_backend_options){.threads = 1, .compute = compute}, &err);
+    em_backend *b = em_backend_cpu_open(&(em_backend_options){.threads = 1, .compute = compute},
+                                        &err);
     const network *side[] = {c.before, c.after};
     rows *r = some_rows();
     em_row_batch batch = batch_of(r);
@@ -468,10 +516,13 @@ static void check_scratch(couple c, em_dtype compute) {
         check(&err);
         b->ops->head_free(b, h);
         b->ops->activations_free(b, x);
-        plan += b->ops->fixed_bytes(b, network_layer(side[i], 0), &side[i]->head);      /* each network plans for itself */
+        plan += b->ops->fixed_bytes(b, network_layer(side[i], 0),
+                                    &side[i]->head); /* each network plans for itself */
     }
     for (int s = 0; s < EM_SCRATCH_COUNT; s++) taken += em_cpu_of(b)->threads[0].bytes[s];
-    if (taken > plan) fail_msg("%s and %s: %zu bytes taken, %zu planned", side[0]->shape.name, side[1]->shape.name, taken, plan);
+    if (taken > plan)
+        fail_msg("%s and %s: %zu bytes taken, %zu planned", side[0]->shape.name,
+                 side[1]->shape.name, taken, plan);
     b->ops->close(b);
     free(r);
 }
@@ -488,12 +539,18 @@ static void test_scratch(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_models_and_ends), cmocka_unit_test(test_ends_in_general),
-        cmocka_unit_test(test_no_alphas),       cmocka_unit_test(test_untouched),
-        cmocka_unit_test(test_naive),           cmocka_unit_test(test_against_scores),
-        cmocka_unit_test(test_unlike_models),   cmocka_unit_test(test_like_models),
-        cmocka_unit_test(test_overflowing_alpha), cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_batch_and_place), cmocka_unit_test(test_alphas_alone),
+        cmocka_unit_test(test_models_and_ends),
+        cmocka_unit_test(test_ends_in_general),
+        cmocka_unit_test(test_no_alphas),
+        cmocka_unit_test(test_untouched),
+        cmocka_unit_test(test_naive),
+        cmocka_unit_test(test_against_scores),
+        cmocka_unit_test(test_unlike_models),
+        cmocka_unit_test(test_like_models),
+        cmocka_unit_test(test_overflowing_alpha),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_batch_and_place),
+        cmocka_unit_test(test_alphas_alone),
         cmocka_unit_test(test_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

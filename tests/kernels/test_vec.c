@@ -1,4 +1,5 @@
 /* exp, tanh and erfc on vectors, for one instruction set, over their ranges in double precision. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -6,7 +7,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "kernels/cpu/vec.h"
 
@@ -40,7 +40,8 @@ static void sweep(function f, double (*exact)(double), double low, double high, 
         v_store(y, f(v_load(x)));
         for (int j = 0; j < VW; j++)
             if (!(ulps(y[j], exact((double)x[j])) <= limit))
-                fail_msg("at %.9g: %.9g, should be %.9g", (double)x[j], (double)y[j], exact((double)x[j]));
+                fail_msg("at %.9g: %.9g, should be %.9g", (double)x[j], (double)y[j],
+                         exact((double)x[j]));
     }
 }
 
@@ -86,7 +87,7 @@ static void test_exact_values(void **state) {
     assert_true(one(exp_of, INFINITY) == INFINITY);
     assert_true(isnan(one(exp_of, NAN)));
     assert_true(one(exp_term_of, 0) == 1 && one(exp_term_of, -0.0f) == 1);
-    assert_true(one(exp_term_of, -87.34f) == 0);       /* a subnormal float */
+    assert_true(one(exp_term_of, -87.34f) == 0); /* a subnormal float */
     assert_true(one(exp_term_of, -104) == 0);
     assert_true(one(exp_term_of, -3.4e38f) == 0);
     assert_true(one(exp_term_of, -INFINITY) == 0);
@@ -99,9 +100,10 @@ static void test_exact_values(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exp),  cmocka_unit_test(test_exp_near_0),  cmocka_unit_test(test_exp_term), cmocka_unit_test(test_tanh),
-        cmocka_unit_test(test_tanh_near_0), cmocka_unit_test(test_erfc), cmocka_unit_test(test_erfc_near_0),
-        cmocka_unit_test(test_exact_values),
+        cmocka_unit_test(test_exp),         cmocka_unit_test(test_exp_near_0),
+        cmocka_unit_test(test_exp_term),    cmocka_unit_test(test_tanh),
+        cmocka_unit_test(test_tanh_near_0), cmocka_unit_test(test_erfc),
+        cmocka_unit_test(test_erfc_near_0), cmocka_unit_test(test_exact_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

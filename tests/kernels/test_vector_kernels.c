@@ -1,5 +1,6 @@
 /* Every table of kernels that this machine can run against double precision, at odd sizes and
  * misaligned, with a guard behind each output. */
+#include <cmocka.h>
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -9,14 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "kernels/cpu/kernels.h"
 
 #define MAX 2100
 #define GUARD 12345.0f
 
-static const int sizes[] = {1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100, 511, 512, 513, 576, 1025, 2048, 2051};
+static const int sizes[] = {1,  2,   7,   8,   9,   15,  16,   17,   31,  33,
+                            64, 100, 511, 512, 513, 576, 1025, 2048, 2051};
 #define N_SIZES ((int)(sizeof sizes / sizeof *sizes))
 
 static uint64_t seed = 1;
@@ -26,9 +27,7 @@ static double uniform(void) {
     return (double)(seed >> 11) * 0x1p-53;
 }
 
-static float between(double low, double high) {
-    return (float)(low + (high - low) * uniform());
-}
+static float between(double low, double high) { return (float)(low + (high - low) * uniform()); }
 
 static void fill(float *x, int n, double low, double high) {
     for (int i = 0; i < n; i++) x[i] = between(low, high);
@@ -40,18 +39,22 @@ static int n_tables;
 static void find_tables(void) {
     tables[n_tables++] = &em_cpu_kernels_portable;
 #ifdef EM_X86
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+        __builtin_cpu_supports("f16c"))
         tables[n_tables++] = &em_cpu_kernels_avx2;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         tables[n_tables++] = &em_cpu_kernels_avx512;
     if (__builtin_cpu_supports("avx512bf16")) tables[n_tables++] = &em_cpu_kernels_avx512_bf16;
 #endif
 }
 
-#define FOR_TABLES(k) for (int i_table = 0; i_table < n_tables; i_table++) for (const em_cpu_kernels *k = tables[i_table]; k; k = NULL)
+#define FOR_TABLES(k) \
+    for (int i_table = 0; i_table < n_tables; i_table++) \
+        for (const em_cpu_kernels *k = tables[i_table]; k; k = NULL)
 
-static void close_to(const em_cpu_kernels *k, const char *what, double x, double expected, double relative, double absolute) {
+static void close_to(const em_cpu_kernels *k, const char *what, double x, double expected,
+                     double relative, double absolute) {
     if (!(fabs(x - expected) <= relative * fabs(expected) + absolute))
         fail_msg("%s of %s: %.9g, should be %.9g", what, k->name, x, expected);
 }
@@ -82,13 +85,18 @@ static void test_norms(void **state) {
         guard();
         k->rms_norm(y, x, w, n, 1e-5f);
         guarded(k, n);
-        for (int i = 0; i < n; i++) close_to(k, "rms_norm", y[i], x[i] / sqrt(squares + 1e-5) * w[i], 1e-6, 0);
+        for (int i = 0; i < n; i++)
+            close_to(k, "rms_norm", y[i], x[i] / sqrt(squares + 1e-5) * w[i], 1e-6, 0);
         k->layer_norm(y, x, w, b, n, 1e-5f);
         guarded(k, n);
-        for (int i = 0; i < n; i++) close_to(k, "layer_norm", y[i], (x[i] - mean) / sqrt(variance + 1e-5) * w[i] + b[i], 1e-6, 2e-6);
+        for (int i = 0; i < n; i++)
+            close_to(k, "layer_norm", y[i], (x[i] - mean) / sqrt(variance + 1e-5) * w[i] + b[i],
+                     1e-6, 2e-6);
         memcpy(y, x, (size_t)n * sizeof *y);
         k->layer_norm(y, y, w, NULL, n, 1e-5f);
-        for (int i = 0; i < n; i++) close_to(k, "layer_norm in place", y[i], (x[i] - mean) / sqrt(variance + 1e-5) * w[i], 1e-6, 2e-6);
+        for (int i = 0; i < n; i++)
+            close_to(k, "layer_norm in place", y[i], (x[i] - mean) / sqrt(variance + 1e-5) * w[i],
+                     1e-6, 2e-6);
     }
 }
 
@@ -139,13 +147,15 @@ static double reference(em_activation kind, double v) {
     return v;
 }
 
-static void check_activation(const em_cpu_kernels *k, em_activation kind, int n, double low, double high) {
+static void check_activation(const em_cpu_kernels *k, em_activation kind, int n, double low,
+                             double high) {
     fill(x, n, low, high);
     fill(w, n, -2, 2);
     guard();
     k->activate(kind, y, x, w, n);
     guarded(k, n);
-    for (int i = 0; i < n; i++) close_to(k, "activate, gated", y[i], reference(kind, x[i]) * w[i], 6e-6, 1e-30);
+    for (int i = 0; i < n; i++)
+        close_to(k, "activate, gated", y[i], reference(kind, x[i]) * w[i], 6e-6, 1e-30);
     k->activate(kind, y, x, NULL, n);
     for (int i = 0; i < n; i++) close_to(k, "activate", y[i], reference(kind, x[i]), 6e-6, 1e-30);
 }
@@ -158,7 +168,8 @@ static void test_activations(void **state) {
         fill(x, 4, 0, 0);
         x[0] = 1e30f, x[1] = -1e30f, x[2] = 0, x[3] = NAN;
         k->activate(kinds[kind], y, x, NULL, 4);
-        assert_true(y[0] == 1e30f && y[1] == 0 && y[2] == 0 && (isnan(y[3]) || (kinds[kind] == EM_RELU && i_table == 0)));
+        assert_true(y[0] == 1e30f && y[1] == 0 && y[2] == 0 &&
+                    (isnan(y[3]) || (kinds[kind] == EM_RELU && i_table == 0)));
     }
 }
 
@@ -171,7 +182,8 @@ static void test_soft_cap(void **state) {
         memcpy(y, x, (size_t)n * sizeof *y);
         k->soft_cap(y, n, 30);
         guarded(k, n);
-        for (int i = 0; i < n; i++) close_to(k, "soft_cap", y[i], 30 * tanh((double)x[i] / 30), 5e-7, 0);
+        for (int i = 0; i < n; i++)
+            close_to(k, "soft_cap", y[i], 30 * tanh((double)x[i] / 30), 5e-7, 0);
     }
 }
 
@@ -198,7 +210,7 @@ static void test_soft_sum(void **state) {
         float max = -FLT_MAX, got;
         double sum = 0, got_sum;
         fill(x, n, -120, -3);
-        for (int i = 0; i < 64; i++) x[n + i] = 1000;        /* what lies behind must not matter */
+        for (int i = 0; i < 64; i++) x[n + i] = 1000; /* what lies behind must not matter */
         for (int i = 0; i < n; i++) max = fmaxf(max, x[i]);
         for (int i = 0; i < n; i++) sum += exp((double)x[i] - max);
         k->soft_sum(x, n, &got, &got_sum);
@@ -212,19 +224,21 @@ static void test_soft_sum(void **state) {
 
 static void test_mix(void **state) {
     static const double alphas[] = {-2, -1, -0.3, 0, 0.1, 1.75, 30};
-    FOR_TABLES(k) for (int s = 0; s < N_SIZES; s++) for (size_t a = 0; a < sizeof alphas / sizeof *alphas; a++) {
-        int n = sizes[s];
-        fill(x, n, -60, 60);
-        fill(w, n, -60, 60);
-        guard();
-        k->mix(y, x, w, alphas[a], n);
-        guarded(k, n);
-        for (int i = 0; i < n; i++) {
-            close_to(k, "mix", y[i], (1 + alphas[a]) * x[i] - alphas[a] * w[i], 1e-7, 1e-13);
-            if (alphas[a] == -1) assert_true(y[i] == w[i]);
-            if (alphas[a] == 0) assert_true(y[i] == x[i]);
+    FOR_TABLES(k)
+    for (int s = 0; s < N_SIZES; s++)
+        for (size_t a = 0; a < sizeof alphas / sizeof *alphas; a++) {
+            int n = sizes[s];
+            fill(x, n, -60, 60);
+            fill(w, n, -60, 60);
+            guard();
+            k->mix(y, x, w, alphas[a], n);
+            guarded(k, n);
+            for (int i = 0; i < n; i++) {
+                close_to(k, "mix", y[i], (1 + alphas[a]) * x[i] - alphas[a] * w[i], 1e-7, 1e-13);
+                if (alphas[a] == -1) assert_true(y[i] == w[i]);
+                if (alphas[a] == 0) assert_true(y[i] == x[i]);
+            }
         }
-    }
 }
 
 static void test_soft_gap(void **state) {
@@ -233,7 +247,8 @@ static void test_soft_gap(void **state) {
         double expected = 0, size = 0;
         fill(x, n, -120, -3);
         fill(w, n, -40, 40);
-        for (int i = 0; i < 64; i++) x[n + i] = w[n + i] = NAN;      /* what lies behind must not matter */
+        for (int i = 0; i < 64; i++)
+            x[n + i] = w[n + i] = NAN; /* what lies behind must not matter */
         for (int i = 0; i < n; i++) {
             double term = exp((double)x[i] + 3) * ((double)x[i] - w[i]);
             expected += term;
@@ -257,8 +272,17 @@ typedef struct attention {
 
 static void attention_start(attention *t, int head_dim) {
     int width = (head_dim + EM_VALUE_ALIGN - 1) / EM_VALUE_ALIGN * EM_VALUE_ALIGN;
-    t->a = (em_attend){.q = t->q, .q_stride = head_dim + 3, .keys = t->keys, .values = t->values, .head_dim = head_dim,
-                       .value_width = width, .lo = t->lo, .hi = t->hi, .max = t->max, .sum = t->sum, .out = t->out};
+    t->a = (em_attend){.q = t->q,
+                       .q_stride = head_dim + 3,
+                       .keys = t->keys,
+                       .values = t->values,
+                       .head_dim = head_dim,
+                       .value_width = width,
+                       .lo = t->lo,
+                       .hi = t->hi,
+                       .max = t->max,
+                       .sum = t->sum,
+                       .out = t->out};
     for (int r = 0; r < EM_ATTEND_QUERIES; r++) t->max[r] = -FLT_MAX, t->sum[r] = 0;
     memset(t->out, 0, sizeof t->out);
 }
@@ -271,7 +295,8 @@ static void attention_tile(attention *t, int tile) {
     fill(t->values, EM_KEY_TILE * t->a.value_width, -1, 1);
 }
 
-static void attention_run(const em_cpu_kernels *k, attention *t, int head_dim, int tiles, float softcap) {
+static void attention_run(const em_cpu_kernels *k, attention *t, int head_dim, int tiles,
+                          float softcap) {
     attention_start(t, head_dim);
     t->a.softcap = softcap;
     for (int tile = 0; tile < tiles; tile++) {
@@ -282,7 +307,8 @@ static void attention_run(const em_cpu_kernels *k, attention *t, int head_dim, i
 
 static double attention_logit(const attention *t, int r, int key) {
     double z = 0, cap = (double)t->a.softcap;
-    for (int d = 0; d < t->a.head_dim; d++) z += (double)t->q[r * t->a.q_stride + d] * t->keys[d * EM_KEY_TILE + key];
+    for (int d = 0; d < t->a.head_dim; d++)
+        z += (double)t->q[r * t->a.q_stride + d] * t->keys[d * EM_KEY_TILE + key];
     return cap > 0 ? cap * tanh(z / cap) : z;
 }
 
@@ -299,14 +325,17 @@ static void attention_check(const em_cpu_kernels *k, attention *t, int tiles) {
                 if (key < t->lo[r] || key >= t->hi[r]) continue;
                 double p = exp(attention_logit(t, r, i));
                 sum[r] += p;
-                for (int d = 0; d < t->a.head_dim; d++) out[r][d] += p * t->values[i * t->a.value_width + d];
+                for (int d = 0; d < t->a.head_dim; d++)
+                    out[r][d] += p * t->values[i * t->a.value_width + d];
             }
     }
     for (int r = 0; r < EM_ATTEND_QUERIES; r++) {
         if (sum[r] == 0) assert_true(t->sum[r] == 0);
         for (int d = 0; sum[r] > 0 && d < t->a.head_dim; d++)
-            close_to(k, "attend", t->out[r * t->a.value_width + d] / t->sum[r], out[r][d] / sum[r], 1e-5, 2e-6);
-        for (int d = 0; sum[r] == 0 && d < t->a.value_width; d++) assert_true(t->out[r * t->a.value_width + d] == 0);
+            close_to(k, "attend", t->out[r * t->a.value_width + d] / t->sum[r], out[r][d] / sum[r],
+                     1e-5, 2e-6);
+        for (int d = 0; sum[r] == 0 && d < t->a.value_width; d++)
+            assert_true(t->out[r * t->a.value_width + d] == 0);
     }
 }
 
@@ -325,7 +354,8 @@ static void draw_intervals(attention *t, int keys) {
 static void test_attend(void **state) {
     static const int head_dims[] = {1, 8, 16, 24, 40, 64, 72, 80, 128, 256};
     attention *t = calloc(1, sizeof *t);
-    FOR_TABLES(k) for (size_t h = 0; h < sizeof head_dims / sizeof *head_dims; h++)
+    FOR_TABLES(k)
+    for (size_t h = 0; h < sizeof head_dims / sizeof *head_dims; h++)
         for (int trial = 0; trial < 4; trial++) {
             seed = (uint64_t)trial + 5;
             fill(t->q, EM_ATTEND_QUERIES * 300, -1 / sqrt(head_dims[h]), 1 / sqrt(head_dims[h]));
@@ -344,7 +374,8 @@ static void test_attend_large_scores(void **state) {
         draw_intervals(t, 3 * EM_KEY_TILE);
         attention_run(k, t, 16, 3, 0);
         for (int r = 0; r < EM_ATTEND_QUERIES; r++) {
-            assert_true(t->lo[r] >= t->hi[r] ? t->sum[r] == 0 : t->sum[r] >= 0.999f && isfinite(t->sum[r]));
+            assert_true(t->lo[r] >= t->hi[r] ? t->sum[r] == 0
+                                             : t->sum[r] >= 0.999f && isfinite(t->sum[r]));
             for (int d = 0; d < 16; d++) assert_true(isfinite(t->out[r * 16 + d]));
         }
     }
@@ -355,22 +386,25 @@ static void test_attend_large_scores(void **state) {
  * which key tiles are skipped or where comparisons are needed. */
 static void test_attend_neighbours(void **state) {
     attention *t = calloc(1, sizeof *t), *narrow = calloc(1, sizeof *t);
-    FOR_TABLES(k) for (int head_dim = 24; head_dim < 70; head_dim += 40) for (int trial = 0; trial < 20; trial++) {
-        seed = (uint64_t)trial + 77;
-        fill(t->q, EM_ATTEND_QUERIES * 300, -2, 2);
-        memcpy(narrow->q, t->q, sizeof t->q);
-        draw_intervals(t, 4 * EM_KEY_TILE);
-        for (int r = 0; r < EM_ATTEND_QUERIES; r++) {
-            bool kept = r == trial % EM_ATTEND_QUERIES;
-            narrow->lo[r] = kept ? t->lo[r] : 0;
-            narrow->hi[r] = kept ? t->hi[r] : 0;
+    FOR_TABLES(k)
+    for (int head_dim = 24; head_dim < 70; head_dim += 40)
+        for (int trial = 0; trial < 20; trial++) {
+            seed = (uint64_t)trial + 77;
+            fill(t->q, EM_ATTEND_QUERIES * 300, -2, 2);
+            memcpy(narrow->q, t->q, sizeof t->q);
+            draw_intervals(t, 4 * EM_KEY_TILE);
+            for (int r = 0; r < EM_ATTEND_QUERIES; r++) {
+                bool kept = r == trial % EM_ATTEND_QUERIES;
+                narrow->lo[r] = kept ? t->lo[r] : 0;
+                narrow->hi[r] = kept ? t->hi[r] : 0;
+            }
+            attention_run(k, t, head_dim, 4, 0);
+            attention_run(k, narrow, head_dim, 4, 0);
+            int r = trial % EM_ATTEND_QUERIES, width = t->a.value_width;
+            assert_memory_equal(&t->sum[r], &narrow->sum[r], sizeof(float));
+            assert_memory_equal(t->out + r * width, narrow->out + r * width,
+                                (size_t)width * sizeof(float));
         }
-        attention_run(k, t, head_dim, 4, 0);
-        attention_run(k, narrow, head_dim, 4, 0);
-        int r = trial % EM_ATTEND_QUERIES, width = t->a.value_width;
-        assert_memory_equal(&t->sum[r], &narrow->sum[r], sizeof(float));
-        assert_memory_equal(t->out + r * width, narrow->out + r * width, (size_t)width * sizeof(float));
-    }
     free(t);
     free(narrow);
 }
@@ -381,7 +415,8 @@ static void test_attend_neighbours(void **state) {
 static void test_halves(void **state) {
     static char raw[2 * 65536 + 1];
     static float wide[65536 + 1];
-    for (int i = 0; i < 65536; i++) raw[1 + 2 * i] = (char)(i & 255), raw[2 + 2 * i] = (char)(i >> 8);
+    for (int i = 0; i < 65536; i++)
+        raw[1 + 2 * i] = (char)(i & 255), raw[2 + 2 * i] = (char)(i >> 8);
     FOR_TABLES(k) {
         k->from_bf16(wide, raw + 1, 65535);
         for (int i = 0; i < 65535; i++) {
@@ -399,8 +434,9 @@ static void test_halves(void **state) {
 
 static void test_rounding(void **state) {
     static uint16_t narrow[2000];
-    static const uint32_t edges[] = {0x3f808000, 0x3f818000, 0x3f807fff, 0x3f808001, 0x7f7fffff, 0x7f800000, 0xff800000,
-                                     0x7f800001, 0x7fffffff, 0xffffffff, 0, 0x80000000, 1, 0x00008000};
+    static const uint32_t edges[] = {0x3f808000, 0x3f818000, 0x3f807fff, 0x3f808001, 0x7f7fffff,
+                                     0x7f800000, 0xff800000, 0x7f800001, 0x7fffffff, 0xffffffff,
+                                     0,          0x80000000, 1,          0x00008000};
     FOR_TABLES(k) {
         fill(x, 2000, -1e3, 1e3);
         memcpy(x, edges, sizeof edges);
@@ -411,7 +447,8 @@ static void test_rounding(void **state) {
         guarded(k, 2000);
         for (int i = 0; i < 2000; i++) {
             float expected = em_bf16_to_f32(em_f32_to_bf16(x[i]));
-            if (fpclassify(x[i]) == FP_SUBNORMAL) assert_true(narrow[i] == em_f32_to_bf16(x[i]) || (narrow[i] & 0x7fff) == 0);
+            if (fpclassify(x[i]) == FP_SUBNORMAL)
+                assert_true(narrow[i] == em_f32_to_bf16(x[i]) || (narrow[i] & 0x7fff) == 0);
             else assert_int_equal(narrow[i], em_f32_to_bf16(x[i]));
             assert_memory_equal(&y[i], &expected, 4);
         }
@@ -434,13 +471,20 @@ static void test_all_finite(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_norms),        cmocka_unit_test(test_rope_table),
-        cmocka_unit_test(test_rope),         cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_soft_cap),     cmocka_unit_test(test_scale_and_add),
-        cmocka_unit_test(test_soft_sum),     cmocka_unit_test(test_mix),
-        cmocka_unit_test(test_soft_gap),     cmocka_unit_test(test_attend),
-        cmocka_unit_test(test_attend_large_scores), cmocka_unit_test(test_attend_neighbours),
-        cmocka_unit_test(test_halves),       cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_norms),
+        cmocka_unit_test(test_rope_table),
+        cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_activations),
+        cmocka_unit_test(test_soft_cap),
+        cmocka_unit_test(test_scale_and_add),
+        cmocka_unit_test(test_soft_sum),
+        cmocka_unit_test(test_mix),
+        cmocka_unit_test(test_soft_gap),
+        cmocka_unit_test(test_attend),
+        cmocka_unit_test(test_attend_large_scores),
+        cmocka_unit_test(test_attend_neighbours),
+        cmocka_unit_test(test_halves),
+        cmocka_unit_test(test_rounding),
         cmocka_unit_test(test_all_finite),
     };
     find_tables();

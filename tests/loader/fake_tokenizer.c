@@ -1,5 +1,5 @@
-/* Stands in for tokenize/ at link time: a token for every four bytes begun, its id their first byte.
- * A text that begins with "slow" takes a while, so that workers finish out of order; one that
+/* Stands in for tokenize/ at link time: a token for every four bytes begun, its id their first
+ * byte. A text that begins with "slow" takes a while, so that workers finish out of order; one that
  * begins with "fail" cannot be tokenized. */
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,9 @@
 #include "common/size.h"
 #include "tokenize/tokenizer.h"
 
-struct em_tokenizer_scratch { int unused; };
+struct em_tokenizer_scratch {
+    int unused;
+};
 
 em_tokenizer_scratch *em_tokenizer_scratch_new(const em_tokenizer *t, em_error *err) {
     return em_alloc(1, sizeof(em_tokenizer_scratch), "scratch", err);
@@ -34,7 +36,8 @@ bool em_tokens_push(em_tokens *t, int32_t id, uint32_t bytes, em_error *err) {
 bool em_tokenize(const em_tokenizer *t, em_tokenizer_scratch *s, const char *text, size_t length,
                  em_tokens *out, em_error *err) {
     if (length >= 4 && !memcmp(text, "slow", 4)) usleep(2000);
-    if (length >= 4 && !memcmp(text, "fail", 4)) return em_fail(err, EM_INPUT, "cannot be tokenized");
+    if (length >= 4 && !memcmp(text, "fail", 4))
+        return em_fail(err, EM_INPUT, "cannot be tokenized");
     for (size_t i = 0; i < length; i += 4) {
         uint32_t bytes = (uint32_t)(length - i < 4 ? length - i : 4);
         if (!em_tokens_push(out, (unsigned char)text[i], bytes, err)) return false;

@@ -8,7 +8,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const em_record_keys keys[] = {{"text", "meta.pile_set_name"}, {"text", "text"}, {"a", "b"}};
+    static const em_record_keys keys[] = {
+        {"text", "meta.pile_set_name"}, {"text", "text"}, {"a", "b"}};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const char *difference = oracle_compare((const char *)data, size, &keys[i]);
         if (!difference) continue;

@@ -10,7 +10,7 @@
 #include "common/buffer.h"
 #include "loader/source.h"
 
-#define MOST ((size_t)4 << 20)      /* decompressed bytes that are looked at */
+#define MOST ((size_t)4 << 20) /* decompressed bytes that are looked at */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,7 +35,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     bool good = read_all(path, sizeof path, &small, &err_small);
     bool same = good == read_all(path, 1 << 16, &large, &err_large);
     size_t n = small.length < large.length ? small.length : large.length;
-    if (small.length < MOST && large.length < MOST && (!same || (good && small.length != large.length))) abort();
+    if (small.length < MOST && large.length < MOST &&
+        (!same || (good && small.length != large.length)))
+        abort();
     if (n && memcmp(small.data, large.data, n)) abort();
     if (!good && (err_small.status != EM_INPUT || !err_small.text[0])) abort();
     em_buffer_free(&small);

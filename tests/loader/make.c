@@ -46,7 +46,9 @@ const char *make_file(const char *name, const void *data, size_t n) {
     return path;
 }
 
-const char *make_text(const char *name, const char *text) { return make_file(name, text, strlen(text)); }
+const char *make_text(const char *name, const char *text) {
+    return make_file(name, text, strlen(text));
+}
 
 static void append(em_buffer *out, const void *data, size_t n) {
     if (!em_buffer_append(out, data, n, NULL)) abort();
@@ -78,7 +80,7 @@ void add_zstd_window(em_buffer *out, int exponent, int mantissa, const char *tex
     add_little_endian(out, 0xfd2fb528, 4);
     add_little_endian(out, 0, 1);
     add_little_endian(out, (unsigned long)(exponent << 3 | mantissa), 1);
-    add_little_endian(out, strlen(text) << 3 | 1, 3);     /* last block, raw */
+    add_little_endian(out, strlen(text) << 3 | 1, 3); /* last block, raw */
     append(out, text, strlen(text));
 }
 

@@ -2,8 +2,8 @@
 #ifndef EM_TESTS_LOADER_MAKE_H
 #define EM_TESTS_LOADER_MAKE_H
 
-#include <stddef.h>
 #include "common/buffer.h"
+#include <stddef.h>
 
 /* A scratch folder below TMPDIR, emptied and removed by make_clean. One at a time. */
 void make_folder(void);
@@ -18,7 +18,8 @@ const char *make_text(const char *name, const char *text);
 void add_zstd(em_buffer *out, const void *data, size_t n);
 void add_skippable(em_buffer *out, const void *data, size_t n);
 void add_gzip(em_buffer *out, const void *data, size_t n);
-/* A Zstandard frame whose header asks for a window of (8 + mantissa) * 2^(7 + exponent) bytes, with one raw block. */
+/* A Zstandard frame whose header asks for a window of (8 + mantissa) * 2^(7 + exponent) bytes, with
+ * one raw block. */
 void add_zstd_window(em_buffer *out, int exponent, int mantissa, const char *text);
 
 #endif

@@ -36,7 +36,8 @@ static int depth_of(const char *line, size_t n) {
 }
 
 static oracle_verdict verdict(const json_t *record, const em_record_keys *keys, em_record *out) {
-    const json_t *text = json_object_get(record, keys->text), *group = group_value(record, keys->group);
+    const json_t *text = json_object_get(record, keys->text),
+                 *group = group_value(record, keys->group);
     if (!json_is_string(text) || json_is_object(group) || json_is_array(group)) return ORACLE_BAD;
     set(&out->text, json_string_value(text), json_string_length(text));
     set(&out->group, "", 0);
@@ -46,19 +47,22 @@ static oracle_verdict verdict(const json_t *record, const em_record_keys *keys, 
     } else if (json_is_boolean(group)) {
         set(&out->group, json_is_true(group) ? "true" : "false", json_is_true(group) ? 4 : 5);
     } else if (json_is_number(group)) {
-        set(&out->group, "#", 1);       /* jansson does not keep how it was written */
+        set(&out->group, "#", 1); /* jansson does not keep how it was written */
     }
     return ORACLE_GOOD;
 }
 
-oracle_verdict oracle_record(const char *line, size_t n, const em_record_keys *keys, em_record *out) {
+oracle_verdict oracle_record(const char *line, size_t n, const em_record_keys *keys,
+                             em_record *out) {
     json_error_t error;
     if (memchr(line, 0, n)) return ORACLE_BAD;
     if (depth_of(line, n) > EM_JSON_DEPTH) return ORACLE_DIFFERS;
     json_t *record = json_loadb(line, n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
     if (!record) {
         enum json_error_code code = json_error_code(&error);
-        return code == json_error_numeric_overflow || code == json_error_null_byte_in_key ? ORACLE_DIFFERS : ORACLE_BAD;
+        return code == json_error_numeric_overflow || code == json_error_null_byte_in_key
+                   ? ORACLE_DIFFERS
+                   : ORACLE_BAD;
     }
     oracle_verdict v = verdict(record, keys, out);
     json_decref(record);
@@ -79,7 +83,8 @@ const char *oracle_compare(const char *line, size_t n, const em_record_keys *key
         if (good && v == ORACLE_BAD) difference = "jansson refuses the record";
         else if (!good && v == ORACLE_GOOD) difference = "jansson accepts the record";
         else if (good && !equal(&ours.text, &theirs.text)) difference = "another text";
-        else if (good && strcmp(theirs.group.data, "#") && !equal(&ours.group, &theirs.group)) difference = "another group";
+        else if (good && strcmp(theirs.group.data, "#") && !equal(&ours.group, &theirs.group))
+            difference = "another group";
     }
     if (!good && (err.status != EM_INPUT || !err.text[0] || err.byte > (int64_t)n))
         difference = "an error without a cause or place";

@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* NULL: the same verdict and the same values, or the two may differ (numbers beyond 64 bits, a key twice). */
+/* NULL: the same verdict and the same values, or the two may differ (numbers beyond 64 bits, a key
+ * twice). */
 const char *packed_oracle_compare(const char *line, size_t n);
 
 #endif

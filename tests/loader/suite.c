@@ -28,7 +28,8 @@ int suite_each(const char *folder, void (*check)(const char *name, const em_buff
         if (!dot || strcmp(dot, ".json")) continue;
         *dot = 0;
         em_buffer record = suite_file(folder, e->d_name, "json");
-        if (record.length && record.data[record.length - 1] == '\n') record.data[--record.length] = 0;
+        if (record.length && record.data[record.length - 1] == '\n')
+            record.data[--record.length] = 0;
         check(e->d_name, &record);
         em_buffer_free(&record);
         n++;

@@ -1,4 +1,6 @@
-/* The pipeline, with a fake tokenizer: order, filters, errors in their place, closing at any time. */
+/* The pipeline, with a fake tokenizer: order, filters, errors in their place, closing at any time.
+ */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -9,14 +11,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "loader/groups.h"
 #include "loader/loader.h"
 #include "loader/reader.h"
 #include "make.h"
 
-#define PILE {"text", "meta.pile_set_name"}
+#define PILE \
+    { "text", "meta.pile_set_name" }
 
 /* A path without the scratch folder, so that errors can be compared. */
 static const char *tail(const char *text) {
@@ -57,9 +59,12 @@ static em_buffer transcript(const em_loader_options *options) {
         em_loader_counts c;
         em_loader_counts_get(l, &c);
         assert_int_equal(em_loader_next(l, &d, &err), 0);
-        em_buffer_printf(&out, "%lld documents, %lld empty, %lld bad, %lld filtered, %lld bytes, %lld tokens%s%s\n",
-                         (long long)c.documents, (long long)c.empty, (long long)c.bad, (long long)c.filtered,
-                         (long long)c.bytes, (long long)c.tokens, *c.first_bad ? "; " : "", c.first_bad);        /* results hold no path */
+        em_buffer_printf(
+            &out,
+            "%lld documents, %lld empty, %lld bad, %lld filtered, %lld bytes, %lld tokens%s%s\n",
+            (long long)c.documents, (long long)c.empty, (long long)c.bad, (long long)c.filtered,
+            (long long)c.bytes, (long long)c.tokens, *c.first_bad ? "; " : "",
+            c.first_bad); /* results hold no path */
     }
     em_loader_close(l);
     return out;
@@ -81,8 +86,10 @@ static em_loader_options one_path(const char *const *path) {
 
 static void documents_and_counts(void **state) {
     const int32_t before[] = {1}, after[] = {2, 3};
-    const char *path = make_text("a.jsonl", "{\"text\":\"abcde\",\"meta\":{\"pile_set_name\":\"X\"}}\n\n"
-                                 " \t\r\n{\"text\":\"\",\"meta\":{\"pile_set_name\":\"Y\"}}\r\n{\"text\":\"z\\u0000\"}");
+    const char *path = make_text(
+        "a.jsonl",
+        "{\"text\":\"abcde\",\"meta\":{\"pile_set_name\":\"X\"}}\n\n"
+        " \t\r\n{\"text\":\"\",\"meta\":{\"pile_set_name\":\"Y\"}}\r\n{\"text\":\"z\\u0000\"}");
     em_loader_options o = one_path(&path);
     o.before = before, o.n_before = 1, o.after = after, o.n_after = 2;
     assert_transcript(o, "0 X 5: 1 97 101 2 3\n1 Y 0: 1 2 3\n2  2: 1 122 2 3\n"
@@ -102,15 +109,22 @@ static void order_is_kept(void **state) {
     long long bytes = 0, tokens = 0;
     for (int i = 0; i < 1000; i++) {
         char text[32];
-        int n = snprintf(text, sizeof text, "%s%d", i % 41 == 0 ? "slow" : i % 7 == 0 ? "" : "text", i);
-        em_buffer_printf(&data, "{\"meta\":{\"pile_set_name\":\"g%d\"},\"text\":\"%s\"}\n", i % 5, text);
+        int n = snprintf(text, sizeof text, "%s%d",
+                         i % 41 == 0  ? "slow"
+                         : i % 7 == 0 ? ""
+                                      : "text",
+                         i);
+        em_buffer_printf(&data, "{\"meta\":{\"pile_set_name\":\"g%d\"},\"text\":\"%s\"}\n", i % 5,
+                         text);
         em_buffer_printf(&wanted, "%d g%d %d:", i, i % 5, n);
         for (int at = 0; at < n; at += 4) em_buffer_printf(&wanted, " %d", text[at]);
         em_buffer_puts(&wanted, "\n");
         bytes += n;
         tokens += (n + 3) / 4;
     }
-    em_buffer_printf(&wanted, "1000 documents, 0 empty, 0 bad, 0 filtered, %lld bytes, %lld tokens\n", bytes, tokens);
+    em_buffer_printf(&wanted,
+                     "1000 documents, 0 empty, 0 bad, 0 filtered, %lld bytes, %lld tokens\n", bytes,
+                     tokens);
     const char *path = make_file("a.jsonl", data.data, data.length);
     assert_transcript(one_path(&path), wanted.data);
     em_buffer_free(&data);
@@ -118,19 +132,23 @@ static void order_is_kept(void **state) {
 }
 
 static const char filtered[] =
-    "{\"text\":\"a\",\"meta\":{\"pile_set_name\":\"X\"}}\n{\"text\":\"b\",\"meta\":{\"pile_set_name\":\"Y\"}}\n"
+    "{\"text\":\"a\",\"meta\":{\"pile_set_name\":\"X\"}}\n{\"text\":\"b\",\"meta\":{\"pile_set_"
+    "name\":\"Y\"}}\n"
     "{\"text\":\"c\"}\n{\"text\":\"d\",\"meta\":{\"pile_set_name\":\"X\"}}\n"
     "{\"text\":\"e\",\"meta\":{\"pile_set_name\":\"XY\"}}\n";
 
 static void filters(void **state) {
-    const char *path = make_text("a.jsonl", filtered), *x[] = {"X"}, *several[] = {"XY", ""}, *none[] = {"Z"};
+    const char *path = make_text("a.jsonl", filtered), *x[] = {"X"}, *several[] = {"XY", ""},
+               *none[] = {"Z"};
     em_loader_options o = one_path(&path);
     o.subsets = x, o.n_subsets = 1;
-    assert_transcript(o, "0 X 1: 97\n1 X 1: 100\n2 documents, 0 empty, 0 bad, 3 filtered, 2 bytes, 2 tokens\n");
+    assert_transcript(
+        o, "0 X 1: 97\n1 X 1: 100\n2 documents, 0 empty, 0 bad, 3 filtered, 2 bytes, 2 tokens\n");
     o.max_docs = 1;
     assert_transcript(o, "0 X 1: 97\n1 documents, 0 empty, 0 bad, 0 filtered, 1 bytes, 1 tokens\n");
     o.subsets = several, o.n_subsets = 2, o.max_docs = 2;
-    assert_transcript(o, "0  1: 99\n1 XY 1: 101\n2 documents, 0 empty, 0 bad, 3 filtered, 2 bytes, 2 tokens\n");
+    assert_transcript(
+        o, "0  1: 99\n1 XY 1: 101\n2 documents, 0 empty, 0 bad, 3 filtered, 2 bytes, 2 tokens\n");
     o.subsets = none, o.n_subsets = 1, o.max_docs = 0;
     assert_transcript(o, "0 documents, 0 empty, 0 bad, 5 filtered, 0 bytes, 0 tokens\n");
     o.n_subsets = 0, o.max_docs = 3;
@@ -138,15 +156,18 @@ static void filters(void **state) {
                          "3 documents, 0 empty, 0 bad, 0 filtered, 3 bytes, 3 tokens\n");
 }
 
-static const char broken[] = "{\"text\":\"a\"}\n\n{\"text\":1}\n{\"txt\":\"b\"}\n{\"text\":\"c\"}\n";
+static const char broken[] =
+    "{\"text\":\"a\"}\n\n{\"text\":1}\n{\"txt\":\"b\"}\n{\"text\":\"c\"}\n";
 
 static void broken_records(void **state) {
     const char *path = make_text("a.jsonl", broken);
     em_loader_options o = one_path(&path);
-    assert_transcript(o, "0  1: 97\na.jsonl, record 2, byte 22: \"text\" is a number, not a string\n");
+    assert_transcript(o,
+                      "0  1: 97\na.jsonl, record 2, byte 22: \"text\" is a number, not a string\n");
     o.skip_bad_records = true;
-    assert_transcript(o, "0  1: 97\n1  1: 99\n2 documents, 0 empty, 2 bad, 0 filtered, 2 bytes, 2 tokens; "
-                         "a.jsonl, record 2, byte 22: \"text\" is a number, not a string\n");
+    assert_transcript(
+        o, "0  1: 97\n1  1: 99\n2 documents, 0 empty, 2 bad, 0 filtered, 2 bytes, 2 tokens; "
+           "a.jsonl, record 2, byte 22: \"text\" is a number, not a string\n");
     o.max_docs = 1;
     assert_transcript(o, "0  1: 97\n1 documents, 0 empty, 0 bad, 0 filtered, 1 bytes, 1 tokens\n");
     path = make_text("b.jsonl", "\xef\xbb\xbf{\"txt\":\"b\"}");
@@ -178,7 +199,7 @@ static void counts_follow_the_documents(void **state) {
 
 static void tokenizer_errors_have_a_place(void **state) {
     const char *path = make_text("a.jsonl", "{\"text\":\"slow\"}\n{\"text\":\"a\"}\n"
-                                 "{\"text\":\"fail\"}\n{\"text\":\"b\"}\n");
+                                            "{\"text\":\"fail\"}\n{\"text\":\"b\"}\n");
     assert_transcript(one_path(&path), "0  4: 115\n1  1: 97\n"
                                        "a.jsonl, record 3, byte 29: cannot be tokenized\n");
 }
@@ -209,13 +230,16 @@ static void text_files(void **state) {
     em_buffer zst = {0}, gz = {0};
     add_zstd(&zst, "{\"text\"\n", 8);
     add_gzip(&gz, "two\nlines\n", 10);
-    const char *paths[] = {make_text("a.txt", "\xef\xbb\xbfplain"), make_file("b.txt.zst", zst.data, zst.length),
+    const char *paths[] = {make_text("a.txt", "\xef\xbb\xbfplain"),
+                           make_file("b.txt.zst", zst.data, zst.length),
                            make_file("c.txt.gz", gz.data, gz.length), make_text("d.txt", "")};
     em_loader_options o = {.paths = paths, .n_paths = 4, .keys = PILE};
     assert_transcript(o, "0  5: 112 110\n1  8: 123 120\n2  10: 116 108 115\n3  0:\n"
                          "4 documents, 1 empty, 0 bad, 0 filtered, 23 bytes, 7 tokens\n");
-    paths[1] = make_text("b.txt", "\xef\xbb\xbf" "caf\xe9");
-    assert_transcript(o, "0  5: 112 110\nb.txt, record 1, byte 6: bytes that are not UTF-8, from 0xe9 on\n");
+    paths[1] = make_text("b.txt", "\xef\xbb\xbf"
+                                  "caf\xe9");
+    assert_transcript(
+        o, "0  5: 112 110\nb.txt, record 1, byte 6: bytes that are not UTF-8, from 0xe9 on\n");
     o.skip_bad_records = true;
     assert_transcript(o, "0  5: 112 110\n1  10: 116 108 115\n2  0:\n"
                          "3 documents, 1 empty, 1 bad, 0 filtered, 15 bytes, 5 tokens; "
@@ -227,15 +251,16 @@ static void text_files(void **state) {
 static void other_data_is_refused(void **state) {
     const char *path = make_text("a", "\n  Once upon a time");
     em_loader_options o = one_path(&path);
-    o.skip_bad_records = true;      /* not a broken record: the file is of another kind */
+    o.skip_bad_records = true; /* not a broken record: the file is of another kind */
     assert_transcript(o, "a, byte 3: does not begin with '{', so it is not JSON lines; "
                          "a file that is one text must be named .txt\n");
     path = make_text("a.json", "[{\"text\":\"a\"}]");
     assert_transcript(o, "a.json, byte 0: begins with '[': one JSON array is not JSON lines; "
                          "convert it with jq -c '.[]'\n");
     path = make_text("b", "{\"text\":\"a\"}\n[1]\n");
-    assert_transcript(o, "0  1: 97\n1 documents, 0 empty, 1 bad, 0 filtered, 1 bytes, 1 tokens; "
-                         "b, record 2, byte 13: expected '{', since a record is a JSON object, found '['\n");
+    assert_transcript(
+        o, "0  1: 97\n1 documents, 0 empty, 1 bad, 0 filtered, 1 bytes, 1 tokens; "
+           "b, record 2, byte 13: expected '{', since a record is a JSON object, found '['\n");
 }
 
 /* Documents before the damage come first. */
@@ -243,13 +268,14 @@ static void truncated_shard(void **state) {
     em_buffer zst = {0};
     add_zstd(&zst, "{\"text\":\"a\"}\n{\"text\":\"b\"}\n{\"te", 30);
     add_zstd(&zst, "xt\":\"c\"}\n", 9);
-    zst.length -= 6;    /* the checksum and two bytes of text */
+    zst.length -= 6; /* the checksum and two bytes of text */
     const char *path = make_file("a.zst", zst.data, zst.length);
     em_loader_options o = one_path(&path);
     o.skip_bad_records = true;
     em_buffer got = transcript(&o);
     assert_non_null(strstr(got.data, "0  1: 97\n1  1: 98\na.zst, record 3, byte "));
-    assert_non_null(strstr(got.data, ": the file ends inside a Zstandard frame: it is truncated (compressed byte "));
+    assert_non_null(strstr(
+        got.data, ": the file ends inside a Zstandard frame: it is truncated (compressed byte "));
     em_buffer_free(&got);
     em_buffer_free(&zst);
 }
@@ -274,10 +300,12 @@ static void long_records(void **state) {
     em_buffer_puts(&b, "{\"text\":\"\n");
     const char *path = make_file("a", b.data, b.length);
     char wanted[1000];
-    snprintf(wanted, sizeof wanted, "a, record 9, byte %zu: the record ends inside a string\n", b.length - 1);
+    snprintf(wanted, sizeof wanted, "a, record 9, byte %zu: the record ends inside a string\n",
+             b.length - 1);
     em_loader_options o = one_path(&path);
     em_buffer got = transcript(&o);
-    assert_non_null(strstr(got.data, "0  700001: 97 97 97 97 97 97 97 97\n1  3: 98\n2  700001: 97"));
+    assert_non_null(
+        strstr(got.data, "0  700001: 97 97 97 97 97 97 97 97\n1  3: 98\n2  700001: 97"));
     assert_non_null(strstr(got.data, "\n6  20000000: 99 99 99 99 99 99 99 99\n7  20000000: 100 "));
     assert_non_null(strstr(got.data, wanted));
     em_buffer_free(&got);
@@ -285,13 +313,14 @@ static void long_records(void **state) {
 }
 
 static void record_length_is_bounded(void **state) {
-    static const size_t bounds[] = {99, 100};       /* the second record is 100 bytes long */
+    static const size_t bounds[] = {99, 100}; /* the second record is 100 bytes long */
     em_buffer b = {0};
     add_long(&b, 3, 'a');
     add_long(&b, 89, 'b');
     const char *path = make_file("a", b.data, b.length);
     for (size_t i = 0; i < 2; i++) {
-        em_reader_options o = {.paths = &path, .n_paths = 1, .keys = PILE, .max_record_bytes = bounds[i]};
+        em_reader_options o = {
+            .paths = &path, .n_paths = 1, .keys = PILE, .max_record_bytes = bounds[i]};
         em_error err = EM_ERROR_INIT;
         em_record record = {0};
         em_place place;
@@ -299,8 +328,10 @@ static void record_length_is_bounded(void **state) {
         em_reader *r = em_reader_open(&o, &err);
         assert_int_equal(em_reader_next(r, &record, &place, &err), 1);
         assert_int_equal(em_reader_next(r, &record, &place, &err), i ? 1 : -1);
-        if (!i) assert_string_equal(tail(em_error_line(&err, line, sizeof line)), "a, record 2, byte 15: longer than "
-                                    "99 bytes, the most that one record may take: cut it into several");
+        if (!i)
+            assert_string_equal(tail(em_error_line(&err, line, sizeof line)),
+                                "a, record 2, byte 15: longer than "
+                                "99 bytes, the most that one record may take: cut it into several");
         assert_int_equal(em_reader_next(r, &record, &place, &err), 0);
         em_reader_close(r);
         em_record_free(&record);
@@ -326,8 +357,9 @@ static void groups_are_bounded(void **state) {
     em_buffer_puts(&b, "\"}");
     path = make_file("a", b.data, b.length);
     o.keys.group = "text";
-    assert_transcript(o, "0 a 1: 97\na, record 2, byte 13: a group name of 1025 bytes, more than 1024: "
-                         "--group-by names the wrong key\n");
+    assert_transcript(
+        o, "0 a 1: 97\na, record 2, byte 13: a group name of 1025 bytes, more than 1024: "
+           "--group-by names the wrong key\n");
     em_buffer_free(&b);
 }
 
@@ -336,7 +368,8 @@ static void close_at_any_time(void **state) {
     em_buffer b = {0};
     em_error err = EM_ERROR_INIT;
     const em_document *d;
-    for (int i = 0; i < 5000; i++) em_buffer_puts(&b, i % 3 ? "{\"text\":\"abc\"}\n" : "{\"text\":\"slow\"}\n");
+    for (int i = 0; i < 5000; i++)
+        em_buffer_puts(&b, i % 3 ? "{\"text\":\"abc\"}\n" : "{\"text\":\"slow\"}\n");
     const char *path = make_file("a", b.data, b.length);
     em_loader_options o = one_path(&path);
     for (int taken = 0; taken < 300; taken = 2 * taken + 1) {
@@ -399,11 +432,22 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(documents_and_counts), IN_FOLDER(order_is_kept), IN_FOLDER(filters), IN_FOLDER(broken_records),
-        IN_FOLDER(counts_follow_the_documents), IN_FOLDER(tokenizer_errors_have_a_place), IN_FOLDER(several_paths),
-        IN_FOLDER(text_files), IN_FOLDER(other_data_is_refused), IN_FOLDER(truncated_shard), IN_FOLDER(long_records),
-        IN_FOLDER(record_length_is_bounded), IN_FOLDER(groups_are_bounded), IN_FOLDER(close_at_any_time),
-        IN_FOLDER(max_docs_stops_reading), IN_FOLDER(no_threads_is_a_usage_error),
+        IN_FOLDER(documents_and_counts),
+        IN_FOLDER(order_is_kept),
+        IN_FOLDER(filters),
+        IN_FOLDER(broken_records),
+        IN_FOLDER(counts_follow_the_documents),
+        IN_FOLDER(tokenizer_errors_have_a_place),
+        IN_FOLDER(several_paths),
+        IN_FOLDER(text_files),
+        IN_FOLDER(other_data_is_refused),
+        IN_FOLDER(truncated_shard),
+        IN_FOLDER(long_records),
+        IN_FOLDER(record_length_is_bounded),
+        IN_FOLDER(groups_are_bounded),
+        IN_FOLDER(close_at_any_time),
+        IN_FOLDER(max_docs_stops_reading),
+        IN_FOLDER(no_threads_is_a_usage_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

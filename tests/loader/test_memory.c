@@ -1,4 +1,5 @@
 /* Memory does not grow with the shard: the resident peak of a child process that reads it. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -10,18 +11,18 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "loader/loader.h"
 #include "make.h"
 
-#if defined(__has_feature)      /* clang's way to say it */
+#if defined(__has_feature) /* clang's way to say it */
 #if __has_feature(address_sanitizer)
 #define __SANITIZE_ADDRESS__ 1
 #endif
 #endif
 #if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1     /* freed memory is kept aside: peaks mean nothing, and a shorter stream will do */
+#define SANITIZED \
+    1 /* freed memory is kept aside: peaks mean nothing, and a shorter stream will do */
 #else
 #define SANITIZED 0
 #endif
@@ -58,7 +59,8 @@ static const char *make_shard(const char *name, size_t n, int64_t count) {
         for (size_t words = 0; words < n / 8; words++) em_buffer_puts(&frame, "a word. ");
         em_buffer_puts(&frame, "\"}\n");
     }
-    for (int64_t left = count; left > 0; left -= (int64_t)per_frame) add_zstd(&shard, frame.data, frame.length);
+    for (int64_t left = count; left > 0; left -= (int64_t)per_frame)
+        add_zstd(&shard, frame.data, frame.length);
     const char *path = make_file(name, shard.data, shard.length);
     em_buffer_free(&frame);
     em_buffer_free(&shard);
@@ -66,7 +68,8 @@ static const char *make_shard(const char *name, size_t n, int64_t count) {
 }
 
 static void peak_does_not_depend_on_the_shard(void **state) {
-    const int64_t few = 30 * 256, many = SANITIZED ? 2 * few : 10 * few;      /* 4 kB each: 30 and 300 MB */
+    const int64_t few = 30 * 256,
+                  many = SANITIZED ? 2 * few : 10 * few; /* 4 kB each: 30 and 300 MB */
     long small = peak(make_shard("small.zst", 4096, few), few);
     long large = peak(make_shard("large.zst", 4096, many), many);
     print_message("peak: %ld kB for 30 MB, %ld kB for %d MB\n", small, large, SANITIZED ? 60 : 300);

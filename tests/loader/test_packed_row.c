@@ -1,4 +1,5 @@
 /* Packed rows: what is read of them, and what broken ones are told. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "loader/packed_row.h"
 #include "packed_oracle.h"
@@ -18,7 +18,8 @@ static bool parse(const char *line, em_packed_row *out, em_error *err) {
 
 static void assert_ints(const em_ints *x, const char *numbers) {
     char text[256] = "";
-    for (size_t i = 0; i < x->n; i++) snprintf(text + strlen(text), sizeof text - strlen(text), "%s%d", i ? " " : "", x->v[i]);
+    for (size_t i = 0; i < x->n; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%d", i ? " " : "", x->v[i]);
     assert_true(x->given);
     assert_string_equal(text, numbers);
 }
@@ -26,8 +27,11 @@ static void assert_ints(const em_ints *x, const char *numbers) {
 static void values(void **state) {
     em_packed_row r = {0};
     em_error err;
-    assert_true(parse("{\"attention_mask\": [[1,0,0,0],[0,0,0,0],[1,0,1,0],[true,true,true,true]], \"input_ids\": [5,2,6,7],"
-                      " \"labels\": [-100,2,6,7], \"position_ids\": [0,1,0,1], \"cu_seqlens\": [0,2,4], \"x\": {\"labels\": 1}}", &r, &err));
+    assert_true(parse("{\"attention_mask\": [[1,0,0,0],[0,0,0,0],[1,0,1,0],[true,true,true,true]], "
+                      "\"input_ids\": [5,2,6,7],"
+                      " \"labels\": [-100,2,6,7], \"position_ids\": [0,1,0,1], \"cu_seqlens\": "
+                      "[0,2,4], \"x\": {\"labels\": 1}}",
+                      &r, &err));
     assert_int_equal(r.tokens, 4);
     assert_ints(&r.ids, "5 2 6 7");
     assert_ints(&r.labels, "-100 2 6 7");
@@ -45,24 +49,37 @@ static void values(void **state) {
 }
 
 static void errors(void **state) {
-    static const struct { const char *line, *text; int64_t byte; } cases[] = {
+    static const struct {
+        const char *line, *text;
+        int64_t byte;
+    } cases[] = {
         {"{\"input_ids\":[1,2.0]}", "input_ids: a number that is not written as a whole one", 16},
         {"{\"input_ids\":[1,-1]}", "input_ids[1] is -1: it cannot be negative", 16},
         {"{\"input_ids\":[2147483648]}", "input_ids[0] is 2147483648, beyond 2^31 - 1", 14},
         {"{\"input_ids\":[\"1\"]}", "input_ids[0] is a string, not a whole number", 14},
         {"{\"input_ids\":[[1]]}", "input_ids is an array of arrays: write one row a line", 13},
         {"{\"input_ids\":{}}", "input_ids is an object, not an array", 13},
-        {"{\"input_ids\":[1],\"labels\":[-1]}", "labels[0] is -1: no label is negative but -100", 27},
+        {"{\"input_ids\":[1],\"labels\":[-1]}", "labels[0] is -1: no label is negative but -100",
+         27},
         {"{\"input_ids\":[1,2],\"labels\":[1]}", "labels has 1 entries, input_ids has 2", -1},
-        {"{\"input_ids\":[1,2],\"position_ids\":[0,1,2]}", "position_ids has 3 entries, input_ids has 2", -1},
-        {"{\"input_ids\":[1,2],\"attention_mask\":[1]}", "attention_mask has 1 entries, input_ids has 2", -1},
-        {"{\"input_ids\":[1,2],\"attention_mask\":[[1,0]]}", "attention_mask is 1 x 2: give T entries, or T x T", 43},
-        {"{\"input_ids\":[1],\"attention_mask\":[[1,0],[1,1]]}", "attention_mask is 2 x 2, input_ids has 1 entries", -1},
-        {"{\"input_ids\":[1],\"attention_mask\":[[1,0],[1]]}", "attention_mask[1] has 1 entries, attention_mask[0] has 2", 41},
-        {"{\"input_ids\":[1],\"attention_mask\":[[2]]}", "attention_mask[0][0] is 2: a mask of two dimensions holds 0 and 1", 36},
-        {"{\"input_ids\":[1,2],\"cu_seqlens\":[0,2,1]}", "cu_seqlens[2] is 1 after 2: it must not descend", -1},
-        {"{\"input_ids\":[1,2],\"cu_seqlens\":[0,3]}", "cu_seqlens[1] is 3, input_ids has 2 entries", -1},
-        {"{\"input_ids\":[1,2],\"cu_seqlens\":[1,2]}", "cu_seqlens holds 2 numbers, the first of them not 0", -1},
+        {"{\"input_ids\":[1,2],\"position_ids\":[0,1,2]}",
+         "position_ids has 3 entries, input_ids has 2", -1},
+        {"{\"input_ids\":[1,2],\"attention_mask\":[1]}",
+         "attention_mask has 1 entries, input_ids has 2", -1},
+        {"{\"input_ids\":[1,2],\"attention_mask\":[[1,0]]}",
+         "attention_mask is 1 x 2: give T entries, or T x T", 43},
+        {"{\"input_ids\":[1],\"attention_mask\":[[1,0],[1,1]]}",
+         "attention_mask is 2 x 2, input_ids has 1 entries", -1},
+        {"{\"input_ids\":[1],\"attention_mask\":[[1,0],[1]]}",
+         "attention_mask[1] has 1 entries, attention_mask[0] has 2", 41},
+        {"{\"input_ids\":[1],\"attention_mask\":[[2]]}",
+         "attention_mask[0][0] is 2: a mask of two dimensions holds 0 and 1", 36},
+        {"{\"input_ids\":[1,2],\"cu_seqlens\":[0,2,1]}",
+         "cu_seqlens[2] is 1 after 2: it must not descend", -1},
+        {"{\"input_ids\":[1,2],\"cu_seqlens\":[0,3]}",
+         "cu_seqlens[1] is 3, input_ids has 2 entries", -1},
+        {"{\"input_ids\":[1,2],\"cu_seqlens\":[1,2]}",
+         "cu_seqlens holds 2 numbers, the first of them not 0", -1},
         {"{\"labels\":[1]}", "no \"input_ids\"", -1},
         {"{\"input_ids\":[]}", "input_ids is empty", -1},
         {"{\"input_ids\":[1,]}", "expected a whole number, found ']'", 16},
@@ -105,7 +122,9 @@ static size_t random_row(char *out) {
         at += (size_t)sprintf(out + at, ", \"%s\": ", keys[k]);
         at += random_list(out + at, n, 3, false);
     }
-    if (draw(2)) at += (size_t)sprintf(out + at, ", \"cu_seqlens\":"), at += random_list(out + at, 2 + draw(3), 0, true);
+    if (draw(2))
+        at += (size_t)sprintf(out + at, ", \"cu_seqlens\":"),
+            at += random_list(out + at, 2 + draw(3), 0, true);
     if (draw(2)) {
         at += (size_t)sprintf(out + at, ", \"attention_mask\": [");
         for (size_t i = 0; i < n; i++) {
@@ -124,7 +143,7 @@ static void against_jansson(void **state) {
         size_t n = random_row(row);
         if (i % 3 == 1) row[draw((uint32_t)n)] = bytes[draw(sizeof bytes - 1)];
         if (i % 3 == 2) n = draw((uint32_t)n);
-        char *exact = malloc(n ? n : 1);        /* so that AddressSanitizer sees the true end */
+        char *exact = malloc(n ? n : 1); /* so that AddressSanitizer sees the true end */
         memcpy(exact, row, n);
         const char *difference = packed_oracle_compare(exact, n);
         if (difference) fail_msg("%s: %.*s", difference, (int)n, row);
@@ -133,6 +152,7 @@ static void against_jansson(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(errors), cmocka_unit_test(against_jansson)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(errors),
+                                       cmocka_unit_test(against_jansson)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,11 @@
 /* The record scanner: suites of files, keys, and jansson as the reference on mutated records. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "loader/record.h"
 #include "oracle.h"
@@ -14,16 +14,18 @@
 static const em_record_keys pile = {"text", "meta.pile_set_name"};
 
 static void assert_bytes(const char *name, const em_buffer *got, const em_buffer *wanted) {
-    if (got->length != wanted->length || (got->length && memcmp(got->data, wanted->data, got->length)))
-        fail_msg("%s: got \"%.*s\", not \"%.*s\"", name, (int)got->length, got->data, (int)wanted->length,
-                 wanted->data);
+    if (got->length != wanted->length ||
+        (got->length && memcmp(got->data, wanted->data, got->length)))
+        fail_msg("%s: got \"%.*s\", not \"%.*s\"", name, (int)got->length, got->data,
+                 (int)wanted->length, wanted->data);
 }
 
 static void check_valid(const char *name, const em_buffer *line) {
     em_record record = {0};
     em_error err = EM_ERROR_INIT;
     em_buffer text = suite_file("valid", name, "text"), group = suite_file("valid", name, "group");
-    if (!em_record_parse(line->data, line->length, &pile, &record, &err)) fail_msg("%s: %s", name, err.text);
+    if (!em_record_parse(line->data, line->length, &pile, &record, &err))
+        fail_msg("%s: %s", name, err.text);
     assert_bytes(name, &record.text, &text);
     assert_bytes(name, &record.group, &group);
     const char *difference = oracle_compare(line->data, line->length, &pile);
@@ -40,7 +42,8 @@ static void check_invalid(const char *name, const em_buffer *line) {
     em_buffer wanted = suite_file("invalid", name, "error");
     assert_true(wanted.length > 0);
     wanted.data[--wanted.length] = 0;
-    if (em_record_parse(line->data, line->length, &pile, &record, &err)) fail_msg("%s was accepted", name);
+    if (em_record_parse(line->data, line->length, &pile, &record, &err))
+        fail_msg("%s was accepted", name);
     assert_int_equal(err.status, EM_INPUT);
     em_error_line(&err, got, sizeof got);
     if (strcmp(got, wanted.data)) fail_msg("%s:\n  %s, not\n  %s", name, got, wanted.data);
@@ -51,12 +54,15 @@ static void check_invalid(const char *name, const em_buffer *line) {
 }
 
 static void valid_records(void **state) { assert_true(suite_each("valid", check_valid) >= 40); }
-static void invalid_records(void **state) { assert_true(suite_each("invalid", check_invalid) >= 75); }
+static void invalid_records(void **state) {
+    assert_true(suite_each("invalid", check_invalid) >= 75);
+}
 
 static void parse(const char *line, em_record_keys keys, const char *text, const char *group) {
     em_record record = {0};
     em_error err = EM_ERROR_INIT;
-    if (!em_record_parse(line, strlen(line), &keys, &record, &err)) fail_msg("%s: %s", line, err.text);
+    if (!em_record_parse(line, strlen(line), &keys, &record, &err))
+        fail_msg("%s: %s", line, err.text);
     assert_string_equal(record.text.data, text);
     assert_string_equal(record.group.length ? record.group.data : "", group);
     assert_null(oracle_compare(line, strlen(line), &keys));
@@ -78,7 +84,8 @@ static void keys_are_the_callers(void **state) {
 static void buffers_are_reused(void **state) {
     em_record record = {0};
     em_error err = EM_ERROR_INIT;
-    const char *first = "{\"text\":\"a long one\",\"meta\":{\"pile_set_name\":\"x\"}}", *second = "{\"text\":\"b\"}";
+    const char *first = "{\"text\":\"a long one\",\"meta\":{\"pile_set_name\":\"x\"}}",
+               *second = "{\"text\":\"b\"}";
     assert_true(em_record_parse(first, strlen(first), &pile, &record, &err));
     assert_true(em_record_parse(second, strlen(second), &pile, &record, &err));
     assert_string_equal(record.text.data, "b");
@@ -94,7 +101,8 @@ static uint32_t draw(uint32_t n) {
 
 /* Replaces, inserts, removes and doubles a few bytes. n + 16 bytes of room. */
 static size_t mutate(char *s, size_t n) {
-    static const char interesting[] = "{}[]\",:\\u0d8ce+-. tfn\n\x01\x80\xc3\xa9\xed\xa0\xf4\x90\xff";
+    static const char interesting[] =
+        "{}[]\",:\\u0d8ce+-. tfn\n\x01\x80\xc3\xa9\xed\xa0\xf4\x90\xff";
     for (uint32_t changes = 1 + draw(4); changes--;) {
         size_t at = draw((uint32_t)n + 1);
         char c = interesting[draw(sizeof interesting)];
@@ -116,11 +124,12 @@ static void check_mutations(const char *name, const em_buffer *line) {
         memcpy(work, line->data, line->length);
         uint64_t before = seed;
         size_t n = mutate(work, line->length);
-        char *exact = malloc(n ? n : 1);        /* so that AddressSanitizer sees the true end */
+        char *exact = malloc(n ? n : 1); /* so that AddressSanitizer sees the true end */
         memcpy(exact, work, n);
         const char *difference = oracle_compare(exact, n, &pile);
         if (difference)
-            fail_msg("%s, seed %llu: %s: %.*s", name, (unsigned long long)before, difference, (int)n, exact);
+            fail_msg("%s, seed %llu: %s: %.*s", name, (unsigned long long)before, difference,
+                     (int)n, exact);
         free(exact);
     }
 }
@@ -139,9 +148,12 @@ static void blank_lines(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(valid_records),      cmocka_unit_test(invalid_records),
-        cmocka_unit_test(keys_are_the_callers), cmocka_unit_test(buffers_are_reused),
-        cmocka_unit_test(mutations_agree_with_jansson), cmocka_unit_test(blank_lines),
+        cmocka_unit_test(valid_records),
+        cmocka_unit_test(invalid_records),
+        cmocka_unit_test(keys_are_the_callers),
+        cmocka_unit_test(buffers_are_reused),
+        cmocka_unit_test(mutations_agree_with_jansson),
+        cmocka_unit_test(blank_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

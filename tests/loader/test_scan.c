@@ -1,4 +1,5 @@
 /* Every version of the byte scans against the portable one, and that one against a table. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -6,7 +7,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "loader/scan.h"
 
@@ -22,10 +22,13 @@ static void compare(const char *data, size_t n) {
     const em_scan *const *scans = em_scans(&count);
     char *exact = malloc(n ? n : 1);
     memcpy(exact, data, n);
-    size_t string = (size_t)(scans[0]->string(exact, exact + n) - exact), utf8 = scans[0]->utf8(exact, n);
+    size_t string = (size_t)(scans[0]->string(exact, exact + n) - exact),
+           utf8 = scans[0]->utf8(exact, n);
     for (size_t i = 1; i < count; i++) {
-        size_t s = (size_t)(scans[i]->string(exact, exact + n) - exact), u = scans[i]->utf8(exact, n);
-        if (s != string) fail_msg("%s: the string ends at %zu, not %zu, of %zu", scans[i]->name, s, string, n);
+        size_t s = (size_t)(scans[i]->string(exact, exact + n) - exact),
+               u = scans[i]->utf8(exact, n);
+        if (s != string)
+            fail_msg("%s: the string ends at %zu, not %zu, of %zu", scans[i]->name, s, string, n);
         if (u != utf8) fail_msg("%s: UTF-8 up to %zu, not %zu, of %zu", scans[i]->name, u, utf8, n);
     }
     free(exact);
@@ -52,7 +55,8 @@ static size_t encode(uint32_t x, int length, char *out) {
 /* Every code number up to 0x13ffff in every length that can hold it: only the shortest form of a
  * scalar value is UTF-8. */
 static void code_points(void **state) {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}, beyond[] = {0, 0x80, 0x800, 0x10000, 0x140000};
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000},
+                          beyond[] = {0, 0x80, 0x800, 0x10000, 0x140000};
     size_t count;
     const em_scan *const *scans = em_scans(&count);
     for (int length = 1; length <= 4; length++)
@@ -75,7 +79,8 @@ static void random_text(void **state) {
         uint32_t kinds = 1 + draw(4);
         while (n < wanted) {
             int length = 1 + (int)draw(kinds);
-            static const uint32_t first[] = {0, 0x20, 0x80, 0xe000, 0x10000}, many[] = {0, 0x60, 0x780, 0x2000, 0x100000};
+            static const uint32_t first[] = {0, 0x20, 0x80, 0xe000, 0x10000},
+                                  many[] = {0, 0x60, 0x780, 0x2000, 0x100000};
             n += encode(first[length] + draw(many[length]), length, data + n);
         }
         for (uint32_t changes = draw(3); n && changes--;) data[draw((uint32_t)n)] = (char)draw(256);
@@ -92,8 +97,10 @@ static void string_stops(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(single_bytes), cmocka_unit_test(code_points),
-        cmocka_unit_test(random_text),  cmocka_unit_test(string_stops),
+        cmocka_unit_test(single_bytes),
+        cmocka_unit_test(code_points),
+        cmocka_unit_test(random_text),
+        cmocka_unit_test(string_stops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

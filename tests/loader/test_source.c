@@ -1,4 +1,6 @@
-/* Streams of bytes: formats, frames and members, damage, windows, byte order marks, interruption. */
+/* Streams of bytes: formats, frames and members, damage, windows, byte order marks, interruption.
+ */
+#include <cmocka.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "loader/source.h"
 #include "make.h"
@@ -30,7 +31,8 @@ static bool read_all(const char *path, int window_log, size_t n, em_buffer *out)
     assert_true((got < 0) == (err.status != EM_OK));
     if (s && got == 0) assert_int_equal(em_source_read(s, piece, n, &err), 0);
     struct stat st;
-    if (s && got == 0 && !stat(path, &st) && S_ISREG(st.st_mode)) assert_int_equal(em_source_position(s), st.st_size);
+    if (s && got == 0 && !stat(path, &st) && S_ISREG(st.st_mode))
+        assert_int_equal(em_source_position(s), st.st_size);
     free(piece);
     em_source_close(s);
     return got == 0;
@@ -50,7 +52,8 @@ static void assert_reads(const char *path, const void *wanted, size_t n) {
 /* The error line, with the scratch folder's name taken off its front. */
 static void assert_fails(const char *path, int window_log, const char *wanted) {
     em_buffer got = {0};
-    if (read_all(path, window_log, 4096, &got)) fail_msg("%s was read, where \"%s\" was due", path, wanted);
+    if (read_all(path, window_log, 4096, &got))
+        fail_msg("%s was read, where \"%s\" was due", path, wanted);
     const char *name = strrchr(path, '/') + 1, *at = strstr(line, name);
     if (!at || strcmp(at, wanted)) fail_msg("%s, not\n  %s", line, wanted);
     em_buffer_free(&got);
@@ -59,7 +62,8 @@ static void assert_fails(const char *path, int window_log, const char *wanted) {
 /* Text that compresses a little, longer than zstd's blocks. */
 static em_buffer sample(size_t n) {
     em_buffer b = {0};
-    for (unsigned x = 1; b.length < n; x = x * 1103515245u + 12345u) em_buffer_printf(&b, "%u ", x >> 20);
+    for (unsigned x = 1; b.length < n; x = x * 1103515245u + 12345u)
+        em_buffer_printf(&b, "%u ", x >> 20);
     b.length = n;
     return b;
 }
@@ -99,7 +103,8 @@ static void frames_follow_one_another(void **state) {
 }
 
 /* Cut anywhere but between frames, the data is never taken as complete. */
-static void check_truncation(const em_buffer *packed, size_t first, size_t magic, const char *format) {
+static void check_truncation(const em_buffer *packed, size_t first, size_t magic,
+                             const char *format) {
     em_buffer got = {0};
     for (size_t n = magic; n < packed->length; n++) {
         const char *path = make_file("cut", packed->data, n);
@@ -128,7 +133,8 @@ static void truncation_is_an_error(void **state) {
     add_skippable(&skip, "0123456789", 10);
     check_truncation(&skip, first_skip, 4, "skippable");
     assert_fails(make_file("a.zst", zst.data, zst.length - 1), 0,
-                 "a.zst, byte 15: the file ends inside a Zstandard frame: it is truncated (compressed byte 40)");
+                 "a.zst, byte 15: the file ends inside a Zstandard frame: it is truncated "
+                 "(compressed byte 40)");
     em_buffer_free(&zst);
     em_buffer_free(&gz);
     em_buffer_free(&skip);
@@ -141,10 +147,12 @@ static void trailing_bytes_are_an_error(void **state) {
     assert_int_equal(zst.length, 18);
     assert_true(em_buffer_append(&zst, "\n", 1, NULL) && em_buffer_append(&gz, "\0\0", 2, NULL));
     assert_fails(make_file("a.zst", zst.data, zst.length), 0,
-                 "a.zst, byte 5: the last Zstandard frame is followed by bytes that are none: the file is damaged "
+                 "a.zst, byte 5: the last Zstandard frame is followed by bytes that are none: the "
+                 "file is damaged "
                  "(compressed byte 18)");
     assert_fails(make_file("a.gz", gz.data, gz.length), 0,
-                 "a.gz, byte 5: the last gzip member is followed by bytes that are none: the file is damaged "
+                 "a.gz, byte 5: the last gzip member is followed by bytes that are none: the file "
+                 "is damaged "
                  "(compressed byte 25)");
     em_buffer_free(&zst);
     em_buffer_free(&gz);
@@ -157,7 +165,8 @@ static void damage_is_an_error(void **state) {
     zst.data[zst.length - 1] ^= 1;
     gz.data[gz.length - 5] ^= 1;
     assert_fails(make_file("a.zst", zst.data, zst.length), 0,
-                 "a.zst, byte 3: bad Zstandard data near compressed byte 14: Restored data doesn't match checksum");
+                 "a.zst, byte 3: bad Zstandard data near compressed byte 14: Restored data doesn't "
+                 "match checksum");
     assert_fails(make_file("a.gz", gz.data, gz.length), 0,
                  "a.gz, byte 5: bad gzip data near compressed byte 21: incorrect data check");
     read_all(make_path("a.gz"), 0, 100, &got);
@@ -171,24 +180,31 @@ static void windows_are_bounded(void **state) {
     em_buffer b = {0};
     add_zstd_window(&b, 18, 0, "long");
     const char *path = make_file("a.zst", b.data, b.length);
-    assert_fails(path, 0, "a.zst, byte 0: the Zstandard frame at compressed byte 0 needs a window of 268435456 bytes: "
-                          "allow it with --zstd-window 28");
+    assert_fails(path, 0,
+                 "a.zst, byte 0: the Zstandard frame at compressed byte 0 needs a window of "
+                 "268435456 bytes: "
+                 "allow it with --zstd-window 28");
     em_buffer got = {0};
     assert_true(read_all(path, 28, 100, &got));
     assert_string_equal(got.data, "long");
     em_buffer_clear(&b);
     add_zstd(&b, "first", 5);
     add_zstd_window(&b, 20, 1, "longer");
-    assert_fails(make_file("a.zst", b.data, b.length), 30, "a.zst, byte 5: the Zstandard frame at compressed byte 18 "
+    assert_fails(make_file("a.zst", b.data, b.length), 30,
+                 "a.zst, byte 5: the Zstandard frame at compressed byte 18 "
                  "needs a window of 1207959552 bytes: allow it with --zstd-window 31");
     em_buffer_clear(&b);
     add_zstd_window(&b, 31, 7, "");
-    assert_fails(make_file("a.zst", b.data, b.length), 31, "a.zst, byte 0: the Zstandard frame at compressed byte 0 "
-                 "needs a window of 4123168604160 bytes; 2 GiB is the most: compress it again without --long");
+    assert_fails(make_file("a.zst", b.data, b.length), 31,
+                 "a.zst, byte 0: the Zstandard frame at compressed byte 0 "
+                 "needs a window of 4123168604160 bytes; 2 GiB is the most: compress it again "
+                 "without --long");
     /* one segment of 2^32 bytes */
     static const char single[] = "\x28\xb5\x2f\xfd\xe0\0\0\0\0\1\0\0\0\1\0\0";
-    assert_fails(make_file("a.zst", single, sizeof single), 31, "a.zst, byte 0: the Zstandard frame at compressed byte "
-                 "0 needs a window of 4294967296 bytes; 2 GiB is the most: compress it again without --long");
+    assert_fails(make_file("a.zst", single, sizeof single), 31,
+                 "a.zst, byte 0: the Zstandard frame at compressed byte "
+                 "0 needs a window of 4294967296 bytes; 2 GiB is the most: compress it again "
+                 "without --long");
     em_buffer_free(&b);
     em_buffer_free(&got);
 }
@@ -215,8 +231,13 @@ static void what_cannot_be_read(void **state) {
     assert_fails(make_path("missing"), 0, "missing: cannot be opened: No such file or directory");
     assert_int_equal(mkdir(make_path("folder"), 0777), 0);
     assert_fails(make_path("folder"), 0, "folder: is a directory where a file is expected");
-    assert_fails(make_file("a.xz", "\xfd" "7zXZ\0....", 10), 0,
-                 "a.xz: is xz data, which is not read: convert it to JSON lines (.jsonl, .jsonl.zst or .jsonl.gz)");
+    assert_fails(make_file("a.xz",
+                           "\xfd"
+                           "7zXZ\0....",
+                           10),
+                 0,
+                 "a.xz: is xz data, which is not read: convert it to JSON lines (.jsonl, "
+                 ".jsonl.zst or .jsonl.gz)");
     if (geteuid() != 0) {
         chmod(make_text("secret", "x"), 0);
         assert_fails(make_path("secret"), 0, "secret: cannot be opened: Permission denied");
@@ -247,7 +268,8 @@ static void bombs_are_streamed(void **state) {
     add_zstd(&zst, zeros, n);
     free(zeros);
     em_source *s = em_source_open(make_file("a.zst", zst.data, zst.length), NULL, &err);
-    for (ptrdiff_t got; (got = em_source_read(s, piece, sizeof piece, &err)) > 0;) total += (size_t)got;
+    for (ptrdiff_t got; (got = em_source_read(s, piece, sizeof piece, &err)) > 0;)
+        total += (size_t)got;
     assert_int_equal(err.status, EM_OK);
     assert_int_equal(total, n);
     em_source_close(s);
@@ -298,10 +320,17 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(formats_agree), IN_FOLDER(frames_follow_one_another), IN_FOLDER(truncation_is_an_error),
-        IN_FOLDER(trailing_bytes_are_an_error), IN_FOLDER(damage_is_an_error), IN_FOLDER(windows_are_bounded),
-        IN_FOLDER(byte_order_mark_is_skipped), IN_FOLDER(what_cannot_be_read), IN_FOLDER(stdin_is_a_dash),
-        IN_FOLDER(bombs_are_streamed), IN_FOLDER(waiting_can_be_interrupted),
+        IN_FOLDER(formats_agree),
+        IN_FOLDER(frames_follow_one_another),
+        IN_FOLDER(truncation_is_an_error),
+        IN_FOLDER(trailing_bytes_are_an_error),
+        IN_FOLDER(damage_is_an_error),
+        IN_FOLDER(windows_are_bounded),
+        IN_FOLDER(byte_order_mark_is_skipped),
+        IN_FOLDER(what_cannot_be_read),
+        IN_FOLDER(stdin_is_a_dash),
+        IN_FOLDER(bombs_are_streamed),
+        IN_FOLDER(waiting_can_be_interrupted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

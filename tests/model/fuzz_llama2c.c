@@ -1,7 +1,7 @@
-#include <stddef.h>
-#include <stdint.h>
 #include "model/config.h"
 #include "model/llama2c.h"
+#include <stddef.h>
+#include <stdint.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     em_tensors t = {0};
     em_buffer config = {0};
     em_config c;
-    if (em_llama2c_read(data, size, "FILE", &t, &config, &err) && em_config_read("FILE", config.data, config.length, &c, &err))
+    if (em_llama2c_read(data, size, "FILE", &t, &config, &err) &&
+        em_config_read("FILE", config.data, config.length, &c, &err))
         em_config_free(&c);
     em_tensors_free(&t);
     em_buffer_free(&config);

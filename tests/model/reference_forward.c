@@ -7,14 +7,15 @@
 typedef struct row {
     int length;
     const int32_t *positions, *lo, *hi;
-    double *x;               /* [length, hidden]: the residual stream */
-    double *q, *k, *v;       /* [length, heads or kv_heads, head_dim] */
-    double *mixed;           /* [length, heads, head_dim] */
-    double *a, *b, *c;       /* scratch of one token: [widest] */
+    double *x;         /* [length, hidden]: the residual stream */
+    double *q, *k, *v; /* [length, heads or kv_heads, head_dim] */
+    double *mixed;     /* [length, heads, head_dim] */
+    double *a, *b, *c; /* scratch of one token: [widest] */
 } row;
 
 static double element(const em_weight *w, int64_t o, int64_t i) {
-    const char *p = (const char *)w->data + em_weight_index(w, o, i) * (int64_t)em_dtype_size(w->dtype);
+    const char *p = (const char *)w->data +
+                    em_weight_index(w, o, i) * (int64_t)em_dtype_size(w->dtype);
     float f;
     uint16_t h;
     if (w->dtype == EM_F32) {
@@ -36,34 +37,39 @@ static void linear(const em_weight *w, const em_weight *bias, const double *x, d
     }
 }
 
-static void norm(em_norm_kind kind, double eps, bool plus_one, const em_weight *w, const em_weight *bias, int n, const double *x, double *y) {
+static void norm(em_norm_kind kind, double eps, bool plus_one, const em_weight *w,
+                 const em_weight *bias, int n, const double *x, double *y) {
     double mean = 0, square = 0;
     for (int i = 0; kind == EM_NORM_LAYER && i < n; i++) mean += x[i] / n;
     for (int i = 0; i < n; i++) square += (x[i] - mean) * (x[i] - mean) / n;
     for (int i = 0; i < n; i++)
-        y[i] = (x[i] - mean) / sqrt(square + eps) * (at(w, i) + (plus_one ? 1 : 0)) + (bias ? at(bias, i) : 0);
+        y[i] = (x[i] - mean) / sqrt(square + eps) * (at(w, i) + (plus_one ? 1 : 0)) +
+               (bias ? at(bias, i) : 0);
 }
 
 /* An absent norm copies. */
-static void layer_norm(const em_layer_spec *s, const em_weight *w, const em_weight *bias, const double *x, double *y) {
+static void layer_norm(const em_layer_spec *s, const em_weight *w, const em_weight *bias,
+                       const double *x, double *y) {
     if (w->data) norm(s->norm, s->norm_eps, s->norm_plus_one, w, bias, s->hidden, x, y);
     else memcpy(y, x, (size_t)s->hidden * sizeof *y);
 }
 
 static double activate(em_activation kind, double x) {
     switch (kind) {
-        case EM_SILU: return x / (1 + exp(-x));
-        case EM_GELU: return 0.5 * x * (1 + erf(x / sqrt(2)));
-        case EM_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
-        default: return x > 0 ? x : 0;
+    case EM_SILU: return x / (1 + exp(-x));
+    case EM_GELU: return 0.5 * x * (1 + erf(x / sqrt(2)));
+    case EM_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+    default: return x > 0 ? x : 0;
     }
 }
 
 static void rotate(const em_rope *r, int position, double *head) {
     for (int j = 0; j < r->dim / 2; j++) {
-        int first = r->interleaved ? 2 * j : j, second = r->interleaved ? 2 * j + 1 : j + r->dim / 2;
+        int first = r->interleaved ? 2 * j : j,
+            second = r->interleaved ? 2 * j + 1 : j + r->dim / 2;
         float angle = (float)position * r->inv_freq[j];
-        double c = cos(angle) * r->scale, s = sin(angle) * r->scale, x = head[first], y = head[second];
+        double c = cos(angle) * r->scale, s = sin(angle) * r->scale, x = head[first],
+               y = head[second];
         head[first] = x * c - y * s;
         head[second] = y * c + x * s;
     }
@@ -73,12 +79,14 @@ static void head_norms(const em_layer_spec *s, const em_weight *w, int heads, do
     bool all = s->head_norm == EM_HEAD_NORM_ALL;
     if (s->head_norm == EM_HEAD_NORM_NONE) return;
     for (int h = 0; h < (all ? 1 : heads); h++)
-        norm(EM_NORM_RMS, s->norm_eps, s->norm_plus_one, w, NULL, all ? heads * s->head_dim : s->head_dim,
-             x + (size_t)h * s->head_dim, x + (size_t)h * s->head_dim);
+        norm(EM_NORM_RMS, s->norm_eps, s->norm_plus_one, w, NULL,
+             all ? heads * s->head_dim : s->head_dim, x + (size_t)h * s->head_dim,
+             x + (size_t)h * s->head_dim);
 }
 
 static void project(const em_layer_spec *s, const em_layer_weights *w, row *r, int t) {
-    double *q = r->q + (size_t)t * s->heads * s->head_dim, *k = r->k + (size_t)t * s->kv_heads * s->head_dim;
+    double *q = r->q + (size_t)t * s->heads * s->head_dim,
+           *k = r->k + (size_t)t * s->kv_heads * s->head_dim;
     layer_norm(s, &w->attention_in, &w->attention_in_bias, r->x + (size_t)t * s->hidden, r->a);
     linear(&w->q, &w->q_bias, r->a, q);
     linear(&w->k, &w->k_bias, r->a, k);
@@ -91,7 +99,8 @@ static void project(const em_layer_spec *s, const em_layer_weights *w, row *r, i
 
 static double score(const em_layer_spec *s, const row *r, int t, int key, int h) {
     int kv = h / (s->heads / s->kv_heads);
-    const double *q = r->q + ((size_t)t * s->heads + h) * s->head_dim, *k = r->k + ((size_t)key * s->kv_heads + kv) * s->head_dim;
+    const double *q = r->q + ((size_t)t * s->heads + h) * s->head_dim,
+                 *k = r->k + ((size_t)key * s->kv_heads + kv) * s->head_dim;
     double z = 0;
     for (int d = 0; d < s->head_dim; d++) z += q[d] * k[d];
     z *= s->attention_scale;
@@ -112,22 +121,27 @@ static void attend(const em_layer_spec *s, row *r, int t, int h) {
         if (!sees(s, r, t, key)) continue;
         double p = exp(score(s, r, t, key, h) - most);
         sum += p;
-        for (int d = 0; d < s->head_dim; d++) out[d] += p * r->v[((size_t)key * s->kv_heads + kv) * s->head_dim + d];
+        for (int d = 0; d < s->head_dim; d++)
+            out[d] += p * r->v[((size_t)key * s->kv_heads + kv) * s->head_dim + d];
     }
     for (int d = 0; d < s->head_dim && sum > 0; d++) out[d] /= sum;
 }
 
 /* out: [hidden] = norm(mlp(norm x)) */
-static void feed_forward(const em_layer_spec *s, const em_layer_weights *w, row *r, const double *x, double *out) {
+static void feed_forward(const em_layer_spec *s, const em_layer_weights *w, row *r, const double *x,
+                         double *out) {
     layer_norm(s, &w->ffn_in, &w->ffn_in_bias, x, r->a);
     linear(&w->up, &w->up_bias, r->a, r->b);
     if (s->gated) linear(&w->gate, &w->gate_bias, r->a, r->c);
-    for (int i = 0; i < s->ffn; i++) r->b[i] = s->gated ? activate(s->activation, r->c[i]) * r->b[i] : activate(s->activation, r->b[i]);
+    for (int i = 0; i < s->ffn; i++)
+        r->b[i] = s->gated ? activate(s->activation, r->c[i]) * r->b[i]
+                           : activate(s->activation, r->b[i]);
     linear(&w->down, &w->down_bias, r->b, r->a);
     layer_norm(s, &w->ffn_out, &w->ffn_out_bias, r->a, out);
 }
 
-static void finish_token(const em_layer_spec *s, const em_layer_weights *w, row *r, int t, double *mlp) {
+static void finish_token(const em_layer_spec *s, const em_layer_weights *w, row *r, int t,
+                         double *mlp) {
     double *x = r->x + (size_t)t * s->hidden;
     if (s->parallel_residual) feed_forward(s, w, r, x, mlp);
     linear(&w->o, &w->o_bias, r->mixed + (size_t)t * s->heads * s->head_dim, r->a);
@@ -151,30 +165,41 @@ static void embed(const em_embedding *e, int hidden, int32_t id, int32_t positio
     }
 }
 
-static double nll_of(const em_head_spec *h, const double *x, int32_t label, double *normed, double *logits) {
+static double nll_of(const em_head_spec *h, const double *x, int32_t label, double *normed,
+                     double *logits) {
     double most = -HUGE_VAL, sum = 0;
-    norm(h->norm, h->norm_eps, h->norm_plus_one, &h->final_norm, &h->final_norm_bias, h->hidden, x, normed);
+    norm(h->norm, h->norm_eps, h->norm_plus_one, &h->final_norm, &h->final_norm_bias, h->hidden, x,
+         normed);
     linear(&h->output, &h->output_bias, normed, logits);
-    for (int v = 0; v < h->vocab && h->softcap > 0; v++) logits[v] = h->softcap * tanh(logits[v] / h->softcap);
+    for (int v = 0; v < h->vocab && h->softcap > 0; v++)
+        logits[v] = h->softcap * tanh(logits[v] / h->softcap);
     for (int v = 0; v < h->vocab; v++) most = fmax(most, logits[v]);
     for (int v = 0; v < h->vocab; v++) sum += exp(logits[v] - most);
     return log(sum) + most - logits[label];
 }
 
-static void run(const em_model *m, row *r, const int32_t *ids, const int32_t *labels, double *mlp, double *logits, double *nll) {
+static void run(const em_model *m, row *r, const int32_t *ids, const int32_t *labels, double *mlp,
+                double *logits, double *nll) {
     const em_model_spec *s = em_model_spec_of(m);
-    for (int t = 0; t < r->length; t++) embed(em_model_embedding(m), s->hidden, ids[t], r->positions[t], r->x + (size_t)t * s->hidden);
-    for (int i = 0; i < s->layers; i++) layer(em_model_layer_spec(m, i), em_model_layer_weights(m, i), r, mlp);
     for (int t = 0; t < r->length; t++)
-        if (labels[t] >= 0) nll[t] = nll_of(em_model_head(m), r->x + (size_t)t * s->hidden, labels[t], r->a, logits);
+        embed(em_model_embedding(m), s->hidden, ids[t], r->positions[t],
+              r->x + (size_t)t * s->hidden);
+    for (int i = 0; i < s->layers; i++)
+        layer(em_model_layer_spec(m, i), em_model_layer_weights(m, i), r, mlp);
+    for (int t = 0; t < r->length; t++)
+        if (labels[t] >= 0)
+            nll[t] = nll_of(em_model_head(m), r->x + (size_t)t * s->hidden, labels[t], r->a,
+                            logits);
 }
 
-bool reference_score(const em_model *m, int length, const int32_t *ids, const int32_t *positions, const int32_t *lo,
-                     const int32_t *hi, const int32_t *labels, double *nll) {
+bool reference_score(const em_model *m, int length, const int32_t *ids, const int32_t *positions,
+                     const int32_t *lo, const int32_t *hi, const int32_t *labels, double *nll) {
     const em_model_spec *s = em_model_spec_of(m);
-    size_t n = (size_t)length, q = (size_t)s->heads * (size_t)s->head_dim, kv = (size_t)s->kv_heads * (size_t)s->head_dim;
+    size_t n = (size_t)length, q = (size_t)s->heads * (size_t)s->head_dim,
+           kv = (size_t)s->kv_heads * (size_t)s->head_dim;
     size_t hidden = (size_t)s->hidden, wide = q + hidden + (size_t)s->ffn;
-    double *all = calloc(n * (hidden + 2 * q + 2 * kv) + 3 * wide + hidden + (size_t)s->vocab, sizeof *all);
+    double *all = calloc(n * (hidden + 2 * q + 2 * kv) + 3 * wide + hidden + (size_t)s->vocab,
+                         sizeof *all);
     if (!all) return false;
     row r = {length, positions, lo, hi, .x = all};
     r.q = r.x + n * hidden, r.mixed = r.q + n * q, r.k = r.mixed + n * q, r.v = r.k + n * kv;

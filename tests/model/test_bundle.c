@@ -1,4 +1,5 @@
 /* The same model in every format: fingerprints agree, and what convert writes is the same model. */
+#include <cmocka.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +10,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "tests/model/reference_forward.h"
 
@@ -45,7 +45,8 @@ static void convert(const char *from, const char *tokenizer, const char *to) {
     char line[1200];
     em_model *m = em_model_open(from, &err);
     assert_non_null(m);
-    if (!em_convert(m, tokenizer, 1, to, &err)) fail_msg("%s", em_error_line(&err, line, sizeof line));
+    if (!em_convert(m, tokenizer, 1, to, &err))
+        fail_msg("%s", em_error_line(&err, line, sizeof line));
     em_model_close(m);
 }
 
@@ -56,7 +57,7 @@ static void same_fingerprint_in_every_format(void **state) {
     fingerprint(DATA "/checkpoints/llama", directory);
     fingerprint(DATA "/sharded", shards);
     convert(DATA "/checkpoints/llama", NULL, path);
-    convert(path, NULL, path);               /* over itself */
+    convert(path, NULL, path); /* over itself */
     convert(DATA "/sharded", NULL, second);
     fingerprint(path, bin);
     fingerprint(second, again);
@@ -118,7 +119,8 @@ static void put(FILE *f, const float *x, size_t n) { assert_int_equal(fwrite(x, 
 /* dim 4, hidden 6, 2 layers, 2 heads, 1 key head, 8 tokens; each tensor holds its own number. */
 static void write_llama2c(const char *path, int vocab, size_t cut) {
     const int32_t header[7] = {4, 6, 2, 2, 1, vocab, 3};
-    const size_t sizes[] = {32, 4, 4, 16, 16, 8, 8, 8, 8, 16, 16, 4, 4, 24, 24, 24, 24, 24, 24, 4, 6, 32};
+    const size_t sizes[] = {32, 4, 4,  16, 16, 8,  8,  8,  8, 16, 16,
+                            4,  4, 24, 24, 24, 24, 24, 24, 4, 6,  32};
     float x[64];
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
@@ -151,9 +153,11 @@ static void llama2c_is_a_llama(void **state) {
     assert_int_equal(s->vocab, 8);
     assert_int_equal(s->eos, 2);
     assert_true(em_model_layer_spec(m, 0)->rope.interleaved);
-    assert_true(first(&em_model_embedding(m)->tokens) == 0 && first(&w->attention_in) == 2 && first(&w->q) == 4 && first(&w->k) == 6
-                && first(&w->v) == 8 && first(&w->o) == 10 && first(&w->ffn_in) == 12 && first(&w->gate) == 14 && first(&w->down) == 16
-                && first(&w->up) == 18 && first(&em_model_head(m)->final_norm) == 19 && first(&em_model_head(m)->output) == 21);
+    assert_true(first(&em_model_embedding(m)->tokens) == 0 && first(&w->attention_in) == 2 &&
+                first(&w->q) == 4 && first(&w->k) == 6 && first(&w->v) == 8 && first(&w->o) == 10 &&
+                first(&w->ffn_in) == 12 && first(&w->gate) == 14 && first(&w->down) == 16 &&
+                first(&w->up) == 18 && first(&em_model_head(m)->final_norm) == 19 &&
+                first(&em_model_head(m)->output) == 21);
     em_model_close(m);
     convert(path, NULL, bin);
     fingerprint(path, before);
@@ -209,7 +213,7 @@ static void a_failed_convert_leaves_nothing(void **state) {
 
 /* ---- reading ahead ---- */
 
-#define AHEAD ((size_t)24 << 20)      /* more than one call of madvise reads */
+#define AHEAD ((size_t)24 << 20) /* more than one call of madvise reads */
 
 static size_t resident_pages(const void *data) {
     unsigned char in[AHEAD / 4096];
@@ -253,10 +257,12 @@ static int make_scratch(void **state) { return mkdtemp(folder) ? 0 : -1; }
 static int remove_scratch(void **state) { return rmdir(folder); }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_fingerprint_in_every_format), cmocka_unit_test(every_family_converts),
-        cmocka_unit_test(bin_carries_its_files), cmocka_unit_test(llama2c_is_a_llama),
-        cmocka_unit_test(repositories_come_from_the_cache), cmocka_unit_test(a_failed_convert_leaves_nothing),
-        cmocka_unit_test(all_of_a_tensor_is_read_ahead)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_fingerprint_in_every_format),
+                                       cmocka_unit_test(every_family_converts),
+                                       cmocka_unit_test(bin_carries_its_files),
+                                       cmocka_unit_test(llama2c_is_a_llama),
+                                       cmocka_unit_test(repositories_come_from_the_cache),
+                                       cmocka_unit_test(a_failed_convert_leaves_nothing),
+                                       cmocka_unit_test(all_of_a_tensor_is_read_ahead)};
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }

@@ -1,5 +1,6 @@
-/* Models with an adapter against PEFT over transformers (make_adapters.py), interpolated models against
- * checkpoints that hold the same weights, and adapters with one thing broken. */
+/* Models with an adapter against PEFT over transformers (make_adapters.py), interpolated models
+ * against checkpoints that hold the same weights, and adapters with one thing broken. */
+#include <cmocka.h>
 #include <dirent.h>
 #include <jansson.h>
 #include <math.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "model/compose.h"
 #include "model/mapping.h"
@@ -18,13 +18,15 @@
 #include "model/safetensors.h"
 
 #define ROW 24
-#define ROWS 2       /* the row as a whole, and its two documents masked apart */
+#define ROWS 2 /* the row as a whole, and its two documents masked apart */
 #define DATA EM_TEST_DATA "/model"
 
-static const em_backend_options f32 = {.threads = 2, .compute = EM_F32}, bf16 = {.threads = 2, .compute = EM_BF16};
+static const em_backend_options f32 = {.threads = 2, .compute = EM_F32},
+                                bf16 = {.threads = 2, .compute = EM_BF16};
 
 typedef struct rows {
-    int32_t ids[ROWS * ROW], positions[ROWS * ROW], lo[ROWS * ROW], hi[ROWS * ROW], labels[ROWS * ROW], argmax[ROWS * ROW];
+    int32_t ids[ROWS * ROW], positions[ROWS * ROW], lo[ROWS * ROW], hi[ROWS * ROW],
+        labels[ROWS * ROW], argmax[ROWS * ROW];
     double nll[ROWS * ROW], expected[ROWS * ROW];
 } rows;
 
@@ -42,7 +44,8 @@ static void read_rows(const json_t *golden, rows *r) {
         r->hi[t] = i + 1;
         r->positions[t] = i - r->lo[t];
         r->nll[t] = 0;
-        if (i + 1 < ROW) r->expected[t] = number(golden, documents ? "documents" : "regular", (size_t)i);
+        if (i + 1 < ROW)
+            r->expected[t] = number(golden, documents ? "documents" : "regular", (size_t)i);
     }
 }
 
@@ -55,13 +58,20 @@ static json_t *golden_of(const char *path) {
 static void score(em_model *m, em_backend_options device, rows *r) {
     em_error err = EM_ERROR_INIT;
     em_backend *b = em_backend_cpu_open(&device, &err);
-    em_network_options options = {.memory = (size_t)1 << 30, .row_tokens = ROW, .want_tokens = 1024, .n_labels = 1};
+    em_network_options options = {
+        .memory = (size_t)1 << 30, .row_tokens = ROW, .want_tokens = 1024, .n_labels = 1};
     em_network *n = em_network_open(m, b, &options, &err);
     if (!n) fail_msg("%s", err.text);
-    em_row_batch batch = {.n_rows = ROWS, .start = (int64_t[]){0, ROW}, .length = (int32_t[]){ROW, ROW}, .ids = r->ids,
-                          .positions = r->positions, .lo = r->lo, .hi = r->hi};
+    em_row_batch batch = {.n_rows = ROWS,
+                          .start = (int64_t[]){0, ROW},
+                          .length = (int32_t[]){ROW, ROW},
+                          .ids = r->ids,
+                          .positions = r->positions,
+                          .lo = r->lo,
+                          .hi = r->hi};
     em_score_request request = {.n_labels = 1, .labels = r->labels};
-    if (!em_network_score(n, &batch, &request, &(em_scores){r->nll, r->argmax, NULL}, &err)) fail_msg("%s", err.text);
+    if (!em_network_score(n, &batch, &request, &(em_scores){r->nll, r->argmax, NULL}, &err))
+        fail_msg("%s", err.text);
     assert_int_equal(strlen(em_model_fingerprint(m)), 16);
     em_network_close(n);
     b->ops->close(b);
@@ -129,7 +139,8 @@ static void check_adapters(em_backend_options device, double tolerance) {
     DIR *d = opendir(DATA "/adapters");
     assert_non_null(d);
     for (struct dirent *e; (e = readdir(d));)
-        if (e->d_name[0] != '.' && !strchr(e->d_name, '.')) bad += !check_adapter(e->d_name, device, tolerance), n++;
+        if (e->d_name[0] != '.' && !strchr(e->d_name, '.'))
+            bad += !check_adapter(e->d_name, device, tolerance), n++;
     closedir(d);
     assert_true(n >= 17);
     assert_int_equal(bad, 0);
@@ -139,7 +150,9 @@ static void adapters_as_peft(void **state) { check_adapters(f32, 2e-5); }
 
 /* ---- copies with something changed ---- */
 
-static void join(char out[600], const char *folder, const char *name) { snprintf(out, 600, "%s/%s", folder, name); }
+static void join(char out[600], const char *folder, const char *name) {
+    snprintf(out, 600, "%s/%s", folder, name);
+}
 
 static void write_file(const char *folder, const char *name, const void *data, size_t n) {
     char path[600];
@@ -189,7 +202,8 @@ static void remove_folder(const char *folder) {
 }
 
 /* change(x, index of the element) for every f32 of the tensors whose name holds `part`. */
-static void change_tensors(char *bytes, size_t size, const char *part, float (*change)(float, size_t)) {
+static void change_tensors(char *bytes, size_t size, const char *part,
+                           float (*change)(float, size_t)) {
     em_error err = EM_ERROR_INIT;
     em_tensors t = {0};
     size_t changed = 0;
@@ -209,7 +223,8 @@ static void change_tensors(char *bytes, size_t size, const char *part, float (*c
     em_tensors_free(&t);
 }
 
-static void changed_copy(const char *from, const char *weights, const char *config, const char *part, float (*change)(float, size_t), const char *to) {
+static void changed_copy(const char *from, const char *weights, const char *config,
+                         const char *part, float (*change)(float, size_t), const char *to) {
     size_t n;
     char *bytes = read_file(from, weights, &n);
     change_tensors(bytes, n, part, change);
@@ -243,7 +258,8 @@ static rows scored(em_model *m, em_backend_options device) {
 
 static void zero_adapter_is_the_base(void **state) {
     char folder[64];
-    changed_copy(DATA "/adapters/llama-all", "adapter_model.safetensors", "adapter_config.json", "lora_B", zero, new_folder(folder));
+    changed_copy(DATA "/adapters/llama-all", "adapter_model.safetensors", "adapter_config.json",
+                 "lora_B", zero, new_folder(folder));
     em_model *base = open_checkpoint("llama"), *m = open_adapter(base, folder);
     for (int i = 0; i < 2; i++) {
         rows x = scored(base, i ? bf16 : f32), y = scored(m, i ? bf16 : f32);
@@ -255,12 +271,15 @@ static void zero_adapter_is_the_base(void **state) {
     remove_folder(folder);
 }
 
-/* The same adapter has the same bits on any number of threads, and one fingerprint; another one has another. */
+/* The same adapter has the same bits on any number of threads, and one fingerprint; another one has
+ * another. */
 static void threads_make_no_difference(void **state) {
     em_model *base = open_checkpoint("llama"), *m = open_adapter(base, DATA "/adapters/llama-all");
-    rows x = scored(m, (em_backend_options){.threads = 1, .compute = EM_F32}), y = scored(m, (em_backend_options){.threads = 5, .compute = EM_F32});
+    rows x = scored(m, (em_backend_options){.threads = 1, .compute = EM_F32}),
+         y = scored(m, (em_backend_options){.threads = 5, .compute = EM_F32});
     assert_same_bits(&x, &y);
-    em_model *again = open_adapter(base, DATA "/adapters/llama-all"), *other = open_adapter(base, DATA "/adapters/llama-list");
+    em_model *again = open_adapter(base, DATA "/adapters/llama-all"),
+             *other = open_adapter(base, DATA "/adapters/llama-list");
     scored(again, f32);
     scored(other, f32);
     assert_string_equal(em_model_fingerprint(m), em_model_fingerprint(again));
@@ -272,10 +291,12 @@ static void threads_make_no_difference(void **state) {
 }
 
 static void ends_are_the_models(em_model *before, em_model *after) {
-    em_model *minus_one = open_between(before, after, -1), *zeroth = open_between(before, after, 0), *half = open_between(before, after, 0.5);
+    em_model *minus_one = open_between(before, after, -1), *zeroth = open_between(before, after, 0),
+             *half = open_between(before, after, 0.5);
     for (int i = 0; i < 2; i++) {
         em_backend_options device = i ? bf16 : f32;
-        rows x = scored(before, device), y = scored(after, device), a = scored(minus_one, device), b = scored(zeroth, device), c = scored(half, device);
+        rows x = scored(before, device), y = scored(after, device), a = scored(minus_one, device),
+             b = scored(zeroth, device), c = scored(half, device);
         assert_same_bits(&x, &a);
         assert_same_bits(&y, &b);
         assert_differ(&x, &c);
@@ -289,7 +310,8 @@ static void ends_are_the_models(em_model *before, em_model *after) {
 
 static float at_half(float x, size_t i) { return (float)(1.5 * stretched(x, i) - 0.5 * x); }
 
-/* A checkpoint that holds the interpolated weights has the interpolated model's losses, bit for bit. */
+/* A checkpoint that holds the interpolated weights has the interpolated model's losses, bit for
+ * bit. */
 static void between_checkpoints(void **state) {
     static const char *const names[] = {"llama", "qwen2", "gpt2", "gpt_neox"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -297,7 +319,8 @@ static void between_checkpoints(void **state) {
         join(from, DATA "/checkpoints", names[i]);
         changed_copy(from, "model.safetensors", "config.json", "", stretched, new_folder(far));
         changed_copy(from, "model.safetensors", "config.json", "", at_half, new_folder(made));
-        em_model *before = open_model(from), *after = open_model(far), *expected = open_model(made), *m = open_between(before, after, 0.5);
+        em_model *before = open_model(from), *after = open_model(far), *expected = open_model(made),
+                 *m = open_between(before, after, 0.5);
         rows x = scored(expected, f32), y = scored(m, f32);
         assert_same_bits(&x, &y);
         ends_are_the_models(before, after);
@@ -329,7 +352,8 @@ static void configured_copy(const char *key, json_t *value, const char *folder) 
 static void twice_the_adapter(void **state) {
     char folder[64];
     configured_copy("lora_alpha", json_integer(12), new_folder(folder));
-    em_model *base = open_checkpoint("llama"), *m = open_adapter(base, DATA "/adapters/llama-list"), *twice = open_adapter(base, folder);
+    em_model *base = open_checkpoint("llama"), *m = open_adapter(base, DATA "/adapters/llama-list"),
+             *twice = open_adapter(base, folder);
     em_model *one = open_between(base, m, 1);
     rows x = scored(one, f32), y = scored(twice, f32);
     assert_same_bits(&x, &y);
@@ -341,7 +365,10 @@ static void twice_the_adapter(void **state) {
 }
 
 static void between_base_and_adapter(void **state) {
-    static const char *const pairs[][2] = {{"llama", "llama-lora-bias"}, {"llama", "llama-ends"}, {"gpt2", "gpt2-fan-in"}, {"gpt2-bare", "gpt2-bare"}};
+    static const char *const pairs[][2] = {{"llama", "llama-lora-bias"},
+                                           {"llama", "llama-ends"},
+                                           {"gpt2", "gpt2-fan-in"},
+                                           {"gpt2-bare", "gpt2-bare"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         char path[600];
         join(path, DATA "/adapters", pairs[i][1]);
@@ -353,12 +380,15 @@ static void between_base_and_adapter(void **state) {
 }
 
 static void refuses_unlike_models(void **state) {
-    static const struct { const char *before, *after, *expected; } cases[] = {
-        {"llama", "gpt2", "activation is not the same"}, {"llama", "llama-biases", "is not the same in this model and in"},
-        {"qwen2", "qwen2-window", "is not the same"}};
+    static const struct {
+        const char *before, *after, *expected;
+    } cases[] = {{"llama", "gpt2", "activation is not the same"},
+                 {"llama", "llama-biases", "is not the same in this model and in"},
+                 {"qwen2", "qwen2-window", "is not the same"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         em_error err = EM_ERROR_INIT;
-        em_model *before = open_checkpoint(cases[i].before), *after = open_checkpoint(cases[i].after);
+        em_model *before = open_checkpoint(cases[i].before),
+                 *after = open_checkpoint(cases[i].after);
         assert_null(em_model_between(before, after, 0.5, &err));
         assert_int_equal(err.status, EM_INPUT);
         if (!strstr(err.text, cases[i].expected)) fail_msg("%s", err.text);
@@ -370,9 +400,9 @@ static void refuses_unlike_models(void **state) {
 /* ---- broken adapters ---- */
 
 typedef struct change {
-    const char *key, *value;     /* of adapter_config.json, JSON; key NULL: none */
-    const char *old, *new;       /* of the safetensors header, of one length; NULL: none */
-    const char *part;            /* tensors that get a NaN; NULL: none */
+    const char *key, *value; /* of adapter_config.json, JSON; key NULL: none */
+    const char *old, *new;   /* of the safetensors header, of one length; NULL: none */
+    const char *part;        /* tensors that get a NaN; NULL: none */
     const char *expected;
 } change;
 
@@ -385,20 +415,33 @@ static const change changes[] = {
     {"trainable_token_indices", "[3]", NULL, NULL, NULL, "trainable_token_indices is set"},
     {"target_parameters", "[\"x\"]", NULL, NULL, NULL, "target_parameters is set"},
     {"something_new", "7", NULL, NULL, NULL, "something_new is set"},
-    {"init_lora_weights", "\"pissa_niter_4\"", NULL, NULL, NULL, "init_lora_weights pissa_niter_4 changes the base model's weights"},
-    {"r", "5", NULL, NULL, NULL, "tensor base_model.model.model.layers.0.mlp.down_proj.lora_A.weight has shape [4, 40], adapter_config.json's rank and the base model make it [5, 40]"},
-    {"rank_pattern", "{\"1.self_attn.q_proj\": 3}", NULL, NULL, NULL, "tensor " Q ".lora_A.weight has shape [4, 16], adapter_config.json's rank and the base model make it [3, 16]"},
+    {"init_lora_weights", "\"pissa_niter_4\"", NULL, NULL, NULL,
+     "init_lora_weights pissa_niter_4 changes the base model's weights"},
+    {"r", "5", NULL, NULL, NULL,
+     "tensor base_model.model.model.layers.0.mlp.down_proj.lora_A.weight has shape [4, 40], "
+     "adapter_config.json's rank and the base model make it [5, 40]"},
+    {"rank_pattern", "{\"1.self_attn.q_proj\": 3}", NULL, NULL, NULL,
+     "tensor " Q ".lora_A.weight has shape [4, 16], adapter_config.json's rank and the base model "
+     "make it [3, 16]"},
     {"rank_pattern", "{\"(\": 3}", NULL, NULL, NULL, "rank_pattern: the pattern"},
-    {"target_modules", "[\"q_proj\", \"v_proj\"]", NULL, NULL, NULL, "tensor base_model.model.model.layers.0.mlp.down_proj.lora_A.weight has no place in the llama"},
-    {"target_modules", "[\"q_proj\", \"v_proj\", \"down_proj\", \"o_proj\"]", NULL, NULL, NULL, "tensor base_model.model.model.layers.0.self_attn.o_proj.lora_A.weight is missing"},
-    {"target_modules", "\"[\"", NULL, NULL, NULL, "target_modules: the pattern [ cannot be matched: missing terminating ]"},
+    {"target_modules", "[\"q_proj\", \"v_proj\"]", NULL, NULL, NULL,
+     "tensor base_model.model.model.layers.0.mlp.down_proj.lora_A.weight has no place in the "
+     "llama"},
+    {"target_modules", "[\"q_proj\", \"v_proj\", \"down_proj\", \"o_proj\"]", NULL, NULL, NULL,
+     "tensor base_model.model.model.layers.0.self_attn.o_proj.lora_A.weight is missing"},
+    {"target_modules", "\"[\"", NULL, NULL, NULL,
+     "target_modules: the pattern [ cannot be matched: missing terminating ]"},
     {"target_modules", "null", NULL, NULL, NULL, "target_modules is missing"},
     {"exclude_modules", "[\"q_proj\"]", NULL, NULL, NULL, "q_proj.lora_A.weight has no place"},
-    {NULL, NULL, Q ".lora_B.weight", Q ".lora_C.weight", NULL, "tensor " Q ".lora_B.weight is missing"},
-    {NULL, NULL, Q ".lora_A.weight", Q ".lora_C.weight", NULL, "tensor " Q ".lora_A.weight is missing"},
-    {NULL, NULL, "layers.1.self_attn.q_proj", "layers.2.self_attn.q_proj", NULL, "tensor " Q ".lora_A.weight is missing"},
+    {NULL, NULL, Q ".lora_B.weight", Q ".lora_C.weight", NULL,
+     "tensor " Q ".lora_B.weight is missing"},
+    {NULL, NULL, Q ".lora_A.weight", Q ".lora_C.weight", NULL,
+     "tensor " Q ".lora_A.weight is missing"},
+    {NULL, NULL, "layers.1.self_attn.q_proj", "layers.2.self_attn.q_proj", NULL,
+     "tensor " Q ".lora_A.weight is missing"},
     {NULL, NULL, "\"F32\"", "\"I32\"", NULL, "is I32; F32, F16 and BF16 are read"},
-    {NULL, NULL, NULL, NULL, "layers.1.self_attn.q_proj.lora_B", "tensor " Q ".lora_B.weight: element 0 is not finite; the adapter is broken"},
+    {NULL, NULL, NULL, NULL, "layers.1.self_attn.q_proj.lora_B",
+     "tensor " Q ".lora_B.weight: element 0 is not finite; the adapter is broken"},
 };
 
 static float not_a_number(float x, size_t i) { return NAN; }
@@ -409,7 +452,8 @@ static void replace(char *bytes, size_t n, const char *old, const char *new) {
     assert_int_equal(length, strlen(new));
     char *at = memmem(bytes, n, old, length);
     assert_non_null(at);
-    for (; at; at = memmem(at + length, n - (size_t)(at + length - bytes), old, length)) memcpy(at, new, length);
+    for (; at; at = memmem(at + length, n - (size_t)(at + length - bytes), old, length))
+        memcpy(at, new, length);
 }
 
 static void write_broken(const change *c, const char *folder) {
@@ -442,7 +486,8 @@ static void keys_with_default(void **state) {
     char folder[64];
     size_t n, k;
     static const char old[] = ".lora_A.weight", new[] = ".lora_A.default.weight";
-    char *bytes = read_file(DATA "/adapters/llama-list", "adapter_model.safetensors", &n), *longer = calloc(1, n + 4096);
+    char *bytes = read_file(DATA "/adapters/llama-list", "adapter_model.safetensors", &n),
+         *longer = calloc(1, n + 4096);
     assert_non_null(longer);
     uint64_t header;
     memcpy(&header, bytes, 8);
@@ -458,7 +503,9 @@ static void keys_with_default(void **state) {
     memcpy(longer, &grown, 8);
     write_file(new_folder(folder), "adapter_model.safetensors", longer, n + grown - header);
     copy_file(DATA "/adapters/llama-list", "adapter_config.json", folder);
-    em_model *base = open_checkpoint("llama"), *plain = open_adapter(base, DATA "/adapters/llama-list"), *named = open_adapter(base, folder);
+    em_model *base = open_checkpoint("llama"),
+             *plain = open_adapter(base, DATA "/adapters/llama-list"),
+             *named = open_adapter(base, folder);
     rows x = scored(plain, f32), y = scored(named, f32);
     assert_same_bits(&x, &y);
     assert_string_equal(em_model_fingerprint(plain), em_model_fingerprint(named));
@@ -483,7 +530,8 @@ static void merges(const char *name, const char *refusal) {
     em_model *m = open_adapter(base, path), *written;
     join(file, new_folder(folder), "merged.bin");
     bool good = em_convert(m, NULL, 2, file, &err);
-    if (good == (refusal != NULL) || (refusal && !strstr(err.text, refusal))) fail_msg("%s: %s", name, err.text);
+    if (good == (refusal != NULL) || (refusal && !strstr(err.text, refusal)))
+        fail_msg("%s: %s", name, err.text);
     if (good) {
         written = open_model(file);
         read_rows(golden, &r);
@@ -500,26 +548,43 @@ static void merges(const char *name, const char *refusal) {
 }
 
 static void merged_as_beside(void **state) {
-    static const struct { const char *name, *refusal; } cases[] = {
-        {"gemma3", NULL}, {"gpt2-bare", NULL}, {"gpt2-fan-in", NULL}, {"gpt_neox-all", NULL}, {"gpt_neox-fused", NULL},
-        {"llama-all", NULL}, {"llama-biases-all", NULL}, {"llama-biases-only", NULL}, {"llama-ends", NULL}, {"llama-layers", NULL},
-        {"llama-list", NULL}, {"llama-patterns", NULL}, {"llama-regex", NULL},
-        {"llama-lora-bias", "adds a bias, which the model has not, to the module of lm_head.weight"},
-        {"gpt2-embeddings", "changes one of embedding and head, which are tied as transformer.wte.weight"},
-        {"qwen2-tied-embedding", "changes one of embedding and head, which are tied"},
-        {"qwen2-tied-head", "changes one of embedding and head, which are tied"}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) merges(cases[i].name, cases[i].refusal);
+    static const struct {
+        const char *name, *refusal;
+    } cases[] = {{"gemma3", NULL},
+                 {"gpt2-bare", NULL},
+                 {"gpt2-fan-in", NULL},
+                 {"gpt_neox-all", NULL},
+                 {"gpt_neox-fused", NULL},
+                 {"llama-all", NULL},
+                 {"llama-biases-all", NULL},
+                 {"llama-biases-only", NULL},
+                 {"llama-ends", NULL},
+                 {"llama-layers", NULL},
+                 {"llama-list", NULL},
+                 {"llama-patterns", NULL},
+                 {"llama-regex", NULL},
+                 {"llama-lora-bias",
+                  "adds a bias, which the model has not, to the module of lm_head.weight"},
+                 {"gpt2-embeddings",
+                  "changes one of embedding and head, which are tied as transformer.wte.weight"},
+                 {"qwen2-tied-embedding", "changes one of embedding and head, which are tied"},
+                 {"qwen2-tied-head", "changes one of embedding and head, which are tied"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        merges(cases[i].name, cases[i].refusal);
 }
 
 static void no_adapter(void **state) {
-    static const struct { const char *path, *expected; } cases[] = {
-        {DATA "/checkpoints/llama", "holds no adapter_config.json"}, {DATA "/adapters/llama-list/adapter_config.json", "is no directory"},
-        {DATA "/nowhere", "No such file"}};
+    static const struct {
+        const char *path, *expected;
+    } cases[] = {{DATA "/checkpoints/llama", "holds no adapter_config.json"},
+                 {DATA "/adapters/llama-list/adapter_config.json", "is no directory"},
+                 {DATA "/nowhere", "No such file"}};
     em_model *base = open_checkpoint("llama"), *m = open_adapter(base, DATA "/adapters/llama-list");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         em_error err = EM_ERROR_INIT;
         assert_null(em_model_with_adapter(base, cases[i].path, &err));
-        if (err.status != EM_INPUT || !strstr(err.text, cases[i].expected)) fail_msg("%s", err.text);
+        if (err.status != EM_INPUT || !strstr(err.text, cases[i].expected))
+            fail_msg("%s", err.text);
     }
     em_error err = EM_ERROR_INIT;
     assert_null(em_model_with_adapter(m, DATA "/adapters/llama-list", &err));
@@ -529,10 +594,16 @@ static void no_adapter(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adapters_as_peft), cmocka_unit_test(zero_adapter_is_the_base), cmocka_unit_test(threads_make_no_difference),
-        cmocka_unit_test(between_checkpoints), cmocka_unit_test(between_base_and_adapter), cmocka_unit_test(twice_the_adapter),
-        cmocka_unit_test(refuses_unlike_models), cmocka_unit_test(merged_as_beside),
-        cmocka_unit_test(broken_adapters), cmocka_unit_test(keys_with_default), cmocka_unit_test(no_adapter)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(adapters_as_peft),
+                                       cmocka_unit_test(zero_adapter_is_the_base),
+                                       cmocka_unit_test(threads_make_no_difference),
+                                       cmocka_unit_test(between_checkpoints),
+                                       cmocka_unit_test(between_base_and_adapter),
+                                       cmocka_unit_test(twice_the_adapter),
+                                       cmocka_unit_test(refuses_unlike_models),
+                                       cmocka_unit_test(merged_as_beside),
+                                       cmocka_unit_test(broken_adapters),
+                                       cmocka_unit_test(keys_with_default),
+                                       cmocka_unit_test(no_adapter)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

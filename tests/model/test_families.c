@@ -1,5 +1,7 @@
 /* Every family's small checkpoint against the NLLs of Hugging Face transformers, by the plain
- * reference pass: names, layouts, defaults, frequencies, windows, scales. See make_checkpoints.py. */
+ * reference pass: names, layouts, defaults, frequencies, windows, scales. See make_checkpoints.py.
+ */
+#include <cmocka.h>
 #include <dirent.h>
 #include <jansson.h>
 #include <math.h>
@@ -8,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "tests/model/reference_forward.h"
 
@@ -26,7 +27,9 @@ static void read_golden(const char *name, golden *g) {
     g->root = json_load_file(path, 0, NULL);
     assert_non_null(g->root);
     g->cut = (int)json_integer_value(json_object_get(g->root, "cut"));
-    for (int i = 0; i < ROW; i++) g->ids[i] = (int32_t)json_integer_value(json_array_get(json_object_get(g->root, "ids"), (size_t)i));
+    for (int i = 0; i < ROW; i++)
+        g->ids[i] =
+            (int32_t)json_integer_value(json_array_get(json_object_get(g->root, "ids"), (size_t)i));
     for (int i = 0; i < ROW; i++) g->labels[i] = i + 1 < ROW ? g->ids[i + 1] : -1;
 }
 
@@ -41,7 +44,8 @@ static double worst_difference(const em_model *m, const golden *g, bool document
     }
     assert_true(reference_score(m, ROW, g->ids, positions, lo, hi, g->labels, nll));
     const json_t *expected = json_object_get(g->root, documents ? "documents" : "regular");
-    for (int i = 0; i + 1 < ROW; i++) worst = fmax(worst, fabs(nll[i] - json_number_value(json_array_get(expected, (size_t)i))));
+    for (int i = 0; i + 1 < ROW; i++)
+        worst = fmax(worst, fabs(nll[i] - json_number_value(json_array_get(expected, (size_t)i))));
     return worst;
 }
 
@@ -55,7 +59,8 @@ static void check_family(const char *name) {
     read_golden(name, &g);
     double regular = worst_difference(m, &g, false), documents = worst_difference(m, &g, true);
     printf("%-22s %.1e %.1e\n", name, regular, documents);
-    if (regular > 1e-5 || documents > 1e-5) fail_msg("%s differs by %g, %g", name, regular, documents);
+    if (regular > 1e-5 || documents > 1e-5)
+        fail_msg("%s differs by %g, %g", name, regular, documents);
     json_decref(g.root);
     em_model_close(m);
 }

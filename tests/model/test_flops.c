@@ -1,19 +1,26 @@
 /* The arithmetic that shares of the ceiling rest on, counted by hand on two short rows. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include "model/flops.h"
 
 /* Rows of 3 and 2 tokens: causal, and everything. Pairs: 1 + 2 + 3 and 2 + 2. */
 static const int64_t start[] = {0, 3};
 static const int32_t length[] = {3, 2}, lo[] = {0, 0, 0, 0, 0}, hi[] = {1, 2, 3, 2, 2};
-static const em_row_batch batch = {.n_rows = 2, .start = start, .length = length, .lo = lo, .hi = hi};
+static const em_row_batch batch = {
+    .n_rows = 2, .start = start, .length = length, .lo = lo, .hi = hi};
 
 static em_layer_spec spec(int window) {
-    return (em_layer_spec){.hidden = 7, .heads = 4, .kv_heads = 2, .head_dim = 5, .ffn = 11, .window = window, .gated = true};
+    return (em_layer_spec){.hidden = 7,
+                           .heads = 4,
+                           .kv_heads = 2,
+                           .head_dim = 5,
+                           .ffn = 11,
+                           .window = window,
+                           .gated = true};
 }
 
 static void counts_products(void **state) {
@@ -34,7 +41,7 @@ static void counts_keys_within_the_layers_window(void **state) {
     em_flops f = {0};
     em_layer_spec s = spec(1), two = spec(2);
     em_flops_add_layer(&f, &s, &batch);
-    assert_true(f.attention == 5 * 20 * 4);         /* every token sees itself */
+    assert_true(f.attention == 5 * 20 * 4); /* every token sees itself */
     f.attention = 0;
     em_flops_add_layer(&f, &two, &batch);
     assert_true(f.attention == (1 + 2 + 2 + 2 + 2) * 20 * 4);
@@ -51,7 +58,8 @@ static void an_empty_interval_counts_nothing(void **state) {
 }
 
 static void the_head_counts_scored_tokens(void **state) {
-    const int32_t labels[] = {-1, 4, -1, -1, 0, 1, -1, -1, -1, 3};      /* two schemes; tokens 1 and 3 have none */
+    const int32_t labels[] = {-1, 4,  -1, -1, 0,
+                              1,  -1, -1, -1, 3}; /* two schemes; tokens 1 and 3 have none */
     const em_score_request request = {.n_labels = 2, .labels = labels};
     const em_head_spec head = {.hidden = 7, .vocab = 13};
     em_flops f = {0}, sum = {0};

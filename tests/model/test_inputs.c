@@ -1,5 +1,6 @@
-/* Headers and configs, each accepted or with the error line that it must give (inputs/KIND/NAME.input and
- * NAME.error), and good checkpoints with one thing changed. */
+/* Headers and configs, each accepted or with the error line that it must give
+ * (inputs/KIND/NAME.input and NAME.error), and good checkpoints with one thing changed. */
+#include <cmocka.h>
 #include <dirent.h>
 #include <jansson.h>
 #include <setjmp.h>
@@ -9,7 +10,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "model/adapter_config.h"
 #include "model/config.h"
@@ -76,7 +76,8 @@ static int check_file(const char *path, reader *read) {
     em_error_line(&err, line, sizeof line);
     em_mapping_close(&m);
     if (*expected ? !good && err.status == EM_INPUT && !strcmp(line, expected) : good) return 0;
-    print_error("%s:\n  got      %s\n  expected %s\n", path, good ? "no error" : line, *expected ? expected : "no error");
+    print_error("%s:\n  got      %s\n  expected %s\n", path, good ? "no error" : line,
+                *expected ? expected : "no error");
     return 1;
 }
 
@@ -104,21 +105,34 @@ static void llama2c_inputs(void **state) { check_kind("llama2c", read_llama2c); 
 
 /* ---- a checkpoint with one thing changed ---- */
 
-typedef struct change { const char *checkpoint, *key, *value, *expected; } change;   /* value: JSON; NULL: the key goes */
+typedef struct change {
+    const char *checkpoint, *key, *value, *expected;
+} change; /* value: JSON; NULL: the key goes */
 
 static const change changes[] = {
-    {"llama-biases", "hidden_size", NULL, "tensor model.embed_tokens.weight has shape [64, 16], config.json makes it [64, 4096] (it leaves out, so at their defaults: hidden_size = 4096"},
-    {"llama", "vocab_size", "65", "tensor model.embed_tokens.weight has shape [64, 16], config.json makes it [65, 16]"},
+    {"llama-biases", "hidden_size", NULL,
+     "tensor model.embed_tokens.weight has shape [64, 16], config.json makes it [64, 4096] (it "
+     "leaves out, so at their defaults: hidden_size = 4096"},
+    {"llama", "vocab_size", "65",
+     "tensor model.embed_tokens.weight has shape [64, 16], config.json makes it [65, 16]"},
     {"llama", "num_hidden_layers", "3", "tensor model.layers.2.input_layernorm.weight is missing"},
-    {"llama", "num_hidden_layers", "1", "tensor model.layers.1.input_layernorm.weight has no place in the llama"},
-    {"llama", "num_key_value_heads", "4", "tensor model.layers.0.self_attn.k_proj.weight has shape [8, 16], config.json makes it [16, 16]"},
-    {"llama", "intermediate_size", "41", "tensor model.layers.0.mlp.gate_proj.weight has shape [40, 16], config.json makes it [41, 16]"},
+    {"llama", "num_hidden_layers", "1",
+     "tensor model.layers.1.input_layernorm.weight has no place in the llama"},
+    {"llama", "num_key_value_heads", "4",
+     "tensor model.layers.0.self_attn.k_proj.weight has shape [8, 16], config.json makes it [16, "
+     "16]"},
+    {"llama", "intermediate_size", "41",
+     "tensor model.layers.0.mlp.gate_proj.weight has shape [40, 16], config.json makes it [41, "
+     "16]"},
     {"llama", "attention_bias", "true", "tensor model.layers.0.self_attn.q_proj.bias is missing"},
-    {"llama-biases", "attention_bias", "false", "tensor model.layers.0.self_attn.k_proj.bias has no place"},
+    {"llama-biases", "attention_bias", "false",
+     "tensor model.layers.0.self_attn.k_proj.bias has no place"},
     {"qwen3", "model_type", "\"qwen2\"", "tensor model.layers.0.self_attn.q_proj.bias is missing"},
-    {"qwen3", "model_type", "\"llama\"", "tensor model.layers.0.self_attn.k_norm.weight has no place in the llama"},
+    {"qwen3", "model_type", "\"llama\"",
+     "tensor model.layers.0.self_attn.k_norm.weight has no place in the llama"},
     {"qwen2", "tie_word_embeddings", "false", "tensor lm_head.weight is missing"},
-    {"gpt2", "n_positions", "33", "tensor transformer.wpe.weight has shape [32, 16], config.json makes it [33, 16]"},
+    {"gpt2", "n_positions", "33",
+     "tensor transformer.wpe.weight has shape [32, 16], config.json makes it [33, 16]"},
     {"gpt2", "model_type", "\"gpt_neox\"", "tensor gpt_neox.embed_in.weight is missing"},
 };
 
@@ -150,7 +164,8 @@ static void expect_refusal(const char *path, const char *expected) {
     char line[1200];
     em_model *m = em_model_open(path, &err);
     em_error_line(&err, line, sizeof line);
-    if (m || err.status != EM_INPUT || !strstr(line, expected)) fail_msg("got \"%s\", expected \"%s\"", m ? "no error" : line, expected);
+    if (m || err.status != EM_INPUT || !strstr(line, expected))
+        fail_msg("got \"%s\", expected \"%s\"", m ? "no error" : line, expected);
 }
 
 static void changed_configs(void **state) {
@@ -168,7 +183,8 @@ static void changed_configs(void **state) {
 /* ---- a tensor that nothing uses ---- */
 
 /* The checkpoint's model.safetensors with one more entry in its header, of no bytes. */
-static void write_with_entry(const char *checkpoint, const char *name, const char *shape, const char *path) {
+static void write_with_entry(const char *checkpoint, const char *name, const char *shape,
+                             const char *path) {
     char from[1024], entry[256];
     uint64_t length;
     em_error err = EM_ERROR_INIT;
@@ -178,7 +194,9 @@ static void write_with_entry(const char *checkpoint, const char *name, const cha
     memcpy(&length, m.data, 8);
     size_t begin = 8 + (size_t)length, bytes = m.size - begin;
     json_t *root = json_loadb((const char *)m.data + 8, (size_t)length, 0, NULL);
-    snprintf(entry, sizeof entry, "{\"dtype\": \"F32\", \"shape\": %s, \"data_offsets\": [%zu, %zu]}", shape, bytes, bytes);
+    snprintf(entry, sizeof entry,
+             "{\"dtype\": \"F32\", \"shape\": %s, \"data_offsets\": [%zu, %zu]}", shape, bytes,
+             bytes);
     assert_int_equal(json_object_set_new(root, name, json_loads(entry, 0, NULL)), 0);
     char *header = json_dumps(root, 0);
     length = strlen(header);
@@ -192,7 +210,8 @@ static void write_with_entry(const char *checkpoint, const char *name, const cha
     em_mapping_close(&m);
 }
 
-/* Its shape is not checked against anything, so nothing may be computed from it: 2^62 * 3 overflows. */
+/* Its shape is not checked against anything, so nothing may be computed from it: 2^62 * 3
+ * overflows. */
 static void unused_tensor_of_any_shape(void **state) {
     char folder[] = "/tmp/evalmask-unused-XXXXXX", path[256], config[256];
     em_error err = EM_ERROR_INIT;
@@ -200,8 +219,10 @@ static void unused_tensor_of_any_shape(void **state) {
     snprintf(config, sizeof config, "%s/config.json", folder);
     assert_int_equal(symlink(DATA "/checkpoints/llama/config.json", config), 0);
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
-    write_with_entry("llama", "model.layers.0.self_attn.rotary_emb.inv_freq", "[4611686018427387904, 3, 0]", path);
-    em_model *with = em_model_open(folder, &err), *without = em_model_open(DATA "/checkpoints/llama", &err);
+    write_with_entry("llama", "model.layers.0.self_attn.rotary_emb.inv_freq",
+                     "[4611686018427387904, 3, 0]", path);
+    em_model *with = em_model_open(folder, &err),
+             *without = em_model_open(DATA "/checkpoints/llama", &err);
     if (!with || !without) fail_msg("%s", err.text);
     assert_int_equal(em_model_spec_of(with)->parameters, em_model_spec_of(without)->parameters);
     em_model_close(with);
@@ -211,7 +232,11 @@ static void unused_tensor_of_any_shape(void **state) {
 
 /* ---- formats and indexes ---- */
 
-typedef struct file_case { const char *name, *text; size_t size; const char *expected; } file_case;
+typedef struct file_case {
+    const char *name, *text;
+    size_t size;
+    const char *expected;
+} file_case;
 
 static const file_case files[] = {
     {"model.gguf", "GGUF\3\0\0\0\0\0\0\0", 12, "is a GGUF file"},
@@ -241,20 +266,25 @@ static void other_formats(void **state) {
     expect_refusal("some-org/some-model", "download it with `hf download some-org/some-model`");
 }
 
-static const struct { const char *index, *expected; } indexes[] = {
+static const struct {
+    const char *index, *expected;
+} indexes[] = {
     {"{}", "has no weight_map"},
     {"[", "is no valid JSON"},
     {"{\"weight_map\": {\"a\": 7}}", "names no file for tensor a"},
     {"{\"weight_map\": {\"a\": \"../model.safetensors\"}}", "outside the directory"},
     {"{\"weight_map\": {\"a\": \"..\"}}", "outside the directory"},
-    {"{\"weight_map\": {\"a\": \"model-1.safetensors\"}}", "not in the directory: model-1.safetensors"},
-    {"{\"weight_map\": {\"a\": \"shard.safetensors\"}}", "tensor a is not in the shard shard.safetensors"},
+    {"{\"weight_map\": {\"a\": \"model-1.safetensors\"}}",
+     "not in the directory: model-1.safetensors"},
+    {"{\"weight_map\": {\"a\": \"shard.safetensors\"}}",
+     "tensor a is not in the shard shard.safetensors"},
 };
 
 static void broken_indexes(void **state) {
     char folder[] = "/tmp/evalmask-index-XXXXXX", path[256];
     assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/config.json", folder), write_text(path, "{\"model_type\": \"llama\"}");
+    snprintf(path, sizeof path, "%s/config.json", folder),
+        write_text(path, "{\"model_type\": \"llama\"}");
     snprintf(path, sizeof path, "%s/shard.safetensors", folder);
     assert_int_equal(symlink(DATA "/checkpoints/llama/model.safetensors", path), 0);
     snprintf(path, sizeof path, "%s/model.safetensors.index.json", folder);
@@ -271,7 +301,9 @@ static void broken_indexes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(safetensors_inputs), cmocka_unit_test(config_inputs), cmocka_unit_test(adapter_inputs), cmocka_unit_test(llama2c_inputs),
-        cmocka_unit_test(changed_configs), cmocka_unit_test(unused_tensor_of_any_shape), cmocka_unit_test(other_formats), cmocka_unit_test(broken_indexes)};
+        cmocka_unit_test(safetensors_inputs), cmocka_unit_test(config_inputs),
+        cmocka_unit_test(adapter_inputs),     cmocka_unit_test(llama2c_inputs),
+        cmocka_unit_test(changed_configs),    cmocka_unit_test(unused_tensor_of_any_shape),
+        cmocka_unit_test(other_formats),      cmocka_unit_test(broken_indexes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

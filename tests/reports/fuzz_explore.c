@@ -1,4 +1,5 @@
-/* Any bytes as a file of --tokens: a page or an error, and nothing of the file in the page that is not escaped. */
+/* Any bytes as a file of --tokens: a page or an error, and nothing of the file in the page that is
+ * not escaped. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* Any bytes as a results file: read or refused; what is read can be shown, and its JSON reads back to the same JSON. */
+/* Any bytes as a results file: read or refused; what is read can be shown, and its JSON reads back
+ * to the same JSON. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,4 +1,6 @@
-/* The sidecar of per-document sums: what is written is read, and what is not a sidecar is refused by line and byte. */
+/* The sidecar of per-document sums: what is written is read, and what is not a sidecar is refused
+ * by line and byte. */
+#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #include "common/buffer.h"
 #include "common/output.h"
@@ -50,7 +51,7 @@ static void reads_lines(void **state) {
     assert_true(line.nll[0] == 1.5 && isnan(line.nll[1]));
     assert_int_equal(em_documents_next(d, &line, &err), 1);
     assert_string_equal(line.subset, "C | ü");
-    assert_int_equal(em_documents_next(d, &line, &err), 1);     /* of the second frame */
+    assert_int_equal(em_documents_next(d, &line, &err), 1); /* of the second frame */
     assert_string_equal(line.data_set, "code");
     assert_int_equal(line.seq_len, 128);
     assert_true(line.nll[0] == 1e300);
@@ -64,12 +65,16 @@ static void reads_many_lines(void **state) {
     em_error err = EM_ERROR_INIT;
     em_document_line line;
     for (int i = 0; i < 20000; i++)
-        em_buffer_printf(&text, "{\"document\":%d,\"subset\":\"s%d\",\"bytes\":%d,\"predictions\":[%d],\"nll\":[%d.25]}\n", i, i % 7, i, i, i);
+        em_buffer_printf(&text,
+                         "{\"document\":%d,\"subset\":\"s%d\",\"bytes\":%d,\"predictions\":[%d],"
+                         "\"nll\":[%d.25]}\n",
+                         i, i % 7, i, i, i);
     write_lines(text.data, text.length);
     em_documents *d = em_documents_open(path, &err);
     for (int i = 0; i < 20000; i++) {
         assert_int_equal(em_documents_next(d, &line, &err), 1);
-        assert_true(line.document == i && line.bytes == i && line.predictions[0] == i && line.nll[0] == i + 0.25);
+        assert_true(line.document == i && line.bytes == i && line.predictions[0] == i &&
+                    line.nll[0] == i + 0.25);
     }
     assert_int_equal(em_documents_next(d, &line, &err), 0);
     em_documents_close(d);
@@ -81,10 +86,11 @@ static void refuses_what_is_no_sidecar(void **state) {
     assert_non_null(strstr(refusal("/no/such/file").text, "cannot be read"));
     assert_non_null(strstr(refusal(CORPUS "cut.jsonl.zst").text, "cut short"));
     assert_non_null(strstr(refusal(CORPUS "no-end.jsonl.zst").text, "no end"));
-    refusal(CORPUS "plain.jsonl");      /* not compressed */
+    refusal(CORPUS "plain.jsonl"); /* not compressed */
     for (int i = 1; i <= 10; i++) {
         em_buffer text = {0};
-        const char good[] = "{\"document\":0,\"subset\":\"\",\"bytes\":1,\"predictions\":[1],\"nll\":[2]}\n";
+        const char good[] =
+            "{\"document\":0,\"subset\":\"\",\"bytes\":1,\"predictions\":[1],\"nll\":[2]}\n";
         snprintf(file, sizeof file, CORPUS "bad-%d.jsonl", i);
         FILE *f = fopen(file, "r");
         assert_non_null(f);
@@ -105,7 +111,9 @@ static void paths_and_columns(void **state) {
     assert_string_equal(p, "out/r.documents.jsonl.zst");
     free(p);
     assert_null(em_documents_path("r.md"));
-    em_result x[4] = {{.data_set = "a", .seq_len = 128}, {.data_set = "a", .seq_len = 256}, {.data_set = "b", .seq_len = 128},
+    em_result x[4] = {{.data_set = "a", .seq_len = 128},
+                      {.data_set = "a", .seq_len = 256},
+                      {.data_set = "b", .seq_len = 128},
                       {.data_set = "a", .seq_len = 256}};
     em_results r = {.results = x, .n_results = 4};
     assert_int_equal(em_documents_column(&r, 3, false), 2);
@@ -115,8 +123,8 @@ static void paths_and_columns(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_lines), cmocka_unit_test(reads_many_lines), cmocka_unit_test(refuses_what_is_no_sidecar),
-        cmocka_unit_test(paths_and_columns)};
+        cmocka_unit_test(reads_lines), cmocka_unit_test(reads_many_lines),
+        cmocka_unit_test(refuses_what_is_no_sidecar), cmocka_unit_test(paths_and_columns)};
     int fd = mkstemps(path, 4);
     if (fd < 0) return 1;
     close(fd);

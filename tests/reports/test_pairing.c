@@ -1,4 +1,5 @@
 /* Which results of two files belong together, and what is said where none does. */
+#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,16 +8,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "reports/pairing.h"
 
-typedef struct file { em_results r; em_result x[8]; em_key_value lines[4]; } file;
+typedef struct file {
+    em_results r;
+    em_result x[8];
+    em_key_value lines[4];
+} file;
 
 /* Data and protocol: one letter each is enough of a fingerprint. */
-static em_result *add(file *f, const char *model, const char *mask, const char *data, const char *protocol) {
+static em_result *add(file *f, const char *model, const char *mask, const char *data,
+                      const char *protocol) {
     em_result *x = &f->x[f->r.n_results++];
-    *x = (em_result){.depth = EM_NO_DEPTH, .seq_len = 128, .batch = 3, .predictions = 10, .documents = 2};
+    *x = (em_result){
+        .depth = EM_NO_DEPTH, .seq_len = 128, .batch = 3, .predictions = 10, .documents = 2};
     strcpy(x->model, model);
     strcpy(x->mask, mask);
     strcpy(x->labels, "unshifted");
@@ -43,7 +49,8 @@ static void assert_pairs(const file *a, const file *b, const char *expected) {
     em_buffer text = {0};
     assert_true(em_pairing_make(&p, &a->r, &b->r, &err));
     for (int i = 0; i < p.n_pairs; i++)
-        em_buffer_printf(&text, "%d-%d%c ", p.pairs[i].before, p.pairs[i].after, "=d!"[p.pairs[i].likeness]);
+        em_buffer_printf(&text, "%d-%d%c ", p.pairs[i].before, p.pairs[i].after,
+                         "=d!"[p.pairs[i].likeness]);
     em_buffer_puts(&text, "|");
     for (int i = 0; i < p.n_before_alone; i++) em_buffer_printf(&text, "%d", p.before_alone[i]);
     em_buffer_puts(&text, "|");
@@ -83,14 +90,15 @@ static void names_decide_where_several_share_a_measure(void **state) {
     add(&b, "after", "doc", "d", "p");
     add(&b, "before", "doc", "d", "p");
     assert_pairs(&a, &b, "0-1= 1-0= ||");
-    strcpy(b.x[0].model, "third");          /* nothing says that it is the successor of "after" */
+    strcpy(b.x[0].model, "third"); /* nothing says that it is the successor of "after" */
     assert_pairs(&a, &b, "0-1= |1|0");
 }
 
 static void alphas_and_depths_have_partners_of_their_own(void **state) {
     file a = {0}, b = {0};
     for (int i = 0; i < 3; i++) {
-        em_result *x = add(&a, "amplified", "doc", "d", "p"), *y = add(&b, "amplified", "doc", "d", "p");
+        em_result *x = add(&a, "amplified", "doc", "d", "p"),
+                  *y = add(&b, "amplified", "doc", "d", "p");
         x->has_alpha = y->has_alpha = true;
         x->alpha = i;
         y->alpha = 2 - i;
@@ -135,7 +143,9 @@ static void a_window_of_other_labels(void **state) {
     strcpy(a.x[0].window, "next");
     strcpy(x->window, "inside");
     assert_pairs(&a, &b, "0-0! ||");
-    assert_string_equal(differences(&a, &b), "protocol fingerprint (window: next -> inside; compute dtype: f32 -> bf16)");
+    assert_string_equal(
+        differences(&a, &b),
+        "protocol fingerprint (window: next -> inside; compute dtype: f32 -> bf16)");
 }
 
 static void each_packing_is_its_own(void **state) {
@@ -170,12 +180,14 @@ static void what_differs_is_named(void **state) {
     x->seq_len = 64;
     x->predictions = 12;
     line(&b, "max_docs", "20");
-    assert_string_equal(differences(&a, &b), "protocol fingerprint (mask: doc -> regular; seq_len: 128 -> 64), "
-                                             "data fingerprint (max_docs: none -> 20; predictions: 10 -> 12)");
+    assert_string_equal(differences(&a, &b),
+                        "protocol fingerprint (mask: doc -> regular; seq_len: 128 -> 64), "
+                        "data fingerprint (max_docs: none -> 20; predictions: 10 -> 12)");
     file c = {0}, d = {0};
     add(&c, "base", "doc", "d", "p");
     add(&d, "base", "doc", "e", "p");
-    assert_string_equal(differences(&c, &d), "data fingerprint (nothing that the files name differs)");
+    assert_string_equal(differences(&c, &d),
+                        "data fingerprint (nothing that the files name differs)");
     assert_string_equal(differences(&c, &c), "");
 }
 
@@ -207,10 +219,16 @@ static void strangers_stay_alone(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_checkpoint_and_another), cmocka_unit_test(names_decide_where_several_share_a_measure),
-        cmocka_unit_test(alphas_and_depths_have_partners_of_their_own), cmocka_unit_test(data_sets_of_the_same_documents),
-        cmocka_unit_test(only_the_dtype_differs), cmocka_unit_test(a_window_of_other_labels),
-        cmocka_unit_test(each_packing_is_its_own), cmocka_unit_test(the_batch_counts_where_it_moves_figures),
-        cmocka_unit_test(what_differs_is_named), cmocka_unit_test(common_vocabularies), cmocka_unit_test(strangers_stay_alone)};
+        cmocka_unit_test(one_checkpoint_and_another),
+        cmocka_unit_test(names_decide_where_several_share_a_measure),
+        cmocka_unit_test(alphas_and_depths_have_partners_of_their_own),
+        cmocka_unit_test(data_sets_of_the_same_documents),
+        cmocka_unit_test(only_the_dtype_differs),
+        cmocka_unit_test(a_window_of_other_labels),
+        cmocka_unit_test(each_packing_is_its_own),
+        cmocka_unit_test(the_batch_counts_where_it_moves_figures),
+        cmocka_unit_test(what_differs_is_named),
+        cmocka_unit_test(common_vocabularies),
+        cmocka_unit_test(strangers_stay_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,6 @@
 /* results.json is JSON with every field of design §9; Markdown tables are whole and even. */
+#include <cmocka.h>
+#include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,19 +11,39 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <cmocka.h>
-#include <jansson.h>
 
 #include "reports/reports.h"
 
 static em_slice subset(const char *name, int64_t n, double nll) {
-    return (em_slice){.name = strdup(name), .documents = 2, .predictions = n, .top1_count = n / 2, .nll = nll, .text_nll = nll, .text_bytes = 3 * n};
+    return (em_slice){.name = strdup(name),
+                      .documents = 2,
+                      .predictions = n,
+                      .top1_count = n / 2,
+                      .nll = nll,
+                      .text_nll = nll,
+                      .text_bytes = 3 * n};
 }
 
 static em_result result(const char *set, const char *mask, const char *labels) {
-    em_result x = {.offset = 1, .depth = EM_NO_DEPTH, .seq_len = 1024, .batch = 3, .rows = 7, .batches = 3, .documents = 5, .predictions = 100,
-                   .boundary_predictions = 4, .loss = 4.5, .loss_batch_mean = 4.25, .loss_doc_mean = 1.0 / 3, .loss_no_boundary = NAN,
-                   .perplexity = exp(4.5), .bits_per_byte = INFINITY, .bits_per_byte_all = 1.5, .top1 = 0.25, .stderr_ = 0.125, .groups = 5};
+    em_result x = {.offset = 1,
+                   .depth = EM_NO_DEPTH,
+                   .seq_len = 1024,
+                   .batch = 3,
+                   .rows = 7,
+                   .batches = 3,
+                   .documents = 5,
+                   .predictions = 100,
+                   .boundary_predictions = 4,
+                   .loss = 4.5,
+                   .loss_batch_mean = 4.25,
+                   .loss_doc_mean = 1.0 / 3,
+                   .loss_no_boundary = NAN,
+                   .perplexity = exp(4.5),
+                   .bits_per_byte = INFINITY,
+                   .bits_per_byte_all = 1.5,
+                   .top1 = 0.25,
+                   .stderr_ = 0.125,
+                   .groups = 5};
     snprintf(x.data_set, sizeof x.data_set, "%s", set);
     strcpy(x.model, "ba\"se");
     snprintf(x.mask, sizeof x.mask, "%s", mask);
@@ -37,7 +59,8 @@ static em_result result(const char *set, const char *mask, const char *labels) {
     x.subsets[x.n_subsets++] = subset("Übersicht", 40, 200);
     x.by_position = calloc(2, sizeof *x.by_position);
     x.by_position[x.n_by_position++] = (em_slice){.from = 0, .to = 1, .predictions = 5, .nll = 50};
-    x.by_position[x.n_by_position++] = (em_slice){.from = 2, .to = 4, .predictions = 95, .nll = 400};
+    x.by_position[x.n_by_position++] =
+        (em_slice){.from = 2, .to = 4, .predictions = 95, .nll = 400};
     return x;
 }
 
@@ -52,11 +75,13 @@ static em_results sample(int sets) {
         r.results[r.n_results++] = result(name, "doc", "unshifted");
         r.results[r.n_results++] = result(name, "flip0", "unshifted");
         strcpy(r.data_sets[i].name, name);
-        r.data_sets[r.n_data_sets++].totals = (em_data_totals){.documents = 5, .tokens = 107, .bytes = 300, .rows = 7, .batches = 3};
+        r.data_sets[r.n_data_sets++].totals =
+            (em_data_totals){.documents = 5, .tokens = 107, .bytes = 300, .rows = 7, .batches = 3};
     }
     if (sets > 1) {
         r.means = calloc(1, sizeof *r.means);
-        r.means[r.n_means++] = (em_mean){.mask = "doc", .labels = "unshifted", .positions = "reset", .macro = 4.5, .micro = 4.4};
+        r.means[r.n_means++] = (em_mean){
+            .mask = "doc", .labels = "unshifted", .positions = "reset", .macro = 4.5, .micro = 4.4};
     }
     em_results_protocol(&r, "tail", "%s", "pad");
     em_results_protocol(&r, "eos", "%s", "2 \"</s>\"");
@@ -65,10 +90,23 @@ static em_results sample(int sets) {
 }
 
 static em_comparison comparison(const char *mask, bool alpha) {
-    em_comparison x = {.has_alpha = alpha, .alpha = alpha ? 0.5 : 0, .depth = EM_NO_DEPTH,
-                       .all = {.predictions = 100, .groups = 5, .difference = alpha ? -0.0625 : 0.125, .stderr_ = 0.03125,
-                               .low = 0.0625, .high = 0.1875, .documents_to_resolve = 1234567}, .perplexity_ratio = 1.133,
-                       .better = 0.25, .same_top1 = 0.75, .has_kl = !alpha, .kl_mean = 0.5, .kl_max = 12, .kl_quantiles = {0.25, 1, 3, 8}};
+    em_comparison x = {.has_alpha = alpha,
+                       .alpha = alpha ? 0.5 : 0,
+                       .depth = EM_NO_DEPTH,
+                       .all = {.predictions = 100,
+                               .groups = 5,
+                               .difference = alpha ? -0.0625 : 0.125,
+                               .stderr_ = 0.03125,
+                               .low = 0.0625,
+                               .high = 0.1875,
+                               .documents_to_resolve = 1234567},
+                       .perplexity_ratio = 1.133,
+                       .better = 0.25,
+                       .same_top1 = 0.75,
+                       .has_kl = !alpha,
+                       .kl_mean = 0.5,
+                       .kl_max = 12,
+                       .kl_quantiles = {0.25, 1, 3, 8}};
     strcpy(x.before, "before");
     strcpy(x.after, alpha ? "amplified" : "after");
     strcpy(x.mask, mask);
@@ -77,13 +115,15 @@ static em_comparison comparison(const char *mask, bool alpha) {
     x.subsets = calloc(1, sizeof *x.subsets);
     x.subsets[x.n_subsets++] = subset("C", 100, 12.5);
     x.by_position = calloc(1, sizeof *x.by_position);
-    x.by_position[x.n_by_position++] = (em_slice){.from = 0, .to = 1, .predictions = 100, .nll = 12.5};
+    x.by_position[x.n_by_position++] =
+        (em_slice){.from = 0, .to = 1, .predictions = 100, .nll = 12.5};
     return x;
 }
 
 /* Two models and an alpha, under two masks. */
 static em_results pair_sample(void) {
-    static const char *const masks[] = {"doc", "regular"}, *const names[] = {"before", "after", "amplified"};
+    static const char *const masks[] = {"doc", "regular"}, *const names[] = {"before", "after",
+                                                                             "amplified"};
     em_results r = {.n_models = 2};
     r.results = calloc(6, sizeof *r.results);
     r.comparisons = calloc(4, sizeof *r.comparisons);
@@ -116,10 +156,12 @@ static void comparisons_and_alphas(void **state) {
     em_report_json(&r, &b);
     json_t *root = json_loadb(b.data, b.length, JSON_REJECT_DUPLICATES, &error);
     if (!root) fail_msg("line %d: %s", error.line, error.text);
-    json_t *x = json_array_get(json_object_get(root, "results"), 2), *c = json_array_get(json_object_get(root, "comparisons"), 0);
+    json_t *x = json_array_get(json_object_get(root, "results"), 2),
+           *c = json_array_get(json_object_get(root, "comparisons"), 0);
     assert_string_equal(json_string_value(json_object_get(x, "model")), "amplified");
     assert_true(json_real_value(json_object_get(x, "alpha")) == 0.5);
-    assert_true(json_is_null(json_object_get(json_array_get(json_object_get(root, "results"), 1), "alpha")));
+    assert_true(json_is_null(
+        json_object_get(json_array_get(json_object_get(root, "results"), 1), "alpha")));
     assert_int_equal(json_array_size(json_object_get(root, "comparisons")), 4);
     assert_true(json_real_value(json_object_get(c, "difference")) == 0.125);
     assert_true(json_number_value(json_object_get(json_object_get(c, "kl"), "p99")) == 3);
@@ -141,9 +183,32 @@ static void comparisons_and_alphas(void **state) {
 }
 
 static void json_has_every_field(void **state) {
-    static const char *const fields[] = {"model", "mask", "labels", "offset", "alpha", "depth", "seq_len", "batch", "positions", "predictions",
-        "loss", "loss_batch_mean", "loss_doc_mean", "loss_no_boundary", "perplexity", "bits_per_byte", "bits_per_byte_all", "top1", "stderr",
-        "groups", "leak", "fingerprints", "subsets", "by_position", "dtype", "boundary_predictions"};
+    static const char *const fields[] = {"model",
+                                         "mask",
+                                         "labels",
+                                         "offset",
+                                         "alpha",
+                                         "depth",
+                                         "seq_len",
+                                         "batch",
+                                         "positions",
+                                         "predictions",
+                                         "loss",
+                                         "loss_batch_mean",
+                                         "loss_doc_mean",
+                                         "loss_no_boundary",
+                                         "perplexity",
+                                         "bits_per_byte",
+                                         "bits_per_byte_all",
+                                         "top1",
+                                         "stderr",
+                                         "groups",
+                                         "leak",
+                                         "fingerprints",
+                                         "subsets",
+                                         "by_position",
+                                         "dtype",
+                                         "boundary_predictions"};
     for (int sets = 1; sets < 3; sets++) {
         em_results r = sample(sets);
         em_buffer b = {0};
@@ -155,7 +220,8 @@ static void json_has_every_field(void **state) {
         for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
             if (!json_object_get(x, fields[i])) fail_msg("no %s", fields[i]);
         assert_string_equal(json_string_value(json_object_get(x, "model")), "ba\"se");
-        assert_true(json_is_null(json_object_get(x, "loss_no_boundary")) && json_is_null(json_object_get(x, "bits_per_byte")));
+        assert_true(json_is_null(json_object_get(x, "loss_no_boundary")) &&
+                    json_is_null(json_object_get(x, "bits_per_byte")));
         assert_true(json_real_value(json_object_get(x, "loss_doc_mean")) == 1.0 / 3);
         assert_true(json_is_false(json_object_get(x, "leak")));
         json_t *leaking = json_array_get(json_object_get(root, "results"), 1);
@@ -186,7 +252,10 @@ static void markdown_tables_are_even(void **state) {
         for (const char *line = b.data; *line; line += strcspn(line, "\n") + 1) {
             size_t n = strcspn(line, "\n"), p = 0;
             for (size_t i = 0; i < n; i++) p += line[i] == '|' && (i == 0 || line[i - 1] != '\\');
-            if (*line != '|') { width = 0; continue; }
+            if (*line != '|') {
+                width = 0;
+                continue;
+            }
             if (width == 0) width = columns(line, n), pipes = p, tables++;
             if (columns(line, n) != width || p != pipes) fail_msg("uneven: %.*s", (int)n, line);
         }
@@ -199,11 +268,12 @@ static void markdown_tables_are_even(void **state) {
     }
 }
 
-/* Counts in words speak for the data set and the labels they belong to, not for all by the first one's. */
+/* Counts in words speak for the data set and the labels they belong to, not for all by the first
+ * one's. */
 static void counts_in_words_name_what_they_count(void **state) {
     for (int sets = 1; sets <= 2; sets++) {
         em_results r = sample(sets);
-        strcpy(r.protocol[0].value, "cut");      /* --tail: not "pad" */
+        strcpy(r.protocol[0].value, "cut"); /* --tail: not "pad" */
         em_results_protocol(&r, "boundary", "keep");
         for (int i = 0; i < r.n_results; i++) {
             r.results[i].dropped_tokens = 10 + i;
@@ -213,16 +283,21 @@ static void counts_in_words_name_what_they_count(void **state) {
         }
         em_buffer b = {0}, flat = {0};
         em_report_markdown(&r, EM_MARKDOWN_PLAIN, &b);
-        for (const char *c = b.data; *c; c++)       /* undo the wrapping */
+        for (const char *c = b.data; *c; c++) /* undo the wrapping */
             if (strncmp(c, "\n  ", 3)) em_buffer_append(&flat, c, 1, NULL);
             else em_buffer_puts(&flat, " "), c += 2;
-        assert_non_null(strstr(flat.data, sets == 1 ? "(tokens dropped: 10 under unshifted, 11 under shifted)"
-                                                    : "(tokens dropped: 10 in code under unshifted, 11 in code under shifted, "
-                                                      "12 in news under unshifted, 13 in news under shifted)"));
-        assert_non_null(strstr(flat.data, sets == 1 ? "counted, 50 of 100 (unshifted), 51 of 100 (shifted)."
-                                                    : "counted, 50 of 100 (code, unshifted), 51 of 100 (code, shifted), "
-                                                      "52 of 100 (news, unshifted), 53 of 100 (news, shifted)."));
-        assert_non_null(strstr(flat.data, sets == 1 ? "SE over 70 documents." : "SE over 70 documents in code, 72 in news."));
+        assert_non_null(strstr(
+            flat.data,
+            sets == 1 ? "(tokens dropped: 10 under unshifted, 11 under shifted)"
+                      : "(tokens dropped: 10 in code under unshifted, 11 in code under shifted, "
+                        "12 in news under unshifted, 13 in news under shifted)"));
+        assert_non_null(
+            strstr(flat.data,
+                   sets == 1 ? "counted, 50 of 100 (unshifted), 51 of 100 (shifted)."
+                             : "counted, 50 of 100 (code, unshifted), 51 of 100 (code, shifted), "
+                               "52 of 100 (news, unshifted), 53 of 100 (news, shifted)."));
+        assert_non_null(strstr(flat.data, sets == 1 ? "SE over 70 documents."
+                                                    : "SE over 70 documents in code, 72 in news."));
         em_buffer_free(&b);
         em_buffer_free(&flat);
         em_results_free(&r);
@@ -279,10 +354,12 @@ static void formats_go_by_the_name(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_has_every_field), cmocka_unit_test(markdown_tables_are_even),
-        cmocka_unit_test(lines_fit_80_columns), cmocka_unit_test(counts_in_words_name_what_they_count),
-        cmocka_unit_test(comparisons_and_alphas), cmocka_unit_test(many_subsets),
-        cmocka_unit_test(formats_go_by_the_name)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(json_has_every_field),
+                                       cmocka_unit_test(markdown_tables_are_even),
+                                       cmocka_unit_test(lines_fit_80_columns),
+                                       cmocka_unit_test(counts_in_words_name_what_they_count),
+                                       cmocka_unit_test(comparisons_and_alphas),
+                                       cmocka_unit_test(many_subsets),
+                                       cmocka_unit_test(formats_go_by_the_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

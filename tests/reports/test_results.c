@@ -1,4 +1,6 @@
-/* Results files: what is read writes itself byte by byte; what is no results file is refused with the message that lies beside it. */
+/* Results files: what is read writes itself byte by byte; what is no results file is refused with
+ * the message that lies beside it. */
+#include <cmocka.h>
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "reports/read.h"
 #include "reports/reports.h"
@@ -88,9 +89,12 @@ static void no_file(void **state) {
 
 /* What an evalmask of another version may leave out or add. */
 static void design_fields_are_enough(void **state) {
-    static const char text[] = "{\"evalmask\": \"9.9\", \"news\": {\"x\": 1}, \"data\": {\"documents\": 1, \"tokens\": 9, \"bytes\": 20, "
-        "\"rows\": 1, \"batches\": 1}, \"results\": [{\"model\": \"m\", \"mask\": \"doc\", \"labels\": \"unshifted\", \"offset\": 1, "
-        "\"alpha\": null, \"depth\": 3, \"seq_len\": 16, \"batch\": 2, \"positions\": \"reset\", \"predictions\": 8, \"loss\": 2.5}]}";
+    static const char text[] = "{\"evalmask\": \"9.9\", \"news\": {\"x\": 1}, \"data\": "
+                               "{\"documents\": 1, \"tokens\": 9, \"bytes\": 20, "
+                               "\"rows\": 1, \"batches\": 1}, \"results\": [{\"model\": \"m\", "
+                               "\"mask\": \"doc\", \"labels\": \"unshifted\", \"offset\": 1, "
+                               "\"alpha\": null, \"depth\": 3, \"seq_len\": 16, \"batch\": 2, "
+                               "\"positions\": \"reset\", \"predictions\": 8, \"loss\": 2.5}]}";
     em_error err = EM_ERROR_INIT;
     em_results r;
     em_buffer b = {0};
@@ -107,7 +111,7 @@ static void design_fields_are_enough(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(results_write_themselves), cmocka_unit_test(other_files_are_refused), cmocka_unit_test(no_file),
-        cmocka_unit_test(design_fields_are_enough)};
+        cmocka_unit_test(results_write_themselves), cmocka_unit_test(other_files_are_refused),
+        cmocka_unit_test(no_file), cmocka_unit_test(design_fields_are_enough)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Any bytes as a tokenizer (tokenizer.json, SentencePiece, tok*.bin); if they are one, a few texts. */
+/* Any bytes as a tokenizer (tokenizer.json, SentencePiece, tok*.bin); if they are one, a few texts.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,8 @@ static void encode(const em_tokenizer *t, em_tokenizer_scratch *s, const char *t
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const char *const texts[] = {"It's a  test: 12345 caf\xc3\xa9 e\xcc\x81\n\n", "\xe4\xbd\xa0\xe5\xa5\xbd \xf0\x9f\x98\x80 <s>a</s> <x> ab",
+    static const char *const texts[] = {"It's a  test: 12345 caf\xc3\xa9 e\xcc\x81\n\n",
+                                        "\xe4\xbd\xa0\xe5\xa5\xbd \xf0\x9f\x98\x80 <s>a</s> <x> ab",
                                         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa    \t\r\n"};
     em_error err = EM_ERROR_INIT;
     em_tokenizer *t = em_tokenizer_open("fuzz", data, size, NULL, 0, &err);

@@ -1,12 +1,12 @@
-/* Normalization rules inside SentencePiece models: good ones are followed, ones that lead the library
- * outside of them are refused before it sees them. Made by hand and put behind a real model, where
- * protobuf merges them into its normalizer_spec. */
+/* Normalization rules inside SentencePiece models: good ones are followed, ones that lead the
+ * library outside of them are refused before it sees them. Made by hand and put behind a real
+ * model, where protobuf merges them into its normalizer_spec. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "common/buffer.h"
 #include "tokenize/tokenizer.h"
@@ -17,7 +17,7 @@ enum { UNITS = 512, UNUSED = 1u << 31, LEAF = 1u << 8 };
 
 typedef struct rules {
     uint32_t units[UNITS];
-    uint32_t length;            /* of the double array, as the rules state it */
+    uint32_t length; /* of the double array, as the rules state it */
     const char *values;
     size_t values_n;
 } rules;
@@ -124,7 +124,7 @@ static void broken_rules_are_refused(void **state) {
     r.units[128] = UNUSED | 4;
     expect_refusal(&r, "a value behind the replacements");
     r = good_rules();
-    r.units[256 ^ 'Q'] = unit(256 ^ 'Q', 'Q', true, 256);     /* Q, QQ, QQQ … without end */
+    r.units[256 ^ 'Q'] = unit(256 ^ 'Q', 'Q', true, 256); /* Q, QQ, QQQ … without end */
     r.units[256] = UNUSED;
     expect_refusal(&r, "a circle");
 }
@@ -135,7 +135,7 @@ static void too_many_results(void **state) {
         em_error err = EM_ERROR_INIT;
         rules r = good_rules();
         uint32_t at = 256 ^ 'Q';
-        for (int k = 0; k < keys; k++) {       /* 'Q', then bytes of 0x80; each unit's leaf is at k + 1 */
+        for (int k = 0; k < keys; k++) { /* 'Q', then bytes of 0x80; each unit's leaf is at k + 1 */
             uint32_t base = (uint32_t)k + 1;
             r.units[at] = unit(at, k ? 0x80 : 'Q', true, base);
             r.units[base] = UNUSED;
@@ -156,7 +156,8 @@ static void fields_that_break_off(void **state) {
         read_model(&file);
         em_buffer_append(&file, tails[i], strlen(tails[i]), NULL);
         em_tokenizer *t = em_tokenizer_open("FILE", file.data, file.length, NULL, 0, &err);
-        if (t || !strstr(err.text, "its fields break off")) fail_msg("%zu: %s", i, t ? "accepted" : err.text);
+        if (t || !strstr(err.text, "its fields break off"))
+            fail_msg("%zu: %s", i, t ? "accepted" : err.text);
         em_buffer_free(&file);
     }
 }

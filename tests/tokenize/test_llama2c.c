@@ -1,15 +1,16 @@
 /* llama2.c's tokenizer against run.c's own loop, word for word slower. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "common/buffer.h"
 #include "tokenize/tokenizer.h"
 
-static const char *const pieces[] = {" ", "a", "b", "c", "ab", "bc", "abc", "aa", "aaaa", " a", " ab", "\xc3\xa9", "b ", " a b", "cc", "ccc"};
+static const char *const pieces[] = {" ",    "a",  "b",   "c",        "ab", "bc",   "abc", "aa",
+                                     "aaaa", " a", " ab", "\xc3\xa9", "b ", " a b", "cc",  "ccc"};
 enum { PIECES = sizeof pieces / sizeof *pieces, SIZE = 259 + PIECES };
 
 static char names[SIZE][16];
@@ -21,7 +22,11 @@ static void put_int(em_buffer *b, int32_t x) { em_buffer_append(b, &x, 4, NULL);
 static void build(em_buffer *b) {
     put_int(b, 8);
     for (int id = 0; id < SIZE; id++) {
-        if (id < 3) snprintf(names[id], sizeof *names, "%s", id == 0 ? "<unk>" : id == 1 ? "\n<s>\n" : "\n</s>\n");
+        if (id < 3)
+            snprintf(names[id], sizeof *names, "%s",
+                     id == 0   ? "<unk>"
+                     : id == 1 ? "\n<s>\n"
+                               : "\n</s>\n");
         else if (id < 259) snprintf(names[id], sizeof *names, "<0x%02X>", id - 3);
         else snprintf(names[id], sizeof *names, "%s", pieces[id - 259]);
         scores[id] = id < 259 ? 0 : -(float)((id * 7) % 5);
@@ -57,7 +62,11 @@ static int reference(const char *text, int *ids) {
             char both[40];
             snprintf(both, sizeof both, "%s%s", names[ids[i]], names[ids[i + 1]]);
             int id = lookup(both);
-            if (id >= 0 && scores[id] > best) { best = scores[id]; best_id = id; at = i; }
+            if (id >= 0 && scores[id] > best) {
+                best = scores[id];
+                best_id = id;
+                at = i;
+            }
         }
         if (at < 0) return n;
         ids[at] = best_id;
@@ -78,7 +87,8 @@ static void test_encode(void **state) {
     assert_int_equal(em_tokenizer_eos(t), 2);
     srand(5);
     for (int round = 0; round < 5000; round++) {
-        static const char *const units[] = {"a", "b", "c", " ", "\xc3\xa9", "\xe4\xbd\xa0", "z", "aa", "<0x41>"};
+        static const char *const units[] = {"a", "b",  "c",     " ", "\xc3\xa9", "\xe4\xbd\xa0",
+                                            "z", "aa", "<0x41>"};
         char text[256] = "";
         int ids[512], n, sum = 0;
         for (int left = 1 + rand() % 30; left; left--) strcat(text, units[rand() % 9]);
@@ -109,13 +119,14 @@ static void refuse(size_t at, int32_t value, size_t size, const char *why) {
 }
 
 static void test_refusals(void **state) {
-    refuse(8, 1 << 30, 0, "this is no tokenizer");               /* the first token's length */
+    refuse(8, 1 << 30, 0, "this is no tokenizer"); /* the first token's length */
     refuse(4, 0x7fc00000, 0, "the score of token 0 is not a number");
     refuse(0, 0, 4 + 8 + 5, "it has 1 tokens");
-    refuse(0, 0, 200, "this is no tokenizer");                   /* cut within a token */
+    refuse(0, 0, 200, "this is no tokenizer"); /* cut within a token */
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_encode), cmocka_unit_test(test_refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_encode),
+                                       cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
 /* The matchers by hand against PCRE2 on random text, and the translation of patterns. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
 
 #include "tokenize/regex.h"
 #include "tokenize/unicode.h"
@@ -19,8 +19,10 @@ static uint32_t random_below(uint32_t n) {
 }
 
 static int32_t random_character(void) {
-    static const int32_t odd[] = {'\'', ' ', ' ', '\n', '\r', '\t', 0x17f, 0x212a, 0xa0, 0x85, 0x180e, 0x200b, 0x3000, 's', 'T', 'l', 'L',
-                                  'v', 'e', 'R', 0x661, 0xbd, 0x1c89, 0x2ebf0, 0x10d40, 0x301, 0x1f600, 0};
+    static const int32_t odd[] = {'\'',   ' ',    ' ',     '\n',    '\r',   '\t',    0x17f,
+                                  0x212a, 0xa0,   0x85,    0x180e,  0x200b, 0x3000,  's',
+                                  'T',    'l',    'L',     'v',     'e',    'R',     0x661,
+                                  0xbd,   0x1c89, 0x2ebf0, 0x10d40, 0x301,  0x1f600, 0};
     uint32_t kind = random_below(8);
     if (kind < 4) return odd[random_below(sizeof odd / sizeof *odd)];
     if (kind < 6) return (int32_t)random_below(128);
@@ -28,19 +30,24 @@ static int32_t random_character(void) {
     return c >= 0xd800 && c < 0xe000 ? 'x' : c;
 }
 
-static void compare(const em_regex *r, em_regex_scratch *s, int digits, const char *text, size_t n) {
+static void compare(const em_regex *r, em_regex_scratch *s, int digits, const char *text,
+                    size_t n) {
     em_error err = EM_ERROR_INIT;
     for (size_t i = 0, start, end; i < n; i = end) {
         assert_int_equal(em_regex_next(r, s, text, n, i, &start, &end, &err), 1);
         size_t ours = digits ? em_llama3_word(text, n, i, digits) : em_gpt2_word(text, n, i);
         assert_int_equal(start, i);
         if (ours != end)
-            fail_msg("digits %d, byte %zu of \"%.*s\": %zu, not %zu", digits, i, (int)n, text, ours, end);
+            fail_msg("digits %d, byte %zu of \"%.*s\": %zu, not %zu", digits, i, (int)n, text, ours,
+                     end);
     }
 }
 
 static void test_words(void **state) {
-    const struct { const char *pattern; int digits; } known[] = {{EM_GPT2_PATTERN, 0}, {EM_LLAMA3_PATTERN, 3}, {EM_QWEN2_PATTERN, 1}};
+    const struct {
+        const char *pattern;
+        int digits;
+    } known[] = {{EM_GPT2_PATTERN, 0}, {EM_LLAMA3_PATTERN, 3}, {EM_QWEN2_PATTERN, 1}};
     em_error err = EM_ERROR_INIT;
     em_regex_scratch *s = em_regex_scratch_new(&err);
     for (int k = 0; k < 3; k++) {
@@ -49,7 +56,8 @@ static void test_words(void **state) {
         for (int round = 0; round < 20000; round++) {
             char text[160];
             size_t n = 0;
-            for (uint32_t left = 1 + random_below(32); left; left--) n += em_utf8_put(random_character(), text + n);
+            for (uint32_t left = 1 + random_below(32); left; left--)
+                n += em_utf8_put(random_character(), text + n);
             compare(r, s, known[k].digits, text, n);
         }
         em_regex_free(r);
@@ -92,15 +100,22 @@ static size_t first_match(const char *pattern, const char *text) {
 
 /* Where PCRE2's own classes would answer otherwise. */
 static void test_classes(void **state) {
-    assert_int_equal(first_match("\\s", "\xe1\xa0\x8e"), 0);              /* U+180E is no white space */
-    assert_int_equal(first_match("\\s", "\xc2\x85"), 2);                  /* U+0085 is */
-    assert_int_equal(first_match("[^\\s]+", "\xe1\xa0\x8e" "a "), 4);
-    assert_int_equal(first_match("[\\S]+", "\xe1\xa0\x8e" "a "), 4);
-    assert_int_equal(first_match("\\w+", "a\xcc\x81_\xe2\x80\xbf"), 7);   /* marks and connectors are word characters */
-    assert_int_equal(first_match("\\p{L}+", "\xe1\xb2\x89"), 3);          /* U+1C89: Unicode 16 */
+    assert_int_equal(first_match("\\s", "\xe1\xa0\x8e"), 0); /* U+180E is no white space */
+    assert_int_equal(first_match("\\s", "\xc2\x85"), 2);     /* U+0085 is */
+    assert_int_equal(first_match("[^\\s]+", "\xe1\xa0\x8e"
+                                            "a "),
+                     4);
+    assert_int_equal(first_match("[\\S]+", "\xe1\xa0\x8e"
+                                           "a "),
+                     4);
+    assert_int_equal(first_match("\\w+", "a\xcc\x81_\xe2\x80\xbf"),
+                     7); /* marks and connectors are word characters */
+    assert_int_equal(first_match("\\p{L}+", "\xe1\xb2\x89"), 3); /* U+1C89: Unicode 16 */
     assert_int_equal(first_match("\\P{L}+", "\xe1\xb2\x89."), 1);
     assert_int_equal(first_match("\\p{^L}+", "\xe1\xb2\x89."), 1);
-    assert_int_equal(first_match("a\\b", "a\xcc\x81" "a"), 1);
+    assert_int_equal(first_match("a\\b", "a\xcc\x81"
+                                         "a"),
+                     1);
 }
 
 /* A pattern that needs exponential time ends in an error, not in a wrong answer or a hang. */
@@ -120,7 +135,8 @@ static void test_limits(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_words), cmocka_unit_test(test_translation),
-                                       cmocka_unit_test(test_classes), cmocka_unit_test(test_limits)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_words), cmocka_unit_test(test_translation),
+        cmocka_unit_test(test_classes), cmocka_unit_test(test_limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* Tokenizers against the ids of independent implementations, and files that must be refused. */
+#include <cmocka.h>
 #include <dirent.h>
 #include <jansson.h>
 #include <setjmp.h>
@@ -7,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <cmocka.h>
 
 #include "common/buffer.h"
 #include "tokenize/tokenizer.h"
@@ -18,14 +18,16 @@ static void read_file(const char *path, em_buffer *out) {
     char chunk[1 << 14];
     FILE *f = fopen(path, "rb");
     if (!f) fail_msg("cannot read %s", path);
-    for (size_t n; (n = fread(chunk, 1, sizeof chunk, f)) > 0;) assert_true(em_buffer_append(out, chunk, n, NULL));
+    for (size_t n; (n = fread(chunk, 1, sizeof chunk, f)) > 0;)
+        assert_true(em_buffer_append(out, chunk, n, NULL));
     fclose(f);
 }
 
 static em_tokenizer *open_file(const char *path, const char *config, em_error *err) {
     em_buffer file = {0};
     read_file(path, &file);
-    em_tokenizer *t = em_tokenizer_open(path, file.data, file.length, config, config ? strlen(config) : 0, err);
+    em_tokenizer *t = em_tokenizer_open(path, file.data, file.length, config,
+                                        config ? strlen(config) : 0, err);
     em_buffer_free(&file);
     return t;
 }
@@ -40,15 +42,15 @@ static em_tokenizer *must_open(const char *path, const char *config) {
 static void check_ids(const char *where, const int32_t *ids, size_t n, const json_t *expected) {
     size_t i;
     const json_t *id;
-    if (n != json_array_size(expected)) fail_msg("%s: %zu ids, not %zu", where, n, json_array_size(expected));
-    json_array_foreach(expected, i, id)
-        if (json_integer_value(id) != ids[i])
-            fail_msg("%s: id %zu is %d, not %d", where, i, ids[i], (int)json_integer_value(id));
+    if (n != json_array_size(expected))
+        fail_msg("%s: %zu ids, not %zu", where, n, json_array_size(expected));
+    json_array_foreach(expected, i, id) if (json_integer_value(id) != ids[i])
+        fail_msg("%s: id %zu is %d, not %d", where, i, ids[i], (int)json_integer_value(id));
 }
 
 /* The text's ids, and bytes that sum to its length; a second time too, from the word cache. */
-static void check_text(const em_tokenizer *t, em_tokenizer_scratch *s, const char *name, const json_t *text,
-                       const json_t *expected) {
+static void check_text(const em_tokenizer *t, em_tokenizer_scratch *s, const char *name,
+                       const json_t *text, const json_t *expected) {
     em_error err = EM_ERROR_INIT;
     em_tokens tokens = {0};
     char where[300];
@@ -60,7 +62,8 @@ static void check_text(const em_tokenizer *t, em_tokenizer_scratch *s, const cha
             fail_msg("%s: %s", where, err.text);
         check_ids(where, tokens.ids, tokens.n, expected);
         for (size_t i = 0; i < tokens.n; i++) sum += tokens.bytes[i];
-        if (tokens.n && sum != json_string_length(text)) fail_msg("%s: the bytes sum to %zu", where, sum);
+        if (tokens.n && sum != json_string_length(text))
+            fail_msg("%s: the bytes sum to %zu", where, sum);
     }
     em_tokens_free(&tokens);
 }
@@ -96,7 +99,8 @@ static void check_case(const char *name, const json_t *texts) {
 }
 
 /* Calls visit with the name (without .json) of each case in the folder; returns how many. */
-static int each_case(const char *folder, void (*visit)(const char *name, const json_t *texts), const json_t *texts) {
+static int each_case(const char *folder, void (*visit)(const char *name, const json_t *texts),
+                     const json_t *texts) {
     DIR *d = opendir(folder);
     int count = 0;
     assert_non_null(d);
@@ -130,12 +134,15 @@ static void check_refusal(const char *name, const json_t *texts) {
     if (t) fail_msg("%s was accepted", path);
     em_error_line(&err, line, sizeof line);
     assert_int_equal(err.status, EM_INPUT);
-    if (!strstr(line, expected.data)) fail_msg("%s: \"%s\" does not say \"%s\"", name, line, expected.data);
+    if (!strstr(line, expected.data))
+        fail_msg("%s: \"%s\" does not say \"%s\"", name, line, expected.data);
     if (!strstr(line, name)) fail_msg("%s: \"%s\" does not name the file", name, line);
     em_buffer_free(&expected);
 }
 
-static void test_refusals(void **state) { assert_true(each_case(HERE "invalid", check_refusal, NULL) >= 40); }
+static void test_refusals(void **state) {
+    assert_true(each_case(HERE "invalid", check_refusal, NULL) >= 40);
+}
 
 static void check_real(const char *tokenizer, const char *records) {
     char *line = NULL;
@@ -147,7 +154,8 @@ static void check_real(const char *tokenizer, const char *records) {
     assert_non_null(f);
     while (getline(&line, &capacity, f) > 0) {
         json_t *record = json_loads(line, JSON_ALLOW_NUL, NULL);
-        check_text(t, s, tokenizer, json_object_get(record, "text"), json_object_get(record, "ids"));
+        check_text(t, s, tokenizer, json_object_get(record, "text"),
+                   json_object_get(record, "ids"));
         json_decref(record);
     }
     fclose(f);
@@ -200,11 +208,13 @@ static void test_config(void **state) {
     expect_affixes(t, s, end);
     assert_int_equal(em_tokenizer_eos(t), -1);
     em_tokenizer_close(t);
-    t = must_open(path, "{\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"</s>\"}, \"add_bos_token\": false, \"add_eos_token\": true}");
+    t = must_open(path, "{\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"</s>\"}, "
+                        "\"add_bos_token\": false, \"add_eos_token\": true}");
     expect_affixes(t, -1, end);
     assert_int_equal(em_tokenizer_eos(t), end);
     em_tokenizer_close(t);
-    t = must_open(HERE "real/tiny4k-spm.model", "{\"add_bos_token\": false, \"add_eos_token\": null, \"bos_token\": null}");
+    t = must_open(HERE "real/tiny4k-spm.model",
+                  "{\"add_bos_token\": false, \"add_eos_token\": null, \"bos_token\": null}");
     expect_affixes(t, -1, -1);
     em_tokenizer_close(t);
     em_error err = EM_ERROR_INIT;
@@ -221,7 +231,10 @@ static void test_config(void **state) {
 static void test_texts(void **state) {
     em_tokenizer *t = must_open(HERE "valid/qwen2.json", NULL);
     char text[16];
-    em_tokenizer_text(t, em_tokenizer_id(t, "\xc4\xa0" "a"), text, sizeof text);
+    em_tokenizer_text(t,
+                      em_tokenizer_id(t, "\xc4\xa0"
+                                         "a"),
+                      text, sizeof text);
     assert_string_equal(text, " a");
     em_tokenizer_text(t, em_tokenizer_id(t, "<|im_start|>"), text, sizeof text);
     assert_string_equal(text, "<|im_start|>");
@@ -235,7 +248,7 @@ static void test_bytes(void **state) {
     em_tokens tokens = {0};
     em_tokenizer *t = must_open(HERE "valid/legacy-llama.json", NULL);
     em_tokenizer_scratch *s = em_tokenizer_scratch_new(t, &err);
-    assert_true(em_tokenize(t, s, "\x01 z", 3, &tokens, &err));     /* dummy space, byte 01, space, z */
+    assert_true(em_tokenize(t, s, "\x01 z", 3, &tokens, &err)); /* dummy space, byte 01, space, z */
     assert_int_equal(tokens.bytes[0], 0);
     assert_int_equal(tokens.bytes[1], 1);
     assert_true(tokens.n == 4 || tokens.n == 3);
@@ -259,9 +272,11 @@ static void long_word(const char *path, const char *unit) {
     em_tokenizer *t = must_open(path, NULL);
     em_tokenizer_scratch *s = em_tokenizer_scratch_new(t, &err);
     clock_gettime(CLOCK_MONOTONIC, &a);
-    if (!em_tokenize(t, s, text.data, text.length, &tokens, &err)) fail_msg("%s: %s", path, err.text);
+    if (!em_tokenize(t, s, text.data, text.length, &tokens, &err))
+        fail_msg("%s: %s", path, err.text);
     clock_gettime(CLOCK_MONOTONIC, &b);
-    if (b.tv_sec - a.tv_sec > 20) fail_msg("%s, \"%s\": %ld s", path, unit, (long)(b.tv_sec - a.tv_sec));
+    if (b.tv_sec - a.tv_sec > 20)
+        fail_msg("%s, \"%s\": %ld s", path, unit, (long)(b.tv_sec - a.tv_sec));
     em_tokens_free(&tokens);
     em_tokenizer_scratch_free(s);
     em_tokenizer_close(t);
@@ -281,9 +296,10 @@ static void test_long_words(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_components), cmocka_unit_test(test_refusals), cmocka_unit_test(test_real),
-        cmocka_unit_test(test_sentencepiece), cmocka_unit_test(test_config), cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_bytes), cmocka_unit_test(test_long_words),
+        cmocka_unit_test(test_components), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_real),       cmocka_unit_test(test_sentencepiece),
+        cmocka_unit_test(test_config),     cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_bytes),      cmocka_unit_test(test_long_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* kernels/cuda/device.h without a device: its memory, new full of NaN, and its products; streams.cc has the rest. */
+/* kernels/cuda/device.h without a device: its memory, new full of NaN, and its products; streams.cc
+ * has the rest. */
 #include "kernels/cuda/device.h"
 
 #include <stdio.h>
@@ -9,7 +10,9 @@
 #include "tests/kernels/emulator/streams.h"
 
 bool em_device_open(em_device *d, int index, const em_backend_options *options, em_error *err) {
-    if (index > 0) return em_fail(err, EM_MACHINE, "there is no CUDA device %d: this machine has 1, counted from 0", index);
+    if (index > 0)
+        return em_fail(err, EM_MACHINE,
+                       "there is no CUDA device %d: this machine has 1, counted from 0", index);
     *d = (em_device){.name = "emulated", .free_bytes = (size_t)1 << 30};
     return true;
 }
@@ -64,12 +67,17 @@ static float dot(const float *x, const float *y, int n) {
     return sum;
 }
 
-typedef struct product { em_product_shape shape; const void *x, *w; void *y; } product;
+typedef struct product {
+    em_product_shape shape;
+    const void *x, *w;
+    void *y;
+} product;
 
 static void multiply(void *data) {
     const product *p = data;
     const em_product_shape *s = &p->shape;
-    float *rows = widen(s->type, p->x, (int64_t)s->tokens * s->k), *columns = widen(s->type, p->w, (int64_t)s->n * s->k);
+    float *rows = widen(s->type, p->x, (int64_t)s->tokens * s->k),
+          *columns = widen(s->type, p->w, (int64_t)s->n * s->k);
     for (int64_t i = 0; i < s->tokens; i++)
         for (int64_t o = 0; o < s->n; o++)
             write(s, p->y, i * s->y_stride + o, dot(rows + i * s->k, columns + o * s->k, s->k));
@@ -81,9 +89,12 @@ static void multiply(void *data) {
 /* cuBLASLt chooses for matrices that begin at 256 bytes, unless told otherwise. */
 static bool aligned(const void *p) { return (uintptr_t)p % 256 == 0; }
 
-bool em_product_run(em_products *p, em_stream stream, const em_product_shape *s, const void *x, const void *w, void *y, em_error *err) {
-    if (s->n % 16 || s->k % 16 || s->y_stride % 16 || s->y_stride < s->n || !aligned(x) || !aligned(w) || !aligned(y))
-        return em_fail(err, EM_MACHINE, "a product of a shape or place that cuBLASLt would not take at full rate");
+bool em_product_run(em_products *p, em_stream stream, const em_product_shape *s, const void *x,
+                    const void *w, void *y, em_error *err) {
+    if (s->n % 16 || s->k % 16 || s->y_stride % 16 || s->y_stride < s->n || !aligned(x) ||
+        !aligned(w) || !aligned(y))
+        return em_fail(err, EM_MACHINE,
+                       "a product of a shape or place that cuBLASLt would not take at full rate");
     product *m = malloc(sizeof *m);
     if (!m) return em_fail_memory(err, sizeof *m, "a product");
     *m = (product){*s, x, w, y};

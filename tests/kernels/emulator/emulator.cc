@@ -1,9 +1,9 @@
 #include "tests/kernels/emulator/emulator.h"
 
+#include <memory>
 #include <stdio.h>
 #include <stdlib.h>
 #include <ucontext.h>
-#include <memory>
 #include <vector>
 
 em_index threadIdx, blockIdx, blockDim;
@@ -13,26 +13,32 @@ bool em_emulator_backwards, em_emulator_early;
 namespace {
 
 enum state { READY, AT_BARRIER, AT_WARP, ENDED };
-struct copy { void *to; const void *from; int group; };
+struct copy {
+    void *to;
+    const void *from;
+    int group;
+};
 
-const size_t STACK = 32 << 10;       /* of a fiber: the address sanitizer clears all of it at each switch */
-const size_t STAGGER = 13 * 64;      /* each stack begins so much deeper than the one before, in other sets of the cache */
+const size_t STACK =
+    32 << 10; /* of a fiber: the address sanitizer clears all of it at each switch */
+const size_t STAGGER =
+    13 * 64; /* each stack begins so much deeper than the one before, in other sets of the cache */
 
-typedef void *place[5];              /* what the compiler's own setjmp keeps: stack, frame and address */
+typedef void *place[5]; /* what the compiler's own setjmp keeps: stack, frame and address */
 
 struct fiber {
     ucontext_t start;
     place here;
     bool begun;
-    unsigned meetings;               /* of its warp, so far: posts take turns in two sets of slots */
-    int group;                       /* of copies, the one being filled */
+    unsigned meetings; /* of its warp, so far: posts take turns in two sets of slots */
+    int group;         /* of copies, the one being filled */
     std::vector<copy> copies;
     std::unique_ptr<char[]> stack;
 };
 
 std::vector<std::unique_ptr<fiber>> fibers;
-std::vector<state> at;               /* [fibers] */
-std::vector<uint32_t> posts;         /* [2][threads][EM_WORDS] */
+std::vector<state> at;       /* [fibers] */
+std::vector<uint32_t> posts; /* [2][threads][EM_WORDS] */
 const std::function<void()> *kernel_now;
 #ifdef __SANITIZE_ADDRESS__
 ucontext_t main_context;
@@ -45,8 +51,9 @@ size_t n_threads;
 /* A jump may not stand in the function that it leads to. */
 __attribute__((noinline, noreturn)) void jump(void **to) { __builtin_longjmp(to, 1); }
 
-/* Back to the scheduler, until it lets this fiber go on. swapcontext is what the address sanitizer follows; it costs a
- * system call, which jumps do not, and the compiler's own cost a tenth of the C library's. */
+/* Back to the scheduler, until it lets this fiber go on. swapcontext is what the address sanitizer
+ * follows; it costs a system call, which jumps do not, and the compiler's own cost a tenth of the C
+ * library's. */
 __attribute__((noinline)) void leave(state why) {
     at[threadIdx.x] = why;
 #ifdef __SANITIZE_ADDRESS__
@@ -93,7 +100,8 @@ __attribute__((noinline)) void go_on(unsigned i) {
 #endif
 }
 
-/* Whether all of [first, last) that have not ended wait at the same kind of meeting; then they may go on. */
+/* Whether all of [first, last) that have not ended wait at the same kind of meeting; then they may
+ * go on. */
 bool release(size_t first, size_t last, state meeting) {
     bool any = false;
     for (size_t i = first; i < last; i++) {
@@ -106,7 +114,8 @@ bool release(size_t first, size_t last, state meeting) {
     return any;
 }
 
-/* Threads [first, first + 32) from meeting to meeting, until none can go on without the other warps. */
+/* Threads [first, first + 32) from meeting to meeting, until none can go on without the other
+ * warps. */
 void run_warp(size_t first) {
     do {
         for (size_t k = 0; k < 32; k++) {
@@ -123,20 +132,25 @@ void run_block() {
         fibers[i]->group = 0;
     }
     do {
-        for (size_t k = 0; k < n_threads; k += 32) run_warp(em_emulator_backwards ? n_threads - 32 - k : k);
+        for (size_t k = 0; k < n_threads; k += 32)
+            run_warp(em_emulator_backwards ? n_threads - 32 - k : k);
     } while (release(0, n_threads, AT_BARRIER));
     for (size_t i = 0; i < n_threads; i++) {
         if (at[i] == ENDED) continue;
-        fprintf(stderr, "emulator: block %u, thread %zu waits for others that never come\n", blockIdx.x, i);
+        fprintf(stderr, "emulator: block %u, thread %zu waits for others that never come\n",
+                blockIdx.x, i);
         abort();
     }
 }
 
-}  // namespace
+} // namespace
 
 void em_emulate(unsigned grid, unsigned block, size_t shared, const std::function<void()> &kernel) {
     if (block % 32 || block > 1024 || shared > 99 << 10) {
-        fprintf(stderr, "emulator: %u threads with %zu bytes of shared memory: no device of the supported kinds has that\n", block, shared);
+        fprintf(stderr,
+                "emulator: %u threads with %zu bytes of shared memory: no device of the supported "
+                "kinds has that\n",
+                block, shared);
         abort();
     }
     std::unique_ptr<uint64_t[]> memory(new uint64_t[shared / 8 + 2]);
@@ -207,14 +221,16 @@ void em_copy_wait_until(int pending) {
     now->copies.resize(kept);
 }
 
-/* Element k of row r of a: of lane r % 8 * 4 + k % 8 / 2, word (r / 8) + 2 * (k / 8); of column n of b likewise. Lanes post
- * numbers: both halves of each word. */
+/* Element k of row r of a: of lane r % 8 * 4 + k % 8 / 2, word (r / 8) + 2 * (k / 8); of column n
+ * of b likewise. Lanes post numbers: both halves of each word. */
 void em_mma_numbers(float *c, const float *own) {
     const float *all = (const float *)em_meet(own, EM_WORDS * sizeof *own);
     unsigned g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     for (unsigned i = 0; i < 4; i++) {
         unsigned half = i / 2, column = t * 2 + i % 2;
         const float *a = all + g * 4 * EM_WORDS + 2 * half, *b = all + column * 4 * EM_WORDS + 8;
-        for (unsigned k = 0; k < 16; k++) c[i] += a[k % 8 / 2 * EM_WORDS + 4 * (k / 8) + k % 2] * b[k % 8 / 2 * EM_WORDS + 2 * (k / 8) + k % 2];
+        for (unsigned k = 0; k < 16; k++)
+            c[i] += a[k % 8 / 2 * EM_WORDS + 4 * (k / 8) + k % 2] *
+                    b[k % 8 / 2 * EM_WORDS + 2 * (k / 8) + k % 2];
     }
 }

@@ -1,11 +1,11 @@
-/* Streams of work without a device. What a stream was given is done late: when the host waits for it, or another stream for
- * one of its events. What the engine forgot to wait for is then not there yet, or there too early where one of the streams
- * does its work at once (em_emulator_prompt). */
-#include <string.h>
-#include <time.h>
+/* Streams of work without a device. What a stream was given is done late: when the host waits for
+ * it, or another stream for one of its events. What the engine forgot to wait for is then not there
+ * yet, or there too early where one of the streams does its work at once (em_emulator_prompt). */
 #include <deque>
 #include <map>
 #include <memory>
+#include <string.h>
+#include <time.h>
 #include <vector>
 
 #include "tests/kernels/emulator/streams.h"
@@ -19,14 +19,20 @@ unsigned em_emulator_prompt;
 namespace {
 
 struct stream {
-    unsigned bit;                    /* of em_emulator_prompt: streams are counted as they are made */
+    unsigned bit; /* of em_emulator_prompt: streams are counted as they are made */
     int64_t given = 0, done = 0;
     std::deque<std::function<void()>> waiting;
 };
 
 /* A point in a stream. */
-struct point { stream *of = NULL; int64_t at = 0; double seconds = 0; };
-struct event { std::shared_ptr<point> last = std::make_shared<point>(); };
+struct point {
+    stream *of = NULL;
+    int64_t at = 0;
+    double seconds = 0;
+};
+struct event {
+    std::shared_ptr<point> last = std::make_shared<point>();
+};
 
 std::vector<stream *> streams;
 std::map<const char *, size_t> pinned;
@@ -60,7 +66,7 @@ double now() {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-}  // namespace
+} // namespace
 
 void em_emulator_give(void *s, std::function<void()> work) { give((stream *)s, std::move(work)); }
 
@@ -139,7 +145,9 @@ bool em_event_reached(em_event e) {
     return !p.of || p.of->done >= p.at;
 }
 
-double em_event_seconds(em_event from, em_event to) { return ((event *)to)->last->seconds - ((event *)from)->last->seconds; }
+double em_event_seconds(em_event from, em_event to) {
+    return ((event *)to)->last->seconds - ((event *)from)->last->seconds;
+}
 
 /* Memory that is not pinned is read before the call returns. */
 bool em_copy_in(em_stream s, void *device, const void *host, size_t bytes, em_error *) {
@@ -162,4 +170,4 @@ bool em_fill_zero(em_stream s, void *device, size_t bytes, em_error *) {
     return true;
 }
 
-}  // extern "C"
+} // extern "C"
