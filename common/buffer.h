@@ -2,9 +2,9 @@
 #ifndef EM_COMMON_BUFFER_H
 #define EM_COMMON_BUFFER_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include "common/error.h"
 
 typedef struct em_buffer {
     char *data;    /* owned; NULL while empty and never written */

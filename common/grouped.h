@@ -3,9 +3,9 @@
 #ifndef EM_COMMON_GROUPED_H
 #define EM_COMMON_GROUPED_H
 
-#include "common/state.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include "common/state.h"
 
 /* With x = S_g - c N_g for a fixed c near the mean: sums of x², x N and N². */
 typedef struct em_grouped {

@@ -6,10 +6,10 @@
 #ifndef EM_COMMON_OUTPUT_H
 #define EM_COMMON_OUTPUT_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/error.h"
 
 typedef struct em_output em_output;
 

@@ -2,10 +2,10 @@
 #ifndef EM_COMMON_SIZE_H
 #define EM_COMMON_SIZE_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/error.h"
 
 /* True and *out = a*b (a+b), or false on overflow. */
 static inline bool em_size_mul(size_t a, size_t b, size_t *out) {

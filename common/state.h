@@ -4,12 +4,12 @@
 #ifndef EM_COMMON_STATE_H
 #define EM_COMMON_STATE_H
 
-#include "common/buffer.h"
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <xxhash.h>
+#include "common/buffer.h"
+#include "common/error.h"
 
 typedef struct em_state {
     em_buffer *into;           /* writing: appended to; NULL: reading */

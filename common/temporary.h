@@ -2,8 +2,8 @@
 #ifndef EM_COMMON_TEMPORARY_H
 #define EM_COMMON_TEMPORARY_H
 
-#include "common/error.h"
 #include <stdbool.h>
+#include "common/error.h"
 
 /* An open file without a name, gone when it is closed; -1 with err. */
 int em_temporary_file(const char *otherwise, em_error *err);

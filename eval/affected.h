@@ -2,9 +2,9 @@
 #ifndef EM_EVAL_AFFECTED_H
 #define EM_EVAL_AFFECTED_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include "common/error.h"
 
 typedef enum em_effect {
     EM_UNAFFECTED = 0,

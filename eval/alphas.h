@@ -3,9 +3,9 @@
 #ifndef EM_EVAL_ALPHAS_H
 #define EM_EVAL_ALPHAS_H
 
+#include <stdbool.h>
 #include "common/error.h"
 #include "kernels/backend.h"
-#include <stdbool.h>
 
 #define EM_MAX_ALPHAS EM_PAIR_MAX_ALPHAS
 

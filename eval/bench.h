@@ -3,14 +3,14 @@
 #ifndef EM_EVAL_BENCH_H
 #define EM_EVAL_BENCH_H
 
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include "common/buffer.h"
 #include "eval/options.h"
 #include "eval/profile.h"
 #include "eval/setup.h"
 #include "kernels/ceiling.h"
-#include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
 
 /* ---- models ---- */
 

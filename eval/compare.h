@@ -3,12 +3,12 @@
 #ifndef EM_EVAL_COMPARE_H
 #define EM_EVAL_COMPARE_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include "common/error.h"
 #include "common/result.h"
 #include "common/state.h"
 #include "eval/paired.h"
-#include <stdbool.h>
-#include <stdint.h>
 
 typedef struct em_comparator em_comparator;
 

@@ -10,11 +10,11 @@
 #ifndef EM_EVAL_EXPERIMENT_H
 #define EM_EVAL_EXPERIMENT_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include "common/error.h"
 
 typedef struct em_experiment_option {
     char *name;   /* without the dashes */

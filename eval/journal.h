@@ -4,11 +4,11 @@
 #ifndef EM_EVAL_JOURNAL_H
 #define EM_EVAL_JOURNAL_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include "common/buffer.h"
 #include "common/error.h"
 #include "common/output.h"
-#include <stdbool.h>
-#include <stdint.h>
 
 typedef struct em_journal em_journal;
 

@@ -2,10 +2,10 @@
 #ifndef EM_EVAL_LABELS_H
 #define EM_EVAL_LABELS_H
 
-#include "common/error.h"
-#include "loader/pack.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include "common/error.h"
+#include "loader/pack.h"
 
 typedef struct em_label_scheme {
     const char *name; /* "unshifted" */

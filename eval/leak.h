@@ -3,9 +3,9 @@
 #ifndef EM_EVAL_LEAK_H
 #define EM_EVAL_LEAK_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include "common/error.h"
 
 typedef enum em_leak { EM_CLEAN = 0, EM_LEAK_DIRECT = 1, EM_LEAK_INDIRECT = 2 } em_leak;
 

@@ -4,10 +4,10 @@
 #ifndef EM_EVAL_MASK_H
 #define EM_EVAL_MASK_H
 
-#include "common/error.h"
-#include "loader/pack.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include "common/error.h"
+#include "loader/pack.h"
 
 typedef enum em_mask_kind {
     EM_MASK_REGULAR,

@@ -2,11 +2,11 @@
 #ifndef EM_EVAL_OPTION_VALUES_H
 #define EM_EVAL_OPTION_VALUES_H
 
-#include "common/error.h"
-#include "eval/options.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/error.h"
+#include "eval/options.h"
 
 /* NAME=PATH, unless the whole of it is a file's name. Cuts text at the equals sign; *out points
  * into it. */

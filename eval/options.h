@@ -2,6 +2,10 @@
 #ifndef EM_EVAL_OPTIONS_H
 #define EM_EVAL_OPTIONS_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include "common/buffer.h"
 #include "common/error.h"
 #include "common/result.h"
@@ -12,10 +16,6 @@
 #include "reports/explore.h"
 #include "reports/reports.h"
 #include "reports/tolerance.h"
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 
 typedef enum em_command {
     EM_RUN = 1 << 0, /* evalmask --model … */

@@ -2,10 +2,10 @@
 #ifndef EM_EVAL_PACKED_MASK_H
 #define EM_EVAL_PACKED_MASK_H
 
-#include "eval/mask.h"
-#include "eval/packed_view.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include "eval/mask.h"
+#include "eval/packed_view.h"
 
 /* Every kind that fits all rows so far, with its parameter. Starts as {.odd_row = -1}. */
 typedef struct em_mask_search {

@@ -3,10 +3,10 @@
 #ifndef EM_EVAL_PACKED_VIEW_H
 #define EM_EVAL_PACKED_VIEW_H
 
-#include "loader/pack.h"
-#include "loader/packed_row.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include "loader/pack.h"
+#include "loader/packed_row.h"
 
 typedef struct em_packed_ids {
     int32_t eos, bos, pad;

@@ -4,13 +4,13 @@
 #ifndef EM_EVAL_PAIRED_H
 #define EM_EVAL_PAIRED_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include "common/error.h"
 #include "common/state.h"
 #include "eval/affected.h"
 #include "eval/buckets.h"
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 /* Bin 1 + b of the histogram of KL spans [2^(-40 + 48 b / 4096), 2^(-40 + 48 (b + 1) / 4096)); 0 is
  * what lies under them, the last one what lies over them. */

@@ -2,9 +2,9 @@
 #ifndef EM_EVAL_PICTURE_H
 #define EM_EVAL_PICTURE_H
 
-#include "common/buffer.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include "common/buffer.h"
 
 typedef struct em_picture {
     const int32_t *lo, *hi; /* [inputs], already bounded by whatever windows are to be shown */

@@ -2,11 +2,11 @@
 #ifndef EM_EVAL_PROFILE_H
 #define EM_EVAL_PROFILE_H
 
+#include <stddef.h>
+#include <stdint.h>
 #include "common/buffer.h"
 #include "kernels/backend.h"
 #include "model/flops.h"
-#include <stddef.h>
-#include <stdint.h>
 
 typedef struct em_profile {
     int ranks, threads; /* threads, stages, flops and memory are those of rank 0 */

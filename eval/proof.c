@@ -1,5 +1,5 @@
-#include "eval/proof.h"
 #include "eval/device.h"
+#include "eval/proof.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-#include "eval/protocol.h"
 #include "eval/device.h"
+#include "eval/protocol.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
 #ifndef EM_EVAL_QUOTE_H
 #define EM_EVAL_QUOTE_H
 
-#include "common/buffer.h"
 #include <stddef.h>
+#include "common/buffer.h"
 
 enum {
     EM_WHOLE_ROW = 48, /* rows of up to so many tokens are shown whole */

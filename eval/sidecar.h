@@ -3,11 +3,11 @@
 #ifndef EM_EVAL_SIDECAR_H
 #define EM_EVAL_SIDECAR_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include "common/output.h"
 #include "common/state.h"
 #include "eval/statistics.h"
-#include <stdbool.h>
-#include <stdint.h>
 
 typedef struct em_sidecar em_sidecar;
 

@@ -3,12 +3,12 @@
 #ifndef EM_EVAL_STATISTICS_H
 #define EM_EVAL_STATISTICS_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include "common/error.h"
 #include "common/result.h"
 #include "common/state.h"
 #include "eval/sums.h"
-#include <stdbool.h>
-#include <stdint.h>
 
 typedef struct em_statistics em_statistics;
 

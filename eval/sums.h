@@ -3,13 +3,13 @@
 #ifndef EM_EVAL_SUMS_H
 #define EM_EVAL_SUMS_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include "common/error.h"
 #include "common/state.h"
 #include "eval/buckets.h"
 #include "eval/leak.h"
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 /* Over some of the predictions. */
 typedef struct em_sum {

@@ -5,11 +5,11 @@
 #ifndef EM_KERNELS_BACKEND_H
 #define EM_KERNELS_BACKEND_H
 
-#include "common/dtype.h"
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/dtype.h"
+#include "common/error.h"
 
 /* ---- weights as the checkpoint holds them (views of mapped memory, not owned) ---- */
 

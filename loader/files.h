@@ -2,10 +2,10 @@
 #ifndef EM_LOADER_FILES_H
 #define EM_LOADER_FILES_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/error.h"
 
 typedef struct em_files {
     char **paths; /* owned; "-" is stdin */

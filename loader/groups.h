@@ -2,10 +2,10 @@
 #ifndef EM_LOADER_GROUPS_H
 #define EM_LOADER_GROUPS_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/error.h"
 
 #define EM_GROUPS_MAX 65536
 #define EM_GROUP_NAME_MAX 1024 /* bytes */

@@ -3,11 +3,11 @@
 #ifndef EM_LOADER_JSON_H
 #define EM_LOADER_JSON_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include "common/buffer.h"
 #include "common/error.h"
 #include "loader/scan.h"
-#include <stdbool.h>
-#include <stddef.h>
 
 #define EM_JSON_DEPTH 512 /* objects and arrays inside one another, the text itself counted */
 

@@ -4,13 +4,13 @@
 #ifndef EM_LOADER_LOADER_H
 #define EM_LOADER_LOADER_H
 
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include "common/error.h"
 #include "loader/record.h"
 #include "loader/source.h"
 #include "tokenize/tokenizer.h"
-#include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
 
 typedef struct em_loader em_loader;
 

@@ -4,10 +4,10 @@
 #ifndef EM_LOADER_PACK_H
 #define EM_LOADER_PACK_H
 
-#include "common/error.h"
-#include "loader/loader.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include "common/error.h"
+#include "loader/loader.h"
 
 /* The part of one document inside one window: tokens [start, end). */
 typedef struct em_segment {

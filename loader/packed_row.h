@@ -4,10 +4,10 @@
 #ifndef EM_LOADER_PACKED_ROW_H
 #define EM_LOADER_PACKED_ROW_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/error.h"
 
 enum { EM_LABEL_IGNORED = -100 }; /* torch.nn.CrossEntropyLoss's ignore_index */
 

@@ -3,12 +3,12 @@
 #ifndef EM_LOADER_READER_H
 #define EM_LOADER_READER_H
 
-#include "common/error.h"
-#include "loader/record.h"
-#include "loader/source.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/error.h"
+#include "loader/record.h"
+#include "loader/source.h"
 
 /* The longest line, or text file: a bound on memory, not on what a text may be. */
 #define EM_RECORD_BYTES_MAX ((size_t)1 << 30)

@@ -4,10 +4,10 @@
 #ifndef EM_LOADER_RECORD_H
 #define EM_LOADER_RECORD_H
 
-#include "common/buffer.h"
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include "common/buffer.h"
+#include "common/error.h"
 
 typedef struct em_record_keys {
     const char *text; /* a key of the record itself: "text" */

@@ -7,9 +7,9 @@
 #ifndef EM_LOADER_SOURCE_H
 #define EM_LOADER_SOURCE_H
 
-#include "common/error.h"
 #include <stddef.h>
 #include <stdint.h>
+#include "common/error.h"
 
 typedef struct em_source em_source;
 

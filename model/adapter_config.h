@@ -4,8 +4,8 @@
 #ifndef EM_MODEL_ADAPTER_CONFIG_H
 #define EM_MODEL_ADAPTER_CONFIG_H
 
-#include "common/error.h"
 #include <jansson.h>
+#include "common/error.h"
 
 typedef struct em_adapter_config {
     json_t *root;       /* owned */

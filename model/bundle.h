@@ -11,11 +11,11 @@
 #ifndef EM_MODEL_BUNDLE_H
 #define EM_MODEL_BUNDLE_H
 
-#include "common/dtype.h"
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/dtype.h"
+#include "common/error.h"
 
 #define EM_MAX_DIMS 8
 

@@ -4,10 +4,10 @@
 #ifndef EM_MODEL_CONFIG_H
 #define EM_MODEL_CONFIG_H
 
+#include <jansson.h>
 #include "common/buffer.h"
 #include "kernels/backend.h"
 #include "model/rope.h"
-#include <jansson.h>
 
 #define EM_MAX_LAYERS 10000
 #define EM_MAX_HEAD_DIM 256

@@ -2,9 +2,9 @@
 #ifndef EM_MODEL_MAPPING_H
 #define EM_MODEL_MAPPING_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include "common/error.h"
 
 typedef struct em_mapping {
     char *path;       /* owned */

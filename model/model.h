@@ -3,11 +3,11 @@
 #ifndef EM_MODEL_MODEL_H
 #define EM_MODEL_MODEL_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include "common/error.h"
 #include "kernels/backend.h"
 #include "model/bundle.h"
-#include <stdbool.h>
-#include <stdint.h>
 
 typedef struct em_model em_model;
 

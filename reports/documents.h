@@ -4,9 +4,9 @@
 #ifndef EM_REPORTS_DOCUMENTS_H
 #define EM_REPORTS_DOCUMENTS_H
 
+#include <stdint.h>
 #include "common/error.h"
 #include "common/result.h"
-#include <stdint.h>
 
 typedef struct em_documents em_documents;
 

@@ -4,9 +4,9 @@
 #ifndef EM_REPORTS_EXPLORE_H
 #define EM_REPORTS_EXPLORE_H
 
+#include <stdint.h>
 #include "common/buffer.h"
 #include "common/error.h"
-#include <stdint.h>
 
 enum { EM_MAX_DOCUMENTS = 64 };
 

@@ -3,9 +3,9 @@
 #ifndef EM_REPORTS_LINES_H
 #define EM_REPORTS_LINES_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include "common/error.h"
 
 typedef struct em_lines em_lines;
 

@@ -2,10 +2,10 @@
 #ifndef EM_REPORTS_PAIRING_H
 #define EM_REPORTS_PAIRING_H
 
+#include <stdbool.h>
 #include "common/buffer.h"
 #include "common/error.h"
 #include "common/result.h"
-#include <stdbool.h>
 
 typedef enum em_likeness {
     EM_SAME_MEASURE, /* data and protocol fingerprints agree */

@@ -4,9 +4,9 @@
 #ifndef EM_REPORTS_PLOT_H
 #define EM_REPORTS_PLOT_H
 
-#include "common/buffer.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include "common/buffer.h"
 
 enum { EM_MAX_SERIES = 8 }; /* as many as can be told apart */
 

@@ -3,10 +3,10 @@
 #ifndef EM_REPORTS_PUBLISHED_H
 #define EM_REPORTS_PUBLISHED_H
 
-#include "common/result.h"
-#include "reports/page.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include "common/result.h"
+#include "reports/page.h"
 
 bool em_published_known(const char *table);
 /* Comma-separated, in out, [n] bytes; returns out. */

@@ -4,10 +4,10 @@
 #ifndef EM_REPORTS_READ_H
 #define EM_REPORTS_READ_H
 
-#include "common/error.h"
-#include "common/result.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include "common/error.h"
+#include "common/result.h"
 
 /* out is empty before and to be freed with em_results_free in every case. Errors: EM_INPUT with the
  * file and the byte (no JSON), or the file and the field (missing, of another type, out of range);

@@ -3,10 +3,10 @@
 #ifndef EM_REPORTS_REPORTS_H
 #define EM_REPORTS_REPORTS_H
 
+#include <stdbool.h>
 #include "common/buffer.h"
 #include "common/error.h"
 #include "common/result.h"
-#include <stdbool.h>
 
 typedef enum em_markdown_style {
     EM_MARKDOWN_PLAIN, /* reads as plain text: 80 columns */

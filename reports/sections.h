@@ -3,10 +3,10 @@
 #ifndef EM_REPORTS_SECTIONS_H
 #define EM_REPORTS_SECTIONS_H
 
+#include <stdbool.h>
 #include "common/error.h"
 #include "common/result.h"
 #include "reports/page.h"
-#include <stdbool.h>
 
 /* By what the results differ: the keys that their tables show. The mask is always shown. */
 typedef struct em_shown {

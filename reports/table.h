@@ -2,10 +2,10 @@
 #ifndef EM_REPORTS_TABLE_H
 #define EM_REPORTS_TABLE_H
 
-#include "common/buffer.h"
-#include "common/result.h"
 #include <stddef.h>
 #include <stdint.h>
+#include "common/buffer.h"
+#include "common/result.h"
 
 /* Row after row. The first `left` columns are text, flush left; the others are figures, flush
  * right. */

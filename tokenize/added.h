@@ -3,10 +3,10 @@
 #ifndef EM_TOKENIZE_ADDED_H
 #define EM_TOKENIZE_ADDED_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/error.h"
 
 typedef struct em_added_token {
     int32_t id;

@@ -3,11 +3,11 @@
 #ifndef EM_TOKENIZE_BPE_H
 #define EM_TOKENIZE_BPE_H
 
-#include "common/error.h"
-#include "tokenize/vocab.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/error.h"
+#include "tokenize/vocab.h"
 
 typedef struct em_merge {
     uint64_t pair; /* left id << 32 | right id; UINT64_MAX: empty slot */

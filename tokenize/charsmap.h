@@ -3,9 +3,9 @@
 #ifndef EM_TOKENIZE_CHARSMAP_H
 #define EM_TOKENIZE_CHARSMAP_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include "common/error.h"
 
 /* model: a serialized ModelProto. True where every precompiled_charsmap in it is safe to follow.
  * EM_INPUT where one is not, or where the fields cannot all be looked at. */

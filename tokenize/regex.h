@@ -4,10 +4,10 @@
 #ifndef EM_TOKENIZE_REGEX_H
 #define EM_TOKENIZE_REGEX_H
 
-#include "common/buffer.h"
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include "common/buffer.h"
+#include "common/error.h"
 
 typedef struct em_regex em_regex;
 typedef struct em_regex_scratch em_regex_scratch; /* one a thread, for any number of patterns */

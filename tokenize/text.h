@@ -3,10 +3,10 @@
 #ifndef EM_TOKENIZE_TEXT_H
 #define EM_TOKENIZE_TEXT_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/error.h"
 
 /* Read-only text. base: input bytes covered before it; end[i]: input bytes covered once its
  * byte i is (never decreasing). end NULL: the text is the input itself from base on. */

@@ -7,10 +7,10 @@
 #ifndef EM_TOKENIZE_TOKENIZER_H
 #define EM_TOKENIZE_TOKENIZER_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/error.h"
 
 typedef struct em_tokenizer em_tokenizer;
 typedef struct em_tokenizer_scratch em_tokenizer_scratch;

@@ -2,10 +2,10 @@
 #ifndef EM_TOKENIZE_VOCAB_H
 #define EM_TOKENIZE_VOCAB_H
 
-#include "common/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/error.h"
 
 /* An id above this is refused: no real vocabulary comes near, and tables are as long as it. */
 #define EM_MAX_TOKEN_ID ((1 << 24) - 1)

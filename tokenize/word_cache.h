@@ -2,8 +2,8 @@
 #ifndef EM_TOKENIZE_WORD_CACHE_H
 #define EM_TOKENIZE_WORD_CACHE_H
 
-#include "tokenize/bpe.h"
 #include <stdint.h>
+#include "tokenize/bpe.h"
 
 #define EM_CACHED_WORD 128 /* longer words are not kept, bytes */
 

@@ -6,10 +6,10 @@
 #ifndef EM_KERNELS_CPU_GEMM_H
 #define EM_KERNELS_CPU_GEMM_H
 
-#include "kernels/backend.h"
 #include <dnnl.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include "kernels/backend.h"
 
 typedef enum em_product {
     EM_PRODUCT_F32,

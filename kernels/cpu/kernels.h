@@ -4,10 +4,10 @@
 #ifndef EM_KERNELS_CPU_KERNELS_H
 #define EM_KERNELS_CPU_KERNELS_H
 
-#include "kernels/backend.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "kernels/backend.h"
 
 /* Queries of one head that attend() takes at once, and the keys of a key tile. Both count from
  * the row's start, so that a query's sums have one order whatever the mask or the batch. */

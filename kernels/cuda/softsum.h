@@ -4,9 +4,9 @@
 #ifndef EM_KERNELS_CUDA_SOFTSUM_H
 #define EM_KERNELS_CUDA_SOFTSUM_H
 
-#include "kernels/cuda/plan.h"
 #include <math.h>
 #include <stdint.h>
+#include "kernels/cuda/plan.h"
 
 typedef struct em_soft {
     double sum; /* of exp(z - max) */

@@ -1,5 +1,4 @@
 /* Errors, buffers, sizes, number formatting, output files, saved states. */
-#include <cmocka.h>
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -11,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cmocka.h>
 #include <zstd.h>
 
 #include "common/buffer.h"

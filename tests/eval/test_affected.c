@@ -1,11 +1,11 @@
 /* Affected predictions against a propagation over T x T matrices, by the words of the design. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "eval/affected.h"
 

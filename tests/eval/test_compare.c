@@ -1,5 +1,4 @@
 /* Paired differences against their definitions, the bootstrap's interval, KL quantiles, alphas. */
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "eval/alphas.h"
 #include "eval/compare.h"

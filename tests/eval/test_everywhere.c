@@ -1,12 +1,12 @@
 /* The closed form of "scored at every row length" against feeding the stream at every row length.
  */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "eval/everywhere.h"
 

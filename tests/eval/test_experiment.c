@@ -1,12 +1,12 @@
 /* Configs: what a good one holds, and the one line that each bad one in experiments/ gives. */
-#include <cmocka.h>
-#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
+#include <glob.h>
 
 #include "eval/experiment.h"
 

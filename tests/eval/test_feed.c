@@ -1,12 +1,12 @@
 /* Rows in batches under the tail policy, per label scheme; passes shared by masks and schemes. The
  * loader is a stand-in that hands out documents of given lengths. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "eval/feed.h"
 #include "eval/passes.h"

@@ -2,7 +2,6 @@
  * whatever super-batches, its counts are the same, and what they add up to is what the losses say.
  * Messages that are cut short or hold what no row has are refused. The networks are a stand-in: a
  * token's loss tells its place and what it sees. */
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "eval/job.h"
 #include "eval/tally.h"

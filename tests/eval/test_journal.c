@@ -1,6 +1,5 @@
 /* A journal on the disk: what was appended comes back, a torn or flipped record is as if it had
  * never been, and no other run gets it. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 #include "eval/identity.h"
 #include "eval/journal.h"

@@ -1,10 +1,10 @@
 /* How every label scheme reads a row: inputs, scored positions, which token is the label. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "eval/labels.h"
 

@@ -1,12 +1,12 @@
 /* How a process finds out that it is one of several. eval/launch.c is compiled here as in a build
  * without MPI. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "eval/ranks.h"
 

@@ -1,5 +1,4 @@
 /* Leak classes against a brute-force composition of T x T boolean matrices. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <cmocka.h>
 
 #include "eval/leak.h"
 #include "eval/mask.h"

@@ -1,10 +1,10 @@
 /* Masks and positions against their rules restated pair by pair: does query i see key k? */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "eval/mask.h"
 

@@ -1,11 +1,11 @@
 /* The command line: what it accepts, what it refuses and in which words, and its help. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "eval/options.h"
 

@@ -1,11 +1,11 @@
 /* The packer on documents that a stand-in for the loader hands out. Stream token k has id k, so
  * that a row's ids say where it was cut; a text token's bytes are id % 5 + 1. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "loader/pack.h"
 

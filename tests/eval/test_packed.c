@@ -1,6 +1,5 @@
 /* Rows that somebody else packed: what tells their documents, what is padding, and the name of
  * their mask, which must be that of the mask that made them. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "eval/packed_count.h"
 

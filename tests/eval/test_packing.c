@@ -1,10 +1,10 @@
 /* Packing statistics against a recount over the whole stream, on documents of a stand-in loader. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "eval/packing.h"
 

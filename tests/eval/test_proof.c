@@ -1,6 +1,5 @@
 /* The proof on a stand-in engine that is honest, or that looks where no mask lets it. The honest
  * one gives every position a digest of the tokens that it reaches, composed layer by layer. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "eval/device.h"
 #include "eval/proof.h"

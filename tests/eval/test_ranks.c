@@ -1,11 +1,11 @@
 /* Ranks that do not go together are named. The networks are a stand-in. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "eval/block.h"
 #include "eval/rank_card.h"

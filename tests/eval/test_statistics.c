@@ -1,6 +1,5 @@
 /* The figures of design §4 against their definitions, worked out the long way from a list of
  * random predictions. */
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "eval/statistics.h"
 

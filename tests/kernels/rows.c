@@ -1,9 +1,9 @@
 #include "tests/kernels/rows.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <cmocka.h>
 
 static void see(rows *r, int64_t t, int i, int length, mask m) {
     int begin = i / DOCUMENT * DOCUMENT,

@@ -1,7 +1,5 @@
 /* The CPU backend as a whole on small random networks: against the naive forward pass, and bit
  * for bit against itself over threads, batches and places. */
-#include <cmocka.h>
-#include <dirent.h>
 #include <math.h>
 #include <omp.h>
 #include <setjmp.h>
@@ -10,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
+#include <dirent.h>
 
 #include "tests/kernels/rows.h"
 

@@ -1,6 +1,5 @@
 /* Attention and products in bf16 on tile registers against the plain C that says what they compute.
  */
-#include <cmocka.h>
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -11,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 #include "kernels/cpu/cpu.h"
 

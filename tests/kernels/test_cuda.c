@@ -1,7 +1,6 @@
 /* The CUDA engine as a whole on small random networks: against the naive forward pass and the CPU,
  * and bit for bit against itself. Built twice: on a device (skipped where there is none), and with
  * the emulator in the device's place. */
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "tests/kernels/rows.h"
 

@@ -1,7 +1,6 @@
 /* The CUDA engine's attention by itself: against softmax in double on the same numbers, for each
  * shape that it was built for and each kind of interval; and two heads a block against one head a
  * block, bit for bit. On a device, and with the emulator in its place. */
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "kernels/cuda/kernels.h"
 #include "tests/kernels/naive.h"

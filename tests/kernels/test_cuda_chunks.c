@@ -1,7 +1,6 @@
 /* The CUDA engine where a batch is more than one chunk of EM_CUDA_TOKENS and the vocabulary more
  * than one slice of EM_CUDA_SLICE, over as many layers as take each block of weights again: on a
  * device with the sizes that it runs with, and with the emulator in its place with small ones. */
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "kernels/cuda/layout.h"
 #include "tests/kernels/rows.h"

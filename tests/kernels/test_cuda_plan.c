@@ -1,12 +1,12 @@
 /* What the CUDA engine decides in plain C, against brute force: the tiles that attention visits and
  * where it compares, where things lie, and how softmax comes together from slices. */
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "kernels/cuda/layout.h"
 #include "kernels/cuda/softsum.h"

@@ -1,6 +1,5 @@
 /* The layer-major pass and its memory plan, on a model that lies in memory and notes what is
  * asked of it. */
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "model/compose.h"
 #include "model/network.h"

@@ -1,6 +1,5 @@
 /* Every family's small checkpoint through the real network on the CPU, against the NLLs of Hugging
  * Face transformers (tests/model/make_checkpoints.py). */
-#include <cmocka.h>
 #include <dirent.h>
 #include <jansson.h>
 #include <math.h>
@@ -9,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "model/network.h"
 

@@ -1,12 +1,12 @@
 /* Two models over the same tokens: their own scores are those of score() bit for bit, and alphas
  * and KL are what plain double precision makes of the logits. */
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "kernels/cpu/cpu.h"
 #include "tests/kernels/rows.h"

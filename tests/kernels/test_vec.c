@@ -1,5 +1,4 @@
 /* exp, tanh and erfc on vectors, for one instruction set, over their ranges in double precision. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -7,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "kernels/cpu/vec.h"
 

@@ -1,6 +1,5 @@
 /* Every table of kernels that this machine can run against double precision, at odd sizes and
  * misaligned, with a guard behind each output. */
-#include <cmocka.h>
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -10,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "kernels/cpu/kernels.h"
 

@@ -2,8 +2,8 @@
 #ifndef EM_TESTS_LOADER_MAKE_H
 #define EM_TESTS_LOADER_MAKE_H
 
-#include "common/buffer.h"
 #include <stddef.h>
+#include "common/buffer.h"
 
 /* A scratch folder below TMPDIR, emptied and removed by make_clean. One at a time. */
 void make_folder(void);

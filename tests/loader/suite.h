@@ -3,9 +3,9 @@
 #ifndef EM_TESTS_LOADER_SUITE_H
 #define EM_TESTS_LOADER_SUITE_H
 
-#include "common/buffer.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include "common/buffer.h"
 
 /* The file tests/loader/FOLDER/NAME.SUFFIX; empty where there is none. */
 em_buffer suite_file(const char *folder, const char *name, const char *suffix);

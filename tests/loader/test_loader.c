@@ -1,6 +1,5 @@
 /* The pipeline, with a fake tokenizer: order, filters, errors in their place, closing at any time.
  */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -11,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 #include "loader/groups.h"
 #include "loader/loader.h"

@@ -1,5 +1,4 @@
 /* Memory does not grow with the shard: the resident peak of a child process that reads it. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -11,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 #include "loader/loader.h"
 #include "make.h"

@@ -1,5 +1,4 @@
 /* Packed rows: what is read of them, and what broken ones are told. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "loader/packed_row.h"
 #include "packed_oracle.h"

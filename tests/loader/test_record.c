@@ -1,11 +1,11 @@
 /* The record scanner: suites of files, keys, and jansson as the reference on mutated records. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "loader/record.h"
 #include "oracle.h"

@@ -1,5 +1,4 @@
 /* Every version of the byte scans against the portable one, and that one against a table. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -7,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "loader/scan.h"
 

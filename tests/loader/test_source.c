@@ -1,6 +1,5 @@
 /* Streams of bytes: formats, frames and members, damage, windows, byte order marks, interruption.
  */
-#include <cmocka.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 #include "loader/source.h"
 #include "make.h"

@@ -1,6 +1,6 @@
-#include "model/adapter_config.h"
 #include <stddef.h>
 #include <stdint.h>
+#include "model/adapter_config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

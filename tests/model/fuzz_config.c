@@ -1,6 +1,6 @@
-#include "model/config.h"
 #include <stddef.h>
 #include <stdint.h>
+#include "model/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,7 +1,7 @@
-#include "model/config.h"
-#include "model/llama2c.h"
 #include <stddef.h>
 #include <stdint.h>
+#include "model/config.h"
+#include "model/llama2c.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

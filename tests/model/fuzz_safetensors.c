@@ -1,6 +1,6 @@
-#include "model/safetensors.h"
 #include <stddef.h>
 #include <stdint.h>
+#include "model/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

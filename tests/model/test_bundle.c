@@ -1,5 +1,4 @@
 /* The same model in every format: fingerprints agree, and what convert writes is the same model. */
-#include <cmocka.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 #include "tests/model/reference_forward.h"
 

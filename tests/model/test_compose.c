@@ -1,6 +1,5 @@
 /* Models with an adapter against PEFT over transformers (make_adapters.py), interpolated models
  * against checkpoints that hold the same weights, and adapters with one thing broken. */
-#include <cmocka.h>
 #include <dirent.h>
 #include <jansson.h>
 #include <math.h>
@@ -11,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 #include "model/compose.h"
 #include "model/mapping.h"

@@ -1,7 +1,6 @@
 /* Every family's small checkpoint against the NLLs of Hugging Face transformers, by the plain
  * reference pass: names, layouts, defaults, frequencies, windows, scales. See make_checkpoints.py.
  */
-#include <cmocka.h>
 #include <dirent.h>
 #include <jansson.h>
 #include <math.h>
@@ -10,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "tests/model/reference_forward.h"
 

@@ -1,9 +1,9 @@
 /* The arithmetic that shares of the ceiling rest on, counted by hand on two short rows. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <cmocka.h>
 
 #include "model/flops.h"
 

@@ -1,6 +1,5 @@
 /* Headers and configs, each accepted or with the error line that it must give
  * (inputs/KIND/NAME.input and NAME.error), and good checkpoints with one thing changed. */
-#include <cmocka.h>
 #include <dirent.h>
 #include <jansson.h>
 #include <setjmp.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 #include "model/adapter_config.h"
 #include "model/config.h"

@@ -1,6 +1,5 @@
 /* The sidecar of per-document sums: what is written is read, and what is not a sidecar is refused
  * by line and byte. */
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <cmocka.h>
 
 #include "common/buffer.h"
 #include "common/output.h"

@@ -1,5 +1,4 @@
 /* Which results of two files belong together, and what is said where none does. */
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "reports/pairing.h"
 

@@ -1,6 +1,4 @@
 /* results.json is JSON with every field of design §9; Markdown tables are whole and even. */
-#include <cmocka.h>
-#include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <cmocka.h>
+#include <jansson.h>
 
 #include "reports/reports.h"
 

@@ -1,6 +1,5 @@
 /* Results files: what is read writes itself byte by byte; what is no results file is refused with
  * the message that lies beside it. */
-#include <cmocka.h>
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "reports/read.h"
 #include "reports/reports.h"

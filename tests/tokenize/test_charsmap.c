@@ -1,12 +1,12 @@
 /* Normalization rules inside SentencePiece models: good ones are followed, ones that lead the
  * library outside of them are refused before it sees them. Made by hand and put behind a real
  * model, where protobuf merges them into its normalizer_spec. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "common/buffer.h"
 #include "tokenize/tokenizer.h"

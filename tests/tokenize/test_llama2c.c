@@ -1,10 +1,10 @@
 /* llama2.c's tokenizer against run.c's own loop, word for word slower. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "common/buffer.h"
 #include "tokenize/tokenizer.h"

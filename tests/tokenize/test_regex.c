@@ -1,9 +1,9 @@
 /* The matchers by hand against PCRE2 on random text, and the translation of patterns. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <cmocka.h>
 
 #include "tokenize/regex.h"
 #include "tokenize/unicode.h"

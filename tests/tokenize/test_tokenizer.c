@@ -1,5 +1,4 @@
 /* Tokenizers against the ids of independent implementations, and files that must be refused. */
-#include <cmocka.h>
 #include <dirent.h>
 #include <jansson.h>
 #include <setjmp.h>
@@ -8,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <cmocka.h>
 
 #include "common/buffer.h"
 #include "tokenize/tokenizer.h"

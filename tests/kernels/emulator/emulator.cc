@@ -1,9 +1,9 @@
 #include "tests/kernels/emulator/emulator.h"
 
-#include <memory>
 #include <stdio.h>
 #include <stdlib.h>
 #include <ucontext.h>
+#include <memory>
 #include <vector>
 
 em_index threadIdx, blockIdx, blockDim;

@@ -6,13 +6,13 @@
 #ifndef EM_TESTS_KERNELS_EMULATOR_H
 #define EM_TESTS_KERNELS_EMULATOR_H
 
-#include "common/dtype.h"
-#include "tests/kernels/emulator/streams.h"
-#include <functional>
-#include <math.h>
 #include <stddef.h>
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
+#include <functional>
+#include "common/dtype.h"
+#include "tests/kernels/emulator/streams.h"
 
 #define __global__
 #define __device__

@@ -1,11 +1,11 @@
 /* Streams of work without a device. What a stream was given is done late: when the host waits for
  * it, or another stream for one of its events. What the engine forgot to wait for is then not there
  * yet, or there too early where one of the streams does its work at once (em_emulator_prompt). */
+#include <string.h>
+#include <time.h>
 #include <deque>
 #include <map>
 #include <memory>
-#include <string.h>
-#include <time.h>
 #include <vector>
 
 #include "tests/kernels/emulator/streams.h"
