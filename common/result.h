@@ -160,7 +160,8 @@ typedef struct em_model_line {
 typedef struct em_results {
     char version[24]; /* of the evalmask that measured; "": this one */
     bool partial;     /* interrupted */
-    char table[32];   /* the published table that a config asks for (reports/published.c), or "" */
+    char table[32];   /* the published table that a config asks for (reports/published/published.c),
+                         or "" */
     char title[160];  /* the config's, or "" */
     em_model_line models[EM_MAX_MODELS];
     int n_models;

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "reports/diff.h"
-#include "reports/documents.h"
-#include "reports/tolerance.h"
+#include "reports/diff/diff.h"
+#include "reports/results/documents.h"
+#include "reports/diff/tolerance.h"
 
 bool em_same_file(const char *a, const char *b) {
     struct stat x, y;

@@ -6,8 +6,8 @@
 #include "eval/baseline.h"
 #include "eval/commands.h"
 #include "eval/step_summary.h"
-#include "reports/diff.h"
-#include "reports/tolerance.h"
+#include "reports/diff/diff.h"
+#include "reports/diff/tolerance.h"
 
 typedef struct file {
     const char *path;

@@ -10,7 +10,7 @@
 #include "common/size.h"
 #include "eval/shared.h"
 #include "loader/json.h"
-#include "reports/published.h"
+#include "reports/published/published.h"
 
 enum { MAX_BYTES = 1 << 20, MAX_OPTIONS = 256 };
 

@@ -25,7 +25,7 @@ typedef struct em_experiment_option {
 typedef struct em_experiment {
     char *path;                    /* all strings are owned */
     char *title, *about;           /* "" where there is none */
-    char *table;                   /* a published table (reports/published.h), or "" */
+    char *table;                   /* a published table (reports/published/published.h), or "" */
     bool inspect;                  /* command: of evalmask inspect, not of a run */
     em_experiment_option *options; /* in the file's order; a name may come again */
     int n_options;

@@ -8,7 +8,7 @@
 #include "common/output.h"
 #include "common/temporary.h"
 #include "eval/commands.h"
-#include "reports/explore.h"
+#include "reports/explore/explore.h"
 
 static bool write_page(const em_settings *s, const char *tokens, em_error *err) {
     em_buffer text = {0};

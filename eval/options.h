@@ -13,9 +13,9 @@
 #include "eval/experiment.h"
 #include "eval/labels.h"
 #include "eval/mask.h"
-#include "reports/explore.h"
-#include "reports/reports.h"
-#include "reports/tolerance.h"
+#include "reports/explore/explore.h"
+#include "reports/formats/formats.h"
+#include "reports/diff/tolerance.h"
 
 typedef enum em_command {
     EM_RUN = 1 << 0, /* evalmask --model … */

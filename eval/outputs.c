@@ -6,7 +6,7 @@
 
 #include "common/buffer.h"
 #include "eval/step_summary.h"
-#include "reports/reports.h"
+#include "reports/formats/formats.h"
 
 /* A file that is written at the end must be one that can be. */
 static bool try_output(const char *path, em_error *err) {

@@ -4,9 +4,9 @@
 
 #include "common/output.h"
 #include "eval/commands.h"
-#include "reports/documents.h"
-#include "reports/read.h"
-#include "reports/reports.h"
+#include "reports/results/documents.h"
+#include "reports/results/read.h"
+#include "reports/formats/formats.h"
 
 static bool print_and_write(const em_settings *s, const em_results *results, em_error *err) {
     em_buffer text = {0};

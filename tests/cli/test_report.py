@@ -23,7 +23,7 @@ REPORTS = os.path.join(cli.ROOT, "tests", "reports")
 
 
 def results_files():
-    folder = os.path.join(REPORTS, "results")
+    folder = os.path.join(REPORTS, "results", "whole")
     return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(".json")]
 
 
@@ -62,16 +62,16 @@ class Page(html.parser.HTMLParser):
 
 
 class Snapshots(cli.Case):
-    """tests/reports/expected/NAME.ENDING is what `evalmask report tests/reports/results/NAME.json -o NAME.ENDING` writes;
+    """tests/reports/formats/expected/NAME.ENDING is what `evalmask report tests/reports/results/whole/NAME.json -o NAME.ENDING` writes;
     NAME.github.md is what --markdown-style github prints."""
 
     def test_reports_are_as_expected(self):
-        expected = os.path.join(REPORTS, "expected")
+        expected = os.path.join(REPORTS, "formats", "expected")
         names = sorted(os.listdir(expected))
         self.assertGreater(len(names), 15)
         for name in names:
             stem, ending = name.split(".", 1)
-            results = os.path.join(REPORTS, "results", stem + ".json")
+            results = os.path.join(REPORTS, "results", "whole", stem + ".json")
             with self.subTest(name):
                 if ending == "github.md":
                     got = self.run_program("report", results, "--markdown-style", "github").stdout
@@ -119,7 +119,7 @@ class Faces(cli.Case):
             figures = {p.get("value") for p in root.iter("property") if p.get("name").endswith(".loss")}
             self.assertEqual({float(x) for x in figures}, {r["loss"] for r in results["results"]})
             if shutil.which("xmllint"):
-                subprocess.run(["xmllint", "--noout", "--schema", os.path.join(REPORTS, "junit.xsd"), self.path("r.xml")],
+                subprocess.run(["xmllint", "--noout", "--schema", os.path.join(REPORTS, "formats", "junit.xsd"), self.path("r.xml")],
                                check=True, capture_output=True)
 
     def test_html_is_whole_and_loads_nothing(self):
@@ -134,7 +134,7 @@ class Faces(cli.Case):
 
     def test_names_are_escaped_everywhere(self):
         name = "a<b>&\"'|*`c"
-        text = read(os.path.join(REPORTS, "results", "models.json")).decode().replace('"bard"', json.dumps(name))
+        text = read(os.path.join(REPORTS, "results", "whole", "models.json")).decode().replace('"bard"', json.dumps(name))
         path = self.write("r.json", text)
         self.run_program("report", path, "-o", self.path("r.html"), "-o", self.path("r.xml"), "-o", self.path("r.csv"))
         page = read(self.path("r.html")).decode()
@@ -160,7 +160,7 @@ class Faces(cli.Case):
     @unittest.skipUnless(shutil.which("chromium"), "chromium is not installed")
     def test_pages_render_without_a_word_on_the_console(self):
         out = self.path("r.html")
-        self.run_program("report", os.path.join(REPORTS, "results", "sweep.json"), "-o", out)
+        self.run_program("report", os.path.join(REPORTS, "results", "whole", "sweep.json"), "-o", out)
         run = subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0",
                               f"--user-data-dir={self.path('profile')}", "--dump-dom", "file://" + out],
                              capture_output=True, timeout=cli.LIMIT, check=True)

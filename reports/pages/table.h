@@ -1,0 +1,33 @@
+/* Tables, gathered cell by cell and then printed by a page in its own way (reports/pages/page.h).
+ */
+#ifndef EM_REPORTS_TABLE_H
+#define EM_REPORTS_TABLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "common/buffer.h"
+#include "common/result.h"
+
+/* Row after row. The first `left` columns are text, flush left; the others are figures, flush
+ * right. */
+typedef struct em_table {
+    em_buffer cells; /* NUL-terminated, one after another, the heads first */
+    int columns, left, n;
+} em_table;
+
+em_table em_table_new(int left, int columns, const char *const *heads);
+/* A table whose heads are its first cells, for the caller to add. */
+em_table em_table_open(int left, int columns);
+void em_text_cell(em_table *t, const char *text);
+void em_number_cell(em_table *t, double x, int decimals); /* "-" where x is not finite */
+void em_signed_cell(em_table *t, double x, int decimals); /* with its sign, + too */
+void em_integer_cell(em_table *t, int64_t x);
+void em_percent_cell(em_table *t, double share);
+void em_interval_cell(em_table *t, double low, double high); /* both with their signs */
+int em_table_rows(const em_table *t);                        /* without the heads */
+void em_table_free(em_table *t);
+
+/* Columns that a terminal shows for UTF-8 text (one a character; enough for names). */
+size_t em_text_width(const char *s);
+
+#endif
