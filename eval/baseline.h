@@ -2,7 +2,7 @@
 #ifndef EM_EVAL_BASELINE_H
 #define EM_EVAL_BASELINE_H
 
-#include "common/result.h"
+#include "reports/results/results.h"
 #include "eval/options.h"
 
 typedef struct em_baseline {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/buffer.h"
-#include "common/result.h"
+#include "reports/results/results.h"
 #include "common/size.h"
 #include "eval/shared.h"
 #include "loader/json.h"

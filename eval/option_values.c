@@ -8,7 +8,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "common/result.h"
+#include "reports/results/results.h"
 
 enum { NAME_BYTES = sizeof((em_result *)0)->data_set - 1 }; /* a cut name could be another's */
 

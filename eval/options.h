@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include "common/buffer.h"
 #include "common/error.h"
-#include "common/result.h"
+#include "reports/results/results.h"
 #include "eval/alphas.h"
 #include "eval/experiment.h"
 #include "eval/labels.h"

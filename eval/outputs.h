@@ -3,7 +3,7 @@
 #define EM_EVAL_OUTPUTS_H
 
 #include "common/output.h"
-#include "common/result.h"
+#include "reports/results/results.h"
 #include "eval/baseline.h"
 #include "eval/options.h"
 

@@ -2,7 +2,7 @@
 #ifndef EM_EVAL_PROTOCOL_H
 #define EM_EVAL_PROTOCOL_H
 
-#include "common/result.h"
+#include "reports/results/results.h"
 #include "eval/plan.h"
 
 /* The lines that all results share (results.json's "protocol"). */

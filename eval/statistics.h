@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "common/error.h"
-#include "common/result.h"
+#include "reports/results/results.h"
 #include "common/state.h"
 #include "eval/sums.h"
 

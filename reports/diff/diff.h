@@ -5,7 +5,7 @@
 
 #include "common/buffer.h"
 #include "reports/diff/pairing.h"
-#include "reports/formats/formats.h"
+#include "reports/pages/page.h"
 
 /* A results file with the name that the report calls it by, and its sidecar's path; NULL: there is
  * none. */

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include "common/buffer.h"
 #include "common/error.h"
-#include "common/result.h"
+#include "reports/results/results.h"
 
 typedef enum em_likeness {
     EM_SAME_MEASURE, /* data and protocol fingerprints agree */

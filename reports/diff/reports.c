@@ -6,10 +6,11 @@
 
 #include "common/output.h"
 #include "reports/diff/diff.h"
-#include "reports/sections/gates.h"
 #include "reports/pages/html.h"
-#include "reports/results/names.h"
 #include "reports/pages/page.h"
+#include "reports/results/json.h"
+#include "reports/results/names.h"
+#include "reports/sections/gates.h"
 
 static const em_result *before_of(const em_diff *d, int row) {
     return &d->before.results->results[d->rows[row].pair.before];
@@ -189,7 +190,7 @@ static void page(const em_diff *d, const em_results *verdicts, em_page *p) {
 
 void em_diff_markdown(const em_diff *d, const em_results *verdicts, em_markdown_style style,
                       em_buffer *out) {
-    em_page p = {.face = style == EM_MARKDOWN_GITHUB ? EM_FACE_GITHUB : EM_FACE_PLAIN, .out = out};
+    em_page p = {.face = em_markdown_face(style), .out = out};
     page(d, verdicts, &p);
 }
 

@@ -8,9 +8,10 @@
 #include <string.h>
 
 #include "common/size.h"
+#include "reports/pages/escape.h"
 #include "reports/pages/html.h"
-#include "reports/results/lines.h"
 #include "reports/pages/page.h"
+#include "reports/results/lines.h"
 
 /* A side is one key of "nll": MODEL|MASK|LABELS|ALPHA|DEPTH. All sides of a page share the label
  * scheme of the first, so that they are of the same tokens. A shade is a side's loss or a further

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "common/output.h"
+#include "reports/results/csv.h"
+#include "reports/results/json.h"
 
 static bool fill_json(const em_results *r, const em_report_options *o, em_buffer *out,
                       em_error *err) {

@@ -6,12 +6,8 @@
 #include <stdbool.h>
 #include "common/buffer.h"
 #include "common/error.h"
-#include "common/result.h"
-
-typedef enum em_markdown_style {
-    EM_MARKDOWN_PLAIN, /* reads as plain text: 80 columns */
-    EM_MARKDOWN_GITHUB /* alerts, folded parts, tables as wide as they are */
-} em_markdown_style;
+#include "reports/pages/page.h"
+#include "reports/results/results.h"
 
 typedef struct em_report_options {
     em_markdown_style markdown;
@@ -19,9 +15,6 @@ typedef struct em_report_options {
 } em_report_options;
 
 void em_report_markdown(const em_results *r, em_markdown_style style, em_buffer *out);
-void em_report_json(const em_results *r, em_buffer *out);
-/* Long form (RFC 4180): one line a figure, with all keys in columns. */
-void em_report_csv(const em_results *r, em_buffer *out);
 /* JUnit XML: a test suite a data set, a test case a result and a gate; gates that failed are
  * failures. */
 void em_report_junit(const em_results *r, em_buffer *out);

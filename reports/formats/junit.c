@@ -4,9 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "reports/results/names.h"
-#include "reports/pages/page.h"
 #include "reports/formats/formats.h"
+#include "reports/pages/escape.h"
+#include "reports/results/names.h"
 
 static void put_attribute(em_buffer *b, const char *name, const char *value) {
     em_buffer_printf(b, " %s=\"", name);

@@ -6,28 +6,11 @@
 #include <string.h>
 
 #include "common/size.h"
+#include "reports/pages/escape.h"
 
 enum { WIDTH = 80 };
 
 /* ---- text ---- */
-
-void em_put_escaped_n(em_buffer *out, const char *text, size_t n) {
-    static const struct {
-        char c;
-        const char *entity;
-    } entities[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
-    for (size_t i = 0; i < n; i++) {
-        const char *entity = NULL;
-        for (size_t k = 0; k < sizeof entities / sizeof *entities; k++)
-            if (text[i] == entities[k].c) entity = entities[k].entity;
-        unsigned char c = (unsigned char)text[i];
-        if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f) entity = "\xef\xbf\xbd";
-        if (entity) em_buffer_puts(out, entity);
-        else em_buffer_append(out, text + i, 1, NULL);
-    }
-}
-
-void em_put_escaped(em_buffer *out, const char *text) { em_put_escaped_n(out, text, strlen(text)); }
 
 /* GitHub takes <s> for a tag and * for emphasis; what is read as plain text stays as it is. */
 static void put_markdown(em_buffer *out, em_face face, const char *text, size_t n, bool in_table) {
@@ -71,6 +54,10 @@ static char *formatted(const char *format, va_list args) {
     if (vasprintf(&text, format, args) >= 0) return text;
     fputs("evalmask: out of memory while writing a report\n", stderr);
     exit(EM_MACHINE);
+}
+
+em_face em_markdown_face(em_markdown_style style) {
+    return style == EM_MARKDOWN_GITHUB ? EM_FACE_GITHUB : EM_FACE_PLAIN;
 }
 
 void em_page_end_list(em_page *p) {

@@ -9,6 +9,14 @@
 
 typedef enum em_face { EM_FACE_PLAIN, EM_FACE_GITHUB, EM_FACE_HTML } em_face;
 
+/* How Markdown is to be read, as a setting. */
+typedef enum em_markdown_style {
+    EM_MARKDOWN_PLAIN, /* reads as plain text: 80 columns */
+    EM_MARKDOWN_GITHUB /* alerts, folded parts, tables as wide as they are */
+} em_markdown_style;
+
+em_face em_markdown_face(em_markdown_style style);
+
 typedef struct em_page {
     em_face face;
     em_buffer *out; /* the caller's; HTML: what lies inside <main> */
@@ -34,10 +42,5 @@ void em_page_table(em_page *p, em_table *t);
 /* What is long and rarely read: folded where the face can. */
 void em_page_fold(em_page *p, const char *summary);
 void em_page_unfold(em_page *p);
-
-/* Text with &, <, > and quotes escaped for HTML and XML; control characters that XML forbids become
- * U+FFFD. */
-void em_put_escaped(em_buffer *out, const char *text);
-void em_put_escaped_n(em_buffer *out, const char *text, size_t n);
 
 #endif

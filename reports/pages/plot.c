@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/size.h"
+#include "reports/pages/escape.h"
 #include "reports/pages/page.h"
 
 /* Of the SVG's own coordinate system. */

@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "common/buffer.h"
-#include "common/result.h"
 
 /* Row after row. The first `left` columns are text, flush left; the others are figures, flush
  * right. */

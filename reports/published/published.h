@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include "common/result.h"
 #include "reports/pages/page.h"
+#include "reports/results/results.h"
 
 bool em_published_known(const char *table);
 /* Comma-separated, in out, [n] bytes; returns out. */

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "reports/formats/formats.h"
+#include "reports/results/csv.h"
 
 static void put_field(em_buffer *b, const char *text) {
     if (!text[strcspn(text, ",\"\r\n")]) {

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 #include "common/error.h"
-#include "common/result.h"
+#include "reports/results/results.h"
 
 typedef struct em_documents em_documents;
 

@@ -3,7 +3,7 @@
 #define EM_REPORTS_NAMES_H
 
 #include "common/buffer.h"
-#include "common/result.h"
+#include "reports/results/results.h"
 
 /* Appends "code, base, doc, unshifted, reset, T 128, depth 3" or "doc, unshifted, alpha 0.5": mask
  * and labels always, the others where results of r differ by them. x is one of r's. */

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "common/error.h"
-#include "common/result.h"
+#include "reports/results/results.h"
 
 /* out is empty before and to be freed with em_results_free in every case. Errors: EM_INPUT with the
  * file and the byte (no JSON), or the file and the field (missing, of another type, out of range);

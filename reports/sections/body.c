@@ -1,5 +1,5 @@
-#include "reports/sections/plots.h"
 #include "reports/published/published.h"
+#include "reports/sections/plots.h"
 #include "reports/sections/sections.h"
 
 static void heading(const em_results *r, em_page *p) {

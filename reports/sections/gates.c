@@ -48,33 +48,3 @@ void em_gates_page(const em_gate *gates, int n, em_page *p) {
     figures(gates, n, p);
     sentences(gates, n, p);
 }
-
-static void put_text(em_buffer *b, const char *key, const char *value) {
-    em_buffer_printf(b, "\"%s\": ", key);
-    em_buffer_json(b, value, strlen(value));
-    em_buffer_puts(b, ", ");
-}
-
-void em_gates_json(const em_gate *gates, int n, em_buffer *out) {
-    em_buffer_puts(out, "\"gates\": [");
-    for (int i = 0; i < n; i++) {
-        const em_gate *g = &gates[i];
-        const struct {
-            const char *key;
-            double value;
-        } numbers[] = {{"baseline", g->baseline},
-                       {"current", g->current},
-                       {"difference", g->difference},
-                       {"tolerance", g->tolerance}};
-        em_buffer_puts(out, i ? ",\n    {" : "\n    {");
-        put_text(out, "name", g->name);
-        em_buffer_printf(out, "\"passed\": %s, ", g->passed ? "true" : "false");
-        put_text(out, "message", g->message);
-        for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) {
-            em_buffer_printf(out, "%s\"%s\": ", k ? ", " : "", numbers[k].key);
-            em_buffer_double(out, numbers[k].value);
-        }
-        em_buffer_puts(out, "}");
-    }
-    em_buffer_puts(out, "]");
-}

@@ -3,8 +3,8 @@
 #define EM_REPORTS_PLOTS_H
 
 #include "common/error.h"
-#include "common/result.h"
 #include "reports/pages/page.h"
+#include "reports/results/results.h"
 #include "reports/sections/sections.h"
 
 void em_plot_alphas(const em_results *r, const em_shown *s, em_page *p);

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "common/size.h"
-#include "reports/results/documents.h"
 #include "reports/pages/plot.h"
+#include "reports/results/documents.h"
 #include "reports/sections/plots.h"
 
 enum { MOST_MARKS = 1500, MOST_PLOTS = 6 };

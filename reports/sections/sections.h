@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 #include "common/error.h"
-#include "common/result.h"
 #include "reports/pages/page.h"
+#include "reports/results/results.h"
 
 /* By what the results differ: the keys that their tables show. The mask is always shown. */
 typedef struct em_shown {

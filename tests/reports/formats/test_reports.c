@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "reports/formats/formats.h"
+#include "reports/results/json.h"
 
 static em_slice subset(const char *name, int64_t n, double nll) {
     return (em_slice){.name = strdup(name),

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reports/results/csv.h"
+#include "reports/results/json.h"
 #include "reports/results/read.h"
 #include "reports/formats/formats.h"
 

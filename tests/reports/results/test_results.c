@@ -10,8 +10,9 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "reports/results/read.h"
 #include "reports/formats/formats.h"
+#include "reports/results/json.h"
+#include "reports/results/read.h"
 
 static em_buffer file(const char *path) {
     em_buffer b = {0};

@@ -1,8 +1,8 @@
 /* What a run found out: the types that eval/ fills and reports/ shows. Design §4 and §9 say what
  * each figure means. Strings are owned by the results (fixed arrays or malloc'd, freed together).
  */
-#ifndef EM_COMMON_RESULT_H
-#define EM_COMMON_RESULT_H
+#ifndef EM_REPORTS_RESULTS_H
+#define EM_REPORTS_RESULTS_H
 
 #include <stdbool.h>
 #include <stddef.h>

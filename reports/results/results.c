@@ -1,4 +1,4 @@
-#include "common/result.h"
+#include "reports/results/results.h"
 
 #include <math.h>
 #include <stdarg.h>
