@@ -45,15 +45,15 @@ static em_weight random_weight(int out, int in, float size, float middle) {
 
 static em_layer_weights random_layer(const bench *o) {
     int q = o->heads * o->head_dim, k = o->kv_heads * o->head_dim;
-    return (em_layer_weights){.attention_in = random_weight(o->hidden, 1, 0.1f, 1),
-                              .ffn_in = random_weight(o->hidden, 1, 0.1f, 1),
-                              .q = random_weight(q, o->hidden, 0.05f, 0),
-                              .k = random_weight(k, o->hidden, 0.05f, 0),
-                              .v = random_weight(k, o->hidden, 0.05f, 0),
-                              .o = random_weight(o->hidden, q, 0.05f, 0),
-                              .gate = random_weight(o->ffn, o->hidden, 0.05f, 0),
-                              .up = random_weight(o->ffn, o->hidden, 0.05f, 0),
-                              .down = random_weight(o->hidden, o->ffn, 0.05f, 0)};
+    return (em_layer_weights){.of = {[EM_W_ATTENTION_IN] = random_weight(o->hidden, 1, 0.1f, 1),
+                                     [EM_W_FFN_IN] = random_weight(o->hidden, 1, 0.1f, 1),
+                                     [EM_W_Q] = random_weight(q, o->hidden, 0.05f, 0),
+                                     [EM_W_K] = random_weight(k, o->hidden, 0.05f, 0),
+                                     [EM_W_V] = random_weight(k, o->hidden, 0.05f, 0),
+                                     [EM_W_O] = random_weight(o->hidden, q, 0.05f, 0),
+                                     [EM_W_GATE] = random_weight(o->ffn, o->hidden, 0.05f, 0),
+                                     [EM_W_UP] = random_weight(o->ffn, o->hidden, 0.05f, 0),
+                                     [EM_W_DOWN] = random_weight(o->hidden, o->ffn, 0.05f, 0)}};
 }
 
 static em_layer_spec layer_spec(const bench *o) {

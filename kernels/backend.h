@@ -65,15 +65,39 @@ typedef struct em_layer_spec {
     bool parallel_residual; /* x + attention(norm x) + mlp(norm x) */
 } em_layer_spec;
 
-/* Norms are absent where data is NULL: pre-norm families have the _in ones, OLMo 2 the _out
- * ones, Gemma 2 and 3 all four. Bias vectors may be absent one by one. */
+/* A layer's weights, in the order in which a fingerprint takes them. What a family lacks is absent
+ * (data NULL): of norms, pre-norm families have the _IN ones, OLMo 2 the _OUT ones, Gemma 2 and 3
+ * all four; any bias may be absent by itself. */
+typedef enum em_layer_weight {
+    EM_W_ATTENTION_IN, /* norms before and after attention: [hidden] */
+    EM_W_ATTENTION_IN_BIAS,
+    EM_W_ATTENTION_OUT,
+    EM_W_ATTENTION_OUT_BIAS,
+    EM_W_FFN_IN, /* norms before and after the feed-forward: [hidden] */
+    EM_W_FFN_IN_BIAS,
+    EM_W_FFN_OUT,
+    EM_W_FFN_OUT_BIAS,
+    EM_W_Q, /* [heads * head_dim, hidden] */
+    EM_W_K, /* [kv_heads * head_dim, hidden] */
+    EM_W_V, /* like k */
+    EM_W_O, /* [hidden, heads * head_dim] */
+    EM_W_Q_BIAS,
+    EM_W_K_BIAS,
+    EM_W_V_BIAS,
+    EM_W_O_BIAS,
+    EM_W_Q_NORM, /* see em_head_norm */
+    EM_W_K_NORM,
+    EM_W_GATE, /* [ffn, hidden]; where the layer is gated */
+    EM_W_UP,   /* [ffn, hidden] */
+    EM_W_DOWN, /* [hidden, ffn] */
+    EM_W_GATE_BIAS,
+    EM_W_UP_BIAS,
+    EM_W_DOWN_BIAS,
+    EM_LAYER_WEIGHTS /* how many there are */
+} em_layer_weight;
+
 typedef struct em_layer_weights {
-    em_weight attention_in, attention_in_bias, attention_out,
-        attention_out_bias;                               /* norms [hidden] */
-    em_weight ffn_in, ffn_in_bias, ffn_out, ffn_out_bias; /* norms [hidden] */
-    em_weight q, k, v, o, q_bias, k_bias, v_bias, o_bias;
-    em_weight q_norm, k_norm;
-    em_weight gate, up, down, gate_bias, up_bias, down_bias;
+    em_weight of[EM_LAYER_WEIGHTS];
 } em_layer_weights;
 
 typedef struct em_embedding {
@@ -87,14 +111,15 @@ typedef struct em_head_spec {
     em_norm_kind norm;
     float norm_eps;
     bool norm_plus_one;
-    float softcap; /* final_logit_softcapping; 0: none */
-    em_weight final_norm, final_norm_bias;
-    em_weight output, output_bias; /* [vocab, hidden] */
+    float softcap;                         /* final_logit_softcapping; 0: none */
+    em_weight final_norm, final_norm_bias; /* [hidden] */
+    em_weight output;                      /* [vocab, hidden] */
+    em_weight output_bias;                 /* [vocab], added before the soft cap; else absent */
 } em_head_spec;
 
 /* ---- a batch of rows ---- */
 
-/* Rows are padded to whole tiles of em_backend_tile tokens inside the backend; callers see
+/* Rows are padded to whole tiles of EM_TILE tokens inside the backend; callers see
  * row r as tokens [start[r], start[r] + length[r]) of the arrays below, without padding. */
 typedef struct em_row_batch {
     int n_rows;

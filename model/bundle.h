@@ -11,42 +11,35 @@
 #ifndef EM_MODEL_BUNDLE_H
 #define EM_MODEL_BUNDLE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include "common/dtype.h"
-#include "common/error.h"
-
-#define EM_MAX_DIMS 8
-
-typedef struct em_tensor {
-    const char *name;
-    const char *type; /* as the file spells it: "F32", "BF16", "I64", … */
-    int n_dims;
-    int64_t shape[EM_MAX_DIMS];
-    const void *data; /* mapped, little-endian; not necessarily aligned */
-    size_t bytes;
-    const char *file; /* for errors */
-} em_tensor;
+#include "model/tensors.h"
 
 typedef struct em_bundle em_bundle;
 
+/* Maps the files at path and reads their lists of tensors, no weights. NULL with err: EM_INPUT
+ * where there is no model that can be read (the text says what it is instead), EM_MACHINE. Release:
+ * em_bundle_close. */
 em_bundle *em_bundle_open(const char *path, em_error *err);
+/* Unmaps and frees everything that the bundle gave out; NULL may be closed. */
 void em_bundle_close(em_bundle *b);
 
-const char *em_bundle_path(const em_bundle *b);   /* resolved */
-const char *em_bundle_name(const em_bundle *b);   /* stem of the file or directory */
-const char *em_bundle_format(const em_bundle *b); /* "directory", "bin", "llama2.c" */
+/* Where it lies, resolved; then the stem of the file or directory; then "directory", "bin" or
+ * "llama2.c". All three are owned by the bundle. */
+const char *em_bundle_path(const em_bundle *b);
+const char *em_bundle_name(const em_bundle *b);
+const char *em_bundle_format(const em_bundle *b);
 
-/* config.json, tokenizer.json, tokenizer.model, tokenizer_config.json, generation_config.json.
- * false: there is none. *data is owned by the bundle. */
+/* The bytes of a small file: config.json, tokenizer.json, tokenizer.model, tokenizer_config.json,
+ * generation_config.json. false: there is none, or it is another name. *data is the bundle's. */
 bool em_bundle_file(const em_bundle *b, const char *name, const void **data, size_t *size);
 
+/* How many tensors there are; tensor i of them by name, ascending; the one of that name or NULL.
+ * Tensors are the bundle's and lie one behind another, in that order. */
 int64_t em_bundle_tensors(const em_bundle *b);
-const em_tensor *em_bundle_tensor_at(const em_bundle *b, int64_t i);     /* by name, ascending */
-const em_tensor *em_bundle_tensor(const em_bundle *b, const char *name); /* NULL: none */
+const em_tensor *em_bundle_tensor_at(const em_bundle *b, int64_t i);
+const em_tensor *em_bundle_tensor(const em_bundle *b, const char *name);
 
-/* Tells the kernel that the mapped bytes will be, or are no longer, needed. */
+/* Tell the operating system that the tensor's mapped bytes will be, or are no longer, needed:
+ * advice only, nothing is awaited. */
 void em_bundle_will_need(const em_bundle *b, const em_tensor *t);
 void em_bundle_done_with(const em_bundle *b, const em_tensor *t);
 

@@ -16,7 +16,7 @@ typedef struct em_bundle_bytes {
     size_t size;
 } em_bundle_bytes; /* data NULL: none */
 
-struct em_bundle {
+typedef struct em_bundle {
     char *path, *name;
     const char *format;
     em_mapping **mappings; /* each allocated by itself: tensors point to its path */
@@ -24,19 +24,17 @@ struct em_bundle {
     em_tensors tensors;
     em_bundle_bytes files[EM_BUNDLE_FILES];
     em_buffer made_config; /* llama2.c: config.json made from the header */
-};
+} em_bundle;
 
-/* Maps a file; the bundle keeps it. NULL with err. */
+/* Maps a file; the bundle keeps it and closes it. NULL with err: EM_INPUT where it cannot be read,
+ * EM_MACHINE. */
 const em_mapping *em_bundle_map(em_bundle *b, const char *path, em_error *err);
-/* Refuses by name what a weight file may be instead of safetensors: pickle, GGUF, a Git LFS
- * pointer. */
+/* Refuses by name (EM_INPUT, false) what a weight file may be instead of safetensors: pickle, GGUF,
+ * a Git LFS pointer. */
 bool em_bundle_refuse(const em_mapping *m, em_error *err);
-bool em_bundle_open_directory(em_bundle *b, em_error *err);
-/* The snapshot of ORG/NAME in the local Hugging Face cache, to be freed; NULL with err. */
-char *em_hub_snapshot(const char *repository, em_error *err);
-bool em_hub_is_name(const char *path); /* looks like ORG/NAME */
 /* Where a path that may be a repository's name lies, and the model's name by it; both to be freed.
- */
+ * *directory: it is none of a single file. Errors: EM_INPUT where there is nothing, with what to
+ * do; also then what is not NULL is to be freed. */
 bool em_bundle_resolve(const char *path, char **resolved, char **name, bool *directory,
                        em_error *err);
 

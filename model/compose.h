@@ -1,6 +1,7 @@
 /* Models made from other models, layer by layer: a base with a LoRA adapter, or a point on the line
  * through two models. No copy of the weights exists: a part's tensors that differ are made in f32
- * while that part is loaded, from the mapped files; the others stay the mapped ones. */
+ * while that part is loaded (model/part.h), from the mapped files; the others stay the mapped ones.
+ */
 #ifndef EM_MODEL_COMPOSE_H
 #define EM_MODEL_COMPOSE_H
 
@@ -27,23 +28,5 @@ bool em_model_adapter(const em_model *m, em_adapter_files *out);
  * closed after it. after may be before with an adapter. Errors (EM_INPUT): the configs or a
  * tensor's shape differ; the text says which. */
 em_model *em_model_between(em_model *before, em_model *after, double alpha, em_error *err);
-
-/* One part's weights: layer 0 …, the embedding (-1) or the head (layers). Only that part's member
- * is to be read. */
-typedef struct em_part {
-    em_embedding embedding;
-    em_layer_weights layer;
-    em_head_spec head;
-    void *scratch; /* owned; NULL where nothing had to be made */
-} em_part;
-
-/* Makes what has to be made, on so many threads (the bits do not depend on them). Errors:
- * EM_MACHINE. Release: em_part_close. */
-bool em_part_open(const em_model *m, int part, int threads, em_part *out, em_error *err);
-void em_part_close(em_part *p);
-
-/* Bytes that em_part_open takes for the part, and pages that it reads of other files than the
- * model's own. */
-size_t em_part_bytes(const em_model *m, int part);
 
 #endif

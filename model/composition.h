@@ -1,16 +1,16 @@
-/* What a composed model is made of; for the files that make, load and hash one. */
+/* What a composed model is made of: the tensors that are not as its base stores them, and the
+ * making of one. For the files that compose, load, hash and convert models. */
 #ifndef EM_MODEL_COMPOSITION_H
 #define EM_MODEL_COMPOSITION_H
 
-#include "model/adapter_config.h"
-#include "model/mapping.h"
-#include "model/model_parts.h"
-#include "model/tensors.h"
+#include "model/adapter_files.h"
+
+struct em_model;
 
 /* A tensor to be made: values, then whatever of the rest is there. Matrices are [rows, columns] as
  * stored; a vector is one row. */
 typedef struct em_made {
-    int part;
+    int part; /* the part of the network that needs it: see em_model_hash_part */
     const em_tensor
         *place; /* the base's tensor that it stands for; for `fresh`, the module's weight */
     bool fresh; /* a bias of a module that has none in the base */
@@ -24,38 +24,28 @@ typedef struct em_made {
     int64_t rows, columns;
 } em_made;
 
-typedef struct em_adapter {
-    em_mapping config_file, weights_file;
-    em_adapter_config config;
-    em_tensors tensors;
-    char *path, *name;
-} em_adapter;
-
-struct em_composition {
-    em_model *sources[2]; /* the base; or before and after */
-    em_adapter adapter;   /* empty where there are two sources */
-    double alpha;
+typedef struct em_composition {
+    struct em_model *sources[2]; /* the base; or before and after; not owned */
+    em_adapter adapter;          /* owned; empty where there are two sources */
+    double alpha;                /* where there are two: the point on the line through them */
     em_made *made; /* [n], by place in the base's file, the head's copy of a tied matrix last */
     size_t n, capacity;
-};
+} em_composition;
 
-/* Fills made from adapter: em_model_with_adapter's rules. m is the composed model, which looks like
- * the base. */
-bool em_adapter_apply(em_model *m, em_composition *c, em_error *err);
-bool em_adapter_open(em_adapter *a, const char *path, em_error *err);
-void em_adapter_close(em_adapter *a);
-
-/* The tensor as it is, of a part. */
+/* The tensor of this part as it is: nothing to be made yet. */
 em_made em_made_of(int part, const em_tensor *t);
+/* Adds a copy of *made. Errors: EM_MACHINE. */
 bool em_composition_add(em_composition *c, const em_made *made, em_error *err);
+/* Frees c and its adapter, not the sources; NULL may be freed. */
 void em_composition_free(em_composition *c);
-/* The tensor's values, [rows, columns], on so many threads. */
+
+/* Floats of room that making the tensor needs besides the result. */
+int64_t em_made_room(const em_made *t);
+/* Makes the tensor into out, [rows, columns] in f32, on so many threads (the bits do not depend on
+ * them). room: [em_made_room]. */
+void em_made_make(const em_composition *c, const em_made *t, float *room, int threads, float *out);
+/* The same with room of its own. Errors: EM_MACHINE. */
 bool em_made_values(const em_composition *c, const em_made *made, int threads, float *out,
                     em_error *err);
-/* em_model_hash_part of a composed model. */
-bool em_composition_hash_part(em_model *m, int part);
-/* madvise for what a part reads of other files than the model's own. */
-void em_composition_advise(const em_model *m, int part,
-                           void (*what)(const em_bundle *, const em_tensor *));
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "common/output.h"
 #include "common/size.h"
-#include "model/composition.h"
+#include "model/model_parts.h"
 
 #define ALIGN 64
 

@@ -1,12 +1,11 @@
-/* A Hugging Face directory: config.json, model.safetensors or its shards with an index, the
- * tokenizer's files. */
+#include "model/directory.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "model/bundle_parts.h"
 #include "model/safetensors.h"
 
 #define INDEX "model.safetensors.index.json"

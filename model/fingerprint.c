@@ -1,41 +1,36 @@
 /* What tells two models apart: every weight under our own name, so that formats agree. */
 #include <pthread.h>
-#include <stddef.h>
 #include <stdio.h>
 
-#include "model/composition.h"
+#include "model/model_parts.h"
+#include "model/tensors.h"
 
-static const struct {
-    const char *name;
-    size_t offset;
-} layer_fields[] = {
-#define FIELD(f) \
-    { #f, offsetof(em_layer_weights, f) }
-    FIELD(attention_in),
-    FIELD(attention_in_bias),
-    FIELD(attention_out),
-    FIELD(attention_out_bias),
-    FIELD(ffn_in),
-    FIELD(ffn_in_bias),
-    FIELD(ffn_out),
-    FIELD(ffn_out_bias),
-    FIELD(q),
-    FIELD(k),
-    FIELD(v),
-    FIELD(o),
-    FIELD(q_bias),
-    FIELD(k_bias),
-    FIELD(v_bias),
-    FIELD(o_bias),
-    FIELD(q_norm),
-    FIELD(k_norm),
-    FIELD(gate),
-    FIELD(up),
-    FIELD(down),
-    FIELD(gate_bias),
-    FIELD(up_bias),
-    FIELD(down_bias)
-#undef FIELD
+/* Part of every fingerprint: a name that changes makes all of them others. */
+static const char *const layer_names[EM_LAYER_WEIGHTS] = {
+    [EM_W_ATTENTION_IN] = "attention_in",
+    [EM_W_ATTENTION_IN_BIAS] = "attention_in_bias",
+    [EM_W_ATTENTION_OUT] = "attention_out",
+    [EM_W_ATTENTION_OUT_BIAS] = "attention_out_bias",
+    [EM_W_FFN_IN] = "ffn_in",
+    [EM_W_FFN_IN_BIAS] = "ffn_in_bias",
+    [EM_W_FFN_OUT] = "ffn_out",
+    [EM_W_FFN_OUT_BIAS] = "ffn_out_bias",
+    [EM_W_Q] = "q",
+    [EM_W_K] = "k",
+    [EM_W_V] = "v",
+    [EM_W_O] = "o",
+    [EM_W_Q_BIAS] = "q_bias",
+    [EM_W_K_BIAS] = "k_bias",
+    [EM_W_V_BIAS] = "v_bias",
+    [EM_W_O_BIAS] = "o_bias",
+    [EM_W_Q_NORM] = "q_norm",
+    [EM_W_K_NORM] = "k_norm",
+    [EM_W_GATE] = "gate",
+    [EM_W_UP] = "up",
+    [EM_W_DOWN] = "down",
+    [EM_W_GATE_BIAS] = "gate_bias",
+    [EM_W_UP_BIAS] = "up_bias",
+    [EM_W_DOWN_BIAS] = "down_bias",
 };
 
 /* The view's elements in the order in which they are stored: runs of neighbours, which is [in, out]
@@ -64,10 +59,8 @@ static void hash_weight(em_model *m, int layer, const char *name, const em_weigh
 }
 
 static void hash_layer(em_model *m, int layer) {
-    const char *weights = (const char *)&m->weights[layer];
-    for (size_t i = 0; i < sizeof layer_fields / sizeof *layer_fields; i++)
-        hash_weight(m, layer, layer_fields[i].name,
-                    (const em_weight *)(weights + layer_fields[i].offset));
+    for (int i = 0; i < EM_LAYER_WEIGHTS; i++)
+        hash_weight(m, layer, layer_names[i], &m->weights[layer].of[i]);
 }
 
 static void hash_head(em_model *m) {
@@ -81,11 +74,61 @@ static void hash_head(em_model *m) {
     em_hash_hex(XXH3_128bits_digest(m->hash), m->fingerprint);
 }
 
+/* ---- of composed models ---- */
+
+static void hash_tensor(XXH3_state_t *h, const char *name, const em_tensor *t) {
+    char head[320], shape[160];
+    if (!t) return;
+    int n = snprintf(head, sizeof head, "%s %s %s\n", name,
+                     em_shape_text(t->n_dims, t->shape, shape, sizeof shape), t->type);
+    XXH3_128bits_update(h, head, (size_t)n);
+    XXH3_128bits_update(h, t->data, t->bytes);
+}
+
+/* What the adapter changes, tensor by tensor; names are the base's and so do not depend on how keys
+ * are spelt. */
+static void hash_adapter(XXH3_state_t *h, const em_composition *c) {
+    char line[400];
+    for (size_t i = 0; i < c->n; i++) {
+        const em_made *t = &c->made[i];
+        int n = snprintf(line, sizeof line, "%d %s %d %.17g\n", t->part, t->place->name, t->fresh,
+                         t->scale);
+        XXH3_128bits_update(h, line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+        if (t->values != t->place) hash_tensor(h, "values", t->values);
+        hash_tensor(h, "a", t->a);
+        hash_tensor(h, "b", t->b);
+        hash_tensor(h, "shift", t->shift);
+    }
+}
+
+static void finish_hash(em_model *m) {
+    const em_composition *c = m->composition;
+    char line[80];
+    XXH3_128bits_update(m->hash, c->sources[0]->fingerprint, 16);
+    if (c->sources[1]) {
+        int n = snprintf(line, sizeof line, " %s alpha %.17g\n", c->sources[1]->fingerprint,
+                         c->alpha);
+        XXH3_128bits_update(m->hash, line, (size_t)n);
+    } else {
+        hash_adapter(m->hash, c);
+    }
+    em_hash_hex(XXH3_128bits_digest(m->hash), m->fingerprint);
+}
+
+static void hash_sources(em_model *m, int part) {
+    for (int i = 0; i < 2; i++) /* no-op where the source has passed by itself already */
+        if (m->composition->sources[i]) em_model_hash_part(m->composition->sources[i], part);
+    if (part == m->spec.layers) finish_hash(m);
+}
+
+/* ---- together ---- */
+
 static bool hash_part(em_model *m, int layer) {
-    if (m->composition) return em_composition_hash_part(m, layer);
     if (layer != m->next_part) return false;
     m->next_part++;
-    if (layer == EM_PART_EMBEDDING) {
+    if (m->composition) {
+        hash_sources(m, layer);
+    } else if (layer == EM_PART_EMBEDDING) {
         hash_weight(m, layer, "tokens", &m->embedding.tokens);
         hash_weight(m, layer, "positions", &m->embedding.positions);
     } else if (layer < m->spec.layers) {

@@ -1,12 +1,12 @@
 /* The local Hugging Face cache: CACHE/models--ORG--NAME/{refs/main, snapshots/COMMIT/}.
  * https://huggingface.co/docs/huggingface_hub/guides/manage-cache */
+#include "model/hub.h"
+
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#include "model/bundle_parts.h"
 
 static bool good_part(const char *s, size_t n) {
     static const char allowed[] =

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/size.h"
-#include "model/composition.h"
+#include "model/model_parts.h"
 
 /* ---- config.json ---- */
 
@@ -138,7 +138,7 @@ static void fill_spec(em_model *m) {
     s->kv_heads = c->kv_heads, s->head_dim = c->head_dim, s->ffn = c->ffn;
     s->max_positions = c->max_positions;
     s->learned_positions = m->embedding.positions.data != NULL;
-    s->weight_dtype = m->weights[0].o.dtype;
+    s->weight_dtype = m->weights[0].of[EM_W_O].dtype;
     s->tied = c->tied;
     for (int64_t i = 0; i < em_bundle_tensors(m->bundle); i++) {
         if (m->part_of[i] == EM_PART_UNUSED) continue; /* of a shape that nothing has checked */
@@ -214,6 +214,14 @@ const em_layer_weights *em_model_layer_weights(const em_model *m, int layer) {
 
 /* ---- paging ---- */
 
+/* What a part reads of another file than the base's. */
+static void advise_made(const em_composition *c, int part,
+                        void (*what)(const em_bundle *, const em_tensor *)) {
+    for (size_t i = 0; i < c->n; i++)
+        if (c->made[i].part == part && c->made[i].after)
+            what(c->sources[1]->bundle, c->made[i].after);
+}
+
 /* A tied matrix is the embedding's, and the head needs it too. */
 static void advise(const em_model *m, int part,
                    void (*what)(const em_bundle *, const em_tensor *)) {
@@ -223,7 +231,7 @@ static void advise(const em_model *m, int part,
         if (m->part_of[i] == part || (tied_head && t->data == m->head.output.data))
             what(m->bundle, t);
     }
-    if (m->composition) em_composition_advise(m, part, what);
+    if (m->composition) advise_made(m->composition, part, what);
 }
 
 void em_model_will_need(const em_model *m, int layer) { advise(m, layer, em_bundle_will_need); }

@@ -3,20 +3,18 @@
 #define EM_MODEL_MODEL_PARTS_H
 
 #include "common/hash.h"
+#include "model/composition.h"
 #include "model/family.h"
 #include "model/model.h"
 
 /* Which part of the network a tensor belongs to: a layer, or one of these. */
 enum { EM_PART_UNUSED = -2, EM_PART_EMBEDDING = -1 }; /* the head is part `layers` */
 
-typedef struct em_composition em_composition;
-
 struct em_model {
-    const em_bundle *bundle; /* of a composed model: its first source's */
-    em_composition
-        *composition; /* what it is made of (model/composition.h), owned; NULL: it is as stored */
-    em_bundle *owned; /* the bundle, where closing the model closes it; else NULL */
-    char source[320]; /* names config.json in errors */
+    const em_bundle *bundle;     /* of a composed model: its first source's */
+    em_composition *composition; /* what it is made of, owned; NULL: it is as stored */
+    em_bundle *owned;            /* the bundle, where closing the model closes it; else NULL */
+    char source[320];            /* names config.json in errors */
     em_config config;
     em_model_spec spec;
     em_layer_spec *layers;     /* [spec.layers] */

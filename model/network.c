@@ -5,15 +5,15 @@
 #include <stdlib.h>
 
 #include "common/size.h"
-#include "model/compose.h"
+#include "model/memory_plan.h"
+#include "model/part.h"
 
 struct em_network {
     em_model *model;
     em_backend *backend;
     const em_model_spec *spec;
-    int64_t capacity; /* padded tokens of a batch */
-    bool keep;        /* memory holds all packed weights: see stays */
-    int64_t batches;  /* begun so far */
+    em_memory_plan plan;
+    int64_t batches; /* begun so far */
     const volatile sig_atomic_t *stop;
     const char *source;
     em_layer **layers;      /* [spec->layers], NULL where not packed now */
@@ -22,139 +22,6 @@ struct em_network {
     em_activations *activations;
     em_flops flops;
 };
-
-/* ---- the memory plan ---- */
-
-/* Tokens for each thread that make a batch worth its passes over the packed weights. */
-#define USEFUL_TOKENS_PER_THREAD (4 * EM_TILE)
-/* And where the weights are kept, more than these gain nothing and only delay progress. */
-#define PLENTY_TOKENS_PER_THREAD (64 * EM_TILE)
-
-int64_t em_network_padded(int64_t tokens) { return (tokens + EM_TILE - 1) / EM_TILE * EM_TILE; }
-
-/* The layer dimensions that no layer exceeds. */
-static em_layer_spec widest_layer(const em_network *n) {
-    em_layer_spec widest = *em_model_layer_spec(n->model, 0);
-    widest.hidden = n->spec->hidden;
-    widest.heads = n->spec->heads;
-    widest.kv_heads = n->spec->kv_heads;
-    widest.head_dim = n->spec->head_dim;
-    widest.ffn = n->spec->ffn;
-    return widest;
-}
-
-static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
-
-static size_t file_bytes(const em_weight *w) {
-    return w->data ? (size_t)w->out * (size_t)w->in * em_dtype_size(w->dtype) : 0;
-}
-
-/* The most that making one part of a composed model takes. */
-static size_t making_bytes(const em_network *n) {
-    size_t most = 0;
-    for (int part = -1; part <= n->spec->layers; part++)
-        most = larger(most, em_part_bytes(n->model, part));
-    return most;
-}
-
-/* Mapped pages that are resident at once: the part being packed and the one read ahead. */
-static size_t mapped_bytes(const em_network *n) {
-    size_t part = larger(file_bytes(&em_model_head(n->model)->output),
-                         file_bytes(&em_model_embedding(n->model)->tokens));
-    for (int l = 0; l < n->spec->layers; l++) {
-        const em_layer_weights *w = em_model_layer_weights(n->model, l);
-        const em_weight *all = &w->attention_in; /* the struct is a row of em_weight */
-        size_t layer = 0;
-        for (size_t i = 0; i < sizeof *w / sizeof *all; i++) layer += file_bytes(&all[i]);
-        part = larger(part, layer);
-    }
-    return 2 * part;
-}
-
-/* What a token takes in the caller's arrays: ids, positions, intervals, argmax, digest or KL, its
- * labels with their losses at each depth, and each alpha's argmax and losses. */
-static size_t caller_token_bytes(const em_network_options *o) {
-    size_t labels = (size_t)o->n_labels, depths = o->n_depths > 1 ? (size_t)o->n_depths : 1;
-    return 4 * sizeof(int32_t) + sizeof(uint64_t) + labels * sizeof(int32_t) +
-           depths * (sizeof(int32_t) + labels * sizeof(double)) +
-           (size_t)o->n_alphas * (sizeof(int32_t) + labels * sizeof(double));
-}
-
-typedef struct memory_plan {
-    size_t fixed;       /* threads' scratch and mapped pages */
-    size_t all_weights; /* every layer and the head, packed */
-    size_t one_weight;  /* the largest of them */
-    size_t token;
-} memory_plan;
-
-static memory_plan measure(const em_network *n, const em_network_options *o) {
-    const em_backend_ops *ops = n->backend->ops;
-    em_layer_spec widest = widest_layer(n);
-    const em_head_spec *head = &n->head_spec;
-    size_t head_bytes = ops->head_bytes(n->backend, head);
-    size_t host = n->backend->device_memory ? 0 : mapped_bytes(n) + making_bytes(n);
-    size_t callers = n->backend->device_memory
-                         ? 0
-                         : (size_t)(o->batches ? o->batches : 1) * caller_token_bytes(o);
-    memory_plan p = {.fixed = ops->fixed_bytes(n->backend, &widest, head) + host,
-                     .all_weights = head_bytes,
-                     .one_weight = head_bytes,
-                     .token = ops->token_bytes(n->backend, &widest) + callers};
-    for (int l = 0; l < n->spec->layers; l++) {
-        size_t bytes = ops->layer_bytes(n->backend, em_model_layer_spec(n->model, l));
-        p.all_weights += bytes;
-        p.one_weight = larger(p.one_weight, bytes);
-    }
-    return p;
-}
-
-/* Padded tokens that fit beside weights, no more than wanted; 0: not even one tile. */
-static int64_t tokens_beside(const memory_plan *p, size_t weights, size_t memory, int64_t want) {
-    size_t taken = p->fixed + weights;
-    if (taken >= memory) return 0;
-    size_t tiles = (memory - taken) / (p->token * EM_TILE);
-    return tiles < (size_t)(want / EM_TILE) ? (int64_t)tiles * EM_TILE : want;
-}
-
-/* Tokens of a batch that are worth keeping the weights for, and those beyond which it gains
- * nothing. */
-typedef struct batch_sizes {
-    int64_t useful, plenty;
-} batch_sizes;
-
-static int64_t between(int64_t x, int64_t low, int64_t high) {
-    return x < low ? low : x > high ? high : x;
-}
-
-/* A device gets its weights over a bus, which takes as long as some ten thousand tokens take it:
- * there any batch is worth keeping them for, and none is too large. */
-static batch_sizes batch_sizes_of(const em_backend *b, int64_t row, int64_t want) {
-    if (b->device_memory) return (batch_sizes){row, want};
-    int64_t threads = b->options.threads;
-    return (batch_sizes){between(threads * USEFUL_TOKENS_PER_THREAD, row, want),
-                         between(threads * PLENTY_TOKENS_PER_THREAD, row, want)};
-}
-
-/* Keeps all weights if a useful batch fits beside them; otherwise each is packed for each batch,
- * and the batch takes all the room that the largest of them leaves. */
-static bool plan(em_network *n, const em_network_options *o, em_error *err) {
-    memory_plan p = measure(n, o);
-    size_t sharers = o->sharers > 1 ? (size_t)o->sharers : 1,
-           room = o->memory > o->taken ? (o->memory - o->taken) / sharers : 0;
-    int64_t row = em_network_padded(o->row_tokens), want = em_network_padded(o->want_tokens);
-    if (want < row) want = row;
-    batch_sizes s = batch_sizes_of(n->backend, row, want);
-    n->capacity = tokens_beside(&p, p.all_weights, room, s.plenty);
-    n->keep = n->capacity >= s.useful;
-    if (!n->keep) n->capacity = tokens_beside(&p, p.one_weight, room, want);
-    if (n->capacity >= row) return true;
-    size_t enough = o->taken + sharers * (p.fixed + p.one_weight + p.token * (size_t)row);
-    return em_fail(
-        err, EM_MACHINE,
-        "a memory of %zu MiB cannot hold one layer and one row of %lld tokens: give --memory "
-        "at least %zu MiB, or lower -T or --threads",
-        o->memory >> 20, (long long)o->row_tokens, (enough >> 20) + 1);
-}
 
 /* vocab 0: the head's own. */
 static em_head_spec cut_vocabulary(em_head_spec head, int vocab) {
@@ -176,18 +43,18 @@ em_network *em_network_open(em_model *m, em_backend *b, const em_network_options
     n->source = options->source;
     n->head_spec = cut_vocabulary(*em_model_head(m), options->vocab);
     n->layers = em_alloc((size_t)n->spec->layers, sizeof *n->layers, "the network", err);
-    em_layer_spec widest = widest_layer(n);
-    if (n->layers && plan(n, options, err) &&
-        (n->activations = b->ops->activations_new(b, &widest, n->capacity,
-                                                  (int)(n->capacity / EM_TILE), err)))
+    em_layer_spec widest = em_widest_layer(m);
+    if (n->layers && em_memory_plan_make(&n->plan, m, b, &n->head_spec, options, err) &&
+        (n->activations = b->ops->activations_new(b, &widest, n->plan.capacity,
+                                                  (int)(n->plan.capacity / EM_TILE), err)))
         return n;
     em_network_close(n);
     return NULL;
 }
 
-int64_t em_network_capacity(const em_network *n) { return n->capacity; }
+int64_t em_network_capacity(const em_network *n) { return n->plan.capacity; }
 
-bool em_network_keeps(const em_network *n) { return n->keep; }
+bool em_network_keeps(const em_network *n) { return n->plan.keep; }
 
 const em_flops *em_network_flops(const em_network *n) { return &n->flops; }
 
@@ -276,7 +143,7 @@ static void layer_forward(em_backend *b, const em_layer_spec *spec, const em_lay
 #define PASSING_BATCHES 3
 
 static bool stays(const em_network *n) {
-    return n->keep && (n->backend->device_memory || n->batches > PASSING_BATCHES);
+    return n->plan.keep && (n->backend->device_memory || n->batches > PASSING_BATCHES);
 }
 
 static void let_go(em_network *n, int l) {

@@ -1,22 +1,39 @@
-/* A list of tensors on its way into a bundle. */
+/* Named tensors as a file holds them, and a list of them on its way into a bundle. */
 #ifndef EM_MODEL_TENSORS_H
 #define EM_MODEL_TENSORS_H
 
-#include "model/bundle.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "common/error.h"
+
+#define EM_MAX_DIMS 8
+
+typedef struct em_tensor {
+    const char *name;
+    const char *type; /* as the file spells it: "F32", "BF16", "I64", … */
+    int n_dims;
+    int64_t shape[EM_MAX_DIMS];
+    const void *data; /* mapped, little-endian; not necessarily aligned */
+    size_t bytes;
+    const char *file; /* for errors */
+} em_tensor;
 
 typedef struct em_tensors {
-    em_tensor *items; /* their names are owned by the list */
+    em_tensor *items; /* [n]; their names are owned by the list */
     size_t n, capacity;
 } em_tensors;
 
-void em_tensors_free(em_tensors *t); /* frees and zeroes */
-/* Adds a copy of *t with its own copy of the name. */
+/* Frees the list and its names, not the data; zeroes *t. */
+void em_tensors_free(em_tensors *t);
+/* Adds a copy of *t with its own copy of the name. Errors: EM_MACHINE. */
 bool em_tensors_add(em_tensors *list, const em_tensor *t, em_error *err);
-/* Sorts by name; the same name twice is an error that names both files. */
+/* Sorts by name. Errors (EM_INPUT): the same name twice; both files are named. */
 bool em_tensors_sort(em_tensors *list, em_error *err);
+/* The tensor of that name in a sorted list, which owns it; NULL: none. */
 const em_tensor *em_tensors_find(const em_tensors *sorted, const char *name);
 
-/* "[64, 16]" in out; returns out. */
+/* "[64, 16]" in out, which has n bytes; returns out. */
 char *em_shape_text(int n_dims, const int64_t *shape, char *out, size_t n);
 
 #endif

@@ -124,7 +124,8 @@ static em_weight third(const em_config *c, em_weight whole, int part) {
 static bool take_fused(const finder *f, em_layer_weights *w) {
     const em_config *c = &f->m->config;
     em_weight whole, bias = {0};
-    em_weight *parts[3] = {&w->q, &w->k, &w->v}, *biases[3] = {&w->q_bias, &w->k_bias, &w->v_bias};
+    em_weight *parts[3] = {&w->of[EM_W_Q], &w->of[EM_W_K], &w->of[EM_W_V]},
+              *biases[3] = {&w->of[EM_W_Q_BIAS], &w->of[EM_W_K_BIAS], &w->of[EM_W_V_BIAS]};
     if (!take_linear(f, f->names->qkv, 3 * (int64_t)c->heads * c->head_dim, c->hidden, c->qkv_bias,
                      &whole, &bias))
         return false;
@@ -143,32 +144,40 @@ static bool take_attention(const finder *f, em_layer_weights *w) {
     int64_t q = (int64_t)c->heads * c->head_dim, kv = (int64_t)c->kv_heads * c->head_dim;
     bool all = c->family->head_norm == EM_HEAD_NORM_ALL;
     if (n->qkv ? !take_fused(f, w)
-               : !take_linear(f, n->q, q, c->hidden, c->qkv_bias, &w->q, &w->q_bias) ||
-                     !take_linear(f, n->k, kv, c->hidden, c->qkv_bias, &w->k, &w->k_bias) ||
-                     !take_linear(f, n->v, kv, c->hidden, c->qkv_bias, &w->v, &w->v_bias))
+               : !take_linear(f, n->q, q, c->hidden, c->qkv_bias, &w->of[EM_W_Q],
+                              &w->of[EM_W_Q_BIAS]) ||
+                     !take_linear(f, n->k, kv, c->hidden, c->qkv_bias, &w->of[EM_W_K],
+                                  &w->of[EM_W_K_BIAS]) ||
+                     !take_linear(f, n->v, kv, c->hidden, c->qkv_bias, &w->of[EM_W_V],
+                                  &w->of[EM_W_V_BIAS]))
         return false;
-    if (n->q_norm && (!take_vector(f, n->q_norm, "weight", all ? q : c->head_dim, &w->q_norm) ||
-                      !take_vector(f, n->k_norm, "weight", all ? kv : c->head_dim, &w->k_norm)))
+    if (n->q_norm &&
+        (!take_vector(f, n->q_norm, "weight", all ? q : c->head_dim, &w->of[EM_W_Q_NORM]) ||
+         !take_vector(f, n->k_norm, "weight", all ? kv : c->head_dim, &w->of[EM_W_K_NORM])))
         return false;
-    return take_linear(f, n->o, c->hidden, q, c->o_bias, &w->o, &w->o_bias);
+    return take_linear(f, n->o, c->hidden, q, c->o_bias, &w->of[EM_W_O], &w->of[EM_W_O_BIAS]);
 }
 
 static bool take_ffn(const finder *f, em_layer_weights *w) {
     const em_config *c = &f->m->config;
     const em_family_names *n = f->names;
-    return (!n->gate ||
-            take_linear(f, n->gate, c->ffn, c->hidden, c->mlp_bias, &w->gate, &w->gate_bias)) &&
-           take_linear(f, n->up, c->ffn, c->hidden, c->mlp_bias, &w->up, &w->up_bias) &&
-           take_linear(f, n->down, c->hidden, c->ffn, c->mlp_bias, &w->down, &w->down_bias);
+    return (!n->gate || take_linear(f, n->gate, c->ffn, c->hidden, c->mlp_bias, &w->of[EM_W_GATE],
+                                    &w->of[EM_W_GATE_BIAS])) &&
+           take_linear(f, n->up, c->ffn, c->hidden, c->mlp_bias, &w->of[EM_W_UP],
+                       &w->of[EM_W_UP_BIAS]) &&
+           take_linear(f, n->down, c->hidden, c->ffn, c->mlp_bias, &w->of[EM_W_DOWN],
+                       &w->of[EM_W_DOWN_BIAS]);
 }
 
 static bool take_layer(const finder *f, em_layer_weights *w) {
     int64_t hidden = f->m->config.hidden;
     const em_family_names *n = f->names;
-    return take_norm(f, n->attention_in, hidden, &w->attention_in, &w->attention_in_bias) &&
-           take_norm(f, n->attention_out, hidden, &w->attention_out, &w->attention_out_bias) &&
-           take_norm(f, n->ffn_in, hidden, &w->ffn_in, &w->ffn_in_bias) &&
-           take_norm(f, n->ffn_out, hidden, &w->ffn_out, &w->ffn_out_bias) &&
+    return take_norm(f, n->attention_in, hidden, &w->of[EM_W_ATTENTION_IN],
+                     &w->of[EM_W_ATTENTION_IN_BIAS]) &&
+           take_norm(f, n->attention_out, hidden, &w->of[EM_W_ATTENTION_OUT],
+                     &w->of[EM_W_ATTENTION_OUT_BIAS]) &&
+           take_norm(f, n->ffn_in, hidden, &w->of[EM_W_FFN_IN], &w->of[EM_W_FFN_IN_BIAS]) &&
+           take_norm(f, n->ffn_out, hidden, &w->of[EM_W_FFN_OUT], &w->of[EM_W_FFN_OUT_BIAS]) &&
            take_attention(f, w) && take_ffn(f, w);
 }
 

@@ -20,29 +20,34 @@ static void free_norm(em_norm *norm) {
 static bool load_norms(em_cpu *cpu, em_layer *l, const em_layer_weights *w, em_error *err) {
     const em_layer_spec *s = &l->spec;
     bool one = s->norm_plus_one;
-    return load_norm(cpu, &l->attention_in, s->norm, s->norm_eps, one, &w->attention_in,
-                     &w->attention_in_bias, err) &&
-           load_norm(cpu, &l->attention_out, s->norm, s->norm_eps, one, &w->attention_out,
-                     &w->attention_out_bias, err) &&
-           load_norm(cpu, &l->ffn_in, s->norm, s->norm_eps, one, &w->ffn_in, &w->ffn_in_bias,
+    return load_norm(cpu, &l->attention_in, s->norm, s->norm_eps, one, &w->of[EM_W_ATTENTION_IN],
+                     &w->of[EM_W_ATTENTION_IN_BIAS], err) &&
+           load_norm(cpu, &l->attention_out, s->norm, s->norm_eps, one, &w->of[EM_W_ATTENTION_OUT],
+                     &w->of[EM_W_ATTENTION_OUT_BIAS], err) &&
+           load_norm(cpu, &l->ffn_in, s->norm, s->norm_eps, one, &w->of[EM_W_FFN_IN],
+                     &w->of[EM_W_FFN_IN_BIAS], err) &&
+           load_norm(cpu, &l->ffn_out, s->norm, s->norm_eps, one, &w->of[EM_W_FFN_OUT],
+                     &w->of[EM_W_FFN_OUT_BIAS], err) &&
+           load_norm(cpu, &l->q_norm, EM_NORM_RMS, s->norm_eps, one, &w->of[EM_W_Q_NORM], NULL,
                      err) &&
-           load_norm(cpu, &l->ffn_out, s->norm, s->norm_eps, one, &w->ffn_out, &w->ffn_out_bias,
-                     err) &&
-           load_norm(cpu, &l->q_norm, EM_NORM_RMS, s->norm_eps, one, &w->q_norm, NULL, err) &&
-           load_norm(cpu, &l->k_norm, EM_NORM_RMS, s->norm_eps, one, &w->k_norm, NULL, err);
+           load_norm(cpu, &l->k_norm, EM_NORM_RMS, s->norm_eps, one, &w->of[EM_W_K_NORM], NULL,
+                     err);
 }
 
 static bool load_matrices(em_cpu *cpu, em_layer *l, const em_layer_weights *w, em_error *err) {
-    em_matrix_source qkv = {.parts = {&w->q, &w->k, &w->v},
-                            .biases = {&w->q_bias, &w->k_bias, &w->v_bias},
-                            .n_parts = 3};
-    em_matrix_source o = {.parts = {&w->o}, .biases = {&w->o_bias}, .n_parts = 1};
-    em_matrix_source gated = {.parts = {&w->gate, &w->up},
-                              .biases = {&w->gate_bias, &w->up_bias},
+    em_matrix_source qkv = {
+        .parts = {&w->of[EM_W_Q], &w->of[EM_W_K], &w->of[EM_W_V]},
+        .biases = {&w->of[EM_W_Q_BIAS], &w->of[EM_W_K_BIAS], &w->of[EM_W_V_BIAS]},
+        .n_parts = 3};
+    em_matrix_source o = {.parts = {&w->of[EM_W_O]}, .biases = {&w->of[EM_W_O_BIAS]}, .n_parts = 1};
+    em_matrix_source gated = {.parts = {&w->of[EM_W_GATE], &w->of[EM_W_UP]},
+                              .biases = {&w->of[EM_W_GATE_BIAS], &w->of[EM_W_UP_BIAS]},
                               .n_parts = 2,
                               .paired = true};
-    em_matrix_source plain = {.parts = {&w->up}, .biases = {&w->up_bias}, .n_parts = 1};
-    em_matrix_source down = {.parts = {&w->down}, .biases = {&w->down_bias}, .n_parts = 1};
+    em_matrix_source plain = {
+        .parts = {&w->of[EM_W_UP]}, .biases = {&w->of[EM_W_UP_BIAS]}, .n_parts = 1};
+    em_matrix_source down = {
+        .parts = {&w->of[EM_W_DOWN]}, .biases = {&w->of[EM_W_DOWN_BIAS]}, .n_parts = 1};
     return em_matrix_load(cpu, &l->qkv, &qkv, err) && em_matrix_load(cpu, &l->o, &o, err) &&
            em_matrix_load(cpu, &l->inner, l->spec.gated ? &gated : &plain, err) &&
            em_matrix_load(cpu, &l->down, &down, err);

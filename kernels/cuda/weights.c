@@ -227,27 +227,27 @@ static bool send_vectors(em_cuda *c, const vectors *v, em_error *err) {
 static bool add_layer_norms(vectors *v, em_layer *l, const em_layer_weights *w, em_error *err) {
     const em_layer_spec *s = &l->spec;
     bool one = s->norm_plus_one;
-    return add_norm(v, &l->attention_in, s->norm, s->norm_eps, one, s->hidden, &w->attention_in,
-                    &w->attention_in_bias, err) &&
-           add_norm(v, &l->attention_out, s->norm, s->norm_eps, one, s->hidden, &w->attention_out,
-                    &w->attention_out_bias, err) &&
-           add_norm(v, &l->ffn_in, s->norm, s->norm_eps, one, s->hidden, &w->ffn_in,
-                    &w->ffn_in_bias, err) &&
-           add_norm(v, &l->ffn_out, s->norm, s->norm_eps, one, s->hidden, &w->ffn_out,
-                    &w->ffn_out_bias, err) &&
-           add_vector(v, &w->q_norm, one, &l->q_norm, err) &&
-           add_vector(v, &w->k_norm, one, &l->k_norm, err);
+    return add_norm(v, &l->attention_in, s->norm, s->norm_eps, one, s->hidden,
+                    &w->of[EM_W_ATTENTION_IN], &w->of[EM_W_ATTENTION_IN_BIAS], err) &&
+           add_norm(v, &l->attention_out, s->norm, s->norm_eps, one, s->hidden,
+                    &w->of[EM_W_ATTENTION_OUT], &w->of[EM_W_ATTENTION_OUT_BIAS], err) &&
+           add_norm(v, &l->ffn_in, s->norm, s->norm_eps, one, s->hidden, &w->of[EM_W_FFN_IN],
+                    &w->of[EM_W_FFN_IN_BIAS], err) &&
+           add_norm(v, &l->ffn_out, s->norm, s->norm_eps, one, s->hidden, &w->of[EM_W_FFN_OUT],
+                    &w->of[EM_W_FFN_OUT_BIAS], err) &&
+           add_vector(v, &w->of[EM_W_Q_NORM], one, &l->q_norm, err) &&
+           add_vector(v, &w->of[EM_W_K_NORM], one, &l->k_norm, err);
 }
 
 static bool add_layer_biases(vectors *v, em_layer *l, const em_layer_weights *w, em_error *err) {
     const em_cuda_widths *at = &l->at.widths;
-    const em_weight *qkv[] = {&w->q_bias, &w->k_bias, &w->v_bias},
-                    *inner[] = {&w->gate_bias, &w->up_bias};
+    const em_weight *qkv[] = {&w->of[EM_W_Q_BIAS], &w->of[EM_W_K_BIAS], &w->of[EM_W_V_BIAS]},
+                    *inner[] = {&w->of[EM_W_GATE_BIAS], &w->of[EM_W_UP_BIAS]};
     const int qkv_at[] = {0, at->k_at, at->v_at}, inner_at[] = {0, at->up_at};
     return add_biases(v, qkv, qkv_at, 3, at->qkv, &l->qkv_bias, err) &&
-           add_vector(v, &w->o_bias, 0, &l->o_bias, err) &&
+           add_vector(v, &w->of[EM_W_O_BIAS], 0, &l->o_bias, err) &&
            add_biases(v, inner, inner_at, 2, at->inner, &l->inner_bias, err) &&
-           add_vector(v, &w->down_bias, 0, &l->down_bias, err);
+           add_vector(v, &w->of[EM_W_DOWN_BIAS], 0, &l->down_bias, err);
 }
 
 static bool send_layer_vectors(em_cuda *c, em_layer *l, const em_layer_weights *w, em_error *err) {
@@ -268,13 +268,13 @@ static bool send_layer_matrices(em_cuda *c, const em_layer *l, const em_layer_we
                                 em_error *err) {
     const em_layer_layout *at = &l->at;
     char *p = l->block->data;
-    return send_matrix(c, p + at->qkv_at, at->hidden, &w->q, 0, err) &&
-           send_matrix(c, p + at->qkv_at, at->hidden, &w->k, at->widths.k_at, err) &&
-           send_matrix(c, p + at->qkv_at, at->hidden, &w->v, at->widths.v_at, err) &&
-           send_matrix(c, p + at->o_at, at->attended, &w->o, 0, err) &&
-           send_matrix(c, p + at->inner_at, at->hidden, &w->gate, 0, err) &&
-           send_matrix(c, p + at->inner_at, at->hidden, &w->up, at->widths.up_at, err) &&
-           send_matrix(c, p + at->down_at, at->ffn, &w->down, 0, err);
+    return send_matrix(c, p + at->qkv_at, at->hidden, &w->of[EM_W_Q], 0, err) &&
+           send_matrix(c, p + at->qkv_at, at->hidden, &w->of[EM_W_K], at->widths.k_at, err) &&
+           send_matrix(c, p + at->qkv_at, at->hidden, &w->of[EM_W_V], at->widths.v_at, err) &&
+           send_matrix(c, p + at->o_at, at->attended, &w->of[EM_W_O], 0, err) &&
+           send_matrix(c, p + at->inner_at, at->hidden, &w->of[EM_W_GATE], 0, err) &&
+           send_matrix(c, p + at->inner_at, at->hidden, &w->of[EM_W_UP], at->widths.up_at, err) &&
+           send_matrix(c, p + at->down_at, at->ffn, &w->of[EM_W_DOWN], 0, err);
 }
 
 /* The compute stream goes on when the copy stream has come this far. */

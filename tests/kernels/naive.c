@@ -158,7 +158,7 @@ static em_weight bias(network *n, int size, const char *name) {
 /* One of three views of [heads, 3, head_dim, in], as GPT-NeoX stores q, k and v. */
 static void fuse_heads(network *n, em_layer_weights *w) {
     const em_layer_spec *s = &n->shape.layer;
-    em_weight *views[] = {&w->q, &w->k, &w->v};
+    em_weight *views[] = {&w->of[EM_W_Q], &w->of[EM_W_K], &w->of[EM_W_V]};
     int64_t head = (int64_t)s->head_dim * s->hidden;
     const char *data = values(n, 3 * s->heads * head, 1.7f / sqrtf((float)s->hidden), 0);
     for (int i = 0; i < 3; i++)
@@ -179,32 +179,33 @@ static void make_layer(network *n, em_layer_weights *w) {
     bool layer_norm = s->norm == EM_NORM_LAYER, each = s->head_norm == EM_HEAD_NORM_EACH;
     float around = s->norm_plus_one ? 0 : 1;
     if (!n->shape.no_norm_in) {
-        w->attention_in = vector(n, s->hidden, around, "attention_in");
-        w->ffn_in = vector(n, s->hidden, around, "ffn_in");
-        if (layer_norm) w->attention_in_bias = vector(n, s->hidden, 0, "attention_in_bias");
-        if (layer_norm) w->ffn_in_bias = vector(n, s->hidden, 0, "ffn_in_bias");
+        w->of[EM_W_ATTENTION_IN] = vector(n, s->hidden, around, "attention_in");
+        w->of[EM_W_FFN_IN] = vector(n, s->hidden, around, "ffn_in");
+        if (layer_norm)
+            w->of[EM_W_ATTENTION_IN_BIAS] = vector(n, s->hidden, 0, "attention_in_bias");
+        if (layer_norm) w->of[EM_W_FFN_IN_BIAS] = vector(n, s->hidden, 0, "ffn_in_bias");
     }
     if (n->shape.norm_out) {
-        w->attention_out = vector(n, s->hidden, around, "attention_out");
-        w->ffn_out = vector(n, s->hidden, around, "ffn_out");
+        w->of[EM_W_ATTENTION_OUT] = vector(n, s->hidden, around, "attention_out");
+        w->of[EM_W_FFN_OUT] = vector(n, s->hidden, around, "ffn_out");
     }
     if (s->head_norm != EM_HEAD_NORM_NONE) {
-        w->q_norm = vector(n, each ? s->head_dim : q, around, "q_norm");
-        w->k_norm = vector(n, each ? s->head_dim : k, around, "k_norm");
+        w->of[EM_W_Q_NORM] = vector(n, each ? s->head_dim : q, around, "q_norm");
+        w->of[EM_W_K_NORM] = vector(n, each ? s->head_dim : k, around, "k_norm");
     }
-    w->q = matrix(n, q, s->hidden, "q");
-    w->k = matrix(n, k, s->hidden, "k");
-    w->v = matrix(n, k, s->hidden, "v");
+    w->of[EM_W_Q] = matrix(n, q, s->hidden, "q");
+    w->of[EM_W_K] = matrix(n, k, s->hidden, "k");
+    w->of[EM_W_V] = matrix(n, k, s->hidden, "v");
     if (n->shape.fused_heads) fuse_heads(n, w);
-    w->o = matrix(n, s->hidden, q, "o");
-    if (s->gated) w->gate = matrix(n, s->ffn, s->hidden, "gate");
-    w->up = matrix(n, s->ffn, s->hidden, "up");
-    w->down = matrix(n, s->hidden, s->ffn, "down");
-    w->q_bias = bias(n, q, "q_bias");
-    w->v_bias = bias(n, k, "v_bias"); /* k has none, as in some models */
-    w->o_bias = bias(n, s->hidden, "o_bias");
-    w->up_bias = bias(n, s->ffn, "up_bias");
-    w->down_bias = bias(n, s->hidden, "down_bias");
+    w->of[EM_W_O] = matrix(n, s->hidden, q, "o");
+    if (s->gated) w->of[EM_W_GATE] = matrix(n, s->ffn, s->hidden, "gate");
+    w->of[EM_W_UP] = matrix(n, s->ffn, s->hidden, "up");
+    w->of[EM_W_DOWN] = matrix(n, s->hidden, s->ffn, "down");
+    w->of[EM_W_Q_BIAS] = bias(n, q, "q_bias");
+    w->of[EM_W_V_BIAS] = bias(n, k, "v_bias"); /* k has none, as in some models */
+    w->of[EM_W_O_BIAS] = bias(n, s->hidden, "o_bias");
+    w->of[EM_W_UP_BIAS] = bias(n, s->ffn, "up_bias");
+    w->of[EM_W_DOWN_BIAS] = bias(n, s->hidden, "down_bias");
 }
 
 network *network_new(const network_shape *shape) {
@@ -370,12 +371,13 @@ static void attention_block(const em_layer_spec *s, const em_layer_weights *w, c
            *v = k + r->length * n_k;
     double y[1024];
     for (int t = 0; t < r->length; t++) {
-        layer_norm(s, &w->attention_in, &w->attention_in_bias, x + t * s->hidden, y);
-        product(&w->q, &w->q_bias, y, q + t * n_q);
-        product(&w->k, &w->k_bias, y, k + t * n_k);
-        product(&w->v, &w->v_bias, y, v + t * n_k);
-        place_heads(s, &w->q_norm, s->heads, r->positions[t], q + t * n_q);
-        place_heads(s, &w->k_norm, s->kv_heads, r->positions[t], k + t * n_k);
+        layer_norm(s, &w->of[EM_W_ATTENTION_IN], &w->of[EM_W_ATTENTION_IN_BIAS], x + t * s->hidden,
+                   y);
+        product(&w->of[EM_W_Q], &w->of[EM_W_Q_BIAS], y, q + t * n_q);
+        product(&w->of[EM_W_K], &w->of[EM_W_K_BIAS], y, k + t * n_k);
+        product(&w->of[EM_W_V], &w->of[EM_W_V_BIAS], y, v + t * n_k);
+        place_heads(s, &w->of[EM_W_Q_NORM], s->heads, r->positions[t], q + t * n_q);
+        place_heads(s, &w->of[EM_W_K_NORM], s->kv_heads, r->positions[t], k + t * n_k);
     }
     for (int t = 0; t < r->length; t++) {
         for (int h = 0; h < s->heads; h++) {
@@ -383,7 +385,7 @@ static void attention_block(const em_layer_spec *s, const em_layer_weights *w, c
             attend(s, t, r->lo[t], r->hi[t], q + t * n_q + h * s->head_dim, k + kv, v + kv,
                    y + h * s->head_dim);
         }
-        product(&w->o, &w->o_bias, y, out + t * s->hidden);
+        product(&w->of[EM_W_O], &w->of[EM_W_O_BIAS], y, out + t * s->hidden);
     }
     free(q);
 }
@@ -391,13 +393,13 @@ static void attention_block(const em_layer_spec *s, const em_layer_weights *w, c
 static void ffn_block(const em_layer_spec *s, const em_layer_weights *w, const double *x,
                       double *out) {
     double y[1024], gate[1024], up[1024];
-    layer_norm(s, &w->ffn_in, &w->ffn_in_bias, x, y);
-    product(&w->up, &w->up_bias, y, up);
-    if (s->gated) product(&w->gate, &w->gate_bias, y, gate);
+    layer_norm(s, &w->of[EM_W_FFN_IN], &w->of[EM_W_FFN_IN_BIAS], x, y);
+    product(&w->of[EM_W_UP], &w->of[EM_W_UP_BIAS], y, up);
+    if (s->gated) product(&w->of[EM_W_GATE], &w->of[EM_W_GATE_BIAS], y, gate);
     for (int i = 0; i < s->ffn; i++)
         up[i] = s->gated ? activation(s->activation, gate[i]) * up[i]
                          : activation(s->activation, up[i]);
-    product(&w->down, &w->down_bias, up, out);
+    product(&w->of[EM_W_DOWN], &w->of[EM_W_DOWN_BIAS], up, out);
 }
 
 static void layer_forward(const em_layer_spec *s, const em_layer_weights *w, const row *r,
@@ -407,9 +409,9 @@ static void layer_forward(const em_layer_spec *s, const em_layer_weights *w, con
     for (int t = 0; t < r->length; t++) {
         double *token = x + t * s->hidden;
         if (s->parallel_residual) ffn_block(s, w, token, y);
-        add_block(s, &w->attention_out, attention + t * s->hidden, token);
+        add_block(s, &w->of[EM_W_ATTENTION_OUT], attention + t * s->hidden, token);
         if (!s->parallel_residual) ffn_block(s, w, token, y);
-        add_block(s, &w->ffn_out, y, token);
+        add_block(s, &w->of[EM_W_FFN_OUT], y, token);
     }
     free(attention);
 }

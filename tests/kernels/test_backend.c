@@ -247,28 +247,24 @@ static void poison(const em_weight *w, int64_t o, int64_t i, bool infinite) {
 
 static void test_weights_not_finite(void **state) {
     static const struct {
-        size_t weight;
+        em_layer_weight weight;
         int o, i;
         bool infinite;
         const char *text;
     } cases[] = {
-        {offsetof(em_layer_weights, attention_in), 95, 0, false,
-         "tensor attention_in: element 95 is NaN"},
-        {offsetof(em_layer_weights, q), 7, 11, false, "tensor q: output 7, input 11 is NaN"},
-        {offsetof(em_layer_weights, v), 47, 95, true, "tensor v: output 47, input 95 is infinite"},
-        {offsetof(em_layer_weights, gate), 199, 0, true,
-         "tensor gate: output 199, input 0 is infinite"},
-        {offsetof(em_layer_weights, up), 199, 1, false, "tensor up: output 199, input 1 is NaN"},
-        {offsetof(em_layer_weights, down), 0, 199, false,
-         "tensor down: output 0, input 199 is NaN"},
+        {EM_W_ATTENTION_IN, 95, 0, false, "tensor attention_in: element 95 is NaN"},
+        {EM_W_Q, 7, 11, false, "tensor q: output 7, input 11 is NaN"},
+        {EM_W_V, 47, 95, true, "tensor v: output 47, input 95 is infinite"},
+        {EM_W_GATE, 199, 0, true, "tensor gate: output 199, input 0 is infinite"},
+        {EM_W_UP, 199, 1, false, "tensor up: output 199, input 1 is NaN"},
+        {EM_W_DOWN, 0, 199, false, "tensor down: output 0, input 199 is NaN"},
     };
     em_error none = EM_ERROR_INIT;
     em_backend *b = em_backend_cpu_open(&f32, &none);
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         network *n = network_new(&network_shapes[0]);
         em_error err = EM_ERROR_INIT;
-        poison((em_weight *)((char *)&n->layers[0] + cases[c].weight), cases[c].o, cases[c].i,
-               cases[c].infinite);
+        poison(&n->layers[0].of[cases[c].weight], cases[c].o, cases[c].i, cases[c].infinite);
         assert_null(b->ops->layer_load(b, network_layer(n, 0), &n->layers[0], &err));
         expect_error(&err, EM_INPUT, cases[c].text);
         network_free(n);

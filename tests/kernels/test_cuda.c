@@ -334,13 +334,13 @@ static void expect_error(const em_error *err, em_status status, const char *text
         fail_msg("got %d: %s; expected: %s", err->status, err->text, text);
 }
 
-static void expect_layer_error(em_backend_options options, size_t weight, int o, int i,
+static void expect_layer_error(em_backend_options options, em_layer_weight weight, int o, int i,
                                uint16_t bits, const char *text) {
     em_error err = EM_ERROR_INIT;
     em_backend *b = open_cuda(&options, &err);
     check(&err);
     network *n = network_new(&network_shapes[0]);
-    const em_weight *w = (const em_weight *)((const char *)&n->layers[0] + weight);
+    const em_weight *w = &n->layers[0].of[weight];
     memcpy((char *)(uintptr_t)w->data + 2 * em_weight_index(w, o, i), &bits, 2);
     assert_null(b->ops->layer_load(b, network_layer(n, 0), &n->layers[0], &err));
     expect_error(&err, EM_INPUT, text);
@@ -350,15 +350,13 @@ static void expect_layer_error(em_backend_options options, size_t weight, int o,
 
 static void test_weights_refused(void **state) {
     const uint16_t nan_bits = 0x7fc0, minus_infinity = 0xff80, large = 0x47c3; /* 99 840 in bf16 */
-    expect_layer_error(bf16, offsetof(em_layer_weights, q), 7, 11, nan_bits,
-                       "tensor q: output 7, input 11 is NaN");
-    expect_layer_error(f32, offsetof(em_layer_weights, down), 95, 199, minus_infinity,
+    expect_layer_error(bf16, EM_W_Q, 7, 11, nan_bits, "tensor q: output 7, input 11 is NaN");
+    expect_layer_error(f32, EM_W_DOWN, 95, 199, minus_infinity,
                        "tensor down: output 95, input 199 is infinite");
-    expect_layer_error(f16, offsetof(em_layer_weights, up), 199, 95, nan_bits,
-                       "tensor up: output 199, input 95 is NaN");
-    expect_layer_error(f16, offsetof(em_layer_weights, v), 3, 0, large,
+    expect_layer_error(f16, EM_W_UP, 199, 95, nan_bits, "tensor up: output 199, input 95 is NaN");
+    expect_layer_error(f16, EM_W_V, 3, 0, large,
                        "tensor v: output 3 has a value that f16 cannot hold");
-    expect_layer_error(bf16, offsetof(em_layer_weights, attention_in), 95, 0, nan_bits,
+    expect_layer_error(bf16, EM_W_ATTENTION_IN, 95, 0, nan_bits,
                        "tensor attention_in: element 95 is NaN");
 }
 

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "model/compose.h"
 #include "model/network.h"
+#include "model/part.h"
 #include "tests/kernels/naive.h"
 
 /* ---- a model ---- */
@@ -427,7 +427,7 @@ static void test_batch_too_large(void **state) {
 /* Finite weights whose product is not: the loss says so instead of being NaN. */
 static void make_overflow(em_model *m) {
     static float huge[530 * 200];
-    em_weight *up = &m->network->layers[1].up;
+    em_weight *up = &m->network->layers[1].of[EM_W_UP];
     int64_t out = up->out, in = up->in;
     assert_true(out * in <= 530 * 200);
     for (int i = 0; i < 530 * 200; i++) huge[i] = i % 2 ? 3e38f : 2e38f;

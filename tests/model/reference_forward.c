@@ -87,12 +87,13 @@ static void head_norms(const em_layer_spec *s, const em_weight *w, int heads, do
 static void project(const em_layer_spec *s, const em_layer_weights *w, row *r, int t) {
     double *q = r->q + (size_t)t * s->heads * s->head_dim,
            *k = r->k + (size_t)t * s->kv_heads * s->head_dim;
-    layer_norm(s, &w->attention_in, &w->attention_in_bias, r->x + (size_t)t * s->hidden, r->a);
-    linear(&w->q, &w->q_bias, r->a, q);
-    linear(&w->k, &w->k_bias, r->a, k);
-    linear(&w->v, &w->v_bias, r->a, r->v + (size_t)t * s->kv_heads * s->head_dim);
-    head_norms(s, &w->q_norm, s->heads, q);
-    head_norms(s, &w->k_norm, s->kv_heads, k);
+    layer_norm(s, &w->of[EM_W_ATTENTION_IN], &w->of[EM_W_ATTENTION_IN_BIAS],
+               r->x + (size_t)t * s->hidden, r->a);
+    linear(&w->of[EM_W_Q], &w->of[EM_W_Q_BIAS], r->a, q);
+    linear(&w->of[EM_W_K], &w->of[EM_W_K_BIAS], r->a, k);
+    linear(&w->of[EM_W_V], &w->of[EM_W_V_BIAS], r->a, r->v + (size_t)t * s->kv_heads * s->head_dim);
+    head_norms(s, &w->of[EM_W_Q_NORM], s->heads, q);
+    head_norms(s, &w->of[EM_W_K_NORM], s->kv_heads, k);
     for (int h = 0; h < s->heads; h++) rotate(&s->rope, r->positions[t], q + h * s->head_dim);
     for (int h = 0; h < s->kv_heads; h++) rotate(&s->rope, r->positions[t], k + h * s->head_dim);
 }
@@ -130,22 +131,23 @@ static void attend(const em_layer_spec *s, row *r, int t, int h) {
 /* out: [hidden] = norm(mlp(norm x)) */
 static void feed_forward(const em_layer_spec *s, const em_layer_weights *w, row *r, const double *x,
                          double *out) {
-    layer_norm(s, &w->ffn_in, &w->ffn_in_bias, x, r->a);
-    linear(&w->up, &w->up_bias, r->a, r->b);
-    if (s->gated) linear(&w->gate, &w->gate_bias, r->a, r->c);
+    layer_norm(s, &w->of[EM_W_FFN_IN], &w->of[EM_W_FFN_IN_BIAS], x, r->a);
+    linear(&w->of[EM_W_UP], &w->of[EM_W_UP_BIAS], r->a, r->b);
+    if (s->gated) linear(&w->of[EM_W_GATE], &w->of[EM_W_GATE_BIAS], r->a, r->c);
     for (int i = 0; i < s->ffn; i++)
         r->b[i] = s->gated ? activate(s->activation, r->c[i]) * r->b[i]
                            : activate(s->activation, r->b[i]);
-    linear(&w->down, &w->down_bias, r->b, r->a);
-    layer_norm(s, &w->ffn_out, &w->ffn_out_bias, r->a, out);
+    linear(&w->of[EM_W_DOWN], &w->of[EM_W_DOWN_BIAS], r->b, r->a);
+    layer_norm(s, &w->of[EM_W_FFN_OUT], &w->of[EM_W_FFN_OUT_BIAS], r->a, out);
 }
 
 static void finish_token(const em_layer_spec *s, const em_layer_weights *w, row *r, int t,
                          double *mlp) {
     double *x = r->x + (size_t)t * s->hidden;
     if (s->parallel_residual) feed_forward(s, w, r, x, mlp);
-    linear(&w->o, &w->o_bias, r->mixed + (size_t)t * s->heads * s->head_dim, r->a);
-    layer_norm(s, &w->attention_out, &w->attention_out_bias, r->a, r->b);
+    linear(&w->of[EM_W_O], &w->of[EM_W_O_BIAS], r->mixed + (size_t)t * s->heads * s->head_dim,
+           r->a);
+    layer_norm(s, &w->of[EM_W_ATTENTION_OUT], &w->of[EM_W_ATTENTION_OUT_BIAS], r->a, r->b);
     for (int i = 0; i < s->hidden; i++) x[i] += r->b[i];
     if (!s->parallel_residual) feed_forward(s, w, r, x, mlp);
     for (int i = 0; i < s->hidden; i++) x[i] += mlp[i];

@@ -153,10 +153,12 @@ static void llama2c_is_a_llama(void **state) {
     assert_int_equal(s->vocab, 8);
     assert_int_equal(s->eos, 2);
     assert_true(em_model_layer_spec(m, 0)->rope.interleaved);
-    assert_true(first(&em_model_embedding(m)->tokens) == 0 && first(&w->attention_in) == 2 &&
-                first(&w->q) == 4 && first(&w->k) == 6 && first(&w->v) == 8 && first(&w->o) == 10 &&
-                first(&w->ffn_in) == 12 && first(&w->gate) == 14 && first(&w->down) == 16 &&
-                first(&w->up) == 18 && first(&em_model_head(m)->final_norm) == 19 &&
+    assert_true(first(&em_model_embedding(m)->tokens) == 0 &&
+                first(&w->of[EM_W_ATTENTION_IN]) == 2 && first(&w->of[EM_W_Q]) == 4 &&
+                first(&w->of[EM_W_K]) == 6 && first(&w->of[EM_W_V]) == 8 &&
+                first(&w->of[EM_W_O]) == 10 && first(&w->of[EM_W_FFN_IN]) == 12 &&
+                first(&w->of[EM_W_GATE]) == 14 && first(&w->of[EM_W_DOWN]) == 16 &&
+                first(&w->of[EM_W_UP]) == 18 && first(&em_model_head(m)->final_norm) == 19 &&
                 first(&em_model_head(m)->output) == 21);
     em_model_close(m);
     convert(path, NULL, bin);
