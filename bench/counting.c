@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "bench/measure.h"
-#include "eval/job.h"
-#include "eval/tally.h"
+#include "eval/score/job.h"
+#include "eval/run/tally.h"
 
 enum {
     T = 1024,

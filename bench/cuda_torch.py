@@ -29,7 +29,7 @@ from dense import mask_and_positions
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOKENIZER = os.path.join(ROOT, "data/base.bin")
-# Middles of 16 equal shares of the Pile's documents, in tokens: every other one of eval/bench_text.c.
+# Middles of 16 equal shares of the Pile's documents, in tokens: every other one of eval/bench/bench_text.c.
 LENGTHS = (78, 133, 186, 244, 307, 379, 462, 560, 679, 827, 1018, 1279, 1663, 2311, 3756, 12871)
 
 

@@ -36,7 +36,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
 from dense import mask_and_positions
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SHAPES = {      # as in eval/bench_model.c: vocabulary, hidden, layers, heads, kv heads, head size, inner size
+SHAPES = {      # as in eval/bench/bench_model.c: vocabulary, hidden, layers, heads, kv heads, head size, inner size
     "tiny-llama": (4096, 192, 6, 6, 3, 32, 512), "smollm-135m": (49152, 576, 30, 9, 3, 64, 1536),
     "smollm-360m": (49152, 960, 32, 15, 5, 64, 2560), "llama-1b": (128256, 2048, 16, 32, 8, 64, 8192)}
 

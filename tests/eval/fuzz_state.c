@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "eval/compare.h"
-#include "eval/sidecar.h"
-#include "eval/statistics.h"
+#include "eval/statistics/compare.h"
+#include "eval/statistics/sidecar.h"
+#include "eval/statistics/statistics.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "eval/compare.h"
-#include "eval/sidecar.h"
-#include "eval/statistics.h"
+#include "eval/statistics/compare.h"
+#include "eval/statistics/sidecar.h"
+#include "eval/statistics/statistics.h"
 
 static void write_seed(const char *folder, const char *name, const em_buffer *content) {
     char path[4096];

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/affected.h"
+#include "eval/protocol/affected.h"
 
 enum { MOST = 40, DEPTH = 4 };
 

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/alphas.h"
-#include "eval/compare.h"
+#include "eval/settings/alphas.h"
+#include "eval/statistics/compare.h"
 
 enum { ROWS = 40, ROW = 50, N = ROWS * ROW };
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/everywhere.h"
+#include "eval/score/everywhere.h"
 
 enum { MOST = 400 };
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <glob.h>
 
-#include "eval/experiment.h"
+#include "eval/settings/experiment.h"
 
 #define FOLDER EM_TEST_DATA "/eval/experiments/"
 

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/feed.h"
-#include "eval/passes.h"
+#include "eval/score/feed.h"
+#include "eval/score/passes.h"
 
 struct em_loader {
     const int *lengths;

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/job.h"
-#include "eval/tally.h"
+#include "eval/score/job.h"
+#include "eval/run/tally.h"
 
 enum { T = 12, MODELS = 2, SCHEMES = 2, MASKS = 2, CELLS = MASKS * SCHEMES * MODELS, VOCAB = 40 };
 

@@ -11,8 +11,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "eval/identity.h"
-#include "eval/journal.h"
+#include "eval/setup/identity.h"
+#include "eval/run/journal.h"
 
 static char folder[] = "/tmp/evalmask-journal-XXXXXX";
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/labels.h"
+#include "eval/protocol/labels.h"
 
 enum { NEXT = EM_WINDOW_NEXT, INSIDE = EM_WINDOW_INSIDE, T = 512 };
 

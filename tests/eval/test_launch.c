@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/ranks.h"
+#include "eval/cluster/ranks.h"
 
 static const char *const names[] = {
     "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "PMI_SIZE",

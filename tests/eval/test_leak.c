@@ -8,8 +8,8 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "eval/leak.h"
-#include "eval/mask.h"
+#include "eval/protocol/leak.h"
+#include "eval/protocol/mask.h"
 
 enum { MOST = 64, DEPTH = 5 };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/mask.h"
+#include "eval/protocol/mask.h"
 
 enum { MOST = 40 };
 

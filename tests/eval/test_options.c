@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/options.h"
+#include "eval/settings/options.h"
 
 static em_settings owned; /* what the last call's settings own, freed after each test */
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/packed_count.h"
+#include "eval/inspect/packed_count.h"
 
 enum { EOS = 2, BOS = 1, PAD = 0 };
 static const em_packed_ids plain = {EOS, -1, -1};

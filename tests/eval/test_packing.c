@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/packing.h"
+#include "eval/inspect/packing.h"
 
 enum { EOS = 2, BOS = 1, MOST = 2048 };
 

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/device.h"
-#include "eval/proof.h"
+#include "eval/setup/device.h"
+#include "eval/inspect/proof.h"
 #include "model/network.h"
 
 enum { T = 60, LAYERS = 2, WINDOW = 7 };

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/block.h"
-#include "eval/rank_card.h"
+#include "eval/score/block.h"
+#include "eval/cluster/rank_card.h"
 #include "model/compose.h"
 
 int64_t em_network_padded(int64_t tokens) { return (tokens + 7) / 8 * 8; }

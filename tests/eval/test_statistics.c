@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/statistics.h"
+#include "eval/statistics/statistics.h"
 
 enum { ROWS = 57, ROW = 31, BATCH = 4, N = ROWS * ROW };
 

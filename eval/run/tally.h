@@ -1,0 +1,31 @@
+/* Everything that is counted of one data set at one row length: statistics of each side under each
+ * combination, and the comparisons of the plan's pairs. Rows come in order. */
+#ifndef EM_EVAL_TALLY_H
+#define EM_EVAL_TALLY_H
+
+#include "eval/score/digest.h"
+#include "eval/statistics/sidecar.h"
+
+typedef struct em_tally em_tally;
+
+/* has_common: there are several row lengths. plan outlives the tally. */
+em_tally *em_tally_new(const em_plan *plan, bool has_common, em_error *err);
+void em_tally_free(em_tally *t);
+
+bool em_tally_row(em_tally *t, const em_fed_row *row, const em_digest *digest, em_error *err);
+/* Hands documents that no row can add to any more, those below `before`, on to the sidecar (NULL:
+ * nowhere). */
+bool em_tally_settle(em_tally *t, em_sidecar *sidecar, int64_t before, em_error *err);
+double em_tally_running_loss(const em_tally *t); /* of the first combination and side */
+
+/* Saves t, or restores it into a new one of the same plan; when settled, before it is finished. */
+bool em_tally_state(em_tally *t, em_state *io);
+
+/* Closes what is open and fills the figures of results [plan's cells] and comparisons [plan's
+ * pairs] (not their names). shortest: the finished tally of the shortest row length, or NULL. */
+bool em_tally_finish(em_tally *t, const em_tally *shortest, em_result *results,
+                     em_comparison *comparisons,
+                     const char *(*group_name)(const void *data, int32_t group), const void *data,
+                     em_error *err);
+
+#endif

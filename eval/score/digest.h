@@ -1,0 +1,41 @@
+/* What a row comes to: its sums for every result and comparison of the plan, and its lines for
+ * --tokens. It depends on the row and its scores alone, so whoever scored the row makes it, and
+ * only it goes on to be counted (eval/tally.h). */
+#ifndef EM_EVAL_DIGEST_H
+#define EM_EVAL_DIGEST_H
+
+#include "common/state.h"
+#include "eval/statistics/paired.h"
+#include "eval/score/passes.h"
+#include "eval/score/spots.h"
+#include "eval/statistics/sums.h"
+#include "eval/score/tokens_file.h"
+
+typedef struct em_digest {
+    const em_plan *plan;
+    em_row_sums
+        *cells; /* [plan's cells]; without predictions where its scheme has none in the row */
+    em_row_paired *pairs; /* [plan's pairs], likewise */
+    em_buffer lines;
+    em_spots spots;  /* the rest is scratch */
+    uint8_t *leaks;  /* [sides without alphas, inputs] */
+    em_reach *reach; /* [models, inputs] */
+    size_t leaks_capacity, reach_capacity;
+} em_digest;
+
+/* plan outlives the digest; one serves one row after another. */
+em_digest *em_digest_new(const em_plan *plan, em_error *err);
+void em_digest_free(em_digest *d);
+
+typedef struct em_digest_source {
+    const em_passes *passes;
+    const em_sheet *scores;
+    const em_everywhere *everywhere; /* NULL where there is one row length */
+    const em_tokens_source *tokens;  /* NULL: no lines are asked for */
+} em_digest_source;
+
+bool em_digest_make(em_digest *d, const em_digest_source *source, int row, em_error *err);
+/* Saves d, or restores it, whatever it held. */
+bool em_digest_state(em_digest *d, em_state *io);
+
+#endif

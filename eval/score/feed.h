@@ -1,0 +1,31 @@
+/* Rows with what each label scheme makes of them: which batch they are in, and whether the tail
+ * policy drops them. Under --tail drop a row waits until its batch is known to be complete: at
+ * most B rows wait. */
+#ifndef EM_EVAL_FEED_H
+#define EM_EVAL_FEED_H
+
+#include "eval/protocol/labels.h"
+#include "eval/settings/options.h"
+#include "loader/pack.h"
+
+#define EM_MAX_SCHEMES 5
+
+typedef struct em_fed_row {
+    em_row *row;                        /* owned */
+    em_reading reading[EM_MAX_SCHEMES]; /* per label scheme; inputs 0: the scheme has no such row */
+    int64_t batch[EM_MAX_SCHEMES];      /* number of its batch */
+    bool dropped[EM_MAX_SCHEMES];       /* by the tail policy */
+} em_fed_row;
+
+void em_fed_row_free(em_fed_row *f); /* frees the row too */
+
+typedef struct em_feed em_feed;
+
+em_feed *em_feed_open(em_packer *packer, const em_settings *settings, int32_t row_tokens,
+                      em_error *err);
+/* 1: *out is the next row, the caller's to free; 0: end; -1: err. */
+int em_feed_next(em_feed *f, em_fed_row **out, em_error *err);
+int64_t em_feed_rows(const em_feed *f); /* rows that came from the packer */
+void em_feed_close(em_feed *f);
+
+#endif

@@ -1,0 +1,109 @@
+#include "eval/score/tokens_file.h"
+
+#include <string.h>
+
+typedef struct context {
+    const em_settings *settings;
+    const em_tokens_source *source;
+    const em_passes *passes;
+    const em_sheet *scores;
+    const em_fed_row *fed;
+    int row;
+} context;
+
+/* Whether scheme l scores position i of the row, by the boundary rule too. */
+static bool scores(const context *c, int l, int32_t i) {
+    const em_reading *r = &c->fed->reading[l];
+    if (c->fed->dropped[l] || r->inputs < 1 || i < r->from || i >= r->to) return false;
+    int32_t label = i + c->settings->labels[l]->offset;
+    return c->settings->boundary == EM_BOUNDARY_KEEP ||
+           em_row_segment(c->fed->row, i) == em_row_segment(c->fed->row, label);
+}
+
+/* MODEL|MASK|LABELS|ALPHA|DEPTH */
+static void put_key(em_buffer *b, const context *c, em_cell cell) {
+    const em_settings *s = c->settings;
+    const em_side *side = &c->source->plan->sides[cell.side];
+    em_combination k = c->source->plan->combinations[cell.combination];
+    em_buffer key = {0};
+    em_buffer_printf(&key, "%s|%s", side->alpha < 0 ? c->source->names[side->model] : "amplified",
+                     s->masks[k.mask].name);
+    if (s->n_positions > 1)
+        em_buffer_puts(&key, em_positions_resolve(s->positions[k.positions], &s->masks[k.mask]) ==
+                                     EM_POSITIONS_RESET
+                                 ? "@reset"
+                                 : "@continuous");
+    em_buffer_printf(&key, "|%s|", s->labels[k.labels]->name);
+    if (side->alpha >= 0) em_buffer_double(&key, s->alphas.values[side->alpha]);
+    em_buffer_puts(&key, "|");
+    if (side->depth != EM_NO_DEPTH) em_buffer_printf(&key, "%d", side->depth);
+    em_buffer_json(b, key.data, key.length);
+    em_buffer_free(&key);
+}
+
+static void put_sides(em_buffer *b, const context *c, int combination, int32_t i, bool *comma) {
+    for (int side = 0; side < c->source->plan->n_sides; side++) {
+        em_cell cell = {combination, side};
+        em_side_view v = em_passes_side(c->passes, c->scores, c->row, cell);
+        if (*comma) em_buffer_puts(b, ",");
+        *comma = true;
+        put_key(b, c, cell);
+        em_buffer_puts(b, ":");
+        em_buffer_double(b, v.nll[(size_t)i * (size_t)v.stride]);
+    }
+}
+
+/* Scheme by scheme, from the first of the line's offset on. */
+static void put_values(em_buffer *b, const context *c, int first, int32_t i) {
+    const em_settings *s = c->settings;
+    bool comma = false;
+    for (int l = first; l < s->n_labels; l++) {
+        if (s->labels[l]->offset != s->labels[first]->offset || !scores(c, l, i)) continue;
+        for (int k = 0; k < c->source->plan->n_combinations; k++)
+            if (c->source->plan->combinations[k].labels == l) put_sides(b, c, k, i, &comma);
+    }
+}
+
+static void put_id(em_buffer *b, const context *c, const char *key, const char *text_key,
+                   int32_t id) {
+    char text[1024];
+    size_t n = em_tokenizer_text(c->source->tokenizer, id, text, sizeof text);
+    em_buffer_printf(b, "\"%s\":%d,\"%s\":", key, id, text_key);
+    em_buffer_json(b, text, n < sizeof text ? n : sizeof text - 1);
+    em_buffer_puts(b, ",");
+}
+
+static void put_line(em_buffer *b, const context *c, int l, int32_t i) {
+    const em_row *row = c->fed->row;
+    int32_t label = i + c->settings->labels[l]->offset;
+    em_buffer_puts(b, "{");
+    if (*c->source->data_set) {
+        em_buffer_puts(b, "\"data_set\":");
+        em_buffer_json(b, c->source->data_set, strlen(c->source->data_set));
+        em_buffer_puts(b, ",");
+    }
+    if (c->source->seq_len) em_buffer_printf(b, "\"seq_len\":%d,", c->source->seq_len);
+    em_buffer_printf(b, "\"row\":%lld,\"pos\":%d,\"doc\":%lld,", (long long)row->index, i,
+                     (long long)row->segments[em_row_segment(row, label)].document);
+    put_id(b, c, "token", "text", row->ids[i]);
+    put_id(b, c, "label", "label_text", row->ids[label]);
+    em_buffer_puts(b, "\"nll\":{");
+    put_values(b, c, l, i);
+    em_buffer_puts(b, "}}\n");
+}
+
+/* The first scheme of its offset writes the line for all of them. */
+static bool leads(const context *c, int l, int32_t i) {
+    for (int k = 0; k < l; k++)
+        if (c->settings->labels[k]->offset == c->settings->labels[l]->offset && scores(c, k, i))
+            return false;
+    return scores(c, l, i);
+}
+
+void em_tokens_row(em_buffer *lines, const em_tokens_source *source, const em_passes *passes,
+                   const em_sheet *scores, int row) {
+    context c = {source->plan->settings, source, passes, scores, em_passes_row(passes, row), row};
+    for (int32_t i = 0; i < c.fed->row->tokens; i++)
+        for (int l = 0; l < c.settings->n_labels; l++)
+            if (leads(&c, l, i)) put_line(lines, &c, l, i);
+}

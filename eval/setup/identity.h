@@ -1,0 +1,18 @@
+/* What a journal belongs to, as lines of KEY, a tab and a value: the program's own bytes, the
+ * device, the options that move figures or outputs, and every input file's size, time and first
+ * MiB. */
+#ifndef EM_EVAL_IDENTITY_H
+#define EM_EVAL_IDENTITY_H
+
+#include "common/buffer.h"
+#include "eval/setup/setup.h"
+#include "kernels/backend.h"
+
+/* EM_USAGE where an input cannot be read twice (stdin, a pipe). */
+bool em_identity_make(em_buffer *out, const em_settings *settings, const em_setup *setup,
+                      const em_backend *backend, em_error *err);
+
+/* Whether both texts are the same; else EM_USAGE, naming the first line in which they differ. */
+bool em_identity_check(const char *journal, const char *theirs, const char *ours, em_error *err);
+
+#endif

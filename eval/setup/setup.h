@@ -1,0 +1,75 @@
+/* What every command that looks at data needs before it starts: model, tokenizer, the EOS and
+ * BOS in force and where they come from, and loaders for the data sets. */
+#ifndef EM_EVAL_SETUP_H
+#define EM_EVAL_SETUP_H
+
+#include "eval/settings/options.h"
+#include "loader/loader.h"
+#include "loader/pack.h"
+#include "model/network.h"
+#include "tokenize/tokenizer.h"
+
+#define EM_MAX_AROUND 8
+
+typedef struct em_special { /* EOS or BOS in force */
+    int32_t id;             /* -1: none */
+    char text[64];          /* the vocabulary's own string for it */
+    char origin[64];        /* "config.json", "--eos", … */
+    char note[160];         /* other candidates, or "" */
+} em_special;
+
+typedef struct em_dataset { /* one row of the table: what is read, and how it becomes rows */
+    const char *name;       /* of --data, or "" */
+    char shown[64]; /* name, and the packing where there are two; "" where there is one of each */
+    em_pack_mode pack;
+    const char *paths[EM_MAX_LIST];
+    int n_paths;
+} em_dataset;
+
+typedef struct em_setup {
+    em_model *model;                 /* models[0]; NULL where the command works without one */
+    em_model *models[EM_MAX_MODELS]; /* --model, every --compare, every --adapter; then, of
+                                        --alpha-space weight, one for each alpha but -1 and 0 */
+    char names[EM_MAX_MODELS][64];   /* as in results: "before" and "after" where there are two */
+    char groups[EM_MAX_MODELS][64];  /* the group of repeated trainings that it is one of, or "" */
+    int n_models, n_named;           /* n_named: without those of alphas */
+    int amplified[EM_MAX_ALPHAS];    /* under --alpha-space weight: the model of each alpha */
+    em_tokenizer *tokenizer;
+    char tokenizer_source[4300]; /* which file, for reports */
+    em_special eos, bos;
+    em_special pad;                                      /* of --packed rows */
+    int32_t before[EM_MAX_AROUND], after[EM_MAX_AROUND]; /* put round every text */
+    int n_before, n_after;
+    int32_t row_lengths[EM_MAX_LIST]; /* every T in force, ascending */
+    int n_row_lengths;
+    int32_t row_tokens;        /* the longest of them */
+    char row_tokens_note[160]; /* why T is not what one would expect, or "" */
+    em_dataset datasets[2 * EM_MAX_LIST];
+    int n_datasets;
+    bool bundled_sample; /* no --data was given, and no config names data of its own */
+    int threads;
+    int node_rank, node_ranks; /* of this process, where several share a run; set by the caller. 0,
+                                  0: it is alone */
+    size_t taken; /* bytes that are resident without networks, or will be by the loader */
+    const volatile sig_atomic_t
+        *stop; /* for its loaders: see em_loader_options; set by the caller, or NULL */
+} em_setup;
+
+/* Opens model (if settings name one) and tokenizer and resolves everything above. */
+bool em_setup_open(em_setup *s, const em_settings *settings, em_error *err);
+void em_setup_close(em_setup *s);
+/* Says on stderr, unless it is to be quiet, what stands in for what was not given, and what was
+ * given in vain. */
+void em_setup_notes(const em_setup *s, const em_settings *settings);
+
+em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const em_dataset *d,
+                           em_error *err);
+
+/* Model i's network on a backend, within its share of --memory (default: half of the machine's), of
+ * which the process as it stands and the loader take their part first; the models share the rest
+ * evenly. needs: row_tokens, want_tokens, n_labels, n_depths and vocab of em_network_options; the
+ * rest is filled in. */
+em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i,
+                             em_backend *backend, const em_network_options *needs, em_error *err);
+
+#endif
