@@ -318,17 +318,6 @@ static bool same_combination(const em_result *a, const em_result *b) {
            is(a->positions, b->positions) && a->seq_len == b->seq_len;
 }
 
-const em_comparison *em_alpha_difference(const em_results *r, const em_result *x) {
-    for (int i = 0; i < r->n_comparisons; i++) {
-        const em_comparison *c = &r->comparisons[i];
-        if (c->kind == EM_COMPARE_MODELS && c->has_alpha && c->alpha == x->alpha &&
-            is(c->data_set, x->data_set) && is(c->mask, x->mask) && is(c->labels, x->labels) &&
-            is(c->positions, x->positions) && c->seq_len == x->seq_len)
-            return c;
-    }
-    return NULL;
-}
-
 static const em_result *best_alpha(const em_results *r, const em_result *first) {
     const em_result *best = first;
     for (int i = 0; i < r->n_results; i++) {

@@ -121,3 +121,14 @@ void em_comparison_label(const em_shown *s, const em_comparison *x, em_buffer *o
     }
     put_rest(out, s, x->labels, masks ? NULL : x->positions, x->depth, x->seq_len);
 }
+
+const em_comparison *em_alpha_difference(const em_results *r, const em_result *x) {
+    for (int i = 0; i < r->n_comparisons; i++) {
+        const em_comparison *c = &r->comparisons[i];
+        if (c->kind == EM_COMPARE_MODELS && c->has_alpha && c->alpha == x->alpha &&
+            is(c->data_set, x->data_set) && is(c->mask, x->mask) && is(c->labels, x->labels) &&
+            is(c->positions, x->positions) && c->seq_len == x->seq_len)
+            return c;
+    }
+    return NULL;
+}

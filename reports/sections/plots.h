@@ -18,7 +18,5 @@ void em_plot_subsets(const em_results *r, const em_shown *s, em_page *p);
 bool em_plot_documents(const em_results *r, const em_shown *s, const char *documents, em_page *p,
                        em_error *err);
 
-/* The comparison of the amplified result x with before, or NULL. */
-const em_comparison *em_alpha_difference(const em_results *r, const em_result *x);
 
 #endif

@@ -54,5 +54,7 @@ void em_result_label(const em_shown *s, const em_result *x, em_buffer *out);
 void em_comparison_label(const em_shown *s, const em_comparison *x, em_buffer *out);
 void em_mask_pair(const em_comparison *x,
                   em_buffer *out); /* "regular minus doc", with positions where they differ */
+/* The comparison of the amplified result x with before, or NULL. */
+const em_comparison *em_alpha_difference(const em_results *r, const em_result *x);
 
 #endif
