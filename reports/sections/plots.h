@@ -18,5 +18,4 @@ void em_plot_subsets(const em_results *r, const em_shown *s, em_page *p);
 bool em_plot_documents(const em_results *r, const em_shown *s, const char *documents, em_page *p,
                        em_error *err);
 
-
 #endif
