@@ -30,7 +30,7 @@ typedef struct applying {
  * without a head). */
 static const char *find_prefix(const applying *p) {
     static const char root[] = "base_model.model.";
-    const char *const *all = p->m->config.family->names->prefixes;
+    const char *const *all = p->m->config.names->prefixes;
     for (int i = 0; all[i]; i++)
         for (size_t k = 0; k < p->a->tensors.n && *all[i]; k++) {
             const char *key = p->a->tensors.items[k].name;
@@ -52,7 +52,7 @@ static void name_module(const applying *p, const em_tensor *t, char out[MAX_NAME
 
 /* The adapter may call the head by another of its family's names than the checkpoint does. */
 static void name_head(const applying *p, char out[MAX_NAME]) {
-    const char *const *o = p->m->config.family->names->outputs;
+    const char *const *o = p->m->config.names->outputs;
     char key[MAX_NAME];
     snprintf(out, MAX_NAME, "%s", p->m->output ? p->m->output : o[0]);
     for (int i = 0; o[i]; i++) {
@@ -114,7 +114,7 @@ static bool check_factors(const applying *p, const em_made *made, const em_tenso
 static bool take_factors(applying *p, const module *x, em_made *made, const em_tensor **shift) {
     const char *a = x->embedding ? ".lora_embedding_A" : ".lora_A.weight",
                *b = x->embedding ? ".lora_embedding_B" : ".lora_B.weight";
-    made->transposed = x->embedding || (!x->head && p->m->config.family->layout == EM_FUSED_CONV1D);
+    made->transposed = x->embedding || (!x->head && p->m->config.form.in_by_out);
     made->a = take_either(p, x->name, a,
                           x->embedding ? ".lora_embedding_A.default" : ".lora_A.default.weight");
     made->b = take_either(p, x->name, b,
@@ -147,8 +147,7 @@ static bool add_fresh(applying *p, const module *x, const em_tensor *shift, doub
                      (int)(strrchr(x->tensor->name, '.') - x->tensor->name), x->tensor->name);
     snprintf(name + n, sizeof name - (size_t)n, ".bias");
     if (em_bundle_tensor(p->m->bundle, name)) return true; /* take_bias adds it */
-    if (!x->head && p->m->config.family->names->qkv &&
-        strstr(x->name, p->m->config.family->names->qkv))
+    if (!x->head && p->m->config.names->qkv && strstr(x->name, p->m->config.names->qkv))
         return em_fail_at(
             p->err, EM_INPUT, shift->file, 0, -1,
             "tensor %s: a lora_bias on a fused module without a bias is not supported",
@@ -224,8 +223,7 @@ static bool apply_tensor(applying *p, const em_tensor *t, int part) {
     x.embedding = part == EM_PART_EMBEDDING;
     x.head = part == p->m->spec.layers;
     if (x.head) name_head(p, x.name);
-    else if (tokens)
-        snprintf(x.name, sizeof x.name, "%s%s", p->prefix, p->m->config.family->names->tokens);
+    else if (tokens) snprintf(x.name, sizeof x.name, "%s%s", p->prefix, p->m->config.names->tokens);
     else name_module(p, t, x.name);
     return apply_matrix(p, &x);
 }

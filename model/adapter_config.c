@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "model/config.h"
+#include "model/config_reader.h"
 
 #define MAX_RANK (1 << 20)
 

@@ -89,9 +89,9 @@ static bool pair_view(em_composition *c, int part, const em_weight *x, const em_
                       em_error *err) {
     const em_model *before = c->sources[0], *after = c->sources[1];
     char what[320];
-    if (!x->data && !y->data) return true;
-    const em_tensor *s = x->data ? em_bundle_tensor(before->bundle, x->name) : NULL,
-                    *t = y->data ? em_bundle_tensor(after->bundle, y->name) : NULL;
+    if (!x->name && !y->name) return true; /* absent, or in no file */
+    const em_tensor *s = x->name ? em_bundle_tensor(before->bundle, x->name) : NULL,
+                    *t = y->name ? em_bundle_tensor(after->bundle, y->name) : NULL;
     if (!s || !t || !same_shape(s, t)) {
         snprintf(what, sizeof what, "tensor %.240s is not the same", s ? s->name : t->name);
         return refuse_pair(before, after, what, err);

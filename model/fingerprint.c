@@ -51,7 +51,7 @@ static void hash_elements(XXH3_state_t *h, const em_weight *w) {
 
 static void hash_weight(em_model *m, int layer, const char *name, const em_weight *w) {
     char head[160];
-    if (!w->data) return;
+    if (!w->data || !w->name) return; /* absent, or in no file */
     int n = snprintf(head, sizeof head, "%d.%s [%lld, %lld] %s\n", layer, name, (long long)w->out,
                      (long long)w->in, em_dtype_name(w->dtype));
     XXH3_128bits_update(m->hash, head, (size_t)n);
@@ -68,6 +68,7 @@ static void hash_head(em_model *m) {
     hash_weight(m, m->spec.layers, "final_norm", &m->head.final_norm);
     hash_weight(m, m->spec.layers, "final_norm_bias", &m->head.final_norm_bias);
     if (!m->spec.tied) hash_weight(m, m->spec.layers, "output", &m->head.output);
+    hash_weight(m, m->spec.layers, "output_bias", &m->head.output_bias);
     em_config_describe(&m->config, &text);
     XXH3_128bits_update(m->hash, text.data, text.length);
     em_buffer_free(&text);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/size.h"
+#include "model/config_read.h"
 #include "model/model_parts.h"
 
 /* ---- config.json ---- */
@@ -68,7 +69,7 @@ static bool make_frequencies(em_model *m, em_rope ropes[2], em_error *err) {
         m->inv_freq[i] = em_alloc((size_t)dim / 2, sizeof(float), "rotary frequencies", err);
         if (!m->inv_freq[i]) return false;
         float scale = em_rope_frequencies(&c->rope[i], dim, m->inv_freq[i]);
-        ropes[i] = (em_rope){dim, c->rope_interleaved, scale, m->inv_freq[i]};
+        ropes[i] = (em_rope){dim, c->form.rope_interleaved, scale, m->inv_freq[i]};
     }
     return true;
 }
@@ -81,15 +82,15 @@ static float attention_scale(const em_config *c, int layer) {
 }
 
 static em_layer_spec layer_spec(const em_config *c, int layer, const em_rope *ropes) {
-    const em_family *f = c->family;
+    const em_form *f = &c->form;
     return (em_layer_spec){.hidden = c->hidden,
                            .heads = c->heads,
                            .kv_heads = c->kv_heads,
                            .head_dim = c->head_dim,
                            .ffn = c->ffn,
-                           .norm = f->norm,
+                           .norm = f->norm.kind,
                            .norm_eps = (float)c->norm_eps,
-                           .norm_plus_one = f->norm_plus_one,
+                           .norm_plus_one = f->norm.plus_one,
                            .head_norm = f->head_norm,
                            .attention_scale = attention_scale(c, layer),
                            .attention_softcap = (float)c->attention_softcap,
@@ -98,7 +99,7 @@ static em_layer_spec layer_spec(const em_config *c, int layer, const em_rope *ro
                                                          : ropes[c->rope_of[layer]],
                            .activation = c->activation,
                            .gated = f->gated,
-                           .parallel_residual = c->parallel_residual};
+                           .parallel_residual = f->residual != EM_SEQUENTIAL};
 }
 
 static bool make_layers(em_model *m, em_error *err) {
@@ -113,13 +114,13 @@ static bool make_layers(em_model *m, em_error *err) {
 
 static void make_ends(em_model *m) {
     const em_config *c = &m->config;
-    const em_family *f = c->family;
+    const em_form *f = &c->form;
     m->embedding.scale = f->scaled_embedding ? (float)sqrt(c->hidden) : 1;
     m->head = (em_head_spec){.hidden = c->hidden,
                              .vocab = c->vocab,
-                             .norm = f->norm,
+                             .norm = f->norm.kind,
                              .norm_eps = (float)c->norm_eps,
-                             .norm_plus_one = f->norm_plus_one,
+                             .norm_plus_one = f->norm.plus_one,
                              .softcap = (float)c->logit_softcap};
 }
 
@@ -139,7 +140,7 @@ static void fill_spec(em_model *m) {
     s->max_positions = c->max_positions;
     s->learned_positions = m->embedding.positions.data != NULL;
     s->weight_dtype = m->weights[0].of[EM_W_O].dtype;
-    s->tied = c->tied;
+    s->tied = c->form.tied;
     for (int64_t i = 0; i < em_bundle_tensors(m->bundle); i++) {
         if (m->part_of[i] == EM_PART_UNUSED) continue; /* of a shape that nothing has checked */
         const em_tensor *t = em_bundle_tensor_at(m->bundle, i);

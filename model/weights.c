@@ -70,11 +70,10 @@ static bool take_vector(const finder *f, const char *stem, const char *ending, i
     return take(f, stem, ending, n, 0, out);
 }
 
-/* A Linear; GPT-2's Conv1D stores [in, out]. */
+/* A Linear; a Conv1D stores [in, out]. */
 static bool take_matrix(const finder *f, const char *stem, int64_t out_size, int64_t in,
                         em_weight *w) {
-    if (f->m->config.family->layout != EM_FUSED_CONV1D)
-        return take(f, stem, "weight", out_size, in, w);
+    if (!f->m->config.form.in_by_out) return take(f, stem, "weight", out_size, in, w);
     if (!take(f, stem, "weight", in, out_size, w)) return false;
     *w = (em_weight){w->data, w->dtype, out_size, in, 1, out_size, out_size, 0, w->name};
     return true;
@@ -86,11 +85,20 @@ static bool take_linear(const finder *f, const char *stem, int64_t out_size, int
            (!bias || take_vector(f, stem, "bias", out_size, b));
 }
 
+/* The weight of a norm that only norms; without a name, as it is in no file. */
+static em_weight ones(int64_t n) {
+    static const float one = 1;
+    return (em_weight){.data = &one, .dtype = EM_F32, .out = n, .in = 1, .block = n};
+}
+
 /* A norm's weight and, for LayerNorm, bias. stem NULL: the family has none. */
 static bool take_norm(const finder *f, const char *stem, int64_t n, em_weight *w, em_weight *b) {
+    const em_norm_form *norm = &f->m->config.form.norm;
     if (!stem) return true;
-    return take_vector(f, stem, "weight", n, w) &&
-           (f->m->config.family->norm != EM_NORM_LAYER || take_vector(f, stem, "bias", n, b));
+    if (norm->no_weight) *w = ones(n);
+    else if (!take_vector(f, stem, "weight", n, w)) return false;
+    return norm->kind != EM_NORM_LAYER || norm->no_bias || norm->no_weight ||
+           take_vector(f, stem, "bias", n, b);
 }
 
 /* ---- q, k, v in one tensor ---- */
@@ -100,25 +108,28 @@ static em_weight moved(em_weight w, int64_t elements) {
     return w;
 }
 
-/* Rows [part * n, (part + 1) * n) of whole, seen where `whole` puts them. */
-static em_weight side_by_side(em_weight whole, int part, int64_t n) {
-    em_weight w = moved(whole, part * n * whole.out_stride);
+/* n outputs of whole from `first` on, seen where `whole` puts them. */
+static em_weight in_turn(em_weight whole, int64_t first, int64_t n) {
+    em_weight w = moved(whole, first * whole.out_stride);
     w.out = w.block = n;
     return w;
 }
 
-/* Part 0, 1, 2 of every head's 3 * head_dim rows. */
-static em_weight by_head(em_weight whole, int part, int64_t heads, int64_t head_dim) {
-    em_weight w = moved(whole, part * head_dim * whole.out_stride);
-    w.out = heads * head_dim;
-    w.block = head_dim;
-    w.block_stride = 3 * head_dim * whole.out_stride;
+/* n outputs of each group of `stride`, from `first` on. */
+static em_weight by_group(em_weight whole, int64_t first, int64_t n, int64_t stride) {
+    em_weight w = moved(whole, first * whole.out_stride);
+    w.out = whole.out / stride * n;
+    w.block = n;
+    w.block_stride = stride * whole.out_stride;
     return w;
 }
 
-static em_weight third(const em_config *c, em_weight whole, int part) {
-    if (c->family->layout == EM_FUSED_BY_HEAD) return by_head(whole, part, c->heads, c->head_dim);
-    return side_by_side(whole, part, (int64_t)c->heads * c->head_dim);
+/* Part 0, 1, 2: q, k, v of the fused tensor. */
+static em_weight qkv_part(const em_config *c, em_weight whole, int part) {
+    int64_t d = c->head_dim, q = c->heads * d, kv = c->kv_heads * d, group = q / c->kv_heads;
+    if (c->form.qkv == EM_QKV_IN_TURN)
+        return in_turn(whole, part ? q + (part - 1) * kv : 0, part ? kv : q);
+    return by_group(whole, part ? group + (part - 1) * d : 0, part ? d : group, group + 2 * d);
 }
 
 static bool take_fused(const finder *f, em_layer_weights *w) {
@@ -126,12 +137,12 @@ static bool take_fused(const finder *f, em_layer_weights *w) {
     em_weight whole, bias = {0};
     em_weight *parts[3] = {&w->of[EM_W_Q], &w->of[EM_W_K], &w->of[EM_W_V]},
               *biases[3] = {&w->of[EM_W_Q_BIAS], &w->of[EM_W_K_BIAS], &w->of[EM_W_V_BIAS]};
-    if (!take_linear(f, f->names->qkv, 3 * (int64_t)c->heads * c->head_dim, c->hidden, c->qkv_bias,
-                     &whole, &bias))
+    int64_t outputs = ((int64_t)c->heads + 2 * c->kv_heads) * c->head_dim;
+    if (!take_linear(f, f->names->qkv, outputs, c->hidden, c->form.qkv_bias, &whole, &bias))
         return false;
     for (int i = 0; i < 3; i++) {
-        *parts[i] = third(c, whole, i);
-        if (bias.data) *biases[i] = third(c, bias, i);
+        *parts[i] = qkv_part(c, whole, i);
+        if (bias.data) *biases[i] = qkv_part(c, bias, i);
     }
     return true;
 }
@@ -142,41 +153,43 @@ static bool take_attention(const finder *f, em_layer_weights *w) {
     const em_config *c = &f->m->config;
     const em_family_names *n = f->names;
     int64_t q = (int64_t)c->heads * c->head_dim, kv = (int64_t)c->kv_heads * c->head_dim;
-    bool all = c->family->head_norm == EM_HEAD_NORM_ALL;
-    if (n->qkv ? !take_fused(f, w)
-               : !take_linear(f, n->q, q, c->hidden, c->qkv_bias, &w->of[EM_W_Q],
-                              &w->of[EM_W_Q_BIAS]) ||
-                     !take_linear(f, n->k, kv, c->hidden, c->qkv_bias, &w->of[EM_W_K],
-                                  &w->of[EM_W_K_BIAS]) ||
-                     !take_linear(f, n->v, kv, c->hidden, c->qkv_bias, &w->of[EM_W_V],
-                                  &w->of[EM_W_V_BIAS]))
+    bool all = c->form.head_norm == EM_HEAD_NORM_ALL;
+    if (c->form.qkv != EM_QKV_SEPARATE ? !take_fused(f, w)
+                                       : !take_linear(f, n->q, q, c->hidden, c->form.qkv_bias,
+                                                      &w->of[EM_W_Q], &w->of[EM_W_Q_BIAS]) ||
+                                             !take_linear(f, n->k, kv, c->hidden, c->form.qkv_bias,
+                                                          &w->of[EM_W_K], &w->of[EM_W_K_BIAS]) ||
+                                             !take_linear(f, n->v, kv, c->hidden, c->form.qkv_bias,
+                                                          &w->of[EM_W_V], &w->of[EM_W_V_BIAS]))
         return false;
     if (n->q_norm &&
         (!take_vector(f, n->q_norm, "weight", all ? q : c->head_dim, &w->of[EM_W_Q_NORM]) ||
          !take_vector(f, n->k_norm, "weight", all ? kv : c->head_dim, &w->of[EM_W_K_NORM])))
         return false;
-    return take_linear(f, n->o, c->hidden, q, c->o_bias, &w->of[EM_W_O], &w->of[EM_W_O_BIAS]);
+    return take_linear(f, n->o, c->hidden, q, c->form.o_bias, &w->of[EM_W_O], &w->of[EM_W_O_BIAS]);
 }
 
 static bool take_ffn(const finder *f, em_layer_weights *w) {
     const em_config *c = &f->m->config;
     const em_family_names *n = f->names;
-    return (!n->gate || take_linear(f, n->gate, c->ffn, c->hidden, c->mlp_bias, &w->of[EM_W_GATE],
-                                    &w->of[EM_W_GATE_BIAS])) &&
-           take_linear(f, n->up, c->ffn, c->hidden, c->mlp_bias, &w->of[EM_W_UP],
+    return (!n->gate || take_linear(f, n->gate, c->ffn, c->hidden, c->form.mlp_bias,
+                                    &w->of[EM_W_GATE], &w->of[EM_W_GATE_BIAS])) &&
+           take_linear(f, n->up, c->ffn, c->hidden, c->form.mlp_bias, &w->of[EM_W_UP],
                        &w->of[EM_W_UP_BIAS]) &&
-           take_linear(f, n->down, c->hidden, c->ffn, c->mlp_bias, &w->of[EM_W_DOWN],
+           take_linear(f, n->down, c->hidden, c->ffn, c->form.mlp_bias, &w->of[EM_W_DOWN],
                        &w->of[EM_W_DOWN_BIAS]);
 }
 
 static bool take_layer(const finder *f, em_layer_weights *w) {
     int64_t hidden = f->m->config.hidden;
     const em_family_names *n = f->names;
+    bool one = f->m->config.form.residual == EM_PARALLEL_ONE_NORM;
     return take_norm(f, n->attention_in, hidden, &w->of[EM_W_ATTENTION_IN],
                      &w->of[EM_W_ATTENTION_IN_BIAS]) &&
            take_norm(f, n->attention_out, hidden, &w->of[EM_W_ATTENTION_OUT],
                      &w->of[EM_W_ATTENTION_OUT_BIAS]) &&
-           take_norm(f, n->ffn_in, hidden, &w->of[EM_W_FFN_IN], &w->of[EM_W_FFN_IN_BIAS]) &&
+           take_norm(f, one ? n->attention_in : n->ffn_in, hidden, &w->of[EM_W_FFN_IN],
+                     &w->of[EM_W_FFN_IN_BIAS]) &&
            take_norm(f, n->ffn_out, hidden, &w->of[EM_W_FFN_OUT], &w->of[EM_W_FFN_OUT_BIAS]) &&
            take_attention(f, w) && take_ffn(f, w);
 }
@@ -218,11 +231,11 @@ static const char *find_output(const finder *f) {
 }
 
 /* Tied matrices may be stored under either name; where both are, the embedding counts. */
-static bool take_ends(finder *f) {
+static bool take_embedding(finder *f) {
     em_model *m = f->m;
     const em_config *c = &m->config;
     const char *output = find_output(f);
-    bool by_output = c->tied && output && !has(f, f->prefix, f->names->tokens);
+    bool by_output = c->form.tied && output && !has(f, f->prefix, f->names->tokens);
     char name[256];
     f->part = EM_PART_EMBEDDING;
     snprintf(name, sizeof name, "%s%s.weight", by_output ? "" : f->prefix,
@@ -231,14 +244,22 @@ static bool take_ends(finder *f) {
     if (f->names->positions && !take(f, f->names->positions, "weight", c->max_positions, c->hidden,
                                      &m->embedding.positions))
         return false;
+    return true;
+}
+
+static bool take_head(finder *f) {
+    em_head_spec *h = &f->m->head;
+    const em_config *c = &f->m->config;
+    const char *stored = find_output(f), *output = stored ? stored : f->names->outputs[0];
+    char name[256];
     f->part = c->layers;
-    if (!take_norm(f, f->names->final_norm, c->hidden, &m->head.final_norm,
-                   &m->head.final_norm_bias))
+    if (!take_norm(f, f->names->final_norm, c->hidden, &h->final_norm, &h->final_norm_bias))
         return false;
-    m->head.output = m->embedding.tokens;
-    if (c->tied) return true;
-    snprintf(name, sizeof name, "%s.weight", output ? output : f->names->outputs[0]);
-    return take_named(f, name, c->vocab, c->hidden, &m->head.output);
+    h->output = f->m->embedding.tokens;
+    snprintf(name, sizeof name, "%s.weight", output);
+    if (!c->form.tied && !take_named(f, name, c->vocab, c->hidden, &h->output)) return false;
+    snprintf(name, sizeof name, "%s.bias", output);
+    return !c->form.head_bias || take_named(f, name, c->vocab, 0, &h->output_bias);
 }
 
 /* ---- tensors that nothing asked for ---- */
@@ -257,7 +278,7 @@ static bool harmless(const finder *f, const char *name) {
         if (ends_with(name, buffers[i])) return true;
     for (int i = 0; f->names->ignored[i]; i++)
         if (!strncmp(name, f->names->ignored[i], strlen(f->names->ignored[i]))) return true;
-    const char *output = f->m->config.tied ? find_output(f) : NULL;
+    const char *output = f->m->config.form.tied ? find_output(f) : NULL;
     return output && !strncmp(name, output, strlen(output)) &&
            !strcmp(name + strlen(output), ".weight");
 }
@@ -276,8 +297,8 @@ static bool check_left_over(const finder *f) {
 }
 
 bool em_model_find_weights(em_model *m, em_error *err) {
-    finder f = {.m = m, .names = m->config.family->names, .err = err};
+    finder f = {.m = m, .names = m->config.names, .err = err};
     f.prefix = m->prefix = find_prefix(&f);
     m->output = find_output(&f);
-    return take_ends(&f) && take_layers(&f) && check_left_over(&f);
+    return take_embedding(&f) && take_head(&f) && take_layers(&f) && check_left_over(&f);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "model/family.h"
 #include "tests/model/reference_forward.h"
 
 #define ROW 24
@@ -49,6 +50,14 @@ static double worst_difference(const em_model *m, const golden *g, bool document
     return worst;
 }
 
+static bool seen[64]; /* by em_family_at's order */
+
+static void note_family(const em_model *m) {
+    const em_family *f;
+    for (size_t i = 0; (f = em_family_at(i)); i++)
+        if (!strcmp(f->model_type, em_model_spec_of(m)->family)) seen[i] = true;
+}
+
 static void check_family(const char *name) {
     char path[512], line[1200];
     em_error err = EM_ERROR_INIT;
@@ -62,6 +71,7 @@ static void check_family(const char *name) {
     if (regular > 1e-5 || documents > 1e-5)
         fail_msg("%s differs by %g, %g", name, regular, documents);
     json_decref(g.root);
+    note_family(m);
     em_model_close(m);
 }
 
@@ -75,7 +85,51 @@ static void families_match_transformers(void **state) {
     assert_true(n >= 24);
 }
 
+/* A row without a golden is a guess. */
+static void each_family_has_a_golden(void **state) {
+    const em_family *f;
+    for (size_t i = 0; (f = em_family_at(i)); i++) {
+        assert_true(i < sizeof seen / sizeof *seen);
+        if (!seen[i]) fail_msg("%s has no checkpoint in tests/model/checkpoints", f->model_type);
+    }
+}
+
+/* What people read is what the table holds. */
+static void documentation_names_each_family(void **state) {
+    static char text[1 << 16];
+    char cell[160];
+    const em_family *f;
+    FILE *page = fopen(EM_TEST_DATA "/../docs/model.md", "r");
+    assert_non_null(page);
+    assert_true(fread(text, 1, sizeof text - 1, page) > 0 && feof(page));
+    fclose(page);
+    for (size_t i = 0; (f = em_family_at(i)); i++) {
+        snprintf(cell, sizeof cell, "| `%s` | %s |", f->model_type, f->called);
+        if (!strstr(text, cell)) fail_msg("docs/model.md has no line with %s", cell);
+    }
+}
+
+static void families_are_listed_by_name(void **state) {
+    char list[EM_FAMILY_LIST], cut[9];
+    const em_family *f;
+    size_t names = 1, n = 0;
+    em_family_list(list, sizeof list);
+    assert_true(strlen(list) + 1 < sizeof list);
+    for (const char *p = list; (p = strchr(p, ',')); p++) names++;
+    for (; (f = em_family_at(n)); n++) {
+        assert_ptr_equal(em_family_find(f->model_type), f);
+        if (n) assert_true(strcmp(em_family_at(n - 1)->model_type, f->model_type) < 0);
+    }
+    assert_int_equal(names, n);
+    assert_null(em_family_at(n + 1));
+    assert_string_equal(em_family_list(cut, sizeof cut), "gemma2, ");
+    assert_null(em_family_find("gemma"));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(families_match_transformers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(families_match_transformers),
+                                       cmocka_unit_test(each_family_has_a_golden),
+                                       cmocka_unit_test(documentation_names_each_family),
+                                       cmocka_unit_test(families_are_listed_by_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "model/adapter_config.h"
-#include "model/config.h"
+#include "model/config_read.h"
 #include "model/llama2c.h"
 #include "model/mapping.h"
 #include "model/model.h"

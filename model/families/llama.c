@@ -1,0 +1,72 @@
+/* Llama and those that are built like it. */
+#include "model/families/kin.h"
+
+/* clang-format off */
+const em_family_keys em_llama_keys = {
+    .layers = "num_hidden_layers", .hidden = "hidden_size", .heads = "num_attention_heads",
+    .kv_heads = "num_key_value_heads", .head_dim = "head_dim", .ffn = "intermediate_size",
+    .max_positions = "max_position_embeddings", .activation = "hidden_act", .norm_eps = "rms_norm_eps"};
+/* clang-format on */
+
+const em_family_names em_llama_names = {EM_LLAMA_ROOT, EM_LLAMA_NAMES, EM_PRE_NORMS};
+
+/* rope_interleaved: llama2.c's own, made from its header. */
+static bool read_llama(const em_config_reader *r, em_config *c) {
+    return em_read_bool(r, "rope_interleaved", &c->form.rope_interleaved);
+}
+
+static bool read_mistral(const em_config_reader *r, em_config *c) {
+    int64_t window = 4096;
+    if (!em_read_window(r, "sliding_window", &window)) return false;
+    em_window_everywhere(c, window);
+    return true;
+}
+
+/* Every fourth layer has no rotary embedding, unless no_rope_layers says which (1: it has). */
+static bool read_smollm3(const em_config_reader *r, em_config *c) {
+    int64_t window = 0, interval = 4;
+    bool use = false, listed;
+    const json_t *list = json_object_get(r->root, "no_rope_layers");
+    if (!em_read_int(r, "no_rope_layer_interval", 1, INT32_MAX, &interval)) return false;
+    if (json_is_array(list) && json_array_size(list) < (size_t)c->layers)
+        return em_config_fail(r, "no_rope_layers", "has fewer entries than layers");
+    for (int i = 0; i < c->layers; i++) {
+        bool rope = json_is_array(list) ? json_integer_value(json_array_get(list, (size_t)i)) != 0
+                                        : (i + 1) % interval != 0;
+        c->rope_of[i] = rope ? 0 : -1;
+    }
+    if (!em_read_bool(r, "use_sliding_window", &use) ||
+        !em_read_window(r, "sliding_window", &window) ||
+        !em_read_layer_types(r, c, use ? window : 0, &listed))
+        return false;
+    for (int i = 0; i < c->layers && !listed; i++)
+        c->window[i] = use && c->rope_of[i] < 0 ? (int)window : 0;
+    return true;
+}
+
+/* clang-format off */
+const em_family em_llama_kin[] = {
+    {.model_type = "llama", .called = "Llama 1 to 3, SmolLM, llama2.c",
+     .keys = &em_llama_keys, .names = &em_llama_names,
+     .form = {.norm = EM_RMS, .gated = true},
+     .qkv_bias = EM_KEY("attention_bias", false), .o_bias = EM_KEY("attention_bias", false),
+     .mlp_bias = EM_KEY("mlp_bias", false),
+     .vocab = 32000, .layers = 32, .hidden = 4096, .heads = 32, .ffn = 11008,
+     .max_positions = 2048, .norm_eps = 1e-6, .activation = "silu", .theta = 1e4, .eos = 2,
+     .read = read_llama},
+    {.model_type = "mistral", .called = "Mistral",
+     .keys = &em_llama_keys, .names = &em_llama_names,
+     .form = {.norm = EM_RMS, .gated = true},
+     .vocab = 32000, .layers = 32, .hidden = 4096, .heads = 32, .kv_heads = 8, .ffn = 14336,
+     .max_positions = 131072, .norm_eps = 1e-6, .activation = "silu", .theta = 1e4, .eos = 2,
+     .read = read_mistral},
+    {.model_type = "smollm3", .called = "SmolLM 3",
+     .keys = &em_llama_keys, .names = &em_llama_names,
+     .form = {.norm = EM_RMS, .gated = true, .tied = true},
+     .qkv_bias = EM_KEY("attention_bias", false), .o_bias = EM_KEY("attention_bias", false),
+     .mlp_bias = EM_KEY("mlp_bias", false),
+     .vocab = 128256, .layers = 36, .hidden = 2048, .heads = 16, .kv_heads = 4, .ffn = 11008,
+     .max_positions = 32768, .norm_eps = 1e-6, .activation = "silu", .theta = 2e6, .eos = 128001,
+     .read = read_smollm3},
+    {0}};
+/* clang-format on */
