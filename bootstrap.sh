@@ -8,8 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 build_packages=(build-essential cmake ninja-build pkg-config libdnnl-dev ocl-icd-opencl-dev libsentencepiece-dev
                 libjansson-dev libzstd-dev zlib1g-dev libpcre2-dev libutf8proc-dev libxxhash-dev)
 # Open MPI for runs of many processes; clang with its runtimes for the libFuzzer targets; clang-format for the form of the sources; python3, zstd and xmllint for the end-to-end tests
-test_packages=(libcmocka-dev libopenmpi-dev openmpi-bin clang clang-format libclang-rt-14-dev libomp-dev python3 python3-yaml zstd
-               libxml2-utils)
+test_packages=(libcmocka-dev libopenmpi-dev openmpi-bin clang clang-format libclang-rt-14-dev libomp-dev python3 python3-yaml
+               python3-jsonschema zstd libxml2-utils)
 
 usage() {
     cat <<'END'

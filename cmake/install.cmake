@@ -16,6 +16,7 @@ install(FILES ${man_page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES data/sample.jsonl.zst data/tinystories.jsonl.zst data/base.bin data/instruct.bin data/tinystories-656k.bin
   DESTINATION share/evalmask)
 install(DIRECTORY configs DESTINATION share/evalmask)
+install(FILES ${EM_RESULTS_SCHEMA} DESTINATION share/evalmask)
 install(FILES data/bard-lora/adapter_config.json data/bard-lora/adapter_model.safetensors DESTINATION share/evalmask/bard-lora)
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES data/SOURCES.md data/Apache-2.0.txt DESTINATION ${CMAKE_INSTALL_DOCDIR}/data)

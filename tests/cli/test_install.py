@@ -20,7 +20,7 @@ class Install(cli.Case):
             "bin/evalmask", "share/evalmask/base.bin", "share/evalmask/instruct.bin", "share/evalmask/tinystories-656k.bin",
             "share/evalmask/tinystories.jsonl.zst", "share/doc/evalmask/data/Apache-2.0.txt", "share/evalmask/bard-lora/adapter_config.json",
             "share/evalmask/bard-lora/adapter_model.safetensors", "share/evalmask/sample.jsonl.zst", "share/man/man1/evalmask.1",
-            "share/doc/evalmask/README.md", "share/doc/evalmask/data/SOURCES.md"})
+            "share/doc/evalmask/README.md", "share/doc/evalmask/data/SOURCES.md", "share/evalmask/results.schema.json"})
         with open(os.path.join(moved, "share/man/man1/evalmask.1"), encoding="utf-8") as f:
             self.assertEqual(f.read(), self.run_program("help", "--man").out)
         self.finds_its_own_configs(moved)
