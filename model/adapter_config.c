@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "model/config_reader.h"
+#include "model/config/config_reader.h"
 
 #define MAX_RANK (1 << 20)
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "common/size.h"
-#include "model/family.h"
-#include "model/rope_reader.h"
+#include "model/families/family.h"
+#include "model/config/rope_reader.h"
 
 /* ---- what is refused by name ---- */
 

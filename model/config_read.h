@@ -3,7 +3,7 @@
 #define EM_MODEL_CONFIG_READ_H
 
 #include <jansson.h>
-#include "model/config.h"
+#include "model/config/config.h"
 
 /* Reads the JSON in data. source names config.json in errors. Errors (EM_INPUT) name the key, or
  * what is not supported: a family, a quantisation, experts. After an error *out is zeroed; else it

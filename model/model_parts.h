@@ -4,7 +4,7 @@
 
 #include "common/hash.h"
 #include "model/composition.h"
-#include "model/family.h"
+#include "model/families/family.h"
 #include "model/model.h"
 
 /* Which part of the network a tensor belongs to: a layer, or one of these. */

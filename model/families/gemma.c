@@ -1,6 +1,6 @@
 /* Gemma 2 and 3: four norms of 1 + w, scaled embeddings, windows on some layers. */
 #include "model/families/kin.h"
-#include "model/rope_reader.h"
+#include "model/config/rope_reader.h"
 
 /* clang-format off */
 static const em_family_keys gemma_keys = {

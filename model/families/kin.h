@@ -3,7 +3,7 @@
 #ifndef EM_MODEL_FAMILIES_KIN_H
 #define EM_MODEL_FAMILIES_KIN_H
 
-#include "model/family.h"
+#include "model/families/family.h"
 
 /* Each ends with a row without a model_type. */
 extern const em_family em_gemma_kin[], em_gpt2_kin[], em_llama_kin[], em_neox_kin[], em_olmo_kin[],

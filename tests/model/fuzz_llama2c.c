@@ -1,6 +1,6 @@
 #include <stddef.h>
 #include <stdint.h>
-#include "model/config.h"
+#include "model/config_read.h"
 #include "model/llama2c.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

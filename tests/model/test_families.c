@@ -11,7 +11,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "model/family.h"
+#include "model/families/family.h"
 #include "tests/model/reference_forward.h"
 
 #define ROW 24

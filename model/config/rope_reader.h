@@ -1,9 +1,9 @@
 /* What a config says of a rotary embedding. */
-#ifndef EM_MODEL_ROPE_READER_H
-#define EM_MODEL_ROPE_READER_H
+#ifndef EM_MODEL_CONFIG_ROPE_READER_H
+#define EM_MODEL_CONFIG_ROPE_READER_H
 
-#include "model/config_reader.h"
-#include "model/rope.h"
+#include "model/config/config_reader.h"
+#include "model/config/rope.h"
 
 /* Reads rope_parameters or rope_scaling, `object` (NULL: it is left out), over the defaults that
  * are in *out: theta, and the share of a head. name: the object's own key, for errors.

@@ -1,6 +1,6 @@
 /* Rotary frequencies as transformers computes them (modeling_rope_utils.py), in float. */
-#ifndef EM_MODEL_ROPE_H
-#define EM_MODEL_ROPE_H
+#ifndef EM_MODEL_CONFIG_ROPE_H
+#define EM_MODEL_CONFIG_ROPE_H
 
 #include <stdbool.h>
 #include <stdint.h>

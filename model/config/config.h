@@ -1,12 +1,12 @@
 /* What config.json says about a network, resolved: keys that it leaves out are at their family's
  * default, as Hugging Face transformers has them; both its old (4) and new (5) spellings are read.
  */
-#ifndef EM_MODEL_CONFIG_H
-#define EM_MODEL_CONFIG_H
+#ifndef EM_MODEL_CONFIG_CONFIG_H
+#define EM_MODEL_CONFIG_CONFIG_H
 
 #include "common/buffer.h"
 #include "kernels/backend.h"
-#include "model/rope.h"
+#include "model/config/rope.h"
 
 #define EM_MAX_LAYERS 10000
 #define EM_MAX_HEAD_DIM 256

@@ -1,4 +1,4 @@
-#include "model/rope_reader.h"
+#include "model/config/rope_reader.h"
 
 #include <math.h>
 #include <string.h>

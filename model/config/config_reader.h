@@ -1,8 +1,8 @@
 /* Typed reads of one JSON object, a config.json or a part of one. A key that is missing or null
  * leaves *out as it is, which is how defaults work; what is there and wrong is an error (EM_INPUT)
  * that names the key. */
-#ifndef EM_MODEL_CONFIG_READER_H
-#define EM_MODEL_CONFIG_READER_H
+#ifndef EM_MODEL_CONFIG_CONFIG_READER_H
+#define EM_MODEL_CONFIG_CONFIG_READER_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,11 +1,11 @@
 /* The families: what each one's config.json and tensors are called, its defaults, and what its
  * layers are made of. A new family is a row in a file of model/families/, with a reader where a row
  * cannot say it. */
-#ifndef EM_MODEL_FAMILY_H
-#define EM_MODEL_FAMILY_H
+#ifndef EM_MODEL_FAMILIES_FAMILY_H
+#define EM_MODEL_FAMILIES_FAMILY_H
 
-#include "model/config.h"
-#include "model/config_reader.h"
+#include "model/config/config.h"
+#include "model/config/config_reader.h"
 
 /* config.json's keys; NULL: the family has no such key. */
 typedef struct em_family_keys {
