@@ -2,11 +2,12 @@
 """Writes tests/model/checkpoints/NAME and tests/model/goldens/NAME.json: small random models of every
 family and the NLLs that Hugging Face transformers (float32, eager attention) gives for one row of
 24 tokens. Needs torch and transformers; its output is committed, the tests do not run it.
+usage: make_checkpoints.py [NAME...]: those cases alone. A new case goes to the end: a case's place is its seed.
 
 Each golden holds two lists: "regular" is the row as one sequence with positions 0..23, "documents"
 is the row's two documents run each by itself (what mask `doc` with positions `reset` must equal);
 nll[i] belongs to the token at i + 1."""
-import json, os, shutil
+import json, os, shutil, sys
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -93,7 +94,9 @@ def make(name, model_type, settings, omitted, seed):
 
 
 os.makedirs(f'{HERE}/goldens', exist_ok=True)
-for i, (name, (kind, settings, omitted)) in enumerate(CASES.items()): make(name, kind, settings, omitted, i + 1)
+for i, (name, (kind, settings, omitted)) in enumerate(CASES.items()):
+    if len(sys.argv) == 1 or name in sys.argv[1:]: make(name, kind, settings, omitted, i + 1)
+if len(sys.argv) > 1: sys.exit()
 
 
 def variant(source, name, rename, change, extra=None):
