@@ -53,6 +53,10 @@ CASES = {
                layer_types=['sliding_attention', 'full_attention', 'sliding_attention'],
                rope_parameters={'full_attention': dict(rope_type='linear', factor=8.0, rope_theta=1e6),
                                 'sliding_attention': dict(rope_type='default', rope_theta=1e4)}), []),
+    'stablelm': ('stablelm', dict(BASE, **GQA, hidden_size=32), ['rope_parameters', 'use_qkv_bias', 'qk_layernorm',
+                 'use_parallel_residual', 'layer_norm_eps', 'hidden_act', 'tie_word_embeddings']),
+    'stablelm-parallel': ('stablelm', dict(BASE, hidden_size=32, num_key_value_heads=2, use_qkv_bias=True, use_parallel_residual=True, layer_norm_eps=0.01,
+                          tie_word_embeddings=True, **ROPE(rope_type='linear', factor=4.0, partial_rotary_factor=0.5)), []),
 }
 
 

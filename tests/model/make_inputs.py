@@ -89,6 +89,7 @@ C('rope-by-type', model_type='qwen2', rope_parameters={'full_attention': {'rope_
 C('gemma3-rope-flat', model_type='gemma3_text', rope_parameters={'rope_theta': 1e4, 'rope_type': 'default'})
 C('gemma3-bidirectional', model_type='gemma3_text', use_bidirectional_attention=True)
 C('gemma3-softcap', model_type='gemma3_text', attn_logit_softcapping=50.0)
+C('stablelm-qk-layernorm', model_type='stablelm', qk_layernorm=True)
 C('tied-string', model_type='llama', tie_word_embeddings='yes')
 C('window-zero', model_type='mistral', sliding_window=0)
 C('layer-types-length', model_type='qwen2', layer_types=['full_attention'])
