@@ -123,3 +123,8 @@ bool em_added_next(const em_added *a, const char *s, size_t n, size_t done, size
     }
     return false;
 }
+
+size_t em_added_prefix(const em_added *a, const char *s, size_t n) {
+    size_t end = 0;
+    return a->first[(unsigned char)s[0]] && longest(a, s, n, 0, &end) >= 0 ? end : 0;
+}

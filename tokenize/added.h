@@ -28,14 +28,19 @@ typedef struct em_added {
     bool first[256]; /* bytes that a token begins with */
 } em_added;
 
-void em_added_free(em_added *a);
-/* text: not empty (an empty one is left out). The first of equal texts stays. */
+void em_added_free(em_added *a); /* frees and zeroes */
+/* Adds a token by its text, n bytes of UTF-8 (an empty one is left out); both are copied. The first
+ * of equal texts stays. Errors: EM_MACHINE, EM_INPUT where all texts together pass 16 MiB. */
 bool em_added_insert(em_added *a, const char *text, size_t n, const em_added_token *token,
                      em_error *err);
 
-/* The next token at or after *from: true, its stretch with the white space that it strips, and
- * *from behind the token itself. done: where the stretch before it ended. */
+/* The next token in s (n bytes of UTF-8) at or after *from: true, its stretch [*start, *end) with
+ * the white space that it strips, its id, and *from behind the token itself. done: where the
+ * stretch before it ended, beyond which nothing is stripped. false: there is none. */
 bool em_added_next(const em_added *a, const char *s, size_t n, size_t done, size_t *from,
                    size_t *start, size_t *end, int32_t *id);
+
+/* The bytes of the longest token that s begins with, flags disregarded; 0: none. */
+size_t em_added_prefix(const em_added *a, const char *s, size_t n);
 
 #endif

@@ -4,48 +4,7 @@
 #include <stdlib.h>
 
 #include "common/size.h"
-
-/* ---- protobuf: fields one after another, only lengths are followed ---- */
-
-typedef struct bytes {
-    const unsigned char *at, *end;
-} bytes;
-
-enum { VARINT = 0, FIXED64 = 1, LENGTH = 2, FIXED32 = 5 };
-
-static bool varint(bytes *b, uint64_t *out) {
-    *out = 0;
-    for (int shift = 0; b->at < b->end && shift < 64; shift += 7) {
-        *out |= (uint64_t)(*b->at & 127) << shift;
-        if (!(*b->at++ & 128)) return true;
-    }
-    return false;
-}
-
-/* The next field: its number, and its content where that has a length. false: the end, or a field
- * that does not fit or is a group, which leaves b short of its end. */
-static bool next_field(bytes *b, uint64_t *number, bytes *content) {
-    bytes rest = *b;
-    uint64_t key, n = 0;
-    if (!varint(&rest, &key)) return false;
-    switch (key & 7) {
-    case VARINT:
-        if (!varint(&rest, &n)) return false;
-        n = 0;
-        break;
-    case FIXED64: n = 8; break;
-    case FIXED32: n = 4; break;
-    case LENGTH:
-        if (!varint(&rest, &n)) return false;
-        break;
-    default: return false;
-    }
-    if (n > (uint64_t)(rest.end - rest.at)) return false;
-    *number = key >> 3;
-    *content = (bytes){rest.at, rest.at + n};
-    b->at = rest.at + n;
-    return true;
-}
+#include "tokenize/protobuf.h"
 
 /* ---- the rules: a uint32 length, a double array (Yata's Darts-clone) of that length, then the
  * replacements, each ended by a NUL, to which the array's values point ---- */
@@ -96,7 +55,7 @@ static int walk(trie *t, uint32_t at, int depth) {
     return most > MOST_RESULTS ? -1 : most;
 }
 
-static bool check_rules(bytes b, em_error *err) {
+static bool check_rules(em_proto b, em_error *err) {
     size_t n = (size_t)(b.end - b.at);
     if (n == 0) return true;
     uint32_t length = n > 4 ? little_endian(b.at) : 0;
@@ -111,25 +70,25 @@ static bool check_rules(bytes b, em_error *err) {
            em_fail(err, EM_INPUT, "the SentencePiece model's normalization rules are damaged");
 }
 
-static bool at_end(const bytes *b, em_error *err) {
+static bool at_end(const em_proto *b, em_error *err) {
     return b->at == b->end ||
            em_fail(err, EM_INPUT, "SentencePiece cannot read this model: its fields break off");
 }
 
 /* NormalizerSpec: 2 precompiled_charsmap. */
-static bool check_spec(bytes spec, em_error *err) {
-    bytes rules;
-    uint64_t number;
-    while (next_field(&spec, &number, &rules))
-        if (number == 2 && !check_rules(rules, err)) return false;
+static bool check_spec(em_proto spec, em_error *err) {
+    em_proto_field field;
+    while (em_proto_next(&spec, &field))
+        if (field.number == 2 && !check_rules(field.content, err)) return false;
     return at_end(&spec, err);
 }
 
 /* ModelProto: 3 normalizer_spec, 5 denormalizer_spec. */
 bool em_charsmap_check(const void *model, size_t size, em_error *err) {
-    bytes fields = {model, (const unsigned char *)model + size}, spec;
-    uint64_t number;
-    while (next_field(&fields, &number, &spec))
-        if ((number == 3 || number == 5) && !check_spec(spec, err)) return false;
+    em_proto fields = {model, (const unsigned char *)model + size};
+    em_proto_field field;
+    while (em_proto_next(&fields, &field))
+        if ((field.number == 3 || field.number == 5) && !check_spec(field.content, err))
+            return false;
     return at_end(&fields, err);
 }

@@ -14,14 +14,17 @@ static void say(char *why, size_t n, const std::string &text) {
     std::snprintf(why, n, "%s", text.c_str());
 }
 
-em_spm *em_spm_open(const void *data, size_t size, char *why, size_t why_n) {
+em_spm *em_spm_open(const void *data, size_t size, char *why, size_t why_n, bool *memory) {
     em_spm *m = nullptr;
+    *memory = false;
     try {
         m = new em_spm;
         const auto status = m->processor.LoadFromSerializedProto(
             absl::string_view(static_cast<const char *>(data), size));
         if (status.ok()) return m;
         say(why, why_n, status.ToString());
+    } catch (const std::bad_alloc &) {
+        *memory = true;
     } catch (const std::exception &e) {
         say(why, why_n, e.what());
     } catch (...) {
@@ -34,8 +37,9 @@ em_spm *em_spm_open(const void *data, size_t size, char *why, size_t why_n) {
 void em_spm_close(em_spm *m) { delete m; }
 
 bool em_spm_encode(const em_spm *m, const char *text, size_t n, em_spm_push *push, void *context,
-                   char *why, size_t why_n) {
+                   char *why, size_t why_n, bool *memory) {
     why[0] = 0;
+    *memory = false;
     try {
         sentencepiece::ImmutableSentencePieceText pieces;
         const auto status = m->processor.Encode(absl::string_view(text, n), pieces.mutable_proto());
@@ -46,6 +50,8 @@ bool em_spm_encode(const em_spm *m, const char *text, size_t n, em_spm_push *pus
             if (!push(context, static_cast<int32_t>(piece.id()), piece.end())) return false;
         }
         return true;
+    } catch (const std::bad_alloc &) {
+        *memory = true;
     } catch (const std::exception &e) {
         say(why, why_n, e.what());
     } catch (...) {

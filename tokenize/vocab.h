@@ -11,8 +11,9 @@
 #define EM_MAX_TOKEN_ID ((1 << 24) - 1)
 
 enum {
-    EM_TOKEN_MODEL = 1,  /* of the model's own vocabulary */
-    EM_TOKEN_LITERAL = 2 /* an added token: its string is its text, no alphabet to decode */
+    EM_TOKEN_MODEL = 1,   /* of the model's own vocabulary */
+    EM_TOKEN_LITERAL = 2, /* an added token: its string is its text, no alphabet to decode */
+    EM_TOKEN_BYTE = 4 /* of a SentencePiece model: <0xNN>, a byte of a character without a piece */
 };
 
 typedef struct em_vocab_entry {

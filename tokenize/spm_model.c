@@ -1,0 +1,269 @@
+/* Reads a SentencePiece model: pieces, scores, rules. */
+#include "tokenize/spm_model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/size.h"
+#include "tokenize/protobuf.h"
+#include "tokenize/unicode.h"
+
+#define JOINED_BITS (1u << 20)
+#define MOST_PIECES (1u << 22)
+
+void em_spm_pieces_free(em_spm_pieces *p) {
+    em_vocab_free(&p->vocab);
+    em_added_free(&p->user);
+    em_added_free(&p->frozen);
+    free(p->ranks);
+    free(p->joined);
+    free(p->charsmap);
+    *p = (em_spm_pieces){0};
+}
+
+/* ---- fields of sentencepiece_model.proto ---- */
+
+enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5, BYTE = 6 };
+enum { MODEL_BPE = 2 };
+
+typedef struct reader {
+    em_spm_pieces *p;
+    float *scores; /* by id */
+    size_t scores_capacity;
+    uint64_t model_type;
+    bool odd; /* something that we do not follow */
+} reader;
+
+static float as_float(uint64_t bits) {
+    uint32_t low = (uint32_t)bits;
+    float f;
+    memcpy(&f, &low, sizeof f);
+    return f;
+}
+
+static bool add_byte(em_spm_pieces *p, const char *text, int32_t id) {
+    unsigned byte;
+    if (sscanf(text, "<0x%2X>", &byte) != 1) return false;
+    p->byte_ids[byte] = id;
+    p->vocab.tokens[id].flags |= EM_TOKEN_BYTE;
+    return true;
+}
+
+static bool one_character(const char *text, size_t n) {
+    return n && em_utf8_length((unsigned char)text[0]) >= n;
+}
+
+/* The piece as it stands in a normalized text, with spaces for U+2581; returns its bytes. One that
+ * holds a space itself stands in none: a byte that is in no text goes in front of it. */
+static size_t spelled(const char *text, size_t n, char out[EM_SPM_LONGEST + 1]) {
+    size_t length = 0;
+    if (memchr(text, ' ', n)) out[length++] = '\xff';
+    for (size_t i = 0; i < n; i++) {
+        bool space = n - i >= 3 && !memcmp(text + i, "\xe2\x96\x81", 3);
+        out[length++] = space ? ' ' : text[i];
+        i += space ? 2 : 0;
+    }
+    return length;
+}
+
+static bool add_user_defined(em_spm_pieces *p, const char *text, size_t n, const char *spelling,
+                             size_t spelling_n, int32_t id, em_error *err) {
+    em_added_token token = {.id = id};
+    return em_added_insert(&p->user, text, n, &token, err) &&
+           (spelling[0] == '\xff' ||
+            em_added_insert(&p->frozen, spelling, spelling_n, &token, err));
+}
+
+static bool add_piece(reader *r, const char *text, size_t n, float score, uint64_t type,
+                      em_error *err) {
+    char spelling[EM_SPM_LONGEST + 1];
+    em_spm_pieces *p = r->p;
+    int32_t id = p->vocab.size;
+    bool held = type == NORMAL || type == USER_DEFINED;
+    r->odd |= type == UNUSED || isnan(score) || n > EM_SPM_LONGEST || !n ||
+              (uint32_t)id >= MOST_PIECES || em_utf8_check(text, n) != n ||
+              (!held && one_character(text, n));
+    if (r->odd) return true;
+    size_t length = spelled(text, n, spelling);
+    if (em_vocab_find(&p->vocab, spelling, length) >= 0) return r->odd = true;
+    if (!em_grow(&r->scores, &r->scores_capacity, (size_t)id + 1, sizeof *r->scores, "scores", err))
+        return false;
+    r->scores[id] = score;
+    if (!em_vocab_add(&p->vocab, spelling, length, id, held ? EM_TOKEN_MODEL : EM_TOKEN_LITERAL,
+                      err))
+        return false;
+    if (held && length > p->longest) p->longest = (uint32_t)length;
+    if (type == UNKNOWN) p->unknown = id;
+    if (type == BYTE) r->odd |= !add_byte(p, em_vocab_text(&p->vocab, id), id);
+    return type != USER_DEFINED || add_user_defined(p, text, n, spelling, length, id, err);
+}
+
+static bool read_piece(reader *r, em_proto message, em_error *err) {
+    em_proto_field f;
+    em_proto text = {0};
+    float score = 0;
+    uint64_t type = NORMAL;
+    while (em_proto_next(&message, &f)) {
+        if (f.number == 1) text = f.content;
+        if (f.number == 2) score = as_float(f.value);
+        if (f.number == 3) type = f.value;
+    }
+    return add_piece(r, (const char *)text.at, (size_t)(text.end - text.at), score, type, err);
+}
+
+static void read_trainer(reader *r, em_proto message) {
+    em_proto_field f;
+    while (em_proto_next(&message, &f)) {
+        if (f.number == 3) r->model_type = f.value;
+        if (f.number == 24) r->odd |= f.value != 0; /* treat_whitespace_as_suffix */
+        if (f.number == 35) r->p->byte_fallback = f.value != 0;
+    }
+}
+
+static bool copy_charsmap(reader *r, em_proto rules, em_error *err) {
+    em_spm_pieces *p = r->p;
+    size_t n = (size_t)(rules.end - rules.at);
+    free(p->charsmap);
+    p->charsmap = NULL;
+    if (!n) return true;
+    p->n_units = ((uint32_t)rules.at[0] | (uint32_t)rules.at[1] << 8 | (uint32_t)rules.at[2] << 16 |
+                  (uint32_t)rules.at[3] << 24) /
+                 4;
+    p->charsmap = em_alloc(n, 1, "normalization rules", err); /* 4 more than there are */
+    if (!p->charsmap) return false;
+    memcpy(p->charsmap, rules.at + 4, n - 4);
+    const char *texts = (const char *)p->charsmap + 4 * (size_t)p->n_units;
+    size_t texts_n = n - 4 - 4 * (size_t)p->n_units;
+    r->odd |= em_utf8_check(texts, texts_n) != texts_n;
+    return true;
+}
+
+static bool read_normalizer(reader *r, em_proto message, em_error *err) {
+    em_proto_field f;
+    while (em_proto_next(&message, &f)) {
+        if (f.number == 2 && !copy_charsmap(r, f.content, err)) return false;
+        if (f.number == 3) r->p->dummy_prefix = f.value != 0;
+        if (f.number == 4) r->p->remove_extra = f.value != 0;
+        if (f.number == 5) r->odd |= f.value == 0; /* escape_whitespaces */
+    }
+    return true;
+}
+
+static bool read_fields(reader *r, em_proto model, em_error *err) {
+    em_proto_field f;
+    while (!r->odd && em_proto_next(&model, &f)) {
+        if (f.number == 1 && !read_piece(r, f.content, err)) return false;
+        if (f.number == 2) read_trainer(r, f.content);
+        if (f.number == 3 && !read_normalizer(r, f.content, err)) return false;
+    }
+    return true;
+}
+
+/* ---- ranks of scores ---- */
+
+typedef struct scored {
+    float score;
+    int32_t id;
+} scored;
+
+static int by_score(const void *a, const void *b) {
+    const scored *x = a, *y = b;
+    return (x->score < y->score) - (x->score > y->score);
+}
+
+static bool rank_scores(em_spm_pieces *p, const float *scores, em_error *err) {
+    size_t n = (size_t)p->vocab.size;
+    scored *order = em_alloc(n, sizeof *order, "scores", err);
+    p->ranks = order ? em_alloc(n, sizeof *p->ranks, "scores", err) : NULL;
+    for (size_t i = 0; p->ranks && i < n; i++) order[i] = (scored){scores[i], (int32_t)i};
+    if (p->ranks) qsort(order, n, sizeof *order, by_score);
+    uint32_t rank = 0;
+    for (size_t i = 0; p->ranks && i < n; i++) {
+        rank += i && order[i].score != order[i - 1].score;
+        p->ranks[order[i].id] = rank;
+    }
+    free(order);
+    return p->ranks != NULL;
+}
+
+/* ---- which neighbours a piece may join ---- */
+
+static size_t joined_bit(int32_t a, int32_t b) {
+    uint64_t pair = (uint64_t)(uint32_t)a << 32 | (uint32_t)b;
+    return (size_t)((pair * 0x9e3779b97f4a7c15u) >> 44) & (JOINED_BITS - 1);
+}
+
+/* Collisions of the hash only lose a cut. */
+bool em_spm_joined_wide(const em_spm_pieces *p, int32_t a, int32_t b) {
+    size_t bit = joined_bit(a, b);
+    return p->joined[bit / 64] >> bit % 64 & 1;
+}
+
+static void note_pair(em_spm_pieces *p, int32_t a, int32_t b) {
+    size_t bit = joined_bit(a, b);
+    p->joined[bit / 64] |= (uint64_t)1 << bit % 64;
+    if (a < 128 && b < 128) p->joined_ascii[a][b >> 6] |= (uint64_t)1 << (b & 63);
+}
+
+static bool note_pairs(em_spm_pieces *p, em_error *err) {
+    p->joined = em_alloc(JOINED_BITS / 64, sizeof *p->joined, "the pieces", err);
+    for (int32_t id = 0; p->joined && id < p->vocab.size; id++) {
+        const em_vocab_entry *e = &p->vocab.tokens[id];
+        const char *s = em_vocab_text(&p->vocab, id);
+        int32_t before = -1;
+        unsigned length;
+        if (!(e->flags & EM_TOKEN_MODEL) || s[0] == '\xff') continue; /* in no text */
+        for (size_t i = 0; i < e->length; i += length) {
+            int32_t c = em_utf8_at(s + i, &length);
+            if (before >= 0) note_pair(p, before, c);
+            before = c;
+        }
+    }
+    return p->joined != NULL;
+}
+
+static bool bytes_are_there(const em_spm_pieces *p) {
+    for (int i = 0; i < 256 && p->byte_fallback; i++)
+        if (p->byte_ids[i] < 0) return false;
+    return true;
+}
+
+bool em_spm_pieces_read(em_spm_pieces *p, const void *data, size_t size, bool *ours,
+                        em_error *err) {
+    reader r = {.p = p, .model_type = 1};
+    *p = (em_spm_pieces){.unknown = -1, .dummy_prefix = true, .remove_extra = true};
+    for (int i = 0; i < 256; i++) p->byte_ids[i] = -1;
+    bool ok = read_fields(&r, (em_proto){data, (const unsigned char *)data + size}, err);
+    *ours = ok && !r.odd && r.model_type == MODEL_BPE && p->unknown >= 0 && bytes_are_there(p);
+    if (*ours) ok = rank_scores(p, r.scores, err) && note_pairs(p, err);
+    free(r.scores);
+    return ok;
+}
+
+/* ---- the normalizer's rules: a double array (Yata's Darts-clone) whose leaves are places among
+ * the replacements ---- */
+
+static uint32_t unit_at(const em_spm_pieces *p, uint32_t i) {
+    const unsigned char *u = p->charsmap + 4 * (size_t)i;
+    return (uint32_t)u[0] | (uint32_t)u[1] << 8 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 24;
+}
+static uint32_t offset_of(uint32_t unit) { return unit >> 10 << ((unit & 1u << 9) >> 6); }
+
+size_t em_spm_rule(const em_spm_pieces *p, const char *text, size_t n, const char **becomes) {
+    size_t longest = 0;
+    uint32_t unit = unit_at(p, 0), at = offset_of(unit);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        at ^= byte;
+        unit = unit_at(p, at);
+        if ((unit & (1u << 31 | 255)) != byte) break;
+        at ^= offset_of(unit);
+        if (!(unit >> 8 & 1)) continue;
+        longest = i + 1;
+        *becomes = (const char *)p->charsmap + 4 * (size_t)p->n_units +
+                   (unit_at(p, at) & 0x7fffffff);
+    }
+    return longest;
+}
