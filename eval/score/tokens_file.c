@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "reports/results/side_key.h"
+
 typedef struct context {
     const em_settings *settings;
     const em_tokens_source *source;
@@ -20,14 +22,14 @@ static bool scores(const context *c, int l, int32_t i) {
            em_row_segment(c->fed->row, i) == em_row_segment(c->fed->row, label);
 }
 
-/* MODEL|MASK|LABELS|ALPHA|DEPTH */
+/* reports/results/side_key.h */
 static void put_key(em_buffer *b, const context *c, em_cell cell) {
     const em_settings *s = c->settings;
     const em_side *side = &c->source->plan->sides[cell.side];
     em_combination k = c->source->plan->combinations[cell.combination];
     em_buffer key = {0};
-    em_buffer_printf(&key, "%s|%s", side->alpha < 0 ? c->source->names[side->model] : "amplified",
-                     s->masks[k.mask].name);
+    em_side_key_put(&key, side->alpha < 0 ? c->source->names[side->model] : "amplified");
+    em_buffer_printf(&key, "|%s", s->masks[k.mask].name);
     if (s->n_positions > 1)
         em_buffer_puts(&key, em_positions_resolve(s->positions[k.positions], &s->masks[k.mask]) ==
                                      EM_POSITIONS_RESET

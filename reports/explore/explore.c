@@ -12,8 +12,9 @@
 #include "reports/pages/html.h"
 #include "reports/pages/page.h"
 #include "reports/results/lines.h"
+#include "reports/results/side_key.h"
 
-/* A side is one key of "nll": MODEL|MASK|LABELS|ALPHA|DEPTH. All sides of a page share the label
+/* A side is one key of "nll" (reports/results/side_key.h). All sides of a page share the label
  * scheme of the first, so that they are of the same tokens. A shade is a side's loss or a further
  * side's minus the first's. */
 enum { MOST_SIDES = 8, MOST_SHADES = 2 * MOST_SIDES - 1, MOST_TOKENS = 20000 };
@@ -33,9 +34,9 @@ typedef struct explorer {
     em_buffer *out;
     char *sides[MOST_SIDES]; /* owned keys */
     int n_sides;
-    char labels[32]; /* of the sides */
-    int64_t seq_len; /* of the sides; 0: lines name none */
-    bool left_out;   /* sides, labels or row lengths that are not on the page */
+    em_buffer labels; /* of the sides: text, once there is one */
+    int64_t seq_len;  /* of the sides; 0: lines name none */
+    bool left_out;    /* sides, labels or row lengths that are not on the page */
 
     bool in_document;
     char *data_set;           /* owned; of the document at hand */
@@ -78,10 +79,19 @@ static bool read_line(const explorer *e, json_t *object, line *out, em_error *er
 }
 
 /* The third part of a key; "" where there is none. */
-static void labels_of(const char *key, char *out, size_t n) {
-    const char *from = strchr(key, '|');
-    from = from ? strchr(from + 1, '|') : NULL;
-    snprintf(out, n, "%.*s", from ? (int)strcspn(from + 1, "|") : 0, from ? from + 1 : "");
+static void labels_of(const char *key, em_buffer *out) {
+    for (int part = 0; part < 3; part++) {
+        em_buffer_clear(out);
+        key = em_side_key_take(key, out);
+    }
+}
+
+static bool has_labels(const char *key, const char *labels) {
+    em_buffer own = {0};
+    labels_of(key, &own);
+    bool same = !strcmp(own.data, labels);
+    em_buffer_free(&own);
+    return same;
 }
 
 /* The sides of the page are those of the first line that is shown. */
@@ -90,12 +100,10 @@ static bool choose_sides(explorer *e, const line *l, em_error *err) {
     json_t *value;
     e->seq_len = l->seq_len;
     json_object_foreach(l->nll, key, value) {
-        char labels[32];
         if (strcspn(key, "|") == 0)
             return em_lines_fail(e->lines, err, "a key of nll names no model (MODEL|MASK|LABELS)");
-        labels_of(key, labels, sizeof labels);
-        if (e->n_sides == 0) memcpy(e->labels, labels, sizeof labels);
-        if (e->n_sides == MOST_SIDES || strcmp(labels, e->labels)) {
+        if (e->n_sides == 0) labels_of(key, &e->labels);
+        if (e->n_sides == MOST_SIDES || !has_labels(key, e->labels.data)) {
             e->left_out = true;
             continue;
         }
@@ -150,12 +158,13 @@ static void put_shades(const explorer *e, const token *t) {
 /* "base doc": a key without the label scheme, which all sides share. */
 static void side_name(const char *key, em_buffer *out) {
     static const char *const before[] = {"", " ", NULL, " alpha ", " depth "};
+    em_buffer text = {0};
     for (int part = 0; part < 5; part++) {
-        size_t n = strcspn(key, "|");
-        if (before[part] && n) em_buffer_printf(out, "%s%.*s", before[part], (int)n, key);
-        key += n;
-        if (*key) key++;
+        em_buffer_clear(&text);
+        key = em_side_key_take(key, &text);
+        if (before[part] && text.length) em_buffer_printf(out, "%s%s", before[part], text.data);
     }
+    em_buffer_free(&text);
 }
 
 static void shade_name(const explorer *e, int shade, em_buffer *out) {
@@ -305,7 +314,7 @@ static void put_switch(const explorer *e) {
             FULL_DIFFERENCE, FULL_DIFFERENCE);
     em_buffer_puts(e->out, " Each token is shaded by what its own prediction cost; hover for the "
                            "numbers. Grey: not scored. Labels: ");
-    em_put_escaped(e->out, e->labels);
+    em_put_escaped(e->out, e->labels.data);
     em_buffer_puts(e->out, ".</p>\n");
     if (e->left_out)
         em_buffer_printf(
@@ -345,7 +354,7 @@ static bool begin_document(explorer *e, const line *l, em_error *err) {
  * from the row before, it is the document's. */
 static bool add_row_start(explorer *e, const line *l, em_error *err) {
     bool continued = e->n && l->position == 0 && e->shown[e->n - 1].row == l->row - 1;
-    return !continued || strcmp(e->labels, "unshifted") ||
+    return !continued || strcmp(e->labels.data, "unshifted") ||
            (e->tokens++, add_token(e, l->text, false, l, err));
 }
 
@@ -400,6 +409,7 @@ bool em_explore_html(const char *path, const em_explore_options *options, em_buf
     for (int i = 0; i < e.n_sides; i++) free(e.sides[i]);
     free(e.shown);
     free(e.data_set);
+    em_buffer_free(&e.labels);
     em_lines_close(e.lines);
     return good;
 }

@@ -206,6 +206,19 @@ class Explore(cli.Case):
         self.assertEqual(self.page(*run, "--document", "4,1"), page)
         self.assertEqual(sorted(os.listdir(self.scratch)), ["page.html", "t.jsonl", "t.jsonl.zst"])
 
+    def test_names_may_hold_what_separates_keys(self):
+        name = "a|b\\"
+        self.run_program("--model", f"{name}={cli.MODEL}", "--data", cli.MIXED, "--max-docs", "3", "--mask", "doc,regular", "-q",
+                         "--tokens", self.path("t.jsonl"), "-o", self.path("r.json"), "-o", self.path("r.csv"))
+        with open(self.path("t.jsonl"), encoding="utf-8") as f:
+            self.assertEqual(list(json.loads(f.readline())["nll"]), ["a\\|b\\\\|doc|unshifted||", "a\\|b\\\\|regular|unshifted||"])
+        page = self.page(self.path("t.jsonl"), "--document", "1")
+        for side in (f"{name} doc", f"{name} regular", f"{name} regular minus {name} doc"):
+            self.assertIn(f"> {side}</label>", page)
+        self.assertEqual({x["model"] for x in json.loads(read(self.path("r.json")))["results"]}, {name})
+        with open(self.path("r.csv"), encoding="utf-8", newline="") as f:
+            self.assertEqual({x["model"] for x in csv.DictReader(f)}, {name})
+
     def test_the_page_says_what_the_lines_say(self):
         self.run_program("--model", cli.MODEL, "--data", cli.MIXED, "-q", "-T", "64", "--tokens", self.path("t.jsonl"))
         page = self.page(self.path("t.jsonl"), "--document", "1")
