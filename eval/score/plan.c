@@ -21,18 +21,21 @@ static int whole_number(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* all: 1 … layers. A list: what it says, ascending. */
+/* The list, together with 1 … layers where all were asked for; without both, all layers. Ascending,
+ * each once. */
 static bool take_depths(em_model_facts *m, const em_settings *s, const char *name, em_error *err) {
-    int n = s->all_depths ? m->layers : s->n_depths ? s->n_depths : 1;
-    m->depths = em_alloc((size_t)n, sizeof *m->depths, "depths", err);
+    int n = 0, all = s->all_depths ? m->layers : 0;
+    m->depths = em_alloc((size_t)(s->n_depths + all + 1), sizeof *m->depths, "depths", err);
     if (!m->depths) return false;
-    m->n_scored = n;
-    for (int i = 0; i < n; i++)
-        m->depths[i] = s->all_depths ? i + 1 : s->n_depths ? s->depths[i] : m->layers;
+    for (int i = 0; i < s->n_depths; i++) m->depths[n++] = s->depths[i];
+    for (int l = 1; l <= all; l++) m->depths[n++] = l;
+    if (n == 0) m->depths[n++] = m->layers;
     qsort(m->depths, (size_t)n, sizeof *m->depths, whole_number);
-    if (m->depths[n - 1] > m->layers)
-        return em_fail(err, EM_USAGE, "--depth %d: %s has %d layers", m->depths[n - 1], name,
-                       m->layers);
+    for (int i = 0; i < n; i++)
+        if (i == 0 || m->depths[i] != m->depths[i - 1]) m->depths[m->n_scored++] = m->depths[i];
+    if (m->depths[m->n_scored - 1] > m->layers)
+        return em_fail(err, EM_USAGE, "--depth %d: %s has %d layers", m->depths[m->n_scored - 1],
+                       name, m->layers);
     return true;
 }
 

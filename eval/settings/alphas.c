@@ -10,23 +10,50 @@ enum { PLACES = 9 };
 #define UNIT INT64_C(1000000000)
 #define LIMIT (1000000 * UNIT)
 
-/* [+-]digits[.digits], at most PLACES of them after the point. */
+/* value * 10^power where that is a whole number within the limit. */
+static bool scale(int64_t value, int power, int64_t *out) {
+    for (; power < 0 && value; power++, value /= 10)
+        if (value % 10) return false;
+    for (; power > 0 && value; power--, value *= 10)
+        if (value > LIMIT / 10) return false;
+    *out = value;
+    return value <= LIMIT;
+}
+
+/* [+-]digits after an e, all of [s, end). */
+static bool parse_exponent(const char *s, const char *end, int *out) {
+    bool negative = s < end && *s == '-';
+    int value = 0;
+    s += s < end && (*s == '-' || *s == '+');
+    if (s == end) return false;
+    for (; s < end; s++) {
+        if (*s < '0' || *s > '9') return false;
+        if (value < 1000) value = value * 10 + (*s - '0');
+    }
+    *out = negative ? -value : value;
+    return true;
+}
+
+/* [+-]digits[.digits][e[+-]digits], exactly: a whole number of units of 10^-PLACES. */
 static bool parse_decimal(const char *s, size_t n, int64_t *out) {
+    const char *end = s + n;
     bool negative = n && *s == '-', point = false, any = false;
-    int64_t value = 0, unit = UNIT;
-    for (size_t i = n && (*s == '-' || *s == '+'); i < n; i++) {
-        if (s[i] == '.' && !point) {
+    int64_t value = 0;
+    int power = PLACES, exponent = 0;
+    for (s += n && (*s == '-' || *s == '+'); s < end && *s != 'e' && *s != 'E'; s++) {
+        if (*s == '.' && !point) {
             point = true;
             continue;
         }
-        if (s[i] < '0' || s[i] > '9') return false;
+        if (*s < '0' || *s > '9' || value > INT64_MAX / 10 - 1) return false;
         any = true;
-        if (point && (unit /= 10) == 0) return false;
-        value = point ? value + (s[i] - '0') * unit : value * 10 + (s[i] - '0') * UNIT;
-        if (value > LIMIT) return false;
+        value = value * 10 + (*s - '0');
+        power -= point;
     }
+    if (!any || (s < end && !parse_exponent(s + 1, end, &exponent))) return false;
+    if (!scale(value, power + exponent, &value)) return false;
     *out = negative ? -value : value;
-    return any;
+    return true;
 }
 
 static double nearest(int64_t decimal) {

@@ -14,7 +14,7 @@ typedef struct em_alphas {
     int n;
 } em_alphas;
 
-/* "-2:2:0.5,3". Errors: EM_USAGE naming the part that cannot be read. */
+/* "-2:2:0.5,3", "1e3", "25e-2". Errors: EM_USAGE naming the part that cannot be read. */
 bool em_alphas_parse(const char *text, em_alphas *out, em_error *err);
 
 #endif

@@ -127,6 +127,9 @@ static bool check_arguments(const em_settings *s, em_error *err) {
                        "which model? Give --model PATH; evalmask --help shows examples");
     if (s->command != EM_RUN && (s->n_row_tokens > 1 || s->row_tokens_from))
         return em_fail(err, EM_USAGE, "-T: %s takes one row length", em_command_name(s->command));
+    if (s->row_tokens_from && s->n_row_tokens)
+        return em_fail(err, EM_USAGE, "-T: %d..limit stands alone, without other lengths",
+                       s->row_tokens_from);
     if (s->command == EM_BENCH && s->n_arguments)
         return em_fail(err, EM_USAGE,
                        "%s: what is this? A shape is given as --shape, a model as --model",

@@ -32,8 +32,9 @@ bool em_config_open(em_settings *s, const char *name, bool named_command, em_err
     return true;
 }
 
+/* again: the value before it was of the same option. */
 static bool config_option(em_settings *s, const em_experiment_option *given, const em_option *o,
-                          em_error *err) {
+                          bool again, em_error *err) {
     if (!o)
         return em_fail(err, EM_USAGE, "\"%s\": no such option; evalmask --help lists them",
                        given->name);
@@ -41,6 +42,8 @@ static bool config_option(em_settings *s, const em_experiment_option *given, con
         return em_fail(err, EM_USAGE, "\"config\": a config names no other");
     if (o->argument && !given->value)
         return em_fail(err, EM_USAGE, "\"%s\": give its value, %s", o->name, o->argument);
+    if (again && !(o->commands & EM_AGAIN))
+        return em_fail(err, EM_USAGE, "\"%s\": one value, not a list", o->name);
     if (!o->argument && given->value)
         return em_fail(err, EM_USAGE, "\"%s\": a flag is true, or left out", o->name);
     return em_option_use(&(em_option_words){o, given->value, 0}, s, err);
@@ -53,7 +56,8 @@ static bool use_options(em_settings *s, em_given_options given, em_error *err) {
         const em_option *o = em_option_find(c->name, strlen(c->name), 0);
         if (o && (*em_given_at(given, o) || (s->n_packed && !(o->commands & EM_WITH_PACKED))))
             continue;
-        if (!config_option(s, c, o, err))
+        bool again = i > 0 && !strcmp(c->name, c[-1].name);
+        if (!config_option(s, c, o, again, err))
             return em_error_place(err, s->experiment->path, 0, c->byte);
     }
     return true;

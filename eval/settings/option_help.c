@@ -60,6 +60,8 @@ void em_options_help(FILE *out, em_command command) {
     if (command == EM_RUN)
         fprintf(
             out,
+            "\nAn option that takes a LIST adds to what was given before it; of the others, but\n"
+            "those that may be given again, the last one counts.\n"
             "\nThe report goes to stdout as Markdown, notes and progress to stderr. Exit codes:\n"
             "0 fine, 1 a check failed, 2 usage, 3 bad input, 4 the machine, 130 interrupted.\n");
 }

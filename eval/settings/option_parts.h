@@ -13,6 +13,7 @@
 
 /* Beside its commands, what kind of option it is. */
 #define EM_WITH_PACKED (1u << 16) /* of inspect, and means the same with --packed */
+#define EM_AGAIN (1u << 17)       /* given again it adds to what was given; others keep one value */
 #define EM_FREE \
     (1u << 31) /* moves no figure and no output: a journal's run may go on with another value */
 

@@ -83,19 +83,32 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+static bool keep_row_tokens(em_settings *s, int32_t t, em_error *err) {
+    if (s->n_row_tokens == EM_MAX_LIST) return too_many("-T", err);
+    s->row_tokens[s->n_row_tokens++] = t;
+    return true;
+}
+
+static bool set_row_tokens_from(em_settings *s, int32_t from, em_error *err) {
+    if (s->row_tokens_from && s->row_tokens_from != from)
+        return em_fail(err, EM_USAGE, "-T: %d..limit and %d..limit; say one of the two",
+                       s->row_tokens_from, from);
+    s->row_tokens_from = from;
+    return true;
+}
+
+/* N; FROM..TO: doubled from FROM on, and TO; FROM..limit: the same, once the limit is known. */
 static bool add_row_tokens(em_settings *s, char *text, em_error *err) {
     int64_t from, to;
     char *dots = strstr(text, "..");
     if (dots) *dots = 0;
     if (!em_value_whole_number("-T", text, 2, 1 << 24, &from, err)) return false;
-    if (dots && !strcmp(dots + 2, "limit")) return s->row_tokens_from = (int32_t)from, true;
+    if (dots && !strcmp(dots + 2, "limit")) return set_row_tokens_from(s, (int32_t)from, err);
     if (!dots) to = from;
     else if (!em_value_whole_number("-T", dots + 2, from, 1 << 24, &to, err)) return false;
-    for (int64_t t = from; t <= to; t *= 2) {
-        if (s->n_row_tokens == EM_MAX_LIST) return too_many("-T", err);
-        s->row_tokens[s->n_row_tokens++] = (int32_t)t;
-    }
-    return true;
+    for (int64_t t = from; t < to; t *= 2)
+        if (!keep_row_tokens(s, (int32_t)t, err)) return false;
+    return keep_row_tokens(s, (int32_t)to, err);
 }
 
 static bool add_depth(em_settings *s, char *text, em_error *err) {
@@ -290,19 +303,19 @@ const em_option_group em_option_groups[] = {
        "a Hugging Face directory, a .bin made by convert, a llama2.c file, or ORG/NAME in the "
        "local Hugging Face cache; "
        "NAME=A,B,C: repeated trainings, a group"},
-      {"compare", 'c', "[NAME=]PATH", EM_RUN | EM_BENCH, set_compare,
+      {"compare", 'c', "[NAME=]PATH", EM_RUN | EM_BENCH | EM_AGAIN, set_compare,
        "a further model over the same tokens, with paired differences to the others; may be given "
        "again"},
-      {"adapter", 0, "[NAME=]DIR", EM_RUN | EM_CONVERT, set_adapter,
+      {"adapter", 0, "[NAME=]DIR", EM_RUN | EM_CONVERT | EM_AGAIN, set_adapter,
        "a further model: the first one with this PEFT LoRA adapter; may be given again. convert: "
        "merged into the weights"},
-      {"alpha", 0, "LIST", EM_RUN | EM_BENCH, set_alpha,
+      {"alpha", 0, "LIST", EM_RUN | EM_BENCH | EM_AGAIN, set_alpha,
        "with one --compare or --adapter: losses of the logits (1+a)*after - a*before, such as "
        "--alpha=-2:2:0.5,3"},
       {"alpha-space", 0, "logit|weight", EM_RUN, set_alpha_space,
        "what alphas combine: the logits, all in one pass (default), or the weights, a pass for "
        "each"},
-      {"depth", 0, "all|LIST", EM_RUN | EM_BENCH, set_depth,
+      {"depth", 0, "all|LIST", EM_RUN | EM_BENCH | EM_AGAIN, set_depth,
        "losses with only the first N layers, final norm and head on what is left, all from one "
        "forward pass"},
       {"common-vocab", 0, NULL, EM_RUN, set_common_vocab,
@@ -320,18 +333,18 @@ const em_option_group em_option_groups[] = {
        "with --packed: what fills rows up (default: pad_token of tokenizer_config.json)"},
       {0}}},
     {"The data",
-     {{"data", 'd', "[NAME=]PATH", EM_DATA_COMMANDS | EM_BENCH, set_data,
+     {{"data", 'd', "[NAME=]PATH", EM_DATA_COMMANDS | EM_BENCH | EM_AGAIN, set_data,
        "jsonl, jsonl.zst, jsonl.gz, txt, a directory of them, or - for stdin; several make one "
        "stream, each NAME "
        "a stream and a row of the table of its own (default: the bundled sample)"},
-      {"packed", 0, "FILE", EM_INSPECT | EM_WITH_PACKED, set_packed,
+      {"packed", 0, "FILE", EM_INSPECT | EM_WITH_PACKED | EM_AGAIN, set_packed,
        "check rows that are packed already: JSON lines of input_ids and, where present, labels, "
        "position_ids, "
        "attention_mask, cu_seqlens; may be given again"},
       {"max-docs", 0, "N", EM_DATA_COMMANDS, set_max_docs,
        "read the first N documents (of the subset) only"},
       {"max-tokens", 0, "N", EM_DATA_COMMANDS, set_max_tokens, "cut the stream after N tokens"},
-      {"subset", 0, "NAME", EM_DATA_COMMANDS, set_subset,
+      {"subset", 0, "NAME", EM_DATA_COMMANDS | EM_AGAIN, set_subset,
        "only documents of this group; may be given again"},
       {"group-by", 0, "KEY[.KEY]", EM_DATA_COMMANDS, set_group_by,
        "the group's key (default meta.pile_set_name)"},
@@ -347,19 +360,19 @@ const em_option_group em_option_groups[] = {
        "options from a JSON file, or those of an installed experiment (evalmask help configs lists "
        "them); the options "
        "beside it override its own"},
-      {"mask", 0, "LIST", EM_DATA_COMMANDS | EM_BENCH, set_mask,
+      {"mask", 0, "LIST", EM_DATA_COMMANDS | EM_BENCH | EM_AGAIN, set_mask,
        "regular, doc, window:W, doc-window:W, prefix:N, full, doc-full, backward, doc-backward, "
        "flip0, flip0:M (default doc); "
        "MASK@LABELS measures a mask under one label scheme only"},
-      {"labels", 0, "LIST", EM_DATA_COMMANDS | EM_BENCH, set_labels,
+      {"labels", 0, "LIST", EM_DATA_COMMANDS | EM_BENCH | EM_AGAIN, set_labels,
        "unshifted (next token, as labels=input_ids in Hugging Face), shifted (the double shift), "
        "raw-shifted, "
        "raw-unshifted, backward (default unshifted)"},
-      {"seq-len", 'T', "LIST", EM_DATA_COMMANDS | EM_BENCH, set_row_tokens,
+      {"seq-len", 'T', "LIST", EM_DATA_COMMANDS | EM_BENCH | EM_AGAIN, set_row_tokens,
        "tokens in a row (default 1024, or the model's limit); a list, 128..2048 or 128..limit "
        "(doubled) measures each length"},
       {"batch", 'B', "N", EM_RUN | EM_INSPECT | EM_BENCH, set_batch, "rows in a batch (default 8)"},
-      {"positions", 0, "LIST", EM_DATA_COMMANDS, set_positions,
+      {"positions", 0, "LIST", EM_DATA_COMMANDS | EM_AGAIN, set_positions,
        "continuous, reset, or auto: reset at each document under the doc masks (default auto)"},
       {"window", 0, "next|inside", EM_DATA_COMMANDS, set_window,
        "where the caller shifts labels: take them from the window of T+1 tokens, or from inside "
@@ -368,7 +381,7 @@ const em_option_group em_option_groups[] = {
        "count predictions of another document's token, or not (default keep)"},
       {"tail", 0, "pad|drop", EM_RUN | EM_INSPECT, set_tail,
        "score the last, incomplete batch, or drop it (default pad)"},
-      {"pack", 0, "LIST", EM_DATA_COMMANDS, set_pack,
+      {"pack", 0, "LIST", EM_DATA_COMMANDS | EM_AGAIN, set_pack,
        "stream: rows across documents; none: each document by itself; or both, one after the other "
        "(default stream)"},
       {"seed", 0, "N", EM_RUN, set_seed, "of the bootstrap intervals (default 0)"},
@@ -389,13 +402,13 @@ const em_option_group em_option_groups[] = {
        "is recorded"},
       {0}}},
     {"Output",
-     {{"output", 'o', "FILE", EM_RUN | EM_BENCH | EM_REPORT | EM_DIFF, set_output,
+     {{"output", 'o', "FILE", EM_RUN | EM_BENCH | EM_REPORT | EM_DIFF | EM_AGAIN, set_output,
        "also write results: .json, .md, .html, .csv or .xml (JUnit) by the name; may be given "
        "again"},
       {"markdown-style", 0, "plain|github", EM_RUN | EM_REPORT | EM_DIFF, set_markdown_style,
        "plain: 80 columns, reads as text; github: alerts, long parts folded, tables whole (default "
        "plain)"},
-      {"document", 0, "LIST", EM_EXPLORE, set_document,
+      {"document", 0, "LIST", EM_EXPLORE | EM_AGAIN, set_document,
        "documents of the page, by number from 0 (default: the first that has predictions); a run "
        "reads no further than the last"},
       {"tokens", 0, "FILE", EM_RUN, set_tokens,

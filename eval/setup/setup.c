@@ -359,9 +359,6 @@ static bool double_to_limit(em_setup *s, const em_settings *settings, const em_m
 }
 
 static bool list_row_lengths(em_setup *s, const em_settings *settings, em_error *err) {
-    if (settings->row_tokens_from && settings->n_row_tokens)
-        return em_fail(err, EM_USAGE, "-T: %d..limit stands alone, without other lengths",
-                       settings->row_tokens_from);
     if (settings->row_tokens_from) return double_to_limit(s, settings, tightest(s), err);
     for (int i = 0; i < settings->n_row_tokens; i++)
         s->row_lengths[s->n_row_lengths++] = settings->row_tokens[i];
@@ -473,32 +470,49 @@ static bool add_adapter(em_setup *s, const em_named_path *p, em_error *err) {
 
 /* NAME=A,B,C: NAME.1, NAME.2 and NAME.3. A path that exists is one path, commas and all. */
 static bool add_models(em_setup *s, const em_named_path *p, em_error *err) {
-    char path[4096], name[128];
+    char path[4096], name[sizeof s->names[0]];
     if (!strchr(p->path, ',') || access(p->path, F_OK) == 0)
         return add_model(s, p->path, p->name, "", err);
     if (!p->name)
         return em_fail(err, EM_USAGE, "--model %s: a group of models wants a name, NAME=%s",
                        p->path, p->path);
     int member = 0;
-    for (const char *from = p->path; *from; from += *from == ',') {
+    for (const char *from = p->path;; from++) {
         size_t n = strcspn(from, ",");
+        if (n == 0 || n >= sizeof path)
+            return em_fail(err, EM_USAGE, "--model %s=%s: one of the paths is empty or too long",
+                           p->name, p->path);
         snprintf(path, sizeof path, "%.*s", (int)n, from);
-        snprintf(name, sizeof name, "%s.%d", p->name, ++member);
+        if ((size_t)snprintf(name, sizeof name, "%s.%d", p->name, ++member) >= sizeof name)
+            return em_fail(err, EM_USAGE, "--model %s=: too long for the name of a group", p->name);
         if (!add_model(s, path, name, p->name, err)) return false;
         from += n;
+        if (!*from) return true;
     }
-    return true;
 }
 
-static bool name_models(em_setup *s, em_error *err) {
-    if (s->n_models == 2 && !*s->groups[0]) {
-        strcpy(s->names[0], "before");
-        strcpy(s->names[1], "after");
-    }
+/* The name that model i was given, or NULL; without groups, which have their own. */
+static const char *given_name(const em_settings *settings, int i) {
+    if (i == 0) return settings->model.name;
+    return i <= settings->n_compare ? settings->compare[i - 1].name
+                                    : settings->adapters[i - 1 - settings->n_compare].name;
+}
+
+/* Of two models without a name the first is "before" and the second "after". */
+static bool name_models(em_setup *s, const em_settings *settings, em_error *err) {
+    static const char *const of_two[] = {"before", "after"};
+    for (int i = 0; i < 2 && s->n_models == 2 && !*s->groups[0]; i++)
+        if (!given_name(settings, i)) strcpy(s->names[i], of_two[i]);
+    for (int i = 0; settings->alphas.n && i < s->n_models; i++)
+        if (!strcmp(s->names[i], "amplified"))
+            return em_fail(err, EM_USAGE,
+                           "a model is named amplified, as the results of --alpha are; give it "
+                           "another name");
     for (int i = 0; i < s->n_models; i++)
         for (int k = 0; k < i; k++)
             if (!strcmp(s->names[i], s->names[k]))
-                return em_fail(err, EM_USAGE, "two models are named %s; say --compare NAME=PATH",
+                return em_fail(err, EM_USAGE,
+                               "two models are named %s; say --compare NAME=PATH with another name",
                                s->names[i]);
     return true;
 }
@@ -517,7 +531,7 @@ static bool open_models(em_setup *s, const em_settings *settings, em_error *err)
             err, EM_USAGE,
             "--alpha wants two models: alphas lie on the line through them, and these are %d",
             s->n_models);
-    return name_models(s, err);
+    return name_models(s, settings, err);
 }
 
 /* One model for each alpha but those that are the two models themselves. */

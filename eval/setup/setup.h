@@ -30,10 +30,11 @@ typedef struct em_setup {
     em_model *model;                 /* models[0]; NULL where the command works without one */
     em_model *models[EM_MAX_MODELS]; /* --model, every --compare, every --adapter; then, of
                                         --alpha-space weight, one for each alpha but -1 and 0 */
-    char names[EM_MAX_MODELS][64];   /* as in results: "before" and "after" where there are two */
-    char groups[EM_MAX_MODELS][64];  /* the group of repeated trainings that it is one of, or "" */
-    int n_models, n_named;           /* n_named: without those of alphas */
-    int amplified[EM_MAX_ALPHAS];    /* under --alpha-space weight: the model of each alpha */
+    char names[EM_MAX_MODELS]
+              [64]; /* as in results: as given; else the file's, or of two "before" and "after" */
+    char groups[EM_MAX_MODELS][64]; /* the group of repeated trainings that it is one of, or "" */
+    int n_models, n_named;          /* n_named: without those of alphas */
+    int amplified[EM_MAX_ALPHAS];   /* under --alpha-space weight: the model of each alpha */
     em_tokenizer *tokenizer;
     char tokenizer_source[4300]; /* which file, for reports */
     em_special eos, bos;

@@ -40,6 +40,10 @@ class Adapter(cli.Case):
         self.assertEqual(before["fingerprints"]["protocol"], after["fingerprints"]["protocol"])
         self.assert_same(before, self.results(*DATA)["results"][0])
 
+    def test_an_adapter_with_a_name(self):
+        got = self.by_model("--adapter", "bard=" + LORA)
+        self.assertEqual([m["name"] for m in got[None]["models"]], ["before", "bard"])
+
     def test_beside_other_models(self):
         alone = self.by_model("--adapter", LORA)
         got = self.by_model("--compare", "same=" + cli.MODEL, "--adapter", LORA, "--adapter", "twice=" + self.changed(lora_alpha=8))

@@ -85,6 +85,21 @@ class Compare(cli.Case):
             self.assertEqual((c["difference"], c["stderr"], c["better"], c["same_top1"]), (0, 0, 0, 1))
         self.assertEqual(got["comparisons"][0]["kl"]["max"], 0)
 
+    def test_a_name_that_was_given_stays(self):
+        a, b = self.model("a", 1), self.model("b", 3)
+        plain, _ = self.compare("--model", a, "--compare", b)
+        for first, second, names in (("pre=" + a, "sft=" + b, ["pre", "sft"]), ("pre=" + a, b, ["pre", "after"]),
+                                     (a, "sft=" + b, ["before", "sft"]), (a, b, ["before", "after"])):
+            got, report = self.compare("--model", first, "--compare", second, "--alpha", "0.5", "--tokens", self.path("t.jsonl"))
+            self.assertEqual([m["name"] for m in got["models"]], names)
+            self.assertEqual([r["model"] for r in got["results"]], names + ["amplified"])
+            c, = (c for c in got["comparisons"] if c["alpha"] is None)
+            self.assertEqual([c["before"], c["after"]], names)
+            self.assertEqual(c["difference"], plain["comparisons"][0]["difference"])
+            self.assertIn("## %s minus %s" % (names[1], names[0]), report)
+            with open(self.path("t.jsonl"), encoding="utf-8") as f:
+                self.assertEqual([k.split("|")[0] for k in json.loads(f.readline())["nll"]], names + ["amplified"])
+
     def test_tokens_of_every_side(self):
         a, b = self.model("a", 1), self.model("b", 3)
         self.compare("--model", a, "--compare", b, "--alpha", "0.5", "--tokens", self.path("t.jsonl"))
@@ -99,6 +114,12 @@ class Compare(cli.Case):
                 (("--model", a, "--alpha", "1"), 2, "--alpha wants one --compare"),
                 (("--model", a, "--compare", b, "--alpha", "x"), 2, "--alpha x: give numbers"),
                 (("--model", a, "--compare", a, "--compare", a), 2, "say --compare NAME=PATH"),
+                (("--model", "x=" + a, "--compare", "x=" + b), 2, "two models are named x; say --compare NAME=PATH with another name"),
+                (("--model", "after=" + a, "--compare", b), 2, "two models are named after"),
+                (("--model", a, "--compare", "amplified=" + b, "--alpha", "1"), 2, "a model is named amplified"),
+                (("--model", "x=%s,%s," % (a, b)), 2, "one of the paths is empty"),
+                (("--model", "x=%s,,%s" % (a, b)), 2, "one of the paths is empty"),
+                (("--model", "n" * 62 + "=%s,%s" % (a, b)), 2, "too long for the name of a group"),
                 (("--model", a, "--compare", c), 3, 'id 26 is "<end>" to the tokenizer of before and "<stop>" to that of after')):
             run = self.run_program(*arguments, *data, status=status)
             self.assert_one_line(run.err)

@@ -25,6 +25,12 @@ class Depths(cli.Case):
         for r in some:
             self.assertEqual(self.results(*SMALL, "-T", "64", "--depth", r["depth"])["results"], [r])
 
+    def test_a_list_and_all(self):
+        every = self.results(*SMALL, "-T", "64", "--depth", "all")["results"]
+        more = self.results(*SMALL, "-T", "64", "--depth", "3,0,all,1")["results"]
+        self.assertEqual([r["depth"] for r in more], [0, 1, 2, 3, 4, 5, 6])
+        self.assertEqual(more[1:], every)
+
     def test_a_leak_through_layers_needs_them(self):
         rows = self.results(*SMALL, "-T", "64", "--mask", "flip0", "--depth", "0,1,2")["results"]
         self.assertEqual([r["leak"] for r in rows], [False, True, True])
@@ -32,8 +38,9 @@ class Depths(cli.Case):
         self.assertGreater(rows[2]["leaks"]["indirect"]["predictions"], 0)
 
     def test_refusals(self):
-        run = self.run_program("--model", cli.MODEL, "--depth", "7", status=2)
-        self.assertIn("has 6 layers", run.err)
+        for depths in "7", "all,99", "99,0,all":
+            run = self.run_program("--model", cli.MODEL, "--depth", depths, status=2)
+            self.assertIn("has 6 layers", run.err)
         run = self.run_program("--model", cli.MODEL, "--compare", "x=" + cli.MODEL, "--depth", "1", "--alpha", "1", status=2)
         self.assertIn("--alpha with --depth", run.err)
 

@@ -103,6 +103,11 @@ static void refusals(void **state) {
         {"--model m --labels next", "there are unshifted, shifted"},
         {"--model m -T 1", "-T 1: give a whole number from 2"},
         {"--model m -T 99999999999999999999", "-T 99999999999999999999"},
+        {"--model m -T 8..limit,16..limit", "-T: 8..limit and 16..limit; say one of the two"},
+        {"--model m -T 8..limit -T 16..limit", "say one of the two"},
+        {"--model m -T 8..limit,16", "8..limit stands alone"},
+        {"--model m -T 8,16,", "give a whole number from 2"},
+        {"--model m --depth 0,,1", "give a whole number from 0"},
         {"--model m --memory 4Q", "--memory 4Q: give a size"},
         {"--model m --device gpu", "there are auto, cpu, cuda"},
         {"--model m --device cuda:x", "--device cuda:N"},
@@ -156,6 +161,31 @@ static void masks_with_labels_of_their_own(void **state) {
     assert_int_equal(s.n_labels, 2);
     assert_true(em_settings_combine(&s, 0, 0) && !em_settings_combine(&s, 0, 1) &&
                 em_settings_combine(&s, 1, 1));
+}
+
+/* Every value of a list counts. */
+static void ranges_and_depths(void **state) {
+    static const struct {
+        const char *line;
+        int n;
+        int32_t lengths[8];
+    } cases[] = {{"-T 128..1024", 4, {128, 256, 512, 1024}},
+                 {"-T 100..500", 4, {100, 200, 400, 500}},
+                 {"-T 7..7", 1, {7}},
+                 {"-T 64,16..32 -T 24", 4, {16, 24, 32, 64}}};
+    em_settings s;
+    em_error err;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "--model m %s", cases[i].line);
+        assert_true(parse(line, &s, &err));
+        assert_int_equal(s.n_row_tokens, cases[i].n);
+        for (int k = 0; k < cases[i].n; k++) assert_int_equal(s.row_tokens[k], cases[i].lengths[k]);
+    }
+    assert_true(parse("--model m -T 8..limit,8..limit", &s, &err));
+    assert_int_equal(s.row_tokens_from, 8);
+    assert_true(parse("--model m --depth 0,1,all --depth 1", &s, &err));
+    assert_true(s.all_depths && s.n_depths == 2 && s.depths[0] == 0 && s.depths[1] == 1);
 }
 
 static void packings(void **state) {
@@ -238,6 +268,7 @@ int main(void) {
                                        TEST(a_path_with_an_equals_sign),
                                        TEST(refusals),
                                        TEST(masks_with_labels_of_their_own),
+                                       TEST(ranges_and_depths),
                                        TEST(packings),
                                        TEST(a_config_and_what_overrides_it),
                                        TEST(help_fits_80_columns),
