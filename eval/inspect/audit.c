@@ -306,17 +306,15 @@ static bool depth_lines(const audit *a, const question *q, int d, em_buffer *out
 
 /* Which label schemes are clean under this mask, at the greatest depth. */
 static bool clean_schemes(const audit *a, const em_mask *mask, em_buffer *out, em_error *err) {
-    char names[160], *rest = names, *name;
-    int found = 0;
+    int n, found = 0;
+    const em_label_scheme *schemes = em_label_schemes(&n);
     bool good = true;
-    snprintf(names, sizeof names, "%s", em_labels_list());
     em_buffer_puts(out, "\nClean under this mask on this row: ");
-    while (good && (name = strsep(&rest, ", "))) {
-        if (!*name) continue;
-        question q = {.mask = mask, .scheme = em_labels_parse(name, err)};
-        good = q.scheme && ask(a, &q, err);
+    for (int i = 0; good && i < n; i++) {
+        question q = {.mask = mask, .scheme = &schemes[i]};
+        good = ask(a, &q, err);
         if (good && q.reading.from < q.reading.to && is_clean(a, &q))
-            em_buffer_printf(out, "%s%s", found++ ? ", " : "", name);
+            em_buffer_printf(out, "%s%s", found++ ? ", " : "", schemes[i].name);
         question_free(&q);
     }
     em_buffer_puts(out, found ? " labels.\n" : "no label scheme.\n");
@@ -344,7 +342,7 @@ static bool section(const audit *a, question *q, em_buffer *out, em_error *err) 
                      is_clean(a, q) ? "clean" : "LEAK");
     char offset[16] = "";
     if (q->scheme->offset) snprintf(offset, sizeof offset, "%+d", q->scheme->offset);
-    em_item(out, "The mask: %s.", em_mask_words(q->mask->kind));
+    em_item(out, "The mask: %s.", q->mask->kind->words);
     em_item(out, "Position i is scored on token i%s: %s.", offset, q->scheme->words);
     em_buffer_puts(out, "\n");
     if (q->reading.from >= q->reading.to) {

@@ -328,7 +328,7 @@ static bool row_masks(const inspection *x, em_buffer *out, em_error *err) {
         const em_mask *mask = &x->settings->masks[m];
         em_mask_intervals(mask, x->chosen, inputs, lo, lo + inputs);
         em_buffer_printf(out, "\n## %s\n\n", mask->name);
-        em_item(out, "The mask: %s.", em_mask_words(mask->kind));
+        em_item(out, "The mask: %s.", mask->kind->words);
         em_buffer_puts(out, "\n");
         em_picture_draw(&(em_picture){.lo = lo, .hi = lo + inputs, .inputs = inputs}, out);
     }

@@ -352,7 +352,7 @@ static void judge_mask(const em_packed_counts *c, em_verdicts *v) {
             c->several
                 ? ""
                 : " (as no row holds two documents, that is the same as its twin by document)";
-        em_verdict_add(v, EM_PASSED, "mask", "%s: %s%s; %s", m.name, em_mask_words(m.kind), alike,
+        em_verdict_add(v, EM_PASSED, "mask", "%s: %s%s; %s", m.name, m.kind->words, alike,
                        !c->padding ? "there is no padding"
                        : seen      ? "padding is not masked"
                                    : "padding is masked");
@@ -455,7 +455,9 @@ static void row_tokens(const inspection *x, em_buffer *out) {
 
 /* Causal within each document; padding sees nothing. */
 static void document_intervals(em_packed_view *v) {
-    em_mask_intervals(&(em_mask){.kind = EM_MASK_DOC}, &v->shape, v->shape.tokens, v->lo, v->hi);
+    em_mask doc;
+    em_mask_parse("doc", &doc, &(em_error)EM_ERROR_INIT);
+    em_mask_intervals(&doc, &v->shape, v->shape.tokens, v->lo, v->hi);
     for (int32_t i = 0; i < v->shape.tokens; i++)
         if (v->padding[i]) v->hi[i] = v->lo[i];
 }

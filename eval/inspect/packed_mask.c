@@ -6,37 +6,18 @@
 #include "common/size.h"
 
 void em_mask_search_free(em_mask_search *s) {
+    free(s->candidates);
     free(s->lo);
     free(s->hi);
+    s->candidates = NULL;
     s->lo = s->hi = NULL;
-}
-
-static bool is_window(em_mask_kind k) { return k == EM_MASK_WINDOW || k == EM_MASK_DOC_WINDOW; }
-
-/* The parameter with which the kind could give the row's mask. 0: none, or the kind has none. */
-static int32_t parameter_for(em_mask_kind k, const em_packed_view *v) {
-    int32_t n = v->shape.tokens, first = v->from, last = v->to - 1, widest = 1;
-    switch (k) {
-    case EM_MASK_WINDOW:
-    case EM_MASK_DOC_WINDOW:
-        for (int32_t i = first; i <= last; i++)
-            if (!v->padding[i] && v->hi[i] - v->lo[i] > widest) widest = v->hi[i] - v->lo[i];
-        return widest;
-    case EM_MASK_PREFIX: return v->hi[first] > 0 ? v->hi[first] : 1;
-    case EM_MASK_FLIP0: {
-        int32_t m = v->hi[first] < n ? v->hi[first] + first : v->hi[last] + last;
-        return m > 0 && m != n ? m : 0;
-    }
-    default: return 0;
-    }
 }
 
 /* The first query that is not as the mask would have it, -1: there is none. clip: documents do not
  * see the padding at the row's ends. */
-static int32_t first_difference(em_mask_search *s, em_mask_kind k, int32_t parameter,
-                                const em_packed_view *v, bool clip) {
-    em_mask m = {.kind = k, .parameter = parameter};
-    em_mask_intervals(&m, &v->shape, v->shape.tokens, s->lo, s->hi);
+static int32_t first_difference(em_mask_search *s, const em_mask *m, const em_packed_view *v,
+                                bool clip) {
+    em_mask_intervals(m, &v->shape, v->shape.tokens, s->lo, s->hi);
     for (int32_t i = v->from; i < v->to; i++) {
         int32_t lo = s->lo[i], hi = s->hi[i];
         if (v->padding[i]) continue;
@@ -48,34 +29,36 @@ static int32_t first_difference(em_mask_search *s, em_mask_kind k, int32_t param
     return -1;
 }
 
-/* A window's width shows only where a row has queries that it cuts off; elsewhere it is the whole
- * that fits. */
-static bool settle(em_mask_search *s, em_mask_kind k, int32_t parameter, bool cut) {
-    if (is_window(k) && !cut) {
-        if (parameter > s->least[k]) s->least[k] = parameter;
-        return true;
-    }
-    if (s->parameter[k] && s->parameter[k] != parameter) return false;
-    s->parameter[k] = parameter;
-    return true;
+/* A row settles a parameter where a greater one would give another row; elsewhere the parameter is
+ * the least that fits. False where rows contradict each other. */
+static bool settle(em_mask_candidate *c, int32_t parameter, bool settles) {
+    if (!settles) c->least = parameter > c->least ? parameter : c->least;
+    else if (c->parameter && c->parameter != parameter) return false;
+    else c->parameter = parameter;
+    return !c->parameter || c->parameter >= c->least;
 }
 
-static bool fits(em_mask_search *s, em_mask_kind k, const em_packed_view *v, bool cut) {
-    int32_t parameter = parameter_for(k, v);
-    if (first_difference(s, k, parameter, v, true) >= 0) {
-        if (first_difference(s, k, parameter, v, false) >= 0) return false;
-        s->sees_padding[k] = true;
-    }
-    return settle(s, k, parameter, cut);
+static bool fits(em_mask_search *s, em_mask_candidate *c, const em_mask_kind *kind,
+                 const em_packed_view *v) {
+    em_found_intervals row = {.row = &v->shape,
+                              .from = v->from,
+                              .to = v->to,
+                              .lo = v->lo,
+                              .hi = v->hi,
+                              .padding = v->padding};
+    em_mask m = em_mask_make(kind, kind->infer ? kind->infer(&row) : 0);
+    bool clip = first_difference(s, &m, v, true) < 0;
+    if (!clip && first_difference(s, &m, v, false) >= 0) return false;
+    c->sees_padding |= !clip;
+    if (!kind->parameter) return true;
+    em_mask boundless = em_mask_make(kind, INT32_MAX);
+    return settle(c, m.parameter, first_difference(s, &boundless, v, clip) >= 0);
 }
 
-static bool any_alive(const em_mask_search *s) {
-    for (int k = 0; k < EM_MASK_KINDS; k++)
-        if (!s->dead[k]) return true;
-    return false;
-}
-
-static void note_odd(em_mask_search *s, const em_packed_view *v, int64_t row, int32_t not_doc) {
+static void note_odd(em_mask_search *s, const em_packed_view *v, int64_t row) {
+    em_mask doc;
+    em_mask_parse("doc", &doc, &(em_error)EM_ERROR_INIT);
+    int32_t not_doc = first_difference(s, &doc, v, true);
     s->odd_row = row;
     s->odd_query = not_doc >= 0 ? not_doc : v->from;
     for (int32_t i = v->to - 1; i >= v->from; i--)
@@ -84,31 +67,37 @@ static void note_odd(em_mask_search *s, const em_packed_view *v, int64_t row, in
     s->odd_hi = v->hi[s->odd_query];
 }
 
+static bool reserve(em_mask_search *s, int kinds, size_t tokens, em_error *err) {
+    if (!s->candidates)
+        s->candidates = em_alloc((size_t)kinds, sizeof *s->candidates, "a mask", err);
+    return s->candidates &&
+           em_grow(&s->lo, &s->capacities[0], tokens, sizeof *s->lo, "a mask", err) &&
+           em_grow(&s->hi, &s->capacities[1], tokens, sizeof *s->hi, "a mask", err);
+}
+
 bool em_mask_search_add(em_mask_search *s, const em_packed_view *v, int64_t row, em_error *err) {
-    size_t n = (size_t)v->shape.tokens;
+    int n;
+    const em_mask_kind *kinds = em_mask_kinds(&n);
+    bool any = false;
     if (v->from == v->to || s->odd_row >= 0) return true;
-    if (!em_grow(&s->lo, &s->capacities[0], n, sizeof *s->lo, "a mask", err) ||
-        !em_grow(&s->hi, &s->capacities[1], n, sizeof *s->hi, "a mask", err))
-        return false;
-    int32_t not_doc = first_difference(s, EM_MASK_DOC, 0, v, true);
-    bool regular_cut = first_difference(s, EM_MASK_REGULAR, 0, v, true) >= 0;
-    for (int k = 0; k < EM_MASK_KINDS; k++)
-        if (!s->dead[k])
-            s->dead[k] = !fits(s, (em_mask_kind)k, v,
-                               k == EM_MASK_WINDOW ? regular_cut : not_doc >= 0);
-    if (any_alive(s)) return true;
-    note_odd(s, v, row, not_doc);
+    if (!reserve(s, n, (size_t)v->shape.tokens, err)) return false;
+    for (int k = 0; k < n; k++) {
+        em_mask_candidate *c = &s->candidates[k];
+        c->dead = c->dead || !fits(s, c, &kinds[k], v);
+        any |= !c->dead;
+    }
+    if (!any) note_odd(s, v, row);
     return true;
 }
 
 bool em_mask_search_found(const em_mask_search *s, em_mask *out, bool *sees_padding) {
-    for (int k = 0; k < EM_MASK_KINDS; k++) {
-        if (s->dead[k] ||
-            (is_window((em_mask_kind)k) && (!s->parameter[k] || s->parameter[k] < s->least[k])))
-            continue;
-        *out = (em_mask){.kind = (em_mask_kind)k, .parameter = s->parameter[k]};
-        *sees_padding = s->sees_padding[k];
-        em_mask_name(out);
+    int n;
+    const em_mask_kind *kinds = em_mask_kinds(&n);
+    for (int k = 0; s->candidates && k < n; k++) {
+        const em_mask_candidate *c = &s->candidates[k];
+        if (c->dead || (kinds[k].parameter && !c->parameter)) continue;
+        *out = em_mask_make(&kinds[k], c->parameter);
+        *sees_padding = c->sees_padding;
         return true;
     }
     return false;

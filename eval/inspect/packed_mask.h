@@ -1,4 +1,4 @@
-/* Which of the masks of eval/mask.h is it that somebody else's rows carry? */
+/* Which of the masks of eval/protocol/mask.h is it that somebody else's rows carry? */
 #ifndef EM_EVAL_PACKED_MASK_H
 #define EM_EVAL_PACKED_MASK_H
 
@@ -7,15 +7,18 @@
 #include "eval/protocol/mask.h"
 #include "eval/inspect/packed_view.h"
 
+/* A kind, as far as the rows so far tell. */
+typedef struct em_mask_candidate {
+    bool dead;         /* some row does not fit */
+    int32_t parameter; /* 0: no row has settled it, or the kind has none */
+    int32_t least;     /* what it must be at least, for the rows that do not settle it */
+    bool sees_padding; /* it fits only if documents see the padding at the row's ends */
+} em_mask_candidate;
+
 /* Every kind that fits all rows so far, with its parameter. Starts as {.odd_row = -1}. */
 typedef struct em_mask_search {
-    bool dead[EM_MASK_KINDS];
-    int32_t parameter[EM_MASK_KINDS]; /* 0: no row has settled it, or it has none */
-    int32_t
-        least[EM_MASK_KINDS]; /* what a window must be at least, for rows that do not settle it */
-    bool sees_padding[EM_MASK_KINDS]; /* it fits only if documents see the padding at the row's ends
-                                       */
-    int64_t odd_row;                  /* the first row that left no kind alive; -1: none */
+    em_mask_candidate *candidates; /* [kinds], in their order; NULL: no row yet; owned */
+    int64_t odd_row;               /* the first row that left no kind alive; -1: none */
     int32_t odd_query, odd_lo,
         odd_hi; /* and its first query without an interval (lo -1), or else not as under doc */
     int32_t *lo, *hi; /* scratch */

@@ -3,22 +3,39 @@
 #include <string.h>
 
 static const em_label_scheme schemes[] = {
-    {"unshifted", false, true, 1, "the next token"},
-    {"shifted", true, true, 2, "the token after next: labels shifted twice"},
-    {"raw-shifted", true, false, 1, "the next token"},
-    {"raw-unshifted", false, false, 0, "the visible token itself"},
-    {"backward", false, true, -1, "the token before"},
+    {"unshifted", false, true, 1, "the next token",
+     "next token, as labels=input_ids in Hugging Face"},
+    {"shifted", true, true, 2, "the token after next: labels shifted twice", "the double shift"},
+    {"raw-shifted", true, false, 1, "the next token", NULL},
+    {"raw-unshifted", false, false, 0, "the visible token itself", NULL},
+    {"backward", false, true, -1, "the token before", NULL},
 };
+enum { SCHEMES = sizeof schemes / sizeof *schemes };
+_Static_assert((int)SCHEMES <= (int)EM_MAX_SCHEMES, "EM_MAX_SCHEMES is too small");
 
-const char *em_labels_list(void) {
-    return "unshifted, shifted, raw-shifted, raw-unshifted, backward";
+const em_label_scheme *em_label_schemes(int *n) {
+    *n = SCHEMES;
+    return schemes;
+}
+
+void em_labels_list(em_buffer *out) {
+    for (int i = 0; i < SCHEMES; i++) em_buffer_printf(out, "%s%s", i ? ", " : "", schemes[i].name);
+}
+
+void em_labels_help(em_buffer *out) {
+    for (int i = 0; i < SCHEMES; i++) {
+        em_buffer_printf(out, "%s%s", i ? ", " : "", schemes[i].name);
+        if (schemes[i].help) em_buffer_printf(out, " (%s)", schemes[i].help);
+    }
 }
 
 const em_label_scheme *em_labels_parse(const char *name, em_error *err) {
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+    em_buffer list = {0};
+    for (int i = 0; i < SCHEMES; i++)
         if (!strcmp(schemes[i].name, name)) return &schemes[i];
-    em_fail(err, EM_USAGE, "--labels %s: no such label scheme; there are %s", name,
-            em_labels_list());
+    em_labels_list(&list);
+    em_fail(err, EM_USAGE, "--labels %s: no such label scheme; there are %s", name, list.data);
+    em_buffer_free(&list);
     return NULL;
 }
 

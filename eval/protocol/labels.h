@@ -4,19 +4,29 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "common/buffer.h"
 #include "common/error.h"
 #include "loader/pack.h"
 
+enum { EM_MAX_SCHEMES = 5 }; /* arrays by label scheme are this long */
+
+/* A row of the table in labels.c. */
 typedef struct em_label_scheme {
-    const char *name; /* "unshifted" */
-    bool caller_shifts, library_shifts;
-    int offset;        /* position i is scored on the token at i + offset */
-    const char *words; /* "next token" … */
+    const char *name;                   /* "unshifted" */
+    bool caller_shifts, library_shifts; /* the two switches that people confuse */
+    int offset;                         /* position i is scored on the token at i + offset */
+    const char *words;                  /* what that token is */
+    const char *help;                   /* in brackets behind the name in help; NULL: nothing */
 } em_label_scheme;
 
-const em_label_scheme *em_labels_parse(const char *name,
-                                       em_error *err); /* EM_USAGE with the list */
-const char *em_labels_list(void);
+/* All schemes, [*n]; static. */
+const em_label_scheme *em_label_schemes(int *n);
+/* By its name; NULL: there is none (EM_USAGE with the list). */
+const em_label_scheme *em_labels_parse(const char *name, em_error *err);
+/* Appends "unshifted, shifted, …"; ends the program where memory is out. */
+void em_labels_list(em_buffer *out);
+/* The same with each scheme's help in brackets. */
+void em_labels_help(em_buffer *out);
 
 typedef enum em_window_mode { EM_WINDOW_NEXT, EM_WINDOW_INSIDE } em_window_mode;
 
@@ -27,6 +37,8 @@ typedef struct em_reading {
     bool complete;    /* its whole window is there */
 } em_reading;
 
+/* window: where a scheme whose caller shifts takes labels from. row_tokens: T. The row's scored
+ * range bounds [from, to), which may be empty (from = to). */
 em_reading em_labels_read(const em_label_scheme *s, em_window_mode window, em_pack_mode pack,
                           int32_t row_tokens, const em_row *row);
 

@@ -4,137 +4,154 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct {
-    const char *name;
-    const char *parameter; /* its letter in help; NULL: none */
-    bool optional;
-    bool by_document;
-    const char *words;
-} kinds[EM_MASK_KINDS] = {
-    [EM_MASK_REGULAR] =
-        {"regular", NULL, false, false,
-         "causal: a token sees everything before it in its row, other documents too"},
-    [EM_MASK_DOC] = {"doc", NULL, false, true, "causal within the document"},
-    [EM_MASK_WINDOW] = {"window", "W", false, false, "causal, the last W tokens"},
-    [EM_MASK_DOC_WINDOW] = {"doc-window", "W", false, true,
-                            "causal within the document, the last W tokens"},
-    [EM_MASK_PREFIX] = {"prefix", "N", false, false,
-                        "causal, and the row's first N tokens see each other"},
-    [EM_MASK_FULL] = {"full", NULL, false, false, "every token sees the whole row"},
-    [EM_MASK_DOC_FULL] = {"doc-full", NULL, false, true,
-                          "every token sees its whole document within the row"},
-    [EM_MASK_BACKWARD] = {"backward", NULL, false, false,
-                          "a token sees itself and everything after it in its row"},
-    [EM_MASK_DOC_BACKWARD] = {"doc-backward", NULL, false, true,
-                              "a token sees itself and what follows in its document"},
-    [EM_MASK_FLIP0] =
-        {"flip0", "M", true, false,
-         "tril().flip(0) of an M x M matrix cut to the row: query i sees the first M-i keys"},
-};
+static inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
 
-const char *em_mask_list(void) {
-    return "regular, doc, window:W, doc-window:W, prefix:N, full, doc-full, backward, "
-           "doc-backward, flip0, flip0:M";
+/* ---- a mask's parameter from the intervals that it gave ---- */
+
+/* Keys of the query that sees most. */
+static int32_t widest(const em_found_intervals *r) {
+    int32_t most = 1;
+    for (int32_t i = r->from; i < r->to; i++)
+        if (!r->padding[i] && r->hi[i] - r->lo[i] > most) most = r->hi[i] - r->lo[i];
+    return most;
 }
 
-const char *em_mask_words(em_mask_kind k) { return kinds[k].words; }
-bool em_mask_by_document(const em_mask *m) { return kinds[m->kind].by_document; }
-
-void em_mask_name(em_mask *m) {
-    if (m->parameter) snprintf(m->name, sizeof m->name, "%s:%d", kinds[m->kind].name, m->parameter);
-    else snprintf(m->name, sizeof m->name, "%s", kinds[m->kind].name);
+/* Keys of the row's first query. */
+static int32_t first_end(const em_found_intervals *r) {
+    return r->hi[r->from] > 0 ? r->hi[r->from] : 1;
 }
 
-static bool parse_parameter(const char *text, const char *digits, em_mask *out, em_error *err) {
+/* hi + i is M wherever the row, or padding behind it, does not cut it off. */
+static int32_t flipped_size(const em_found_intervals *r) {
+    int32_t first = r->from, last = r->to - 1;
+    int32_t m = r->hi[first] < r->to ? r->hi[first] + first : r->hi[last] + last;
+    return m > 0 ? m : 1;
+}
+
+/* ---- the table ---- */
+
+/* MASK(id, name, its parameter's letter or 0, by document, lo, hi, how the parameter is inferred,
+ * words). lo and hi are the rule: query i of n inputs, its segment [s, e), the parameter p. */
+/* clang-format off */
+#define MASKS(MASK)                                                                                \
+    MASK(regular, "regular", 0, false, 0, i + 1, NULL,                                             \
+         "causal: a token sees everything before it in its row, other documents too")              \
+    MASK(doc, "doc", 0, true, s, i + 1, NULL,                                                      \
+         "causal within the document")                                                             \
+    MASK(window, "window", 'W', false, max(0, i + 1 - p), i + 1, widest,                           \
+         "causal, the last W tokens")                                                              \
+    MASK(doc_window, "doc-window", 'W', true, max(s, i + 1 - p), i + 1, widest,                    \
+         "causal within the document, the last W tokens")                                          \
+    MASK(prefix, "prefix", 'N', false, 0, min(n, max(i + 1, p)), first_end,                        \
+         "causal, and the row's first N tokens see each other")                                    \
+    MASK(full, "full", 0, false, 0, n, NULL,                                                       \
+         "every token sees the whole row")                                                         \
+    MASK(doc_full, "doc-full", 0, true, s, e, NULL,                                                \
+         "every token sees its whole document within the row")                                     \
+    MASK(backward, "backward", 0, false, i, n, NULL,                                               \
+         "a token sees itself and everything after it in its row")                                 \
+    MASK(doc_backward, "doc-backward", 0, true, i, e, NULL,                                        \
+         "a token sees itself and what follows in its document")                                   \
+    MASK(flip0, "flip0", 0, false, 0, n - i, NULL,                                                 \
+         "tril().flip(0) of an M x M matrix cut to the row: query i sees the first M-i keys")      \
+    MASK(flip0_of_m, "flip0", 'M', false, 0, max(0, min(n, p - i)), flipped_size,                  \
+         "tril().flip(0) of an M x M matrix cut to the row: query i sees the first M-i keys")
+/* clang-format on */
+
+#define AS_FUNCTION(id, name, parameter, by_document, lo, hi, infer, words) \
+    static em_interval id(int64_t i, int64_t n, int64_t s, int64_t e, int64_t p) { \
+        return (em_interval){(int32_t)(lo), (int32_t)(hi)}; \
+    }
+#define AS_ROW(id, name, parameter, by_document, lo, hi, infer, words) \
+    {name, parameter, by_document, "[" #lo ", " #hi ")", words, id, infer},
+
+MASKS(AS_FUNCTION)
+static const em_mask_kind kinds[] = {MASKS(AS_ROW)};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+const em_mask_kind *em_mask_kinds(int *n) {
+    *n = KINDS;
+    return kinds;
+}
+
+bool em_mask_by_document(const em_mask *m) { return m->kind->by_document; }
+
+/* ---- by name ---- */
+
+void em_mask_list(em_buffer *out) {
+    for (const em_mask_kind *k = kinds; k < kinds + KINDS; k++) {
+        em_buffer_printf(out, "%s%s", k > kinds ? ", " : "", k->name);
+        if (k->parameter) em_buffer_printf(out, ":%c", k->parameter);
+    }
+}
+
+em_mask em_mask_make(const em_mask_kind *kind, int32_t parameter) {
+    em_mask m = {.kind = kind, .parameter = parameter};
+    if (kind->parameter) snprintf(m.name, sizeof m.name, "%s:%d", kind->name, parameter);
+    else snprintf(m.name, sizeof m.name, "%s", kind->name);
+    return m;
+}
+
+static bool no_such_mask(const char *text, em_error *err) {
+    em_buffer list = {0};
+    em_mask_list(&list);
+    em_fail(err, EM_USAGE,
+            "--mask %s: no such mask; there are %s (each query sees one interval of keys; "
+            "what an interval cannot say is not supported)",
+            text, list.data);
+    em_buffer_free(&list);
+    return false;
+}
+
+/* The kind of this name, [n] bytes, with a parameter or without; *other: the last one of the name
+ * that is not so. NULL: there is none. */
+static const em_mask_kind *find(const char *name, size_t n, bool parameter,
+                                const em_mask_kind **other) {
+    *other = NULL;
+    for (const em_mask_kind *k = kinds; k < kinds + KINDS; k++) {
+        if (strlen(k->name) != n || memcmp(k->name, name, n)) continue;
+        if (!!k->parameter == parameter) return k;
+        *other = k;
+    }
+    return NULL;
+}
+
+static bool parse_parameter(const char *text, const char *digits, const em_mask_kind *kind,
+                            em_mask *out, em_error *err) {
     char *end;
     long value = *digits >= '0' && *digits <= '9' ? strtol(digits, &end, 10) : 0;
     if (value < 1 || *end || value > INT32_MAX)
         return em_fail(err, EM_USAGE,
                        "--mask %s: %s wants a whole number of at least 1 after the colon", text,
-                       kinds[out->kind].name);
-    out->parameter = (int32_t)value;
-    em_mask_name(out);
+                       kind->name);
+    *out = em_mask_make(kind, (int32_t)value);
     return true;
 }
 
 bool em_mask_parse(const char *text, em_mask *out, em_error *err) {
     size_t n = strcspn(text, ":");
-    for (int k = 0; k < EM_MASK_KINDS; k++) {
-        if (strlen(kinds[k].name) != n || memcmp(kinds[k].name, text, n)) continue;
-        *out = (em_mask){.kind = (em_mask_kind)k};
-        em_mask_name(out);
-        if (text[n] == ':' && kinds[k].parameter)
-            return parse_parameter(text, text + n + 1, out, err);
-        if (text[n] == ':')
-            return em_fail(err, EM_USAGE, "--mask %s: %s takes no number", text, kinds[k].name);
-        if (kinds[k].parameter && !kinds[k].optional)
-            return em_fail(err, EM_USAGE, "--mask %s: say %s:%s, a number of tokens", text,
-                           kinds[k].name, kinds[k].parameter);
-        return true;
-    }
-    return em_fail(err, EM_USAGE,
-                   "--mask %s: no such mask; there are %s (each query sees one interval of keys; "
-                   "what an interval cannot say is not supported)",
-                   text, em_mask_list());
+    const em_mask_kind *other, *kind = find(text, n, text[n] == ':', &other);
+    if (kind && kind->parameter) return parse_parameter(text, text + n + 1, kind, out, err);
+    if (kind) return *out = em_mask_make(kind, 0), true;
+    if (!other) return no_such_mask(text, err);
+    if (!other->parameter)
+        return em_fail(err, EM_USAGE, "--mask %s: %s takes no number", text, other->name);
+    return em_fail(err, EM_USAGE, "--mask %s: say %s:%c, a number of tokens", text, other->name,
+                   other->parameter);
 }
 
-static inline int32_t min32(int32_t a, int32_t b) { return a < b ? a : b; }
-static inline int32_t max32(int32_t a, int32_t b) { return a > b ? a : b; }
-
-/* The one switch that holds every mask's rule: query i of n inputs, its segment [s, e). */
-static void interval(const em_mask *m, int32_t i, int32_t n, int32_t s, int32_t e, int32_t *lo,
-                     int32_t *hi) {
-    int32_t p = m->parameter;
-    switch (m->kind) {
-    case EM_MASK_REGULAR:
-        *lo = 0;
-        *hi = i + 1;
-        break;
-    case EM_MASK_DOC:
-        *lo = s;
-        *hi = i + 1;
-        break;
-    case EM_MASK_WINDOW:
-        *lo = max32(0, i + 1 - p);
-        *hi = i + 1;
-        break;
-    case EM_MASK_DOC_WINDOW:
-        *lo = max32(s, i + 1 - p);
-        *hi = i + 1;
-        break;
-    case EM_MASK_PREFIX:
-        *lo = 0;
-        *hi = min32(n, max32(i + 1, p));
-        break;
-    case EM_MASK_FULL:
-        *lo = 0;
-        *hi = n;
-        break;
-    case EM_MASK_DOC_FULL:
-        *lo = s;
-        *hi = e;
-        break;
-    case EM_MASK_BACKWARD:
-        *lo = i;
-        *hi = n;
-        break;
-    case EM_MASK_DOC_BACKWARD:
-        *lo = i;
-        *hi = e;
-        break;
-    case EM_MASK_FLIP0:
-        *lo = 0;
-        *hi = p ? max32(0, min32(n, p - i)) : n - i;
-        break;
-    case EM_MASK_KINDS: break;
-    }
-}
+/* ---- rows ---- */
 
 void em_mask_intervals(const em_mask *m, const em_row *row, int32_t inputs, int32_t *lo,
                        int32_t *hi) {
     for (int32_t g = 0; g < row->n_segments; g++) {
-        int32_t s = row->segments[g].start, e = min32(row->segments[g].end, inputs);
-        for (int32_t i = s; i < e; i++) interval(m, i, inputs, s, e, &lo[i], &hi[i]);
+        int32_t s = row->segments[g].start, e = (int32_t)min(row->segments[g].end, inputs);
+        for (int32_t i = s; i < e; i++) {
+            em_interval v = m->kind->interval(i, inputs, s, e, m->parameter);
+            lo[i] = v.lo;
+            hi[i] = v.hi;
+        }
     }
 }
 
@@ -145,7 +162,7 @@ em_positions em_positions_resolve(em_positions p, const em_mask *m) {
 
 void em_positions_fill(em_positions resolved, const em_row *row, int32_t inputs, int32_t *out) {
     for (int32_t g = 0; g < row->n_segments; g++) {
-        int32_t s = row->segments[g].start, e = min32(row->segments[g].end, inputs);
+        int32_t s = row->segments[g].start, e = (int32_t)min(row->segments[g].end, inputs);
         for (int32_t i = s; i < e; i++) out[i] = resolved == EM_POSITIONS_RESET ? i - s : i;
     }
 }

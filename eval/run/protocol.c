@@ -115,7 +115,7 @@ void em_protocol_result(em_result *out, const em_plan *plan, em_cell cell, int32
              positions_name(em_positions_resolve(settings->positions[k.positions], mask)));
     snprintf(out->pack, sizeof out->pack, "%s", pack_name(settings->pack));
     snprintf(out->offset_words, sizeof out->offset_words, "%s", labels->words);
-    snprintf(out->mask_words, sizeof out->mask_words, "%s", em_mask_words(mask->kind));
+    snprintf(out->mask_words, sizeof out->mask_words, "%s", mask->kind->words);
     if (labels->caller_shifts)
         snprintf(out->window, sizeof out->window, "%s", window_name(settings->window));
     out->offset = labels->offset;

@@ -8,8 +8,6 @@
 #include "eval/settings/options.h"
 #include "loader/pack.h"
 
-#define EM_MAX_SCHEMES 5
-
 typedef struct em_fed_row {
     em_row *row;                        /* owned */
     em_reading reading[EM_MAX_SCHEMES]; /* per label scheme; inputs 0: the scheme has no such row */

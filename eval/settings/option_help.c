@@ -2,7 +2,27 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "common/buffer.h"
 #include "eval/settings/option_parts.h"
+
+/* What the table of options leaves to other tables. */
+static const struct {
+    const char *name;
+    void (*put)(em_buffer *);
+} lists[] = {{"{masks}", em_mask_list}, {"{labels}", em_labels_help}};
+
+/* The option's help with the lists that it names; the caller frees it. */
+static em_buffer help_text(const em_option *o) {
+    em_buffer text = {0};
+    for (const char *rest = o->help; *rest;) {
+        size_t i = 0, count = sizeof lists / sizeof *lists;
+        while (i < count && strncmp(rest, lists[i].name, strlen(lists[i].name))) i++;
+        if (i < count) lists[i].put(&text);
+        else em_buffer_printf(&text, "%c", *rest);
+        rest += i < count ? strlen(lists[i].name) : 1;
+    }
+    return text;
+}
 
 /* Prints text in lines of at most 80 columns, indented; the first line starts at column `at`. */
 static void wrap(FILE *out, const char *text, int indent, int at) {
@@ -33,7 +53,9 @@ static void help_option(FILE *out, const em_option *o) {
         fputc('\n', out);
         n = 0;
     }
-    wrap(out, o->help, 28, n);
+    em_buffer text = help_text(o);
+    wrap(out, text.data, 28, n);
+    em_buffer_free(&text);
 }
 
 void em_options_help(FILE *out, em_command command) {
@@ -110,7 +132,9 @@ void em_options_man(FILE *out) {
             man_text(out, o->name);
             if (o->argument) fprintf(out, " \\fI%s\\fR", o->argument);
             fputs("\n", out);
-            man_text(out, o->help);
+            em_buffer text = help_text(o);
+            man_text(out, text.data);
+            em_buffer_free(&text);
             fputs("\n", out);
         }
     }

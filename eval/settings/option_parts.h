@@ -23,7 +23,7 @@ typedef struct em_option {
     const char *argument; /* NULL: a flag */
     unsigned commands;
     bool (*set)(em_settings *, char *, em_error *);
-    const char *help;
+    const char *help; /* {masks} and {labels} in it are lists that option_help.c fills in */
 } em_option;
 
 /* Both arrays are as long as their numbers say, or do not compile. */

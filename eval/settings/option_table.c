@@ -361,13 +361,10 @@ const em_option_group em_option_groups[] = {
        "them); the options "
        "beside it override its own"},
       {"mask", 0, "LIST", EM_DATA_COMMANDS | EM_BENCH | EM_AGAIN, set_mask,
-       "regular, doc, window:W, doc-window:W, prefix:N, full, doc-full, backward, doc-backward, "
-       "flip0, flip0:M (default doc); "
+       "{masks} (default doc); "
        "MASK@LABELS measures a mask under one label scheme only"},
       {"labels", 0, "LIST", EM_DATA_COMMANDS | EM_BENCH | EM_AGAIN, set_labels,
-       "unshifted (next token, as labels=input_ids in Hugging Face), shifted (the double shift), "
-       "raw-shifted, "
-       "raw-unshifted, backward (default unshifted)"},
+       "{labels} (default unshifted)"},
       {"seq-len", 'T', "LIST", EM_DATA_COMMANDS | EM_BENCH | EM_AGAIN, set_row_tokens,
        "tokens in a row (default 1024, or the model's limit); a list, 128..2048 or 128..limit "
        "(doubled) measures each length"},

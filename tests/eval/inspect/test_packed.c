@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "eval/inspect/packed_count.h"
+#include "tests/eval/protocol/masks.h"
 
 enum { EOS = 2, BOS = 1, PAD = 0 };
 static const em_packed_ids plain = {EOS, -1, -1};
@@ -145,24 +146,47 @@ static bool search(const char *const *names, int n, int32_t n_padding, em_mask *
     return any;
 }
 
-static void every_mask_is_found(void **state) {
-    static const char *const names[] = {"regular",      "doc",          "window:3", "window:11",
-                                        "doc-window:3", "prefix:5",     "full",     "doc-full",
-                                        "backward",     "doc-backward", "flip0"};
+/* Whether rows such as mask_row makes do not tell which of the two it is. */
+static bool alike(const em_mask *a, const em_mask *b) {
+    enum { N = 28 }; /* the longest row of find_mask */
+    em_segment segments[N];
+    int32_t lo[2][N], hi[2][N];
+    em_row row = {.tokens = N, .window = N, .segments = segments};
+    for (int32_t at = 0; at < N; at = segments[row.n_segments++].end)
+        segments[row.n_segments] = (em_segment){.start = at, .end = at + 4 + row.n_segments % 7};
+    segments[row.n_segments - 1].end = N;
+    em_mask_intervals(a, &row, N, lo[0], hi[0]);
+    em_mask_intervals(b, &row, N, lo[1], hi[1]);
+    return !memcmp(lo[0], lo[1], sizeof lo[0]) && !memcmp(hi[0], hi[1], sizeof hi[0]);
+}
+
+/* Its own name, or that of the first mask without a parameter that is the same on such rows. */
+static const char *expected_name(const em_mask *m) {
+    static em_mask other;
+    int n;
+    const em_mask_kind *kinds = em_mask_kinds(&n);
+    for (int k = 0; k < n; k++) {
+        other = em_mask_make(&kinds[k], 0);
+        if (!kinds[k].parameter && alike(&other, m)) return other.name;
+    }
+    return m->name;
+}
+
+static void find_mask(const em_mask *m) {
     em_mask found;
     em_mask_search s;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        for (int32_t n_padding = 0; n_padding < 6; n_padding += 5) {
-            const char *const rows[] = {names[i], names[i], names[i]};
-            if (n_padding && !strcmp(names[i], "flip0"))
-                continue; /* its M is the row's own length, with padding */
-            if (!search(rows, 3, n_padding, &found, &s)) fail_msg("%s: none is found", names[i]);
-            assert_string_equal(found.name, names[i]);
-        }
-    assert_true(search((const char *const[]){"flip0:10", "flip0:10"}, 2, 0, &found, &s));
-    assert_string_equal(found.name, "flip0:10");
-    assert_true(search((const char *const[]){"flip0:30"}, 1, 0, &found, &s));
-    assert_string_equal(found.name, "flip0:30");
+    const char *const rows[] = {m->name, m->name, m->name};
+    for (int32_t n_padding = 0; n_padding < 6; n_padding += 5) {
+        if (n_padding && !strcmp(m->name, "flip0"))
+            continue; /* its M is the row's own length, with padding */
+        if (!search(rows, 3, n_padding, &found, &s)) fail_msg("%s: none is found", m->name);
+        if (strcmp(found.name, expected_name(m)))
+            fail_msg("%s is found as %s, not %s", m->name, found.name, expected_name(m));
+    }
+}
+
+static void every_mask_is_found(void **state) {
+    every_mask((const int32_t[]){2, 3, 5, 12, 30, 100, 0}, find_mask);
 }
 
 static void different_masks_are_none(void **state) {
@@ -173,6 +197,24 @@ static void different_masks_are_none(void **state) {
     assert_true(s.odd_query > 0 && s.odd_lo == 0 && s.odd_hi == s.odd_query + 1);
     assert_false(search((const char *const[]){"window:3", "window:4"}, 2, 0, &found, &s));
     assert_false(search((const char *const[]){"full", "backward"}, 2, 3, &found, &s));
+}
+
+/* Rows that are all seen whole, and of one length, are `full`, not prefix:24. */
+static void the_simplest_mask_is_named(void **state) {
+    em_mask found;
+    em_mask_search s;
+    assert_true(search((const char *const[]){"full"}, 1, 0, &found, &s));
+    assert_string_equal(found.name, "full");
+}
+
+/* A parameter that one row settles and another contradicts is none. */
+static void settled_parameters_bind(void **state) {
+    em_mask found;
+    em_mask_search s;
+    assert_false(search((const char *const[]){"window:3", "regular"}, 2, 0, &found, &s));
+    assert_int_equal(s.odd_row, 1);
+    assert_false(search((const char *const[]){"regular", "window:3"}, 2, 0, &found, &s));
+    assert_int_equal(s.odd_row, 1);
 }
 
 /* A window that no row is long enough to show is the whole; one row that shows it settles it. */
@@ -310,6 +352,8 @@ int main(void) {
                                        cmocka_unit_test(padding),
                                        cmocka_unit_test(every_mask_is_found),
                                        cmocka_unit_test(different_masks_are_none),
+                                       cmocka_unit_test(the_simplest_mask_is_named),
+                                       cmocka_unit_test(settled_parameters_bind),
                                        cmocka_unit_test(windows_are_settled_by_any_row),
                                        cmocka_unit_test(forms),
                                        cmocka_unit_test(places_of_eos),

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -136,7 +137,34 @@ static void schemes_are_what_they_say(void **unused) {
                              want[i].caller +
                                  want[i].library); /* each shift moves the label by one */
         }
-        assert_non_null(strstr(em_labels_list(), want[i].name));
+    }
+    int n;
+    em_label_schemes(&n);
+    assert_int_equal(n, sizeof want / sizeof *want);
+}
+
+/* docs/protocol.md has a line for each, in the table's order. */
+static void the_documentation_has_the_table(void **unused) {
+    static char text[1 << 16];
+    int n;
+    const em_label_scheme *schemes = em_label_schemes(&n);
+    FILE *f = fopen(EM_TEST_DATA "/../docs/protocol.md", "r");
+    assert_non_null(f);
+    size_t bytes = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    assert_in_range(bytes, 1, sizeof text - 2);
+    const char *at = strstr(text, "## Labels");
+    for (int i = 0; i < n; i++) {
+        char line[128], offset[16];
+        const em_label_scheme *s = &schemes[i];
+        snprintf(offset, sizeof offset, s->offset ? "%+d" : "%d", s->offset);
+        if (s->offset < 0)
+            snprintf(line, sizeof line, "| `%s` | | | %s | T-1 |\n", s->name, offset);
+        else
+            snprintf(line, sizeof line, "| `%s` | %s | %s | %s | %s |\n", s->name,
+                     s->caller_shifts ? "yes" : "no", s->library_shifts ? "yes" : "no", offset,
+                     s->library_shifts ? "T-1" : "T");
+        if (!at || !(at = strstr(at, line))) fail_msg("docs/protocol.md lacks: %s", line);
     }
 }
 
@@ -144,7 +172,9 @@ static void an_unknown_scheme_is_refused_with_the_list(void **unused) {
     em_error err = EM_ERROR_INIT;
     assert_null(em_labels_parse("double", &err));
     assert_int_equal(err.status, EM_USAGE);
-    assert_non_null(strstr(err.text, em_labels_list()));
+    int n;
+    const em_label_scheme *schemes = em_label_schemes(&n);
+    for (int i = 0; i < n; i++) assert_non_null(strstr(err.text, schemes[i].name));
 }
 
 int main(void) {
@@ -154,6 +184,7 @@ int main(void) {
         cmocka_unit_test(a_document_by_itself_is_complete),
         cmocka_unit_test(scored_range_bounds_the_predictions),
         cmocka_unit_test(schemes_are_what_they_say),
+        cmocka_unit_test(the_documentation_has_the_table),
         cmocka_unit_test(an_unknown_scheme_is_refused_with_the_list)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

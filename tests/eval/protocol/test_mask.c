@@ -3,61 +3,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/protocol/mask.h"
+#include "tests/eval/protocol/masks.h"
 
 enum { MOST = 40 };
-
-typedef struct place {
-    int32_t i, k, n, p;
-    bool same_document;
-} place;
-
-static bool causal(place q) { return q.k <= q.i; }
-static bool regular(place q) { return causal(q); }
-static bool doc(place q) { return causal(q) && q.same_document; }
-static bool window(place q) { return causal(q) && q.i - q.k < q.p; }
-static bool doc_window(place q) { return window(q) && q.same_document; }
-static bool prefix(place q) { return causal(q) || q.k < q.p; }
-static bool full(place q) { return true; }
-static bool doc_full(place q) { return q.same_document; }
-static bool backward(place q) { return q.k >= q.i; }
-static bool doc_backward(place q) { return backward(q) && q.same_document; }
-
-/* torch: tril(ones(M, M)).flip(0)[:n, :n]; row i of the flipped matrix is row M-1-i of the
- * triangle. */
-static bool flip0(place q) {
-    int32_t m = q.p ? q.p : q.n;
-    return q.i < m && q.k < m && q.k <= m - 1 - q.i;
-}
-
-static const struct {
-    const char *name;
-    int32_t parameter;
-    bool (*sees)(place);
-    bool by_document;
-} table[] = {
-    {"regular", 0, regular, false},
-    {"doc", 0, doc, true},
-    {"window:1", 1, window, false},
-    {"window:7", 7, window, false},
-    {"window:1000", 1000, window, false},
-    {"doc-window:1", 1, doc_window, true},
-    {"doc-window:5", 5, doc_window, true},
-    {"prefix:1", 1, prefix, false},
-    {"prefix:6", 6, prefix, false},
-    {"prefix:1000", 1000, prefix, false},
-    {"full", 0, full, false},
-    {"doc-full", 0, doc_full, true},
-    {"backward", 0, backward, false},
-    {"doc-backward", 0, doc_backward, true},
-    {"flip0", 0, flip0, false},
-    {"flip0:20", 20, flip0, false},
-    {"flip0:64", 64, flip0, false},
-    {"flip0:5", 5, flip0, false},
-};
+static const int32_t parameters[] = {1, 5, 6, 7, 20, 64, 1000, INT32_MAX, 0};
 
 /* Documents of these lengths, the last one cut at the row's end. */
 static em_row make_row(const int32_t *lengths, int32_t n_lengths, int32_t window_tokens,
@@ -79,35 +32,81 @@ static int32_t document_of(const em_row *row, int32_t i) {
     return g;
 }
 
-static void check_row(size_t m, const em_row *row, int32_t inputs) {
-    em_error err = EM_ERROR_INIT;
-    em_mask mask;
+static void check_row(const em_mask *m, const em_row *row, int32_t inputs) {
+    const mask_rule *rule = mask_rule_of(m);
     int32_t lo[MOST], hi[MOST];
-    assert_true(em_mask_parse(table[m].name, &mask, &err));
-    assert_string_equal(mask.name, table[m].name);
-    assert_int_equal(em_mask_by_document(&mask), table[m].by_document);
-    em_mask_intervals(&mask, row, inputs, lo, hi);
+    em_mask_intervals(m, row, inputs, lo, hi);
     for (int32_t i = 0; i < inputs; i++) {
         assert_true(hi[i] <= lo[i] || (lo[i] >= 0 && hi[i] <= inputs));
         for (int32_t k = 0; k < inputs; k++) {
-            place q = {i, k, inputs, table[m].parameter,
-                       document_of(row, i) == document_of(row, k)};
-            if ((k >= lo[i] && k < hi[i]) != table[m].sees(q))
-                fail_msg("%s, %d inputs: query %d, key %d", table[m].name, inputs, i, k);
+            int32_t own = document_of(row, i);
+            place q = {.i = i,
+                       .k = k,
+                       .n = inputs,
+                       .p = m->parameter,
+                       .start = row->segments[own].start,
+                       .same_document = own == document_of(row, k)};
+            if ((k >= lo[i] && k < hi[i]) != rule->sees(q))
+                fail_msg("%s, %d inputs: query %d, key %d", m->name, inputs, i, k);
         }
     }
 }
 
-static void every_mask_is_its_rule(void **unused) {
+static void check_mask(const em_mask *m) {
     static const int32_t cuts[][5] = {
         {31}, {10, 1, 12, 8}, {1, 1, 1, 28}, {30, 1}, {5, 5, 5, 5, 11}};
-    for (size_t m = 0; m < sizeof table / sizeof *table; m++)
-        for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++)
-            for (int32_t inputs = 1; inputs <= 31; inputs += inputs < 29 ? 7 : 1) {
-                em_segment segments[5];
-                em_row row = make_row(cuts[c], 5, 31, segments);
-                check_row(m, &row, inputs);
-            }
+    for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++)
+        for (int32_t inputs = 1; inputs <= 31; inputs += inputs < 29 ? 7 : 1) {
+            em_segment segments[5];
+            em_row row = make_row(cuts[c], 5, 31, segments);
+            check_row(m, &row, inputs);
+        }
+}
+
+static void every_mask_is_its_rule(void **unused) { every_mask(parameters, check_mask); }
+
+static void every_rule_is_of_a_mask(void **unused) {
+    int rules, kinds;
+    mask_rules(&rules);
+    em_mask_kinds(&kinds);
+    assert_int_equal(rules, kinds);
+}
+
+static void check_name(const em_mask *m) {
+    em_error err = EM_ERROR_INIT;
+    em_mask again;
+    assert_true(em_mask_parse(m->name, &again, &err));
+    assert_ptr_equal(again.kind, m->kind);
+    assert_int_equal(again.parameter, m->parameter);
+    assert_string_equal(again.name, m->name);
+    assert_int_equal(em_mask_by_document(m), mask_rule_of(m)->by_document);
+}
+
+static void names_are_read_back(void **unused) { every_mask(parameters, check_name); }
+
+/* docs/protocol.md has the table, a line each, in its order. */
+static void the_documentation_has_the_table(void **unused) {
+    static char text[1 << 16];
+    int n;
+    const em_mask_kind *kinds = em_mask_kinds(&n);
+    em_buffer table = {0};
+    FILE *f = fopen(EM_TEST_DATA "/../docs/protocol.md", "r");
+    assert_non_null(f);
+    size_t bytes = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    assert_in_range(bytes, 1, sizeof text - 2);
+    em_buffer_puts(&table, "\n| mask | query i sees | positions | |\n|---|---|---|---|\n");
+    for (const em_mask_kind *k = kinds; k < kinds + n; k++) {
+        em_buffer_printf(&table, k->parameter ? "| `%s:%c` " : "| `%s` ", k->name, k->parameter);
+        em_buffer_printf(&table, "| `%s` | %s | %s |\n", k->formula,
+                         k->by_document ? "reset" : "continuous", k->words);
+    }
+    em_buffer_puts(&table, "\n");
+    if (!strstr(text, table.data)) {
+        fprintf(stderr, "%s", table.data);
+        fail_msg("docs/protocol.md lacks that table of masks");
+    }
+    em_buffer_free(&table);
 }
 
 static void layer_window_bounds_both_sides(void **unused) {
@@ -122,6 +121,13 @@ static void layer_window_bounds_both_sides(void **unused) {
         }
 }
 
+static void check_positions(const em_mask *m) {
+    em_positions own = mask_rule_of(m)->by_document ? EM_POSITIONS_RESET : EM_POSITIONS_CONTINUOUS;
+    assert_int_equal(em_positions_resolve(EM_POSITIONS_AUTO, m), own);
+    assert_int_equal(em_positions_resolve(EM_POSITIONS_RESET, m), EM_POSITIONS_RESET);
+    assert_int_equal(em_positions_resolve(EM_POSITIONS_CONTINUOUS, m), EM_POSITIONS_CONTINUOUS);
+}
+
 static void positions_restart_or_run_on(void **unused) {
     static const int32_t lengths[] = {3, 1, 4};
     static const int32_t want[2][7] = {{0, 1, 2, 3, 4, 5, 6}, {0, 1, 2, 0, 0, 1, 2}};
@@ -132,17 +138,7 @@ static void positions_restart_or_run_on(void **unused) {
     assert_memory_equal(got, want[0], sizeof got);
     em_positions_fill(EM_POSITIONS_RESET, &row, 7, got);
     assert_memory_equal(got, want[1], sizeof got);
-    for (size_t m = 0; m < sizeof table / sizeof *table; m++) {
-        em_error err = EM_ERROR_INIT;
-        em_mask mask;
-        assert_true(em_mask_parse(table[m].name, &mask, &err));
-        em_positions want_auto = table[m].by_document ? EM_POSITIONS_RESET
-                                                      : EM_POSITIONS_CONTINUOUS;
-        assert_int_equal(em_positions_resolve(EM_POSITIONS_AUTO, &mask), want_auto);
-        assert_int_equal(em_positions_resolve(EM_POSITIONS_RESET, &mask), EM_POSITIONS_RESET);
-        assert_int_equal(em_positions_resolve(EM_POSITIONS_CONTINUOUS, &mask),
-                         EM_POSITIONS_CONTINUOUS);
-    }
+    every_mask(parameters, check_positions);
 }
 
 /* A document that goes on from the row before starts again at 0: place plays no part. */
@@ -181,6 +177,9 @@ static void bad_masks_are_refused(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_mask_is_its_rule),
+                                       cmocka_unit_test(every_rule_is_of_a_mask),
+                                       cmocka_unit_test(names_are_read_back),
+                                       cmocka_unit_test(the_documentation_has_the_table),
                                        cmocka_unit_test(layer_window_bounds_both_sides),
                                        cmocka_unit_test(positions_restart_or_run_on),
                                        cmocka_unit_test(a_continued_document_starts_at_zero),
