@@ -1,5 +1,6 @@
 #include "reports/pages/page.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,12 +13,46 @@ enum { WIDTH = 80 };
 
 /* ---- text ---- */
 
-/* GitHub takes <s> for a tag and * for emphasis; what is read as plain text stays as it is. */
+static bool in_word(char c) { return isalnum((unsigned char)c) || (unsigned char)c >= 0x80; }
+
+/* "[words](", "[words][" or "[words]:" at text. */
+static bool begins_link(const char *text, size_t n) {
+    for (size_t i = 1; i + 1 < n; i++)
+        if (text[i] == ']' && strchr("([:", text[i + 1])) return true;
+    return false;
+}
+
+static bool begins_entity(const char *text, size_t n) {
+    size_t i = 1;
+    while (i < n && (isalnum((unsigned char)text[i]) || text[i] == '#')) i++;
+    return i > 1 && i < n && text[i] == ';';
+}
+
+/* What GitHub would take for a tag, emphasis, code, mathematics, a link or an entity. */
+static bool is_markup(const char *text, size_t n, size_t i) {
+    switch (text[i]) {
+    case '<':
+    case '*':
+    case '`':
+    case '~':
+    case '$':
+    case '\\': return true;
+    case '_': return i == 0 || i + 1 == n || !in_word(text[i - 1]) || !in_word(text[i + 1]);
+    case '[': return begins_link(text + i, n - i);
+    case '&': return begins_entity(text + i, n - i);
+    default: return false;
+    }
+}
+
+/* A name reads as it is on every face; what is read as plain text stays as it is, but for what ends
+ * a cell: a bar, and a \ that would take the one before it. */
 static void put_markdown(em_buffer *out, em_face face, const char *text, size_t n, bool in_table) {
     for (size_t i = 0; i < n; i++) {
-        bool special = (in_table && text[i] == '|') ||
-                       (face == EM_FACE_GITHUB && strchr("<*`\\", text[i]) && text[i]);
-        if (special) em_buffer_puts(out, "\\");
+        bool ends_cell = text[i] == '|' ||
+                         (text[i] == '\\' && text[i + strspn(text + i, "\\")] == '|');
+        if (face == EM_FACE_GITHUB ? is_markup(text, n, i) || (in_table && text[i] == '|')
+                                   : in_table && ends_cell)
+            em_buffer_puts(out, "\\");
         em_buffer_append(out, text + i, 1, NULL);
     }
 }

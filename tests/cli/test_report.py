@@ -4,6 +4,7 @@ import html.parser
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import unittest
@@ -147,6 +148,16 @@ class Faces(cli.Case):
             self.assertIn(name, {r["model"] for r in csv.DictReader(f)})
         github = self.run_program("report", path, "--markdown-style", "github").out
         self.assertIn("a\\<b>&\"'\\|\\*\\`c", github)
+
+    def test_markdown_shows_names_and_not_what_they_mark_up(self):
+        text = read(os.path.join(REPORTS, "results", "whole", "models.json")).decode()
+        for name, github, plain in (("__x__", "\\_\\_x\\_\\_", "__x__"), ("pile_cc", "pile_cc", "pile_cc"), ("[x](y)", "\\[x](y)", "[x](y)"),
+                                    ("[0, 8)", "[0, 8)", "[0, 8)"), ("~~x~~", "\\~\\~x\\~\\~", "~~x~~"), ("a&lt;b", "a\\&lt;b", "a&lt;b"),
+                                    ("R&D", "R&D", "R&D"), ("$x$", "\\$x\\$", "$x$"), ("a\\", "a\\\\", "a\\"), ("a\\|b", "a\\\\\\|b", "a\\\\\\|b")):
+            path = self.write("r.json", text.replace('"bard"', json.dumps(name)))
+            with self.subTest(name):
+                self.assertIn(f"| {github} |", re.sub(" +", " ", self.run_program("report", path, "--markdown-style", "github").out))
+                self.assertIn(f"| {plain} |", re.sub(" +", " ", self.run_program("report", path).out))
 
     @unittest.skipUnless(shutil.which("cmark-gfm"), "cmark-gfm is not installed")
     def test_github_markdown_renders(self):
