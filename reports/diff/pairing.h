@@ -29,13 +29,15 @@ typedef struct em_pairing {
 /* Two results are partners where both fingerprints, alpha and depth agree, and data set or model by
  * name where several results share these. What is left is paired by names, with less and less of
  * them, so that it can be said what differs: each time the results of a name that one of each file
- * has. */
+ * has. False with EM_MACHINE; p is to be freed in every case. */
 bool em_pairing_make(em_pairing *p, const em_results *before, const em_results *after,
                      em_error *err);
+/* Frees the lists, not the results. */
 void em_pairing_free(em_pairing *p);
 
 /* Appends "protocol fingerprint (mask: doc -> regular), data fingerprint (max_docs: none -> 20)":
- * which fingerprints differ and what differs behind them. Nothing where neither does. */
+ * which fingerprints differ and what differs behind them. Nothing where neither does. Where memory
+ * is out the program ends with exit code 4. */
 void em_pair_differences(const em_pairing *p, const em_result_pair *pair, em_buffer *out);
 
 #endif

@@ -5,8 +5,9 @@
 
 #include "common/buffer.h"
 
-/* From <!doctype> to <main>; style: further rules, or "". */
+/* Appends all from <!doctype> to <main>; title is escaped, style is further rules, or "". */
 void em_html_open(em_buffer *out, const char *title, const char *style);
+/* Appends what closes it. */
 void em_html_close(em_buffer *out);
 
 #endif

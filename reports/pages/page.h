@@ -15,6 +15,7 @@ typedef enum em_markdown_style {
     EM_MARKDOWN_GITHUB /* alerts, folded parts, tables as wide as they are */
 } em_markdown_style;
 
+/* The face of a page in that style. */
 em_face em_markdown_face(em_markdown_style style);
 
 typedef struct em_page {
@@ -23,15 +24,22 @@ typedef struct em_page {
     bool in_list;
 } em_page;
 
+/* Each of these appends to the page; formats are printf's, and their text is escaped as the face
+ * wants it. Where memory is out the program ends with exit code 4. */
+
+/* A heading; level 1 is the page's. Ends a list. */
 void em_page_heading(em_page *p, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* A paragraph; plain pages wrap it at 80 columns. Ends a list. */
 void em_page_paragraph(em_page *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* One in which **words** are bold. */
 void em_page_rich_paragraph(em_page *p, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Lines for fixed-width type; each ends with a line end. */
 void em_page_code(em_page *p, const char *lines);
+/* An item of a list, which the first one opens. */
 void em_page_item(em_page *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Ends the list, where one is open. */
 void em_page_end_list(em_page *p);
 /* Sentences that a reader must see; a loud one says that the figures are not what they seem.
  * Nothing where n is 0. */
@@ -39,8 +47,9 @@ void em_page_notes(em_page *p, bool loud, const char *const *sentences, int n);
 /* Prints and frees the table. Plain pages repeat the left columns where the figures do not fit
  * beside each other. */
 void em_page_table(em_page *p, em_table *t);
-/* What is long and rarely read: folded where the face can. */
+/* Begins what is long and rarely read: folded under its summary where the face can. */
 void em_page_fold(em_page *p, const char *summary);
+/* Ends it; not nested. */
 void em_page_unfold(em_page *p);
 
 #endif

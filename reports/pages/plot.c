@@ -48,15 +48,20 @@ static double at(const axis *a, double value) {
 em_series *em_plot_series(em_plot *plot, const char *label) {
     if (plot->n == EM_MAX_SERIES) return plot->left_out++, NULL;
     em_series *s = &plot->series[plot->n++];
-    *s = (em_series){.label = strdup(label)};
+    em_buffer copy = {0};
+    em_buffer_puts(&copy, label);
+    *s = (em_series){.label = copy.data};
     return s;
 }
 
 void em_series_add(em_series *s, em_point point) {
-    if (!isfinite(point.x) || !isfinite(point.y) ||
-        !em_grow(&s->points, &s->capacity, s->n + 1, sizeof point, "a plot", NULL)) {
+    if (!isfinite(point.x) || !isfinite(point.y)) {
         free(point.title);
         return;
+    }
+    if (!em_grow(&s->points, &s->capacity, s->n + 1, sizeof point, "a plot", NULL)) {
+        fputs("evalmask: out of memory while drawing a plot\n", stderr);
+        exit(EM_MACHINE);
     }
     s->points[s->n++] = point;
 }

@@ -31,16 +31,20 @@ typedef struct em_plot {
     int n, left_out; /* series there are, series that no longer fitted */
 } em_plot;
 
-/* NULL where the plot is full: the caller's points are left out, and the plot says so. */
+/* A new series, owned by the plot; label is copied. NULL where the plot is full: the caller's
+ * points are left out, and the plot says so. Where memory is out the program ends with exit code 4,
+ * here and below. */
 em_series *em_plot_series(em_plot *plot, const char *label);
-void em_series_add(em_series *s,
-                   em_point point); /* takes point.title; a point that is not finite is left out */
+/* Adds a point and takes its title; one that is not finite, or has no room in memory, is left out.
+ */
+void em_series_add(em_series *s, em_point point);
 /* Appends a <figure> and frees the series; nothing where there is no point. */
 void em_plot_print(em_plot *plot, em_buffer *out);
+/* Frees the series of a plot that is not printed. */
 void em_plot_free(em_plot *plot);
 
-/* Rows of named categories with a mark for each series: x is the row's number, y the value.
- * Likewise. */
+/* Rows of named categories, [n_names], with a mark for each series: x is the row's number, y the
+ * value. Appends a <figure> and frees the series; nothing where there is no point. */
 void em_plot_print_rows(em_plot *plot, const char *const *names, int n_names, em_buffer *out);
 
 #endif

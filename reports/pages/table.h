@@ -14,16 +14,26 @@ typedef struct em_table {
     int columns, left, n;
 } em_table;
 
+/* An empty table with the heads, [columns]. The caller prints (em_page_table) or frees it; cells
+ * are copied, and where memory is out the program ends with exit code 4. */
 em_table em_table_new(int left, int columns, const char *const *heads);
 /* A table whose heads are its first cells, for the caller to add. */
 em_table em_table_open(int left, int columns);
+/* Each adds the next cell, row by row. Text as it is, on one line: a line end becomes a space. */
 void em_text_cell(em_table *t, const char *text);
-void em_number_cell(em_table *t, double x, int decimals); /* "-" where x is not finite */
-void em_signed_cell(em_table *t, double x, int decimals); /* with its sign, + too */
+/* "-" where x is not finite; large figures in three digits and a power of ten. */
+void em_number_cell(em_table *t, double x, int decimals);
+/* Likewise, with its sign, + too. */
+void em_signed_cell(em_table *t, double x, int decimals);
+/* In full, without grouping. */
 void em_integer_cell(em_table *t, int64_t x);
+/* share: 0 to 1, shown as percent; "-" where it is not finite. */
 void em_percent_cell(em_table *t, double share);
-void em_interval_cell(em_table *t, double low, double high); /* both with their signs */
-int em_table_rows(const em_table *t);                        /* without the heads */
+/* Both ends with their signs, in four decimals; "-" where low is not finite. */
+void em_interval_cell(em_table *t, double low, double high);
+/* Complete rows, without the heads. */
+int em_table_rows(const em_table *t);
+/* Frees the cells of a table that is not printed. */
 void em_table_free(em_table *t);
 
 /* Columns that a terminal shows for UTF-8 text (one a character; enough for names). */

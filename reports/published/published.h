@@ -8,11 +8,14 @@
 #include "reports/pages/page.h"
 #include "reports/results/results.h"
 
+/* Whether there is a table of that name. */
 bool em_published_known(const char *table);
-/* Comma-separated, in out, [n] bytes; returns out. */
+/* The names of all tables, comma-separated, in out, [n] bytes with the NUL (cut where they are
+ * longer); returns out. */
 const char *em_published_names(char *out, size_t n);
 
-/* Nothing where r asks for no table. */
+/* The table that r asks for, with its heading; nothing where it asks for none. A cell whose result
+ * r lacks is a dash. */
 void em_section_published(const em_results *r, em_page *p);
 
 #endif

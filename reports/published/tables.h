@@ -15,6 +15,7 @@ typedef struct em_wanted {
 
 enum { EM_ANY_DEPTH = -2 };
 
+/* The first of r's results that fits, owned by r; NULL: there is none. */
 const em_result *em_find_result(const em_results *r, em_wanted w);
 /* Of two models (or of the first one and an alpha) under one mask, or of one model under two masks;
  * mask and positions are those of after. NULL: there is none. */
@@ -25,6 +26,7 @@ em_wanted em_wanted_as(const em_result *x);
 /* Whether the interval is there and 0 is outside. */
 bool em_excludes_zero(double low, double high);
 
+/* Appends one table to the page, from r alone. */
 typedef void em_published_fill(const em_results *r, em_page *p);
 em_published_fill em_published_alphas, em_published_pairs, em_published_lengths,
     em_published_depths;

@@ -31,7 +31,8 @@ char *em_documents_path(const char *results_path);
 em_documents *em_documents_open(const char *path, em_error *err);
 /* 1 and a line, 0 at the end, -1 with err. */
 int em_documents_next(em_documents *d, em_document_line *out, em_error *err);
-void em_documents_close(em_documents *d); /* d may be NULL */
+/* Closes and frees it; d may be NULL. */
+void em_documents_close(em_documents *d);
 
 /* Result i of r in the lines of its data set: its place among the results of that data set, and,
  * where lines name a row length (by_seq_len), of that row length. */

@@ -18,6 +18,7 @@ em_lines *em_lines_open(const char *path, bool may_be_plain, em_error *err);
 int em_lines_next(em_lines *l, const char **text, size_t *n, em_error *err);
 /* An error of the line at hand: EM_INPUT. Returns false. */
 bool em_lines_fail(const em_lines *l, em_error *err, const char *what);
-void em_lines_close(em_lines *l); /* l may be NULL */
+/* Closes and frees it; l may be NULL. */
+void em_lines_close(em_lines *l);
 
 #endif

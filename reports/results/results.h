@@ -181,19 +181,26 @@ typedef struct em_results {
     int n_notes;
 } em_results;
 
+/* Frees what r owns and zeroes r; one that is half read may be freed too. */
 void em_results_free(em_results *r);
-/* Adds a sentence / a protocol line; end the program with exit code 4 where memory is out. */
+/* Adds a sentence, printf's. Where memory is out the program ends with exit code 4, here and below.
+ */
 void em_results_note(em_results *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Adds a gate without figures, for the caller to fill in; likewise. */
+/* Adds a gate without figures, for the caller to fill in: owned by r, good until the next one; name
+ * is copied. */
 em_gate *em_results_gate(em_results *r, bool passed, const char *name, const char *message_format,
                          ...) __attribute__((format(printf, 4, 5)));
+/* Adds a line of the protocol; key is copied, at most 31 bytes of it. */
 void em_results_protocol(em_results *r, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 #define EM_LN2 0.69314718055994530942
 
-double em_slice_loss(const em_slice *s);          /* NaN where there is no prediction */
-double em_slice_bits_per_byte(const em_slice *s); /* NaN where there is no text */
+/* Mean NLL (or difference) over the slice's predictions, nats; NaN where there is none. */
+double em_slice_loss(const em_slice *s);
+/* NLL of its text tokens in bits per byte of their text; NaN where there is no text. */
+double em_slice_bits_per_byte(const em_slice *s);
+/* The version that measured: this one's where r names none. Owned by r, or static. */
 const char *em_results_version(const em_results *r);
 
 #endif
