@@ -13,9 +13,10 @@ typedef struct em_grouped {
     double centre, xx, xn, nn;
 } em_grouped;
 
-void em_grouped_add(em_grouped *g, double sum,
-                    int64_t predictions); /* a group without predictions is none */
-/* sqrt(G/(G-1) Σ (S_g - mean N_g)²) / predictions; NaN for G < 2. */
+/* Adds a group with the sum of its values and their count; one without predictions is none. */
+void em_grouped_add(em_grouped *g, double sum, int64_t predictions);
+/* sqrt(G/(G-1) Σ (S_g - mean N_g)²) / predictions, in the unit of mean; NaN for G < 2. mean and
+ * predictions are those of all groups together. */
 double em_grouped_stderr(const em_grouped *g, double mean, int64_t predictions);
 /* How many documents would put 0 at the edge of a 95 % interval, when `documents` gave this
  * difference and its standard error; NaN where either is. */
@@ -29,8 +30,8 @@ typedef struct em_bootstrap {
     double sums[EM_REPLICATES], counts[EM_REPLICATES];
 } em_bootstrap;
 
-/* group: its number. Bootstraps that share seed and group numbers are paired, replicate by
- * replicate. */
+/* Adds a group as em_grouped_add does. group: its number. Bootstraps that share seed and group
+ * numbers are paired, replicate by replicate. */
 void em_bootstrap_add(em_bootstrap *b, uint64_t seed, int64_t group, double sum,
                       int64_t predictions);
 /* 95 % percentile interval of the mean, or, with less, of the mean's excess over less's. NaN, NaN
@@ -38,6 +39,7 @@ void em_bootstrap_add(em_bootstrap *b, uint64_t seed, int64_t group, double sum,
 void em_bootstrap_interval(const em_bootstrap *b, const em_bootstrap *less, double *low,
                            double *high);
 
+/* Saves g, or restores it. False as em_state says. */
 bool em_grouped_state(em_grouped *g, em_state *s);
 
 #endif

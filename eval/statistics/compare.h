@@ -9,6 +9,7 @@
 #include "reports/results/results.h"
 #include "common/state.h"
 #include "eval/statistics/paired.h"
+#include "eval/statistics/totals.h"
 
 typedef struct em_comparator em_comparator;
 
@@ -19,18 +20,22 @@ typedef struct em_comparator_options {
     bool has_common; /* there are several row lengths */
 } em_comparator_options;
 
+/* Without rows; the caller frees it. NULL with EM_MACHINE. */
 em_comparator *em_comparator_new(const em_comparator_options *o, em_error *err);
 void em_comparator_free(em_comparator *c);
 
-/* The next row that has predictions. */
+/* Adds the next row, which may be without predictions; documents and stretches never go back. False
+ * with EM_MACHINE where memory is out. */
 bool em_comparator_row(em_comparator *c, const em_row_paired *row, em_error *err);
 
-/* As em_statistics_state. */
+/* Saves c, or restores it into a new one of the same options, between rows. False as em_state says.
+ */
 bool em_comparator_state(em_comparator *c, em_state *io);
 
 /* Closes what is open and fills the figures of out (not its names). shortest: the same comparison
  * at the shortest row length, finished, or NULL: growth is against it, and NaN where an interrupted
- * run left the two different predictions. */
+ * run left the two different predictions. out owns its lists, also where this fails: false with
+ * EM_MACHINE. Nothing is added afterwards. */
 bool em_comparator_finish(em_comparator *c, const em_comparator *shortest, em_comparison *out,
                           const char *(*group_name)(const void *data, int32_t group),
                           const void *data, em_error *err);

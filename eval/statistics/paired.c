@@ -9,68 +9,39 @@
 static const char what[] = "a row's differences";
 
 void em_row_paired_free(em_row_paired *r) {
+    em_row_sums_free(&r->sums);
     free(r->kl_bins);
-    free(r->subsets);
-    free(r->documents);
     free(r->stretches);
     *r = (em_row_paired){0};
 }
 
 void em_row_paired_clear(em_row_paired *r) {
-    memset(r->gaps, 0, sizeof r->gaps);
+    em_row_sums_clear(&r->sums);
     r->counts = (em_row_counts){0};
     r->kl = (em_row_kl){.max = -INFINITY};
-    r->n_kl = r->n_subsets = r->n_documents = r->n_stretches = 0;
+    r->n_kl = r->n_stretches = 0;
 }
 
 /* ---- adding ---- */
 
-static void add(em_gap *g, double difference) {
-    g->predictions++;
-    g->sum += difference;
+static em_sum_kinds kinds_of(const em_paired *p) {
+    em_sum_kinds kinds = EM_SUM_BIT(EM_SUM_ALL) |
+                         EM_SUM_BIT(EM_SUM_POSITION + em_position_bucket(p->place)) |
+                         EM_SUM_BIT(p->boundary ? EM_SUM_BOUNDARY : EM_SUM_INSIDE);
+    if (p->common) kinds |= EM_SUM_BIT(EM_SUM_COMMON);
+    if (p->effect != EM_UNAFFECTED) kinds |= EM_SUM_BIT(EM_SUM_AFFECTED);
+    return kinds;
 }
 
-/* The index of the group's sum, which is there from now on; -1: err. */
-static int64_t find_subset(em_row_paired *r, int32_t group, em_error *err) {
-    for (size_t i = 0; i < r->n_subsets; i++)
-        if (r->subsets[i].group == group) return (int64_t)i;
-    if (!em_grow(&r->subsets, &r->subsets_capacity, r->n_subsets + 1, sizeof *r->subsets, what,
-                 err))
-        return -1;
-    r->subsets[r->n_subsets] = (em_gap_subset){.group = group};
-    return (int64_t)r->n_subsets++;
-}
-
-static bool open_document(em_row_paired *r, const em_paired *p, em_error *err) {
-    int64_t subset = find_subset(r, p->group, err);
-    if (subset < 0 || !em_grow(&r->documents, &r->documents_capacity, r->n_documents + 1,
-                               sizeof *r->documents, what, err))
-        return false;
-    r->documents[r->n_documents++] = (em_gap_document){.document = p->document, .subset = subset};
-    return true;
-}
-
-static void add_effect(em_row_paired *r, em_gap_document *d, em_effect effect, double difference) {
-    if (effect == EM_UNAFFECTED) return;
-    if (effect == EM_AFFECTED_DIRECTLY) r->counts.direct++;
-    else r->counts.indirect++;
-    add(&r->gaps[EM_GAP_AFFECTED], difference);
-    add(&d->affected, difference);
-}
-
-static bool add_common(em_row_paired *r, em_gap_document *d, const em_paired *p, double difference,
-                       em_error *err) {
-    if (!p->common) return true;
-    if (r->n_stretches == 0 || r->stretches[r->n_stretches - 1].stretch != p->stretch) {
+static bool add_stretch(em_row_paired *r, int64_t stretch, double difference, em_error *err) {
+    if (r->n_stretches == 0 || r->stretches[r->n_stretches - 1].stretch != stretch) {
         if (!em_grow(&r->stretches, &r->stretches_capacity, r->n_stretches + 1,
                      sizeof *r->stretches, what, err))
             return false;
-        r->stretches[r->n_stretches++] = (em_gap_stretch){.stretch = p->stretch};
+        r->stretches[r->n_stretches++] = (em_stretch_sum){.stretch = stretch};
     }
-    add(&r->stretches[r->n_stretches - 1].gap, difference);
-    add(&r->gaps[EM_GAP_COMMON], difference);
-    r->counts.common_affected += p->effect != EM_UNAFFECTED;
-    d->common++;
+    r->stretches[r->n_stretches - 1].predictions++;
+    r->stretches[r->n_stretches - 1].value += difference;
     return true;
 }
 
@@ -87,86 +58,47 @@ static bool add_kl(em_row_paired *r, double kl, em_error *err) {
     return true;
 }
 
-static void add_counts(em_row_counts *c, const em_paired *p, double difference) {
+static void add_counts(em_row_counts *c, const em_paired *p) {
     double change = exp(-p->after) - exp(-p->before);
-    c->better += difference < 0;
     c->same_top1 += p->same_top1;
+    c->direct += p->effect == EM_AFFECTED_DIRECTLY;
+    c->indirect += p->effect != EM_UNAFFECTED && p->effect != EM_AFFECTED_DIRECTLY;
+    c->common_affected += p->common && p->effect != EM_UNAFFECTED;
     c->change += change;
     c->change_squares += change * change;
 }
 
 bool em_row_paired_add(em_row_paired *r, const em_paired *p, em_error *err) {
     double difference = p->after - p->before;
-    bool open = r->n_documents && r->documents[r->n_documents - 1].document == p->document;
-    if (!open && !open_document(r, p, err)) return false;
-    em_gap_document *d = &r->documents[r->n_documents - 1];
-    add(&d->all, difference);
-    add(&r->gaps[EM_GAP_ALL], difference);
-    add(&r->gaps[p->boundary ? EM_GAP_BOUNDARY : EM_GAP_INSIDE], difference);
-    add(&r->gaps[EM_GAP_POSITION + em_position_bucket(p->place)], difference);
-    add(&r->subsets[d->subset].gap, difference);
-    add_counts(&r->counts, p, difference);
-    add_effect(r, d, p->effect, difference);
-    return add_common(r, d, p, difference, err) && (!p->has_kl || add_kl(r, p->kl, err));
+    em_addend x = {.value = difference,
+                   .hit = difference < 0,
+                   .kinds = kinds_of(p),
+                   .group = p->group,
+                   .document = p->document};
+    add_counts(&r->counts, p);
+    return em_row_sums_put(&r->sums, &x, err) &&
+           (!p->common || add_stretch(r, p->stretch, difference, err)) &&
+           (!p->has_kl || add_kl(r, p->kl, err));
 }
 
 /* ---- saved and restored ---- */
-
-static bool gap_state(em_gap *g, em_state *io) {
-    return em_state_count(io, &g->predictions) && EM_STATE(io, g->sum);
-}
-
-static bool gaps_state(em_row_paired *r, em_state *io) {
-    uint64_t there = 0;
-    for (int i = 0; i < EM_GAPS; i++) there |= (uint64_t)(r->gaps[i].predictions > 0) << i;
-    if (!EM_STATE(io, there)) return false;
-    if (there >> EM_GAPS) return em_state_bad(io);
-    for (int i = 0; i < EM_GAPS; i++)
-        if (there >> i & 1 && !gap_state(&r->gaps[i], io)) return false;
-    return true;
-}
-
-static bool subsets_state(em_row_paired *r, em_state *io) {
-    if (!em_state_list(io, &r->subsets, &r->n_subsets, &r->subsets_capacity, sizeof *r->subsets,
-                       what))
-        return false;
-    for (size_t i = 0; i < r->n_subsets; i++)
-        if (!em_state_within(io, &r->subsets[i].group, 0, INT32_MAX) ||
-            !gap_state(&r->subsets[i].gap, io))
-            return false;
-    return true;
-}
-
-static bool documents_state(em_row_paired *r, em_state *io) {
-    if (!em_state_list(io, &r->documents, &r->n_documents, &r->documents_capacity,
-                       sizeof *r->documents, what))
-        return false;
-    for (size_t i = 0; i < r->n_documents; i++) {
-        em_gap_document *d = &r->documents[i];
-        if (!em_state_within(io, &d->document, 0, INT64_MAX) ||
-            !em_state_within(io, &d->subset, 0, (int64_t)r->n_subsets - 1) ||
-            !em_state_count(io, &d->common) || !gap_state(&d->all, io) ||
-            !gap_state(&d->affected, io))
-            return false;
-    }
-    return true;
-}
 
 static bool stretches_state(em_row_paired *r, em_state *io) {
     if (!em_state_list(io, &r->stretches, &r->n_stretches, &r->stretches_capacity,
                        sizeof *r->stretches, what))
         return false;
     for (size_t i = 0; i < r->n_stretches; i++)
-        if (!em_state_count(io, &r->stretches[i].stretch) || !gap_state(&r->stretches[i].gap, io))
+        if (!em_state_count(io, &r->stretches[i].stretch) ||
+            !em_state_count(io, &r->stretches[i].predictions) ||
+            !EM_STATE(io, r->stretches[i].value))
             return false;
     return true;
 }
 
 static bool counts_state(em_row_counts *c, em_state *io) {
-    return em_state_count(io, &c->better) && em_state_count(io, &c->same_top1) &&
-           em_state_count(io, &c->direct) && em_state_count(io, &c->indirect) &&
-           em_state_count(io, &c->common_affected) && EM_STATE(io, c->change) &&
-           EM_STATE(io, c->change_squares);
+    return em_state_count(io, &c->same_top1) && em_state_count(io, &c->direct) &&
+           em_state_count(io, &c->indirect) && em_state_count(io, &c->common_affected) &&
+           EM_STATE(io, c->change) && EM_STATE(io, c->change_squares);
 }
 
 static bool kl_state(em_row_paired *r, em_state *io) {
@@ -180,6 +112,6 @@ static bool kl_state(em_row_paired *r, em_state *io) {
 }
 
 bool em_row_paired_state(em_row_paired *r, em_state *io) {
-    return gaps_state(r, io) && counts_state(&r->counts, io) && subsets_state(r, io) &&
-           documents_state(r, io) && stretches_state(r, io) && kl_state(r, io);
+    return em_row_sums_state(&r->sums, io) && counts_state(&r->counts, io) &&
+           stretches_state(r, io) && kl_state(r, io);
 }

@@ -69,7 +69,8 @@ static void row_paired(em_state *in, em_buffer *again) {
                                          in->err);
     em_row_paired_clear(&r);
     bool good = em_row_paired_state(&r, in) && em_state_end(in);
-    for (size_t i = 0; good && i < r.n_subsets; i++) good = r.subsets[i].group < MANY_GROUPS;
+    for (size_t i = 0; good && i < r.sums.n_subsets; i++)
+        good = r.sums.subsets[i].group < MANY_GROUPS;
     if (good && !em_row_paired_state(&r, &(em_state){.into = again, .err = in->err})) abort();
     if (good && !em_comparator_row(c, &r, in->err)) abort();
     em_row_paired_free(&r);

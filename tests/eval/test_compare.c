@@ -10,16 +10,14 @@
 
 #include "eval/settings/alphas.h"
 #include "eval/statistics/compare.h"
+#include "figures.h"
 
 enum { ROWS = 40, ROW = 50, N = ROWS * ROW };
 
 static em_paired items[N];
 static uint64_t seed = 7;
 
-static double uniform(void) {
-    seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
-    return (double)(seed >> 11) * 0x1p-53;
-}
+static double uniform(void) { return random_uniform(&seed); }
 
 static void make_items(double shift) {
     int64_t document = 0, place = 0, length = 20;
@@ -38,21 +36,20 @@ static void make_items(double shift) {
     }
 }
 
+static bool row_state(void *row, em_state *io) { return em_row_paired_state(row, io); }
+static bool comparator_state(void *c, em_state *io) { return em_comparator_state(c, io); }
+
 /* Adds n predictions as a row, as another process would have counted them. */
 static void add_row(em_comparator *c, const em_paired *list, int n) {
     em_error err = EM_ERROR_INIT;
     em_row_paired made = {0}, row = {0};
-    em_buffer bytes = {0};
     em_row_paired_clear(&made);
     em_row_paired_clear(&row);
     for (int i = 0; i < n; i++) assert_true(em_row_paired_add(&made, &list[i], &err));
-    assert_true(em_row_paired_state(&made, &(em_state){.into = &bytes, .err = &err}));
-    em_state in = {.from = (unsigned char *)bytes.data, .left = bytes.length, .err = &err};
-    assert_true(em_row_paired_state(&row, &in) && em_state_end(&in));
+    pass_on(&made, &row, row_state);
     assert_true(em_comparator_row(c, &row, &err));
     em_row_paired_free(&made);
     em_row_paired_free(&row);
-    em_buffer_free(&bytes);
 }
 
 static const char *group_name(const void *data, int32_t g) { return g ? "b" : "a"; }
@@ -60,14 +57,10 @@ static const char *group_name(const void *data, int32_t g) { return g ? "b" : "a
 /* Saves c and goes on with another that is restored from the bytes. */
 static em_comparator *moved(em_comparator *c, const em_comparator_options *o) {
     em_error err = EM_ERROR_INIT;
-    em_buffer bytes = {0};
-    assert_true(em_comparator_state(c, &(em_state){.into = &bytes, .err = &err}));
+    em_comparator *other = em_comparator_new(o, &err);
+    pass_on(c, other, comparator_state);
     em_comparator_free(c);
-    c = em_comparator_new(o, &err);
-    em_state in = {.from = (unsigned char *)bytes.data, .left = bytes.length, .err = &err};
-    assert_true(em_comparator_state(c, &in) && em_state_end(&in));
-    em_buffer_free(&bytes);
-    return c;
+    return other;
 }
 
 /* move: before which row, -1: never. */
@@ -99,27 +92,20 @@ static em_comparison figures(bool rows, uint64_t bootstrap_seed) {
 }
 
 static void free_figures(em_comparison *x) {
-    for (int i = 0; i < x->n_subsets; i++) free(x->subsets[i].name);
-    free(x->subsets);
+    free_slices(x->subsets, x->n_subsets);
     free(x->by_position);
 }
 
-static void close_to(double a, double b) {
-    if (!(fabs(a - b) <= 1e-10 * (1 + fabs(b)))) fail_msg("%.17g is not %.17g", a, b);
-}
+static void close_to(double a, double b) { close_within(a, b, 1e-10); }
 
-static double naive_stderr(bool rows, double mean) {
-    double squares = 0, groups = 0;
-    int64_t last = rows ? ROWS - 1 : items[N - 1].document;
-    for (int64_t g = 0; g <= last; g++) {
-        double sum = 0, n = 0;
-        for (int i = 0; i < N; i++)
-            if ((rows ? i / ROW : items[i].document) == g)
-                sum += items[i].after - items[i].before, n++;
-        squares += (sum - mean * n) * (sum - mean * n);
-        groups++;
-    }
-    return sqrt(groups / (groups - 1) * squares) / N;
+/* Of all differences, over documents or rows. */
+static double stderr_of_all(bool rows) {
+    static grouped_value list[N];
+    int64_t groups;
+    for (int i = 0; i < N; i++)
+        list[i] = (grouped_value){items[i].after - items[i].before,
+                                  rows ? i / ROW : items[i].document};
+    return naive_stderr(list, N, ROWS + N, &groups);
 }
 
 /* Growth is between the same predictions, or not told: an interrupted run has fewer of its last
@@ -156,7 +142,7 @@ static void differences(void **state) {
             same += items[i].same_top1;
         }
         close_to(x.all.difference, sum / N);
-        close_to(x.all.stderr_, naive_stderr(rows, sum / N));
+        close_to(x.all.stderr_, stderr_of_all(rows));
         close_to(x.perplexity_ratio, exp(sum / N));
         close_to(x.better, better / N);
         close_to(x.same_top1, same / N);
@@ -273,16 +259,6 @@ static void alphas_parse(void **state) {
         em_alphas a = {0};
         if (em_alphas_parse(bad[i], &a, &err)) fail_msg("%s was accepted", bad[i]);
         assert_int_equal(err.status, EM_USAGE);
-    }
-}
-
-static void same_slices(const em_slice *a, int n, const em_slice *b, int m) {
-    assert_int_equal(n, m);
-    for (int i = 0; i < n; i++) {
-        em_slice x = a[i], y = b[i];
-        if (x.name) assert_string_equal(x.name, y.name);
-        x.name = y.name = NULL;
-        assert_memory_equal(&x, &y, sizeof x);
     }
 }
 

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "eval/statistics/statistics.h"
+#include "figures.h"
 
 enum { ROWS = 57, ROW = 31, BATCH = 4, N = ROWS * ROW };
 
@@ -24,46 +25,39 @@ static int n_items;
 
 static uint64_t seed = 1;
 
-static uint32_t random_below(uint32_t n) {
-    seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
-    return (uint32_t)(seed >> 33) % n;
-}
-
 /* Documents of random lengths in rows; some predictions are missing, as under --boundary drop. */
 static void make_items(void) {
-    int64_t document = 0, place = 0, length = 1 + random_below(90);
+    int64_t document = 0, place = 0, length = 1 + random_below(&seed, 90);
     n_items = 0;
     for (int r = 0; r < ROWS; r++)
         for (int i = 0; i < ROW; i++) {
-            em_prediction p = {.nll = random_below(1000000) / 1e5,
-                               .correct = random_below(4) == 0,
+            em_prediction p = {.nll = random_below(&seed, 1000000) / 1e5,
+                               .correct = random_below(&seed, 4) == 0,
                                .boundary = place == 0,
                                .added = place == length - 1,
-                               .leak = (em_leak)random_below(3),
-                               .bytes = place == length - 1 ? 0 : 1 + random_below(6),
+                               .leak = (em_leak)random_below(&seed, 3),
+                               .bytes = place == length - 1 ? 0 : 1 + random_below(&seed, 6),
                                .group = (int32_t)(document % 3),
                                .document = document,
                                .place = place};
-            if (random_below(5)) items[n_items++] = (item){p, r};
-            if (++place == length) document++, place = 0, length = 1 + random_below(90);
+            if (random_below(&seed, 5)) items[n_items++] = (item){p, r};
+            if (++place == length) document++, place = 0, length = 1 + random_below(&seed, 90);
         }
 }
+
+static bool row_state(void *row, em_state *io) { return em_row_sums_state(row, io); }
+static bool statistics_state(void *s, em_state *io) { return em_statistics_state(s, io); }
 
 /* Adds the items of row r from *k on, as another process would have counted them. */
 static void add_row(em_statistics *s, int r, int *k) {
     em_error err = EM_ERROR_INIT;
     em_row_sums made = {0}, row = {0};
-    em_buffer bytes = {0};
     for (; *k < n_items && items[*k].row == r; (*k)++)
         assert_true(em_row_sums_add(&made, &items[*k].p, &err));
-    assert_true(em_row_sums_state(&made, &(em_state){.into = &bytes, .err = &err}));
-    em_state in = {.from = (unsigned char *)bytes.data, .left = bytes.length, .err = &err};
-    em_row_sums_clear(&row);
-    assert_true(em_row_sums_state(&row, &in) && em_state_end(&in));
+    pass_on(&made, &row, row_state);
     assert_true(em_statistics_row(s, &row, &err));
     em_row_sums_free(&made);
     em_row_sums_free(&row);
-    em_buffer_free(&bytes);
 }
 
 static const char *group_name(const void *data, int32_t g) {
@@ -74,17 +68,13 @@ static const char *const names[] = {"c", "a", "b"};
 /* Saves s and goes on with another that is restored from the bytes. */
 static em_statistics *moved(em_statistics *s, bool rows) {
     em_error err = EM_ERROR_INIT;
-    em_buffer bytes = {0};
+    em_statistics *other = em_statistics_new(rows, &err);
     size_t n;
     assert_non_null(em_statistics_documents(s, 0, &n, &err));
     em_statistics_documents_taken(s);
-    assert_true(em_statistics_state(s, &(em_state){.into = &bytes, .err = &err}));
+    pass_on(s, other, statistics_state);
     em_statistics_free(s);
-    s = em_statistics_new(rows, &err);
-    em_state in = {.from = (unsigned char *)bytes.data, .left = bytes.length, .err = &err};
-    assert_true(em_statistics_state(s, &in) && em_state_end(&in));
-    em_buffer_free(&bytes);
-    return s;
+    return other;
 }
 
 /* move: before which row, -1: never. */
@@ -106,14 +96,11 @@ static em_result figures_moved(bool rows, int move) {
 static em_result figures(bool rows) { return figures_moved(rows, -1); }
 
 static void free_result(em_result *r) {
-    for (int i = 0; i < r->n_subsets; i++) free(r->subsets[i].name);
-    free(r->subsets);
+    free_slices(r->subsets, r->n_subsets);
     free(r->by_position);
 }
 
-static void close_to(double a, double b) {
-    if (!(fabs(a - b) <= 1e-11 * fabs(b))) fail_msg("%.17g is not %.17g", a, b);
-}
+static void close_to(double a, double b) { close_within(a, b, 1e-11); }
 
 static void means(void **state) {
     make_items();
@@ -156,26 +143,15 @@ static void means(void **state) {
     free_result(&r);
 }
 
-static double naive_stderr(bool rows, double loss, int64_t *groups) {
-    double squares = 0;
-    *groups = 0;
-    int64_t last = rows ? ROWS - 1 : items[n_items - 1].p.document;
-    for (int64_t g = 0; g <= last; g++) {
-        double sum = 0, n = 0;
-        for (int i = 0; i < n_items; i++)
-            if ((rows ? items[i].row : items[i].p.document) == g) sum += items[i].p.nll, n++;
-        if (n > 0) squares += (sum - loss * n) * (sum - loss * n), (*groups)++;
-    }
-    double g = (double)*groups;
-    return sqrt(g / (g - 1) * squares) / n_items;
-}
-
 static void standard_errors(void **state) {
+    static grouped_value list[N];
     make_items();
     for (int rows = 0; rows < 2; rows++) {
         int64_t groups;
         em_result r = figures(rows);
-        close_to(r.stderr_, naive_stderr(rows, r.loss, &groups));
+        for (int i = 0; i < n_items; i++)
+            list[i] = (grouped_value){items[i].p.nll, rows ? items[i].row : items[i].p.document};
+        close_to(r.stderr_, naive_stderr(list, n_items, ROWS + N, &groups));
         assert_int_equal(r.groups, groups);
         free_result(&r);
     }
@@ -252,16 +228,6 @@ static void document_sums_come_once(void **state) {
     close_to(total, x.loss * n_items);
     em_statistics_free(s);
     free_result(&x);
-}
-
-static void same_slices(const em_slice *a, int n, const em_slice *b, int m) {
-    assert_int_equal(n, m);
-    for (int i = 0; i < n; i++) {
-        em_slice x = a[i], y = b[i];
-        if (x.name) assert_string_equal(x.name, y.name);
-        x.name = y.name = NULL;
-        assert_memory_equal(&x, &y, sizeof x);
-    }
 }
 
 static void saved_and_restored_anywhere_gives_the_same_bits(void **state) {
