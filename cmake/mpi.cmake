@@ -13,5 +13,5 @@ endif()
 
 add_test(NAME configure-without-mpi
   COMMAND ${CMAKE_COMMAND} -S ${PROJECT_SOURCE_DIR} -B ${PROJECT_BINARY_DIR}/without-mpi -G ${CMAKE_GENERATOR} -DEVALMASK_MPI=OFF)
-set_tests_properties(configure-without-mpi PROPERTIES TIMEOUT 300
+set_tests_properties(configure-without-mpi PROPERTIES TIMEOUT 1800
   PASS_REGULAR_EXPRESSION "MPI: skipped, EVALMASK_MPI is OFF.*Build files have been written")

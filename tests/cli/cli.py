@@ -14,7 +14,7 @@ MODEL = os.path.join(ROOT, "data", "base.bin")
 SAMPLE = os.path.join(ROOT, "data", "sample.jsonl.zst")
 MIXED = os.path.join(ROOT, "tests", "golden", "mixed.jsonl")     # 23 documents, 4,692 tokens
 SANITIZED = os.environ.get("EVALMASK_SANITIZE") == "ON"
-LIMIT = 240     # seconds for one run: a sanitizer build on a busy machine
+LIMIT = 900     # seconds for one run: a sanitizer build on a busy machine
 
 
 class Case(unittest.TestCase):

@@ -259,10 +259,21 @@ static double value(const em_weight *w, int64_t o, int64_t i) {
     return w->dtype == EM_F16 ? em_f16_to_f32(half) : em_bf16_to_f32(half);
 }
 
-static void product(const em_weight *w, const em_weight *b, const double *x, double *y) {
+static double dot(const double *x, const double *y, int n) {
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += x[i] * y[i];
+    return sum;
+}
+
+/* y[t] = W x[t] + b for n tokens; rows of x and y are x_stride and y_stride apart. */
+static void product(const em_weight *w, const em_weight *b, int n, const double *x, int x_stride,
+                    double *y, int y_stride) {
+    double row[1024];
     for (int64_t o = 0; o < w->out; o++) {
-        y[o] = b->data ? value(b, o, 0) : 0;
-        for (int64_t i = 0; i < w->in; i++) y[o] += value(w, o, i) * x[i];
+        double bias = b->data ? value(b, o, 0) : 0;
+        for (int64_t i = 0; i < w->in; i++) row[i] = value(w, o, i);
+        for (int t = 0; t < n; t++)
+            y[(int64_t)t * y_stride + o] = bias + dot(row, x + (int64_t)t * x_stride, (int)w->in);
     }
 }
 
@@ -311,12 +322,6 @@ static void place_heads(const em_layer_spec *s, const em_weight *head_norm, int 
     for (int h = 0; h < heads; h++) place_head(s, head_norm, position, x + h * s->head_dim);
 }
 
-static double dot(const double *x, const double *y, int n) {
-    double sum = 0;
-    for (int i = 0; i < n; i++) sum += x[i] * y[i];
-    return sum;
-}
-
 static double attention_score(const em_layer_spec *s, const double *q, const double *k) {
     double z = dot(q, k, s->head_dim) * (double)s->attention_scale,
            cap = (double)s->attention_softcap;
@@ -356,82 +361,101 @@ typedef struct row {
     const int32_t *positions, *lo, *hi;
 } row;
 
-static void add_block(const em_layer_spec *s, const em_weight *norm_out, const double *y,
-                      double *x) {
+static double *array(int rows, int width) {
+    return calloc((size_t)rows * (size_t)width, sizeof(double));
+}
+
+/* All tokens: x, y: [length, hidden] */
+static void norm_rows(const em_layer_spec *s, const em_weight *w, const em_weight *b, int length,
+                      const double *x, double *y) {
+    for (int t = 0; t < length; t++) layer_norm(s, w, b, x + t * s->hidden, y + t * s->hidden);
+}
+
+/* x += norm(y) */
+static void add_block(const em_layer_spec *s, const em_weight *norm_out, int length,
+                      const double *y, double *x) {
     double z[1024];
-    layer_norm(s, norm_out, NULL, y, z);
-    for (int i = 0; i < s->hidden; i++) x[i] += z[i];
+    for (int t = 0; t < length; t++) {
+        layer_norm(s, norm_out, NULL, y + t * s->hidden, z);
+        for (int i = 0; i < s->hidden; i++) x[t * s->hidden + i] += z[i];
+    }
 }
 
 /* x: [length, hidden] -> out: the attention block's contribution before its out norm */
 static void attention_block(const em_layer_spec *s, const em_layer_weights *w, const row *r,
                             const double *x, double *out) {
-    int n_q = s->heads * s->head_dim, n_k = s->kv_heads * s->head_dim;
-    double *q = calloc((size_t)(r->length * (n_q + 2 * n_k)), sizeof *q), *k = q + r->length * n_q,
-           *v = k + r->length * n_k;
-    double y[1024];
-    for (int t = 0; t < r->length; t++) {
-        layer_norm(s, &w->of[EM_W_ATTENTION_IN], &w->of[EM_W_ATTENTION_IN_BIAS], x + t * s->hidden,
-                   y);
-        product(&w->of[EM_W_Q], &w->of[EM_W_Q_BIAS], y, q + t * n_q);
-        product(&w->of[EM_W_K], &w->of[EM_W_K_BIAS], y, k + t * n_k);
-        product(&w->of[EM_W_V], &w->of[EM_W_V_BIAS], y, v + t * n_k);
+    int n_q = s->heads * s->head_dim, n_k = s->kv_heads * s->head_dim, n = r->length;
+    double *y = array(n, s->hidden), *q = array(n, n_q), *k = array(n, n_k), *v = array(n, n_k),
+           *mixed = array(n, n_q);
+    norm_rows(s, &w->of[EM_W_ATTENTION_IN], &w->of[EM_W_ATTENTION_IN_BIAS], n, x, y);
+    product(&w->of[EM_W_Q], &w->of[EM_W_Q_BIAS], n, y, s->hidden, q, n_q);
+    product(&w->of[EM_W_K], &w->of[EM_W_K_BIAS], n, y, s->hidden, k, n_k);
+    product(&w->of[EM_W_V], &w->of[EM_W_V_BIAS], n, y, s->hidden, v, n_k);
+    for (int t = 0; t < n; t++) {
         place_heads(s, &w->of[EM_W_Q_NORM], s->heads, r->positions[t], q + t * n_q);
         place_heads(s, &w->of[EM_W_K_NORM], s->kv_heads, r->positions[t], k + t * n_k);
     }
-    for (int t = 0; t < r->length; t++) {
+    for (int t = 0; t < n; t++)
         for (int h = 0; h < s->heads; h++) {
-            int kv = h / (s->heads / s->kv_heads) * s->head_dim;
-            attend(s, t, r->lo[t], r->hi[t], q + t * n_q + h * s->head_dim, k + kv, v + kv,
-                   y + h * s->head_dim);
+            int kv = h / (s->heads / s->kv_heads) * s->head_dim, at = t * n_q + h * s->head_dim;
+            attend(s, t, r->lo[t], r->hi[t], q + at, k + kv, v + kv, mixed + at);
         }
-        product(&w->of[EM_W_O], &w->of[EM_W_O_BIAS], y, out + t * s->hidden);
-    }
+    product(&w->of[EM_W_O], &w->of[EM_W_O_BIAS], n, mixed, n_q, out, s->hidden);
+    free(y);
     free(q);
+    free(k);
+    free(v);
+    free(mixed);
 }
 
-static void ffn_block(const em_layer_spec *s, const em_layer_weights *w, const double *x,
-                      double *out) {
-    double y[1024], gate[1024], up[1024];
-    layer_norm(s, &w->of[EM_W_FFN_IN], &w->of[EM_W_FFN_IN_BIAS], x, y);
-    product(&w->of[EM_W_UP], &w->of[EM_W_UP_BIAS], y, up);
-    if (s->gated) product(&w->of[EM_W_GATE], &w->of[EM_W_GATE_BIAS], y, gate);
-    for (int i = 0; i < s->ffn; i++)
+/* x: [length, hidden] -> out: likewise of the feed-forward block */
+static void ffn_block(const em_layer_spec *s, const em_layer_weights *w, int length,
+                      const double *x, double *out) {
+    double *y = array(length, s->hidden), *gate = array(length, s->ffn),
+           *up = array(length, s->ffn);
+    norm_rows(s, &w->of[EM_W_FFN_IN], &w->of[EM_W_FFN_IN_BIAS], length, x, y);
+    product(&w->of[EM_W_UP], &w->of[EM_W_UP_BIAS], length, y, s->hidden, up, s->ffn);
+    if (s->gated)
+        product(&w->of[EM_W_GATE], &w->of[EM_W_GATE_BIAS], length, y, s->hidden, gate, s->ffn);
+    for (int i = 0; i < length * s->ffn; i++)
         up[i] = s->gated ? activation(s->activation, gate[i]) * up[i]
                          : activation(s->activation, up[i]);
-    product(&w->of[EM_W_DOWN], &w->of[EM_W_DOWN_BIAS], up, out);
+    product(&w->of[EM_W_DOWN], &w->of[EM_W_DOWN_BIAS], length, up, s->ffn, out, s->hidden);
+    free(y);
+    free(gate);
+    free(up);
 }
 
 static void layer_forward(const em_layer_spec *s, const em_layer_weights *w, const row *r,
                           double *x) {
-    double *attention = calloc((size_t)(r->length * s->hidden), sizeof *attention), y[1024];
+    double *attention = array(r->length, s->hidden), *ffn = array(r->length, s->hidden);
     attention_block(s, w, r, x, attention);
-    for (int t = 0; t < r->length; t++) {
-        double *token = x + t * s->hidden;
-        if (s->parallel_residual) ffn_block(s, w, token, y);
-        add_block(s, &w->of[EM_W_ATTENTION_OUT], attention + t * s->hidden, token);
-        if (!s->parallel_residual) ffn_block(s, w, token, y);
-        add_block(s, &w->of[EM_W_FFN_OUT], y, token);
-    }
+    if (s->parallel_residual) ffn_block(s, w, r->length, x, ffn);
+    add_block(s, &w->of[EM_W_ATTENTION_OUT], r->length, attention, x);
+    if (!s->parallel_residual) ffn_block(s, w, r->length, x, ffn);
+    add_block(s, &w->of[EM_W_FFN_OUT], r->length, ffn, x);
     free(attention);
+    free(ffn);
 }
 
-static void token_logits(const em_head_spec *h, const double *x, double *logits) {
-    double y[1024];
-    norm(h->norm, h->norm_eps, h->norm_plus_one, &h->final_norm, NULL, x, y);
-    product(&h->output, &h->output_bias, y, logits);
-    for (int v = 0; v < h->vocab; v++)
-        if (h->softcap > 0) logits[v] = (double)h->softcap * tanh(logits[v] / (double)h->softcap);
+/* x: [length, hidden] -> logits: [length, NETWORK_VOCAB] */
+static void head_logits(const em_head_spec *h, int length, const double *x, double *logits) {
+    double *y = array(length, h->hidden);
+    for (int t = 0; t < length; t++)
+        norm(h->norm, h->norm_eps, h->norm_plus_one, &h->final_norm, NULL, x + t * h->hidden,
+             y + t * h->hidden);
+    product(&h->output, &h->output_bias, length, y, h->hidden, logits, NETWORK_VOCAB);
+    for (int i = 0; h->softcap > 0 && i < length * NETWORK_VOCAB; i++)
+        logits[i] = (double)h->softcap * tanh(logits[i] / (double)h->softcap);
+    free(y);
 }
 
-static void score_token(const em_head_spec *h, const double *x, int32_t label, double *nll,
-                        int32_t *argmax) {
-    double logits[NETWORK_VOCAB], sum = 0;
-    token_logits(h, x, logits);
+static void score_token(const double *logits, int32_t label, double *nll, int32_t *argmax) {
+    double sum = 0;
     *argmax = 0;
-    for (int v = 0; v < h->vocab; v++)
+    for (int v = 0; v < NETWORK_VOCAB; v++)
         if (logits[v] > logits[*argmax]) *argmax = v;
-    for (int v = 0; v < h->vocab; v++) sum += exp(logits[v] - logits[*argmax]);
+    for (int v = 0; v < NETWORK_VOCAB; v++) sum += exp(logits[v] - logits[*argmax]);
     *nll = log(sum) + logits[*argmax] - logits[label];
 }
 
@@ -452,20 +476,20 @@ static double *forward(const network *n, int length, const int32_t *ids, const i
     return x;
 }
 
-void naive_score(const network *n, int length, const int32_t *ids, const int32_t *positions,
-                 const int32_t *lo, const int32_t *hi, const int32_t *labels, double *nll,
-                 int32_t *argmax) {
-    double *x = forward(n, length, ids, positions, lo, hi);
-    for (int t = 0; t < length; t++)
-        if (labels[t] >= 0)
-            score_token(&n->head, x + t * n->head.hidden, labels[t], &nll[t], &argmax[t]);
-    free(x);
-}
-
 void naive_logits(const network *n, int length, const int32_t *ids, const int32_t *positions,
                   const int32_t *lo, const int32_t *hi, double *logits) {
     double *x = forward(n, length, ids, positions, lo, hi);
-    for (int t = 0; t < length; t++)
-        token_logits(&n->head, x + t * n->head.hidden, logits + t * NETWORK_VOCAB);
+    head_logits(&n->head, length, x, logits);
     free(x);
+}
+
+void naive_score(const network *n, int length, const int32_t *ids, const int32_t *positions,
+                 const int32_t *lo, const int32_t *hi, const int32_t *labels, double *nll,
+                 int32_t *argmax) {
+    double *logits = array(length, NETWORK_VOCAB);
+    naive_logits(n, length, ids, positions, lo, hi, logits);
+    for (int t = 0; t < length; t++)
+        if (labels[t] >= 0)
+            score_token(logits + (size_t)t * NETWORK_VOCAB, labels[t], &nll[t], &argmax[t]);
+    free(logits);
 }

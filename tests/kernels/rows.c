@@ -3,7 +3,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <cmocka.h>
+#include <dnnl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void see(rows *r, int64_t t, int i, int length, mask m) {
     int begin = i / DOCUMENT * DOCUMENT,
@@ -106,4 +110,24 @@ void score_labels(const network *n, em_backend_options options, const rows *r, i
     b->ops->head_free(b, h);
     b->ops->activations_free(b, a);
     b->ops->close(b);
+}
+
+/* oneDNN reads the variable once: another process says what it finds without it. */
+bool isa_limit_is_void(void) {
+    int ends[2];
+    dnnl_cpu_isa_t own;
+    if (!getenv("ONEDNN_MAX_CPU_ISA")) return false;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        unsetenv("ONEDNN_MAX_CPU_ISA");
+        own = dnnl_get_effective_cpu_isa();
+        _exit(write(ends[1], &own, sizeof own) != sizeof own);
+    }
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &own, sizeof own), sizeof own);
+    close(ends[0]);
+    waitpid(child, NULL, 0);
+    return own == dnnl_get_effective_cpu_isa();
 }
