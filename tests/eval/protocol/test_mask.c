@@ -72,6 +72,29 @@ static void every_rule_is_of_a_mask(void **unused) {
     assert_int_equal(rules, kinds);
 }
 
+/* Under a mask by document each sees what it would see in a row of its own, and only then. */
+static void check_alone(const em_mask *m) {
+    static const int32_t lengths[] = {9, 1, 12, 9};
+    em_segment segments[4], whole;
+    em_row row = make_row(lengths, 4, 31, segments);
+    int32_t lo[MOST], hi[MOST], own_lo[MOST], own_hi[MOST];
+    bool same = true;
+    em_mask_intervals(m, &row, 31, lo, hi);
+    for (int32_t g = 0; g < row.n_segments; g++) {
+        int32_t s = segments[g].start, n = segments[g].end - s;
+        em_row alone = make_row(&n, 1, n, &whole);
+        em_mask_intervals(m, &alone, n, own_lo, own_hi);
+        for (int32_t i = 0; i < n; i++)
+            same &= lo[s + i] - s == own_lo[i] && hi[s + i] - s == own_hi[i];
+    }
+    if (em_mask_by_document(m) != same)
+        fail_msg("%s: packed and alone are %s", m->name, same ? "the same" : "not the same");
+}
+
+static void packed_is_alone_by_document(void **unused) {
+    every_mask((const int32_t[]){3, 5, 10, 0}, check_alone);
+}
+
 static void check_name(const em_mask *m) {
     em_error err = EM_ERROR_INIT;
     em_mask again;
@@ -178,6 +201,7 @@ static void bad_masks_are_refused(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_mask_is_its_rule),
                                        cmocka_unit_test(every_rule_is_of_a_mask),
+                                       cmocka_unit_test(packed_is_alone_by_document),
                                        cmocka_unit_test(names_are_read_back),
                                        cmocka_unit_test(the_documentation_has_the_table),
                                        cmocka_unit_test(layer_window_bounds_both_sides),
