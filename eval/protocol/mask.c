@@ -22,6 +22,16 @@ static int32_t first_end(const em_found_intervals *r) {
     return r->hi[r->from] > 0 ? r->hi[r->from] : 1;
 }
 
+/* Keys of a document's first query, in the document where it sees most. */
+static int32_t first_end_in_document(const em_found_intervals *r) {
+    int32_t most = 1;
+    for (int32_t g = 0; g < r->row->n_segments; g++) {
+        int32_t s = r->row->segments[g].start;
+        if (s >= r->from && s < r->to && !r->padding[s]) most = (int32_t)max(most, r->hi[s] - s);
+    }
+    return most;
+}
+
 /* hi + i is M wherever the row, or padding behind it, does not cut it off. */
 static int32_t flipped_size(const em_found_intervals *r) {
     int32_t first = r->from, last = r->to - 1;
@@ -45,6 +55,8 @@ static int32_t flipped_size(const em_found_intervals *r) {
          "causal within the document, the last W tokens")                                          \
     MASK(prefix, "prefix", 'N', false, 0, min(n, max(i + 1, p)), first_end,                        \
          "causal, and the row's first N tokens see each other")                                    \
+    MASK(doc_prefix, "doc-prefix", 'N', true, s, min(e, max(i + 1, s + p)), first_end_in_document, \
+         "causal within the document, and its first N tokens in the row see each other")           \
     MASK(full, "full", 0, false, 0, n, NULL,                                                       \
          "every token sees the whole row")                                                         \
     MASK(doc_full, "doc-full", 0, true, s, e, NULL,                                                \

@@ -12,6 +12,8 @@ CASES = {
     "labels": {"args": f"-T 128 -B 3 --mask doc,regular {ALL_LABELS}"},
     "masks": {"args": "-T 128 -B 3 --mask window:32,doc-window:16,prefix:40,full,doc-full,flip0,flip0:200 "
                       "--labels unshifted,raw-unshifted"},
+    "doc-prefix": {"args": "-T 128 -B 3 --mask doc-prefix:16,doc-prefix:1000,doc --labels unshifted,raw-shifted,backward"},
+    "doc-prefix-alone": {"args": "-T 128 -B 3 --pack none --mask doc-prefix:16,prefix:16 --labels unshifted"},
     "backward": {"args": "-T 128 -B 3 --mask backward,doc-backward,doc,full --labels backward,unshifted"},
     "positions": {"args": "-T 128 -B 3 --mask doc,regular,doc-full --positions reset,continuous"},
     # The ends of the stream and of the rows.

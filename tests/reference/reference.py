@@ -139,9 +139,11 @@ def dense_mask(name, inputs):
     same = document[:, None] == document[None, :]
     q, k = np.arange(n)[:, None], np.arange(n)[None, :]
     if kind.startswith("doc"):
-        inner = {"doc": "regular", "doc-full": "full", "doc-window": "window", "doc-backward": "backward"}[kind]
+        inner = {"doc": "regular", "doc-full": "full", "doc-window": "window", "doc-prefix": "prefix",
+                 "doc-backward": "backward"}[kind]
     else:
         inner, same = kind, np.ones((n, n), bool)
+    start = same.argmax(axis=1)[:, None]    # of the query's document, or of the row
     if inner == "regular":
         visible = k <= q
     elif inner == "full":
@@ -151,7 +153,7 @@ def dense_mask(name, inputs):
     elif inner == "backward":
         visible = k >= q
     elif inner == "prefix":
-        visible = (k <= q) | (k < number)
+        visible = (k <= q) | (k < start + number)
     elif inner == "flip0":      # tril of M x M, flipped upside down, sliced to the row
         m = number or n
         visible = np.tril(np.ones((m, m), bool))[::-1][:n, :n]

@@ -12,6 +12,7 @@ static bool doc(place q) { return causal(q) && q.same_document; }
 static bool window(place q) { return causal(q) && q.i - q.k < q.p; }
 static bool doc_window(place q) { return window(q) && q.same_document; }
 static bool prefix(place q) { return causal(q) || q.k < q.p; }
+static bool doc_prefix(place q) { return q.same_document && (causal(q) || q.k - q.start < q.p); }
 static bool full(place q) { return true; }
 static bool doc_full(place q) { return q.same_document; }
 static bool backward(place q) { return q.k >= q.i; }
@@ -26,17 +27,12 @@ static bool flip0(place q) {
 }
 
 static const mask_rule rules[] = {
-    {"regular", false, false, regular},
-    {"doc", false, true, doc},
-    {"window", true, false, window},
-    {"doc-window", true, true, doc_window},
-    {"prefix", true, false, prefix},
-    {"full", false, false, full},
-    {"doc-full", false, true, doc_full},
-    {"backward", false, false, backward},
-    {"doc-backward", false, true, doc_backward},
-    {"flip0", false, false, flip0},
-    {"flip0", true, false, flip0_of_m},
+    {"regular", false, false, regular},   {"doc", false, true, doc},
+    {"window", true, false, window},      {"doc-window", true, true, doc_window},
+    {"prefix", true, false, prefix},      {"doc-prefix", true, true, doc_prefix},
+    {"full", false, false, full},         {"doc-full", false, true, doc_full},
+    {"backward", false, false, backward}, {"doc-backward", false, true, doc_backward},
+    {"flip0", false, false, flip0},       {"flip0", true, false, flip0_of_m},
 };
 enum { RULES = sizeof rules / sizeof *rules };
 
