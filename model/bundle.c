@@ -52,11 +52,51 @@ static bool open_llama2c(em_bundle *b, const em_mapping *m, em_error *err) {
     return true;
 }
 
+/* What wrappers of a module write before every name: torch.compile, (Distributed)DataParallel, PEFT
+ * without its adapter. */
+static const char *const wrappers[] = {"_orig_mod.", "module.", "base_model.model."};
+enum { N_WRAPPERS = sizeof wrappers / sizeof *wrappers };
+
+/* How many tensors carry the prefix. */
+static size_t carriers(const em_tensors *t, const char *prefix) {
+    size_t n = 0;
+    for (size_t i = 0; i < t->n; i++) n += !strncmp(t->items[i].name, prefix, strlen(prefix));
+    return n;
+}
+
+static void cut_names(em_tensors *t, size_t n) {
+    for (size_t i = 0; i < t->n; i++) {
+        char *name = (char *)t->items[i].name; /* the list's own copy */
+        memmove(name, name + n, strlen(name + n) + 1);
+    }
+}
+
+/* A prefix that stands on every tensor is read through, with a note; on some it is named, and the
+ * tensors that are missed for it are refused where they are looked for. */
+static bool unwrap(em_bundle *b, em_error *err) {
+    for (int w = 0; w < N_WRAPPERS; w++) {
+        size_t n = carriers(&b->tensors, wrappers[w]);
+        if (n && n < b->tensors.n &&
+            !em_notes_add(&b->notes, err, "%s: %zu of %zu tensors begin with %s", b->path, n,
+                          b->tensors.n, wrappers[w]))
+            return false;
+        if (!n || n < b->tensors.n) continue;
+        if (!em_notes_add(&b->notes, err,
+                          "%s: all %zu tensors begin with %s, which is read through", b->path, n,
+                          wrappers[w]))
+            return false;
+        cut_names(&b->tensors, strlen(wrappers[w]));
+        w = -1; /* one wrapper may stand in another */
+    }
+    return true;
+}
+
 static bool open_file(em_bundle *b, em_error *err) {
     const em_mapping *m = em_bundle_map(b, b->path, err);
-    if (!m || !em_bundle_refuse(m, err)) return false;
+    if (!m) return false;
     if (em_safetensors_looks(m->data, m->size)) return open_safetensors(b, m, err);
     if (em_llama2c_looks(m->data, m->size)) return open_llama2c(b, m, err);
+    if (!em_bundle_refuse(m, err)) return false;
     return em_fail_at(err, EM_INPUT, b->path, 0, 0,
                       "is no model that this version reads: a Hugging Face directory, "
                       "a .bin made by `evalmask convert`, or a llama2.c checkpoint");
@@ -67,7 +107,7 @@ em_bundle *em_bundle_open(const char *path, em_error *err) {
     bool directory = false;
     if (!b) return NULL;
     if (em_bundle_resolve(path, &b->path, &b->name, &directory, err) &&
-        (directory ? em_bundle_open_directory(b, err) : open_file(b, err)) &&
+        (directory ? em_bundle_open_directory(b, err) : open_file(b, err)) && unwrap(b, err) &&
         em_tensors_sort(&b->tensors, err))
         return b;
     em_bundle_close(b);
@@ -83,6 +123,7 @@ void em_bundle_close(em_bundle *b) {
     free(b->mappings);
     em_tensors_free(&b->tensors);
     em_buffer_free(&b->made_config);
+    em_notes_free(&b->notes);
     free(b->path);
     free(b->name);
     free(b);
@@ -101,6 +142,8 @@ bool em_bundle_file(const em_bundle *b, const char *name, const void **data, siz
         }
     return false;
 }
+
+const em_notes *em_bundle_notes(const em_bundle *b) { return &b->notes; }
 
 int64_t em_bundle_tensors(const em_bundle *b) { return (int64_t)b->tensors.n; }
 const em_tensor *em_bundle_tensor_at(const em_bundle *b, int64_t i) { return &b->tensors.items[i]; }

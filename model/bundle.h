@@ -11,6 +11,7 @@
 #ifndef EM_MODEL_BUNDLE_H
 #define EM_MODEL_BUNDLE_H
 
+#include "common/notes.h"
 #include "model/tensors.h"
 
 typedef struct em_bundle em_bundle;
@@ -31,6 +32,9 @@ const char *em_bundle_format(const em_bundle *b);
 /* The bytes of a small file: config.json, tokenizer.json, tokenizer.model, tokenizer_config.json,
  * generation_config.json. false: there is none, or it is another name. *data is the bundle's. */
 bool em_bundle_file(const em_bundle *b, const char *name, const void **data, size_t *size);
+
+/* What the files say against each other, for the user; the bundle's. */
+const em_notes *em_bundle_notes(const em_bundle *b);
 
 /* How many tensors there are; tensor i of them by name, ascending; the one of that name or NULL.
  * Tensors are the bundle's and lie one behind another, in that order. */

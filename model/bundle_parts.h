@@ -3,6 +3,7 @@
 #define EM_MODEL_BUNDLE_PARTS_H
 
 #include "common/buffer.h"
+#include "common/notes.h"
 #include "model/mapping.h"
 #include "model/tensors.h"
 
@@ -23,6 +24,7 @@ typedef struct em_bundle {
     size_t n_mappings, mappings_capacity;
     em_tensors tensors;
     em_bundle_bytes files[EM_BUNDLE_FILES];
+    em_notes notes;        /* what its files say against each other */
     em_buffer made_config; /* llama2.c: config.json made from the header */
 } em_bundle;
 

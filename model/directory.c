@@ -44,7 +44,7 @@ static bool read_small_files(em_bundle *b, em_error *err) {
 
 static bool read_weights(em_bundle *b, const char *name, em_error *err) {
     const em_mapping *m = map_in(b, name, err);
-    return m && em_bundle_refuse(m, err) &&
+    return m && (em_safetensors_looks(m->data, m->size) || em_bundle_refuse(m, err)) &&
            em_safetensors_read(m->data, m->size, m->path, &b->tensors, err);
 }
 
@@ -56,6 +56,33 @@ static bool bad_index(const em_mapping *m, const char *what, const char *name, e
 
 static bool good_shard_name(const char *name) {
     return *name && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..");
+}
+
+/* Of the tensors from `first` on, which lie in this shard, those that the map finds in another one
+ * are left out, with a note: the index counts. */
+static bool drop_others(em_bundle *b, size_t first, const char *shard, const json_t *map,
+                        em_error *err) {
+    em_tensors *t = &b->tensors;
+    size_t kept = first;
+    for (size_t i = first; i < t->n; i++) {
+        const char *name = t->items[i].name, *named = json_string_value(json_object_get(map, name));
+        if (named && strcmp(named, shard)) {
+            if (!em_notes_add(&b->notes, err,
+                              "%s/%s holds tensor %s, " INDEX " finds it in %s: the index counts",
+                              b->path, shard, name, named))
+                return false;
+            free((char *)name);
+            t->items[i].name = NULL;
+            continue;
+        }
+        if (!named &&
+            !em_notes_add(&b->notes, err, "%s/%s holds tensor %s, which " INDEX " does not name",
+                          b->path, shard, name))
+            return false;
+        t->items[kept++] = t->items[i];
+    }
+    t->n = kept;
+    return true;
 }
 
 /* Opens every shard that the map names, once. seen: set of the names. */
@@ -74,7 +101,8 @@ static bool open_shards(em_bundle *b, const em_mapping *index, json_t *map, json
         if (!exists(b, shard))
             return bad_index(index, "weight_map names a shard that is not in the directory:", shard,
                              err);
-        if (!read_weights(b, shard, err)) return false;
+        size_t first = b->tensors.n;
+        if (!read_weights(b, shard, err) || !drop_others(b, first, shard, map, err)) return false;
     }
     return true;
 }

@@ -8,6 +8,7 @@
 
 #include "common/size.h"
 #include "model/config_read.h"
+#include "model/contradictions.h"
 #include "model/model_parts.h"
 
 /* ---- config.json ---- */
@@ -159,7 +160,8 @@ static bool fill(em_model *m, em_error *err) {
     m->hash = XXH3_createState();
     if (!m->hash) return em_fail_memory(err, 512, "a fingerprint");
     XXH3_128bits_reset(m->hash);
-    return read_eos(m, err);
+    return read_eos(m, err) && em_notes_join(&m->notes, em_bundle_notes(m->bundle), err) &&
+           em_model_contradictions(m, err);
 }
 
 /* ---- opening and closing ---- */
@@ -190,6 +192,7 @@ void em_model_close(em_model *m) {
     free(m->inv_freq[0]);
     free(m->inv_freq[1]);
     free(m->part_of);
+    em_notes_free(&m->notes);
     XXH3_freeState(m->hash);
     em_composition_free(m->composition);
     em_bundle_close(m->owned);
@@ -206,6 +209,7 @@ const char *em_model_path(const em_model *m) {
     return m->composition && m->composition->adapter.path ? m->composition->adapter.path
                                                           : em_bundle_path(m->bundle);
 }
+const em_notes *em_model_notes(const em_model *m) { return &m->notes; }
 const em_layer_spec *em_model_layer_spec(const em_model *m, int layer) { return &m->layers[layer]; }
 const em_embedding *em_model_embedding(const em_model *m) { return &m->embedding; }
 const em_head_spec *em_model_head(const em_model *m) { return &m->head; }

@@ -35,6 +35,10 @@ const em_bundle *em_model_bundle(
 const char *em_model_name(const em_model *m);
 const char *em_model_path(const em_model *m);
 
+/* What the model's files say against each other and what of them is not used, for the user; the
+ * model's own. */
+const em_notes *em_model_notes(const em_model *m);
+
 const em_layer_spec *em_model_layer_spec(const em_model *m, int layer);
 const em_embedding *em_model_embedding(const em_model *m);
 const em_head_spec *em_model_head(const em_model *m);

@@ -22,6 +22,7 @@ struct em_model {
     em_embedding embedding;
     em_head_spec head;
     float *inv_freq[2]; /* of config.rope */
+    em_notes notes;     /* the bundle's, then the model's own */
     const char *prefix,
         *output;  /* of this checkpoint's tensor names; the head's own, NULL: it is not stored */
     int *part_of; /* [tensors of the bundle] */

@@ -37,7 +37,10 @@ static uint64_t little_endian(const unsigned char *p) {
 
 bool em_safetensors_looks(const void *data, size_t size) {
     const unsigned char *p = data;
-    return size >= 10 && p[8] == '{' && p[9] != 0;
+    uint64_t header = 0;
+    if (size < 10 || p[8] != '{' || p[9] == 0) return false;
+    memcpy(&header, p, 8); /* the file may end before it: then it is cut off, and still one */
+    return header >= 2 && header <= EM_SAFETENSORS_MAX_HEADER;
 }
 
 /* Where the header speaks of the tensor, for errors. */

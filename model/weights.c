@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/size.h"
+#include "model/contradictions.h"
 #include "model/model_parts.h"
 #include "model/tensors.h"
 
@@ -230,7 +231,29 @@ static const char *find_output(const finder *f) {
     return NULL;
 }
 
-/* Tied matrices may be stored under either name; where both are, the embedding counts. */
+/* tie_word_embeddings: true, and both matrices are stored: where they differ, the stored head
+ * counts, as in transformers 5, and says so. */
+static bool settle_tie(finder *f) {
+    em_model *m = f->m;
+    const char *output = find_output(f);
+    char tokens[256], head[256];
+    if (!m->config.form.tied || !output) return true;
+    snprintf(tokens, sizeof tokens, "%s%s.weight", f->prefix, f->names->tokens);
+    snprintf(head, sizeof head, "%s.weight", output);
+    const em_tensor *a = em_bundle_tensor(m->bundle, tokens),
+                    *b = em_bundle_tensor(m->bundle, head);
+    em_dtype x, y;
+    if (!a || !b) return true;
+    if (!view_dtype(a, &x, f->err) || !view_dtype(b, &y, f->err)) return false;
+    if (em_same_values(a, b)) return true;
+    m->config.form.tied = false;
+    return em_notes_add(&m->notes, f->err,
+                        "%s says tie_word_embeddings: true, but the stored %s differs from %s: the "
+                        "stored head counts",
+                        m->source, head, tokens);
+}
+
+/* Tied matrices may be stored under either name. */
 static bool take_embedding(finder *f) {
     em_model *m = f->m;
     const em_config *c = &m->config;
@@ -285,20 +308,30 @@ static bool harmless(const finder *f, const char *name) {
 
 static bool check_left_over(const finder *f) {
     const em_bundle *b = f->m->bundle;
+    const char *first = NULL;
+    int64_t unused = 0;
     for (int64_t i = 0; i < em_bundle_tensors(b); i++) {
         const em_tensor *t = em_bundle_tensor_at(b, i);
-        if (f->m->part_of[i] == EM_PART_UNUSED && !harmless(f, t->name))
+        if (f->m->part_of[i] != EM_PART_UNUSED) continue;
+        if (!unused++) first = t->name;
+        if (!harmless(f, t->name))
             return em_fail_at(f->err, EM_INPUT, t->file, 0, -1,
                               "tensor %s has no place in the %s that config.json describes; "
                               "leaving it out would change the result",
                               t->name, f->m->config.model_type);
     }
-    return true;
+    return !unused ||
+           em_notes_add(&f->m->notes, f->err,
+                        "%s: %lld of %lld stored tensors %s not used (buffers, other modules, a "
+                        "head stored twice): %s%s",
+                        em_bundle_path(b), (long long)unused, (long long)em_bundle_tensors(b),
+                        unused == 1 ? "is" : "are", first, unused == 1 ? "" : ", …");
 }
 
 bool em_model_find_weights(em_model *m, em_error *err) {
     finder f = {.m = m, .names = m->config.names, .err = err};
     f.prefix = m->prefix = find_prefix(&f);
     m->output = find_output(&f);
-    return take_embedding(&f) && take_head(&f) && take_layers(&f) && check_left_over(&f);
+    return settle_tie(&f) && take_embedding(&f) && take_head(&f) && take_layers(&f) &&
+           check_left_over(&f);
 }

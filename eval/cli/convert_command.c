@@ -92,6 +92,7 @@ int em_command_convert(const em_settings *settings, em_error *err) {
                *adapter = settings->n_adapters ? settings->adapters[0].path : NULL;
     em_model *source = em_model_open(settings->arguments[0], err);
     em_model *merged = source && adapter ? em_model_with_adapter(source, adapter, err) : NULL;
+    if (source && !settings->quiet) em_notes_print(em_model_notes(source));
     bool good = source && (!adapter || merged) && may_add_tokenizer(settings, source, err) &&
                 em_convert(merged ? merged : source, settings->tokenizer, omp_get_num_procs(), to,
                            err) &&

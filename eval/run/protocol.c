@@ -201,6 +201,7 @@ void em_protocol_notes(em_results *r, const em_settings *settings, const em_setu
         em_results_note(r, "No --data was given: this is the config's %s.", settings->bundled_data);
     if (setup->bundled_sample)
         em_results_note(r, "No --data was given: this is the bundled sample shard.");
+    for (size_t i = 0; i < setup->notes.n; i++) em_results_note(r, "%s.", setup->notes.text[i]);
     if (*setup->row_tokens_note) em_results_note(r, "%s.", setup->row_tokens_note);
     if (*setup->eos.note) em_results_note(r, "EOS: %s.", setup->eos.note);
     for (int i = 1; i < r->n_models; i++)

@@ -442,12 +442,13 @@ static bool resolve_data(em_setup *s, const em_settings *settings, em_error *err
 
 /* ---- together ---- */
 
-static bool keep_model(em_setup *s, em_model *m, const char *name, const char *group) {
+static bool keep_model(em_setup *s, em_model *m, const char *name, const char *group,
+                       em_error *err) {
     if (!m) return false;
     snprintf(s->names[s->n_models], sizeof s->names[0], "%s", name ? name : em_model_name(m));
     snprintf(s->groups[s->n_models], sizeof s->groups[0], "%s", group);
     s->models[s->n_models++] = m;
-    return true;
+    return em_notes_join(&s->notes, em_model_notes(m), err);
 }
 
 static bool room_for_model(const em_setup *s, const char *path, em_error *err) {
@@ -457,7 +458,8 @@ static bool room_for_model(const em_setup *s, const char *path, em_error *err) {
 
 static bool add_model(em_setup *s, const char *path, const char *name, const char *group,
                       em_error *err) {
-    return room_for_model(s, path, err) && keep_model(s, em_model_open(path, err), name, group);
+    return room_for_model(s, path, err) &&
+           keep_model(s, em_model_open(path, err), name, group, err);
 }
 
 static bool add_adapter(em_setup *s, const em_named_path *p, em_error *err) {
@@ -465,7 +467,7 @@ static bool add_adapter(em_setup *s, const em_named_path *p, em_error *err) {
         return em_fail(err, EM_USAGE, "--adapter %s wants one --model, not a group of them",
                        p->path);
     return room_for_model(s, p->path, err) &&
-           keep_model(s, em_model_with_adapter(s->models[0], p->path, err), p->name, "");
+           keep_model(s, em_model_with_adapter(s->models[0], p->path, err), p->name, "", err);
 }
 
 /* NAME=A,B,C: NAME.1, NAME.2 and NAME.3. A path that exists is one path, commas and all. */
@@ -545,7 +547,8 @@ static bool open_amplified(em_setup *s, const em_settings *settings, em_error *e
                            "--alpha-space weight: at most %d alphas beside -1 and 0 in a run, each "
                            "is a model of its own",
                            EM_MAX_MODELS - 2);
-        if (!keep_model(s, em_model_between(s->models[0], s->models[1], a, err), "amplified", ""))
+        if (!keep_model(s, em_model_between(s->models[0], s->models[1], a, err), "amplified", "",
+                        err))
             return false;
     }
     return true;
@@ -583,6 +586,7 @@ void em_setup_close(em_setup *s) {
     em_tokenizer_close(s->tokenizer);
     for (int i = s->n_models; i-- > 0;)
         em_model_close(s->models[i]); /* what is made of others before them */
+    em_notes_free(&s->notes);
     *s = (em_setup){0};
 }
 
@@ -625,6 +629,7 @@ void em_setup_notes(const em_setup *s, const em_settings *settings) {
     em_buffer idle = {0};
     if (settings->quiet) return;
     if (s->bundled_sample) fputs("no --data: using the bundled sample\n", stderr);
+    em_notes_print(&s->notes);
     if (*s->row_tokens_note) fprintf(stderr, "%s\n", s->row_tokens_note);
     em_settings_idle(settings, &idle);
     if (idle.length) fputs(idle.data, stderr);

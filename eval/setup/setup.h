@@ -3,6 +3,7 @@
 #ifndef EM_EVAL_SETUP_H
 #define EM_EVAL_SETUP_H
 
+#include "common/notes.h"
 #include "eval/settings/options.h"
 #include "loader/loader.h"
 #include "loader/pack.h"
@@ -44,6 +45,7 @@ typedef struct em_setup {
     int32_t row_lengths[EM_MAX_LIST]; /* every T in force, ascending */
     int n_row_lengths;
     int32_t row_tokens;        /* the longest of them */
+    em_notes notes;            /* of the models' and the tokenizer's files */
     char row_tokens_note[160]; /* why T is not what one would expect, or "" */
     em_dataset datasets[2 * EM_MAX_LIST];
     int n_datasets;

@@ -114,6 +114,26 @@ def variant(source, name, rename, change, extra=None):
     shutil.copy(f'{HERE}/goldens/{source}.json', f'{HERE}/goldens/{name}.json')
 
 
+def embedding(source, name):
+    from safetensors.torch import load_file
+    return load_file(f'{HERE}/checkpoints/{source}/model.safetensors')[name].clone()
+
+
+def stored_head(source, name):
+    """tie_word_embeddings is true, and a head of its own is stored: transformers 5 uses it, and the golden is its."""
+    ids = json.load(open(f'{HERE}/goldens/{source}.json'))['ids']
+    head = 0.3 * torch.randn(64, embedding_width(source), generator=torch.Generator().manual_seed(7))
+    variant(source, name, lambda k: k, lambda c: dict(c, tie_word_embeddings=True), {'lm_head.weight': head})
+    model = AutoModelForCausalLM.from_pretrained(f'{HERE}/checkpoints/{name}', dtype=torch.float32, attn_implementation='eager').eval()
+    assert torch.equal(model.lm_head.weight, head)
+    with torch.no_grad(): json.dump(golden(model, ids), open(f'{HERE}/goldens/{name}.json', 'w'))
+
+
+def embedding_width(source):
+    config = json.load(open(f'{HERE}/checkpoints/{source}/config.json'))
+    return config.get('hidden_size') or config['n_embd']
+
+
 def version4(config):
     rope = config.pop('rope_parameters')
     return dict(config, rope_theta=rope.pop('rope_theta'), rope_scaling=rope, torch_dtype=config.pop('dtype'))
@@ -131,5 +151,7 @@ variant('llama-llama3', 'llama-version4', lambda k: k, version4)
 variant('gpt2', 'gpt2-bare', lambda k: k.removeprefix('transformer.'), lambda c: c,
         {'h.0.attn.bias': torch.ones(1, 1, 4, 4), 'h.0.attn.masked_bias': torch.tensor(-1e4)})
 variant('qwen2', 'qwen2-head-only', lambda k: k.replace('model.embed_tokens', 'lm_head'), lambda c: c)
-variant('qwen2', 'qwen2-bare', lambda k: k.removeprefix('model.'), lambda c: c, {'lm_head.weight': torch.zeros(64, 16)})
+variant('qwen2', 'qwen2-bare', lambda k: k.removeprefix('model.'), lambda c: c,
+        {'lm_head.weight': embedding('qwen2', 'model.embed_tokens.weight')})
 variant('gemma3', 'gemma3-image', lambda k: 'language_model.' + k, image_model, {'vision_tower.patch.weight': torch.zeros(2)})
+for source in ('qwen2', 'gpt2', 'gpt_neo'): stored_head(source, source + '-stored-head')
