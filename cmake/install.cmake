@@ -1,5 +1,5 @@
 # What `cmake --install` puts where. The program finds its sample as ../share/evalmask from where it
-# lies (eval/process/shared.c), so that a prefix can be moved.
+# lies (eval/process/installed.c), so that a prefix can be moved.
 if(NOT TARGET evalmask)
   return()
 endif()

@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "eval/bench/bench.h"
+#include "eval/bench/bench_parts.h"
 
 typedef struct answer {
     em_ceiling ceiling;

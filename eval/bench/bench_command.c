@@ -12,11 +12,11 @@
 #include "common/output.h"
 #include "common/size.h"
 #include "common/temporary.h"
+#include "eval/bench/bench_parts.h"
 #include "eval/bench/bench.h"
-#include "eval/cli/commands.h"
 #include "eval/setup/device.h"
 #include "eval/process/interrupt.h"
-#include "eval/process/shared.h"
+#include "eval/process/installed.h"
 
 /* A run of the default size: some 3 TFLOP, which is 12 rows of 1024 tokens of a 135 M model; on a
  * device as much as its ceiling does in so many seconds. */
@@ -122,7 +122,7 @@ static bool open_models(bench *x, const em_settings *s, em_error *err) {
     if (s->model.path) snprintf(x->model_name, sizeof x->model_name, "%s", s->model.path);
     else if (!make_models(x, s, err)) return false;
     if (!s->model.path && !s->tokenizer) {
-        if (!em_shared_file("base.bin", bundled, sizeof bundled))
+        if (!em_installed_file("base.bin", bundled, sizeof bundled))
             return em_fail(err, EM_USAGE,
                            "the bundled model, whose tokenizer is used, is not installed; say "
                            "--tokenizer PATH");

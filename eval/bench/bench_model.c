@@ -7,7 +7,7 @@
 
 #include "common/dtype.h"
 #include "common/size.h"
-#include "eval/bench/bench.h"
+#include "eval/bench/bench_parts.h"
 #include "model/safetensors.h"
 
 static const em_shape shapes[] = {

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "eval/bench/bench.h"
+#include "eval/bench/bench_parts.h"
 
 /* ---- figures of one run ---- */
 

@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "eval/bench/bench.h"
+#include "eval/bench/bench_parts.h"
 
 extern char **environ;
 

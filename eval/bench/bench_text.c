@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/size.h"
-#include "eval/bench/bench.h"
+#include "eval/bench/bench_parts.h"
 
 /* Document lengths in tokens at the middles of 32 equal shares of the Pile's documents, by its
  * Table 1 (Gao et al. 2020, arXiv 2101.00027): 22 components with their weights and mean sizes,

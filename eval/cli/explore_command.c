@@ -8,6 +8,7 @@
 #include "common/output.h"
 #include "common/temporary.h"
 #include "eval/cli/commands.h"
+#include "eval/run/run.h"
 #include "reports/explore/explore.h"
 
 static bool write_page(const em_settings *s, const char *tokens, em_error *err) {

@@ -5,8 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "eval/bench/bench.h"
 #include "eval/cli/commands.h"
 #include "eval/cluster/ranks.h"
+#include "eval/inspect/inspect.h"
+#include "eval/run/run.h"
 
 static int flushed(em_error *err) {
     if (!fflush(stdout) && !ferror(stdout)) return EM_OK;

@@ -1,11 +1,9 @@
 /* How this process was started: by itself, or as one of several. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "eval/cluster/ranks.h"
-
 #ifdef EM_MPI
-em_ranks *em_ranks_mpi(em_error *err);
+#include "eval/cluster/ranks_mpi.h"
 #endif
 
 /* Open MPI's mpirun; srun with pmix; Hydra and srun with pmi2. */
@@ -44,5 +42,3 @@ bool em_ranks_open(em_ranks **out, em_error *err) {
                    n);
 #endif
 }
-
-void em_ranks_nap(void) { nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); }

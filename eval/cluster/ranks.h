@@ -9,7 +9,7 @@
 
 #include "common/buffer.h"
 #include "eval/score/job.h"
-#include "eval/cluster/rank_card.h"
+#include "eval/cluster/rank_info.h"
 
 /* What the launcher (mpirun, srun) made of this process: its rank, and how many there are; 0 and 1
  * where there is none. */
@@ -19,10 +19,10 @@ int em_launch_ranks(void);
 typedef struct em_ranks em_ranks;
 
 typedef struct em_ranks_ops {
-    /* Every rank brings its card, an error of its opening in it. Fails on all ranks with the same
-     * error where one of them failed or they do not go together. card->capacity and job: the least
-     * of all; devices: see em_rank_cards_check. */
-    bool (*agree)(em_ranks *r, em_rank_card *card, bool mixed, em_buffer *devices, em_error *err);
+    /* Every rank brings its info, an error of its opening in it. Fails on all ranks with the same
+     * error where one of them failed or they do not go together. info->capacity and job: the least
+     * of all; devices: see em_rank_infos_check. */
+    bool (*agree)(em_ranks *r, em_rank_info *info, bool mixed, em_buffer *devices, em_error *err);
 
     /* Of rank 0: the job is run by whichever rank is free, rank 0 among them, and then *done is
      * set. Until then it stays as it is; jobs may end in another order. */
@@ -51,8 +51,5 @@ struct em_ranks {
 
 /* *out NULL: this process is alone. EM_USAGE where there are several and the build has no MPI. */
 bool em_ranks_open(em_ranks **out, em_error *err);
-
-/* Lets other processes and threads run while there is nothing to do. */
-void em_ranks_nap(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* Ranks that talk by MPI. Only the main thread does; rows are run by a thread of their own
- * (eval/hand.h), so that a rank answers while it computes. Each rank has up to EM_HAND_JOBS jobs:
- * while it runs one, the next is on its way. */
+ * (eval/cluster/worker.h), so that a rank answers while it computes. Each rank has up to
+ * EM_WORKER_JOBS jobs: while it runs one, the next is on its way. */
 #include <limits.h>
 #include <mpi.h>
 #include <omp.h>
@@ -11,11 +11,9 @@
 #include <unistd.h>
 
 #include "common/size.h"
-#include "eval/cluster/hand.h"
-#include "eval/process/progress.h"
-#include "eval/cluster/ranks.h"
-
-em_ranks *em_ranks_mpi(em_error *err);
+#include "eval/cluster/worker.h"
+#include "eval/process/clock.h"
+#include "eval/cluster/ranks_mpi.h"
 
 enum { ROOT = 0, ANSWER_MILLISECONDS = 500 };
 
@@ -36,22 +34,22 @@ typedef struct given {
 } given;
 
 /* What rank 0 knows of a rank. */
-typedef struct worker {
+typedef struct peer {
     char host[64];
-    given jobs[EM_HAND_JOBS]; /* a ring of n, the oldest first */
+    given jobs[EM_WORKER_JOBS]; /* a ring of n, the oldest first */
     int first, n;
-    em_buffer messages[EM_HAND_JOBS]; /* of those jobs, until they are sent */
-    MPI_Request sent[EM_HAND_JOBS];
+    em_buffer messages[EM_WORKER_JOBS]; /* of those jobs, until they are sent */
+    MPI_Request sent[EM_WORKER_JOBS];
     bool answered, gone;
-} worker;
+} peer;
 
 typedef struct mpi_ranks {
     em_ranks base;
     em_buffer in; /* the message received last */
     const em_setup *setup;
-    em_hand *hand;
-    worker *workers; /* [n] of rank 0, itself among them */
-    given *queue;    /* [queue_n], to be given from queue_first on */
+    em_worker *worker;
+    peer *peers;  /* [n] of rank 0, itself among them */
+    given *queue; /* [queue_n], to be given from queue_first on */
     size_t queue_first, queue_n, queue_capacity;
     bool agreed, lost; /* lost: a rank is gone, and MPI cannot be ended in order */
 } mpi_ranks;
@@ -100,26 +98,26 @@ typedef struct verdict {
     int64_t capacity, job;
 } verdict;
 
-static bool agree(em_ranks *r, em_rank_card *card, bool mixed, em_buffer *devices, em_error *err) {
+static bool agree(em_ranks *r, em_rank_info *info, bool mixed, em_buffer *devices, em_error *err) {
     mpi_ranks *m = (mpi_ranks *)r;
     verdict v = {.err = EM_ERROR_INIT};
-    gethostname(card->host, sizeof card->host - 1);
-    snprintf(card->version, sizeof card->version, "%s", EM_VERSION);
-    em_rank_card *cards = r->rank == ROOT ? em_alloc((size_t)r->n, sizeof *cards, "ranks", &v.err)
+    gethostname(info->host, sizeof info->host - 1);
+    snprintf(info->version, sizeof info->version, "%s", EM_VERSION);
+    em_rank_info *infos = r->rank == ROOT ? em_alloc((size_t)r->n, sizeof *infos, "ranks", &v.err)
                                           : NULL;
-    if (r->rank == ROOT && !cards) MPI_Abort(MPI_COMM_WORLD, EM_MACHINE);
-    MPI_Gather(card, sizeof *card, MPI_BYTE, cards, sizeof *card, MPI_BYTE, ROOT, MPI_COMM_WORLD);
+    if (r->rank == ROOT && !infos) MPI_Abort(MPI_COMM_WORLD, EM_MACHINE);
+    MPI_Gather(info, sizeof *info, MPI_BYTE, infos, sizeof *info, MPI_BYTE, ROOT, MPI_COMM_WORLD);
     if (r->rank == ROOT) {
         for (int i = 0; i < r->n; i++)
-            memcpy(m->workers[i].host, cards[i].host, sizeof cards[i].host);
-        if (em_rank_cards_check(cards, r->n, mixed, devices, &v.err))
-            v.capacity = cards[0].capacity, v.job = cards[0].job;
-        free(cards);
+            memcpy(m->peers[i].host, infos[i].host, sizeof infos[i].host);
+        if (em_rank_infos_check(infos, r->n, mixed, devices, &v.err))
+            v.capacity = infos[0].capacity, v.job = infos[0].job;
+        free(infos);
     }
     MPI_Bcast(&v, sizeof v, MPI_BYTE, ROOT, MPI_COMM_WORLD);
     if (v.err.status != EM_OK) return *err = v.err, false;
-    card->capacity = v.capacity;
-    card->job = v.job;
+    info->capacity = v.capacity;
+    info->job = v.job;
     m->agreed = true;
     return true;
 }
@@ -129,22 +127,22 @@ static bool agree(em_ranks *r, em_rank_card *card, bool mixed, em_buffer *device
 static bool start(em_ranks *r, const em_tools *tools, em_error *err) {
     mpi_ranks *m = (mpi_ranks *)r;
     m->setup = tools->setup;
-    return (m->hand = em_hand_start(em_runner_new(tools, err), err)) != NULL;
+    return (m->worker = em_worker_start(em_runner_new(tools, err), err)) != NULL;
 }
 
 static bool send_job(mpi_ranks *m, int rank, const given *g, em_error *err) {
-    worker *w = &m->workers[rank];
-    int slot = (w->first + w->n) % EM_HAND_JOBS;
-    w->jobs[slot] = *g;
-    w->n++;
-    if (rank == ROOT) return em_hand_give(m->hand, g->job), true;
-    MPI_Wait(&w->sent[slot], MPI_STATUS_IGNORE); /* its digests are back, so it has been received */
-    em_buffer *message = &w->messages[slot];
+    peer *p = &m->peers[rank];
+    int slot = (p->first + p->n) % EM_WORKER_JOBS;
+    p->jobs[slot] = *g;
+    p->n++;
+    if (rank == ROOT) return em_worker_give(m->worker, g->job), true;
+    MPI_Wait(&p->sent[slot], MPI_STATUS_IGNORE); /* its digests are back, so it has been received */
+    em_buffer *message = &p->messages[slot];
     em_buffer_clear(message);
     if (!em_job_write_rows(g->job, m->setup, message, err) || !fits(message, "a super-batch", err))
         return false;
     MPI_Isend(message->data, (int)message->length, MPI_BYTE, rank, JOB, MPI_COMM_WORLD,
-              &w->sent[slot]);
+              &p->sent[slot]);
     return true;
 }
 
@@ -152,14 +150,14 @@ static bool send_job(mpi_ranks *m, int rank, const given *g, em_error *err) {
 static int least_busy(const mpi_ranks *m) {
     int best = m->base.n - 1;
     for (int i = m->base.n - 1; i >= 0; i--)
-        if (m->workers[i].n < m->workers[best].n) best = i;
+        if (m->peers[i].n < m->peers[best].n) best = i;
     return best;
 }
 
 static bool give_out(mpi_ranks *m, em_error *err) {
     while (m->queue_first < m->queue_n) {
         int rank = least_busy(m);
-        if (m->workers[rank].n == EM_HAND_JOBS) return true;
+        if (m->peers[rank].n == EM_WORKER_JOBS) return true;
         if (!send_job(m, rank, &m->queue[m->queue_first++], err)) return false;
     }
     m->queue_first = m->queue_n = 0;
@@ -175,17 +173,17 @@ static bool give(em_ranks *r, em_job *j, bool *done, em_error *err) {
     return give_out(m, err);
 }
 
-static void oldest_done(worker *w) {
-    *w->jobs[w->first].done = true;
-    w->first = (w->first + 1) % EM_HAND_JOBS;
-    w->n--;
+static void oldest_done(peer *p) {
+    *p->jobs[p->first].done = true;
+    p->first = (p->first + 1) % EM_WORKER_JOBS;
+    p->n--;
 }
 
 static bool take_digest(mpi_ranks *m, int from, em_error *err) {
-    worker *w = &m->workers[from];
-    em_job *j = w->jobs[w->first].job;
+    peer *p = &m->peers[from];
+    em_job *j = p->jobs[p->first].job;
     if (!em_job_read_digest(j, &m->in, err)) return false;
-    if (j->n_digests == em_passes_rows(j->passes)) oldest_done(w);
+    if (j->n_digests == em_passes_rows(j->passes)) oldest_done(p);
     return true;
 }
 
@@ -194,7 +192,7 @@ static bool worker_failed(const mpi_ranks *m, int from, em_error *err) {
     if (m->in.length == sizeof theirs) memcpy(&theirs, m->in.data, sizeof theirs);
     if (theirs.status != EM_MACHINE) return *err = theirs, false;
     return em_fail_at(err, EM_MACHINE, theirs.source, theirs.line, theirs.byte,
-                      "%s (rank %d on %s)", theirs.text, from, m->workers[from].host);
+                      "%s (rank %d on %s)", theirs.text, from, m->peers[from].host);
 }
 
 static bool hear(mpi_ranks *m, em_error *err) {
@@ -210,7 +208,7 @@ static bool poll(em_ranks *r, em_error *err) {
     mpi_ranks *m = (mpi_ranks *)r;
     if (!hear(m, err)) return false;
     int got;
-    while ((got = em_hand_take(m->hand, err)) > 0) oldest_done(&m->workers[ROOT]);
+    while ((got = em_worker_take(m->worker, err)) > 0) oldest_done(&m->peers[ROOT]);
     return got == 0 && give_out(m, err);
 }
 
@@ -218,8 +216,8 @@ static bool poll(em_ranks *r, em_error *err) {
 static bool all_answered(mpi_ranks *m) {
     int from, n = 1;
     for (tag what; (what = receive(m, &from)) != NOTHING;)
-        if (what == PONG) m->workers[from].answered = true;
-    for (int i = 1; i < m->base.n; i++) n += m->workers[i].answered;
+        if (what == PONG) m->peers[from].answered = true;
+    for (int i = 1; i < m->base.n; i++) n += m->peers[i].answered;
     return n == m->base.n;
 }
 
@@ -232,15 +230,15 @@ static bool check(em_ranks *r, em_error *err) {
     }
     double until = em_seconds() + ANSWER_MILLISECONDS * 1e-3;
     while (!all_answered(m))
-        if (em_seconds() < until) em_ranks_nap();
+        if (em_seconds() < until) em_pause();
         else break;
     for (int i = 1; i < r->n; i++) {
-        if (m->workers[i].answered) continue;
+        if (m->peers[i].answered) continue;
         m->lost = true;
         return em_fail(err, EM_MACHINE,
                        "rank %d on %s died: was it killed, or did it run out of memory? What a "
                        "--journal has is kept, and the same command goes on",
-                       i, m->workers[i].host);
+                       i, m->peers[i].host);
     }
     return true;
 }
@@ -249,7 +247,7 @@ static bool check(em_ranks *r, em_error *err) {
 
 typedef struct workplace {
     mpi_ranks *m;
-    em_job jobs[EM_HAND_JOBS];
+    em_job jobs[EM_WORKER_JOBS];
     unsigned given, taken;
     bool failed; /* rank 0 knows, and ends the run */
 } workplace;
@@ -260,16 +258,16 @@ static void report_failure(workplace *b, const em_error *err) {
 }
 
 static bool begin_job(workplace *b, em_error *err) {
-    em_job *j = &b->jobs[b->given % EM_HAND_JOBS];
+    em_job *j = &b->jobs[b->given % EM_WORKER_JOBS];
     em_job_clear(j);
     if (!em_job_read_rows(j, b->m->setup, &b->m->in, err)) return false;
-    em_hand_give(b->m->hand, j);
+    em_worker_give(b->m->worker, j);
     b->given++;
     return true;
 }
 
 static bool end_job(workplace *b, em_error *err) {
-    em_job *j = &b->jobs[b->taken++ % EM_HAND_JOBS];
+    em_job *j = &b->jobs[b->taken++ % EM_WORKER_JOBS];
     for (int i = 0; i < j->n_digests; i++) {
         if (!fits(&j->digests[i], "what a row comes to", err)) return false;
         tell(ROOT, DIGEST, j->digests[i].data, j->digests[i].length);
@@ -285,18 +283,18 @@ static void serve(workplace *b) {
         if (what == END) return;
         if (what == PING) tell(ROOT, PONG, NULL, 0);
         if (what == JOB && !b->failed) begin_job(b, &err);
-        int got = b->failed ? 0 : em_hand_take(b->m->hand, &err);
+        int got = b->failed ? 0 : em_worker_take(b->m->worker, &err);
         if (got > 0) end_job(b, &err);
         if (err.status != EM_OK && !b->failed) report_failure(b, &err);
-        if (what == NOTHING && got == 0) em_ranks_nap();
+        if (what == NOTHING && got == 0) em_pause();
     }
 }
 
 static bool open_workplace(workplace *b, const em_tools *tools, em_error *err) {
     b->m->setup = tools->setup;
-    for (int i = 0; i < EM_HAND_JOBS; i++)
+    for (int i = 0; i < EM_WORKER_JOBS; i++)
         if (!em_job_open(&b->jobs[i], tools->plan, err)) return false;
-    return (b->m->hand = em_hand_start(em_runner_new(tools, err), err)) != NULL;
+    return (b->m->worker = em_worker_start(em_runner_new(tools, err), err)) != NULL;
 }
 
 static bool work(em_ranks *r, const em_tools *tools, volatile sig_atomic_t *stop, em_error *err) {
@@ -305,9 +303,9 @@ static bool work(em_ranks *r, const em_tools *tools, volatile sig_atomic_t *stop
     if (!good) report_failure(&b, err);
     serve(&b);
     *stop = 1;
-    em_hand_stop(b.m->hand);
-    b.m->hand = NULL;
-    for (int i = 0; i < EM_HAND_JOBS; i++) em_job_free(&b.jobs[i]);
+    em_worker_stop(b.m->worker);
+    b.m->worker = NULL;
+    for (int i = 0; i < EM_WORKER_JOBS; i++) em_job_free(&b.jobs[i]);
     return good;
 }
 
@@ -347,22 +345,22 @@ static void dismiss(mpi_ranks *m) {
     while (there > 0) {
         tag what = receive(m, &from);
         there -= what == BYE;
-        if (what == NOTHING) em_ranks_nap();
+        if (what == NOTHING) em_pause();
     }
     for (int i = 1; i < m->base.n; i++)
-        MPI_Waitall(EM_HAND_JOBS, m->workers[i].sent, MPI_STATUSES_IGNORE);
+        MPI_Waitall(EM_WORKER_JOBS, m->peers[i].sent, MPI_STATUSES_IGNORE);
 }
 
 static void close_ranks(em_ranks *r) {
     mpi_ranks *m = (mpi_ranks *)r;
-    em_hand_stop(m->hand);
+    em_worker_stop(m->worker);
     if (m->agreed && r->rank == ROOT && !m->lost) dismiss(m);
     if (m->agreed && r->rank != ROOT) tell(ROOT, BYE, NULL, 0);
     if (!m->lost) MPI_Finalize();
-    for (int i = 0; m->workers && i < r->n; i++)
-        for (int k = 0; k < EM_HAND_JOBS; k++) em_buffer_free(&m->workers[i].messages[k]);
+    for (int i = 0; m->peers && i < r->n; i++)
+        for (int k = 0; k < EM_WORKER_JOBS; k++) em_buffer_free(&m->peers[i].messages[k]);
     em_buffer_free(&m->in);
-    free(m->workers);
+    free(m->peers);
     free(m->queue);
     free(m);
 }
@@ -388,9 +386,9 @@ em_ranks *em_ranks_mpi(em_error *err) {
     MPI_Comm_rank(MPI_COMM_WORLD, &m->base.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &m->base.n);
     find_node(&m->base);
-    m->workers = em_alloc((size_t)m->base.n, sizeof *m->workers, "ranks", err);
-    if (!m->workers) return free(m), NULL;
+    m->peers = em_alloc((size_t)m->base.n, sizeof *m->peers, "ranks", err);
+    if (!m->peers) return free(m), NULL;
     for (int i = 0; i < m->base.n; i++)
-        for (int k = 0; k < EM_HAND_JOBS; k++) m->workers[i].sent[k] = MPI_REQUEST_NULL;
+        for (int k = 0; k < EM_WORKER_JOBS; k++) m->peers[i].sent[k] = MPI_REQUEST_NULL;
     return &m->base;
 }

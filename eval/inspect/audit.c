@@ -6,7 +6,7 @@
 #include "common/buffer.h"
 #include "common/output.h"
 #include "common/size.h"
-#include "eval/cli/commands.h"
+#include "eval/inspect/inspect.h"
 #include "eval/protocol/leak.h"
 #include "eval/inspect/picture.h"
 #include "eval/inspect/proof.h"

@@ -6,7 +6,7 @@
 #include "common/buffer.h"
 #include "common/output.h"
 #include "common/size.h"
-#include "eval/cli/commands.h"
+#include "eval/inspect/inspect.h"
 #include "eval/inspect/packed.h"
 #include "eval/inspect/packing.h"
 #include "eval/inspect/picture.h"

@@ -1,14 +1,9 @@
 #include "eval/process/progress.h"
 
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
-double em_seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+#include "eval/process/clock.h"
 
 em_progress em_progress_start(bool quiet) {
     return (em_progress){.on = !quiet && isatty(STDERR_FILENO), .start = em_seconds()};

@@ -5,7 +5,7 @@
 
 #include "common/size.h"
 #include "eval/setup/identity.h"
-#include "eval/process/progress.h"
+#include "eval/process/clock.h"
 
 enum {
     SECONDS = 10

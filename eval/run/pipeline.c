@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/size.h"
+#include "eval/process/clock.h"
 
 typedef struct slot {
     em_job job;
@@ -91,7 +92,7 @@ static int wait_for_oldest(em_pipeline *p, bool wait, em_error *err) {
         if (!r->ops->poll(r, err)) return err->status == EM_INTERRUPTED ? interrupted(p, err) : -1;
         if (s->done) return 1;
         if (!wait) return 0;
-        em_ranks_nap();
+        em_pause();
     }
 }
 

@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "common/size.h"
-#include "eval/cli/commands.h"
+#include "eval/process/clock.h"
 #include "eval/process/interrupt.h"
 #include "eval/run/protocol.h"
+#include "eval/run/run.h"
 #include "eval/run/run_parts.h"
 
 /* ---- one data set ---- */

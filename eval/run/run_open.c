@@ -4,6 +4,7 @@
 
 #include "common/size.h"
 #include "eval/setup/device.h"
+#include "eval/process/clock.h"
 #include "eval/process/interrupt.h"
 #include "eval/run/protocol.h"
 #include "eval/run/run_parts.h"
@@ -124,13 +125,13 @@ static void record_devices(em_run *r, const em_buffer *devices) {
 
 /* Whether this rank and all others are open. */
 static bool agree(em_run *r, bool opened, em_pipeline_options *pipeline, em_error *err) {
-    em_rank_card card = {.err = *err};
+    em_rank_info info = {.err = *err};
     em_buffer devices = {0};
     if (!r->ranks) return opened;
-    if (opened) em_rank_card_fill(&card, &r->setup, &r->plan, r->backend, r->networks);
-    bool good = r->ranks->ops->agree(r->ranks, &card, r->settings->mixed, &devices, err);
-    pipeline->capacity = card.capacity;
-    pipeline->job = card.job;
+    if (opened) em_rank_info_fill(&info, &r->setup, &r->plan, r->backend, r->networks);
+    bool good = r->ranks->ops->agree(r->ranks, &info, r->settings->mixed, &devices, err);
+    pipeline->capacity = info.capacity;
+    pipeline->job = info.job;
     if (good) record_devices(r, &devices);
     em_buffer_free(&devices);
     return good && (!em_run_is_root(r) || r->ranks->ops->start(r->ranks, &pipeline->tools, err));

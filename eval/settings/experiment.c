@@ -8,7 +8,7 @@
 #include "common/buffer.h"
 #include "reports/results/results.h"
 #include "common/size.h"
-#include "eval/process/shared.h"
+#include "eval/process/installed.h"
 #include "loader/json.h"
 #include "reports/published/published.h"
 
@@ -254,7 +254,7 @@ em_experiment *em_experiment_open(const char *name, em_error *err) {
     if (f || strchr(name, '/')) return read_config(name, err);
     size_t n = strlen(name), ending = n > 5 && !strcmp(name + n - 5, ".json") ? 5 : 0;
     snprintf(installed, sizeof installed, "configs/%.*s.json", (int)(n - ending), name);
-    if (em_shared_file(installed, path, sizeof path)) return read_config(path, err);
+    if (em_installed_file(installed, path, sizeof path)) return read_config(path, err);
     em_fail(err, EM_USAGE,
             "--config %s: no such file, and no installed config of that name; evalmask help "
             "configs lists them",
@@ -270,7 +270,7 @@ static int is_json(const struct dirent *d) {
 bool em_experiment_list(FILE *out, em_error *err) {
     char folder[4096], path[4400];
     struct dirent **entries = NULL;
-    int n = em_shared_file("configs", folder, sizeof folder)
+    int n = em_installed_file("configs", folder, sizeof folder)
                 ? scandir(folder, &entries, is_json, alphasort)
                 : 0;
     if (n < 1) em_fail(err, EM_USAGE, "no configs are installed");

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "eval/settings/option_parts.h"
-#include "eval/process/shared.h"
+#include "eval/process/installed.h"
 
 /* A word that is no option is for the main parse to refuse. */
 const char *em_config_find(int argc, char **argv, int i, em_command command) {
@@ -75,7 +75,7 @@ static bool find_bundled(em_settings *s, const char *name, char **path, em_error
     for (int i = 0; i < s->experiment->n_bundled; i++) {
         em_experiment_option *o = &s->experiment->bundled[i];
         if (strcmp(o->name, name)) continue;
-        char *copied = em_shared_file(o->value, found, sizeof found) ? strdup(found) : NULL;
+        char *copied = em_installed_file(o->value, found, sizeof found) ? strdup(found) : NULL;
         if (!copied)
             return em_fail_at(err, EM_USAGE, s->experiment->path, 0, o->byte, "%s is not installed",
                               o->value);

@@ -11,7 +11,7 @@
 
 #include "common/buffer.h"
 #include "common/size.h"
-#include "eval/process/shared.h"
+#include "eval/process/installed.h"
 #include "model/compose.h"
 
 /* ---- the tokenizer ---- */
@@ -433,7 +433,7 @@ static bool resolve_data(em_setup *s, const em_settings *settings, em_error *err
                            s->datasets[i].paths[0], s->datasets[i].paths[0]);
     if (settings->n_data) return pack_data(s, settings, err);
     const char *name = settings->bundled_data ? settings->bundled_data : "sample.jsonl.zst";
-    if (!em_shared_file(name, sample, sizeof sample))
+    if (!em_installed_file(name, sample, sizeof sample))
         return em_fail(err, EM_USAGE,
                        "no --data, and the bundled %s is not installed; say --data PATH", name);
     s->bundled_sample = !settings->bundled_data;

@@ -1,5 +1,5 @@
-/* How a process finds out that it is one of several. eval/launch.c is compiled here as in a build
- * without MPI. */
+/* How a process finds out that it is one of several. eval/cluster/launch.c is compiled here as in a
+ * build without MPI. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "eval/score/block.h"
-#include "eval/cluster/rank_card.h"
+#include "eval/cluster/rank_info.h"
 #include "model/compose.h"
 
 int64_t em_network_padded(int64_t tokens) { return (tokens + 7) / 8 * 8; }
@@ -23,22 +23,22 @@ bool em_bundle_file(const em_bundle *b, const char *name, const void **data, siz
 void em_bundle_done_with(const em_bundle *b, const em_tensor *t) {}
 bool em_model_adapter(const em_model *m, em_adapter_files *out) { return false; }
 
-static void make_cards(em_rank_card *cards) {
+static void make_cards(em_rank_info *infos) {
     for (int i = 0; i < 3; i++) {
-        cards[i] = (em_rank_card){.err = EM_ERROR_INIT,
+        infos[i] = (em_rank_info){.err = EM_ERROR_INIT,
                                   .version = "1.0",
                                   .device = "cpu, avx2",
                                   .models = "0123456789abcdef",
                                   .capacity = 1000 - 100 * i,
                                   .job = 300 + i};
-        snprintf(cards[i].host, sizeof cards[i].host, "node%d", i);
+        snprintf(infos[i].host, sizeof infos[i].host, "node%d", i);
     }
 }
 
-static void check(em_rank_card *cards, bool mixed, const char *says) {
+static void check(em_rank_info *infos, bool mixed, const char *says) {
     em_error err = EM_ERROR_INIT;
     em_buffer devices = {0};
-    assert_false(em_rank_cards_check(cards, 3, mixed, &devices, &err));
+    assert_false(em_rank_infos_check(infos, 3, mixed, &devices, &err));
     assert_int_equal(err.status, EM_MACHINE);
     if (!strstr(err.text, says)) fail_msg("%s", err.text);
     em_buffer_free(&devices);
@@ -46,38 +46,38 @@ static void check(em_rank_card *cards, bool mixed, const char *says) {
 
 static void ranks_that_go_together(void **state) {
     em_error err = EM_ERROR_INIT;
-    em_rank_card cards[3];
+    em_rank_info infos[3];
     em_buffer devices = {0};
-    make_cards(cards);
-    assert_true(em_rank_cards_check(cards, 3, true, &devices, &err));
-    assert_int_equal(cards[0].capacity, 800);
-    assert_int_equal(cards[0].job, 300);
+    make_cards(infos);
+    assert_true(em_rank_infos_check(infos, 3, true, &devices, &err));
+    assert_int_equal(infos[0].capacity, 800);
+    assert_int_equal(infos[0].job, 300);
     assert_int_equal(devices.length, 0);
 }
 
 static void ranks_that_do_not(void **state) {
-    em_rank_card cards[3];
-    make_cards(cards);
-    strcpy(cards[2].device, "cpu, avx512");
-    check(cards, false, "rank 2 on node2 computes on cpu, avx512, rank 0 on node0 on cpu, avx2");
-    strcpy(cards[2].models, "123456789abcdef0");
-    check(cards, true, "rank 2 on node2 has other model files than rank 0 on node0");
-    strcpy(cards[1].version, "1.1");
-    check(cards, true, "rank 1 on node1 is evalmask 1.1, rank 0 on node0 1.0");
-    em_fail(&cards[1].err, EM_MACHINE, "out of memory");
-    check(cards, true, "out of memory (rank 1 on node1)");
-    em_fail(&cards[0].err, EM_MACHINE, "disk full");
-    check(cards, true, "disk full");
+    em_rank_info infos[3];
+    make_cards(infos);
+    strcpy(infos[2].device, "cpu, avx512");
+    check(infos, false, "rank 2 on node2 computes on cpu, avx512, rank 0 on node0 on cpu, avx2");
+    strcpy(infos[2].models, "123456789abcdef0");
+    check(infos, true, "rank 2 on node2 has other model files than rank 0 on node0");
+    strcpy(infos[1].version, "1.1");
+    check(infos, true, "rank 1 on node1 is evalmask 1.1, rank 0 on node0 1.0");
+    em_fail(&infos[1].err, EM_MACHINE, "out of memory");
+    check(infos, true, "out of memory (rank 1 on node1)");
+    em_fail(&infos[0].err, EM_MACHINE, "disk full");
+    check(infos, true, "disk full");
 }
 
 static void mixed_ranks(void **state) {
     em_error err = EM_ERROR_INIT;
-    em_rank_card cards[3];
+    em_rank_info infos[3];
     em_buffer devices = {0};
-    make_cards(cards);
-    strcpy(cards[1].device, "cpu, avx512");
-    strcpy(cards[2].device, "cpu, avx512");
-    assert_true(em_rank_cards_check(cards, 3, true, &devices, &err));
+    make_cards(infos);
+    strcpy(infos[1].device, "cpu, avx512");
+    strcpy(infos[2].device, "cpu, avx512");
+    assert_true(em_rank_infos_check(infos, 3, true, &devices, &err));
     assert_string_equal(devices.data, "cpu, avx2; cpu, avx512");
     em_buffer_free(&devices);
 }

@@ -1,10 +1,10 @@
-#include "eval/process/shared.h"
+#include "eval/process/installed.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-const char *em_shared_file(const char *name, char *out, size_t n) {
+const char *em_installed_file(const char *name, char *out, size_t n) {
     char program[2048];
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     program[length > 0 ? length : 0] = 0;

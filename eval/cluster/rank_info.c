@@ -1,4 +1,4 @@
-#include "eval/cluster/rank_card.h"
+#include "eval/cluster/rank_info.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,7 +38,7 @@ static void hash_adapter(XXH3_state_t *state, const em_model *m) {
     for (size_t i = 0; i < a.n_tensors; i++) hash_tensor(state, &a.tensors[i]);
 }
 
-void em_rank_card_models(const em_setup *setup, char out[17]) {
+void em_rank_info_models(const em_setup *setup, char out[17]) {
     XXH3_state_t *state = XXH3_createState();
     *out = 0;
     if (!state) return;
@@ -66,36 +66,36 @@ static int64_t job_tokens(const em_setup *setup, const em_plan *plan, const em_b
     return job < capacity ? job : capacity;
 }
 
-void em_rank_card_fill(em_rank_card *card, const em_setup *setup, const em_plan *plan,
+void em_rank_info_fill(em_rank_info *info, const em_setup *setup, const em_plan *plan,
                        const em_backend *backend, em_network *const *networks) {
-    snprintf(card->device, sizeof card->device, "%s, %s", backend->name, backend->isa);
-    em_rank_card_models(setup, card->models);
-    card->capacity = em_block_capacity(plan, networks);
-    card->job = job_tokens(setup, plan, backend, networks, card->capacity);
+    snprintf(info->device, sizeof info->device, "%s, %s", backend->name, backend->isa);
+    em_rank_info_models(setup, info->models);
+    info->capacity = em_block_capacity(plan, networks);
+    info->job = job_tokens(setup, plan, backend, networks, info->capacity);
 }
 
 /* ---- whether they go together ---- */
 
-static bool rank_failed(const em_rank_card *card, int rank, em_error *err) {
-    *err = card->err;
+static bool rank_failed(const em_rank_info *info, int rank, em_error *err) {
+    *err = info->err;
     size_t n = strlen(err->text);
     if (rank > 0)
-        snprintf(err->text + n, sizeof err->text - n, " (rank %d on %s)", rank, card->host);
+        snprintf(err->text + n, sizeof err->text - n, " (rank %d on %s)", rank, info->host);
     return false;
 }
 
-static bool differs(const em_rank_card *cards, int rank, const char *what, const char *here,
+static bool differs(const em_rank_info *infos, int rank, const char *what, const char *here,
                     const char *there, em_error *err) {
-    return em_fail(err, EM_MACHINE, "rank %d on %s %s %s, rank 0 on %s %s", rank, cards[rank].host,
-                   what, here, cards[0].host, there);
+    return em_fail(err, EM_MACHINE, "rank %d on %s %s %s, rank 0 on %s %s", rank, infos[rank].host,
+                   what, here, infos[0].host, there);
 }
 
-static bool check_card(const em_rank_card *cards, int rank, bool mixed, em_error *err) {
-    const em_rank_card *a = &cards[0], *b = &cards[rank];
+static bool check_info(const em_rank_info *infos, int rank, bool mixed, em_error *err) {
+    const em_rank_info *a = &infos[0], *b = &infos[rank];
     char there[240];
     if (b->err.status != EM_OK) return rank_failed(b, rank, err);
     if (strcmp(a->version, b->version))
-        return differs(cards, rank, "is evalmask", b->version, a->version, err);
+        return differs(infos, rank, "is evalmask", b->version, a->version, err);
     if (strcmp(a->models, b->models))
         return em_fail(err, EM_MACHINE,
                        "rank %d on %s has other model files than rank 0 on %s: configs, tensors or "
@@ -107,28 +107,28 @@ static bool check_card(const em_rank_card *cards, int rank, bool mixed, em_error
              "on %s: last digits would depend on which rank a row meets; take like nodes, or say "
              "--mixed",
              a->device);
-    return differs(cards, rank, "computes on", b->device, there, err);
+    return differs(infos, rank, "computes on", b->device, there, err);
 }
 
-static void list_devices(const em_rank_card *cards, int n, em_buffer *devices) {
+static void list_devices(const em_rank_info *infos, int n, em_buffer *devices) {
     bool several = false;
-    for (int i = 1; i < n; i++) several = several || strcmp(cards[i].device, cards[0].device);
+    for (int i = 1; i < n; i++) several = several || strcmp(infos[i].device, infos[0].device);
     for (int i = 0; several && i < n; i++) {
         bool listed = false;
-        for (int k = 0; k < i; k++) listed = listed || !strcmp(cards[i].device, cards[k].device);
+        for (int k = 0; k < i; k++) listed = listed || !strcmp(infos[i].device, infos[k].device);
         if (!listed)
-            em_buffer_printf(devices, "%s%s", devices->length ? "; " : "", cards[i].device);
+            em_buffer_printf(devices, "%s%s", devices->length ? "; " : "", infos[i].device);
     }
 }
 
-bool em_rank_cards_check(em_rank_card *cards, int n, bool mixed, em_buffer *devices,
+bool em_rank_infos_check(em_rank_info *infos, int n, bool mixed, em_buffer *devices,
                          em_error *err) {
     for (int i = 0; i < n; i++)
-        if (!check_card(cards, i, mixed, err)) return false;
+        if (!check_info(infos, i, mixed, err)) return false;
     for (int i = 1; i < n; i++) {
-        if (cards[i].capacity < cards[0].capacity) cards[0].capacity = cards[i].capacity;
-        if (cards[i].job < cards[0].job) cards[0].job = cards[i].job;
+        if (infos[i].capacity < infos[0].capacity) infos[0].capacity = infos[i].capacity;
+        if (infos[i].job < infos[0].job) infos[0].job = infos[i].job;
     }
-    list_devices(cards, n, devices);
+    list_devices(infos, n, devices);
     return true;
 }
