@@ -27,6 +27,7 @@ typedef struct em_weight {
     const char *name; /* the tensor's name in its file, for errors; outlives the view */
 } em_weight;
 
+/* Where element (o, i) lies from data on, in elements. */
 static inline int64_t em_weight_index(const em_weight *w, int64_t o, int64_t i) {
     return (o / w->block) * w->block_stride + (o % w->block) * w->out_stride + i * w->in_stride;
 }
@@ -201,51 +202,74 @@ struct em_backend {
     em_error failure;     /* of a stage that cannot return it (EM_MACHINE); figures are void then */
 };
 
+/* What a backend is: em_backend.ops. Unless said otherwise nothing may be NULL, and x is the
+ * residual stream inside the activations: [padded tokens, hidden], f32. Stages that return nothing
+ * keep what a device could not do in em_backend.failure. */
 typedef struct em_backend_ops {
-    /* Bytes that packed weights take, and activations per (padded) token of a batch, and the
-     * constant part (per-thread tiles, those of score_pair included): what --memory divides. */
+    /* ---- what --memory divides, in bytes ---- */
+
+    /* A layer's packed weights. */
     size_t (*layer_bytes)(const em_backend *b, const em_layer_spec *spec);
+    /* The head's. */
     size_t (*head_bytes)(const em_backend *b, const em_head_spec *spec);
+    /* Activations of a padded token of a batch. */
     size_t (*token_bytes)(const em_backend *b, const em_layer_spec *widest);
+    /* What does not grow with the batch: per-thread tiles, those of score_pair included. */
     size_t (*fixed_bytes)(const em_backend *b, const em_layer_spec *widest,
                           const em_head_spec *head);
 
-    /* Converts and packs. A weight that is not finite is an error (EM_INPUT) that names the
-     * tensor and the element. The views need not outlive the call. */
+    /* ---- weights ---- */
+
+    /* Converts and packs a layer. The views need not outlive the call, the rotary frequencies in
+     * spec do. NULL with err: EM_INPUT where a weight is not finite (or the device's type cannot
+     * hold it), naming the tensor and the element; EM_MACHINE. Release: layer_free. */
     em_layer *(*layer_load)(em_backend *b, const em_layer_spec *spec, const em_layer_weights *w,
                             em_error *err);
+    /* NULL may be freed. */
     void (*layer_free)(em_backend *b, em_layer *l);
+    /* The head, its final norm included; all else as for a layer. Release: head_free. */
     em_head *(*head_load)(em_backend *b, const em_head_spec *spec, em_error *err);
+    /* NULL may be freed. */
     void (*head_free)(em_backend *b, em_head *h);
 
+    /* ---- a batch ---- */
+
+    /* Room for batches of up to max_tokens padded tokens in up to max_rows rows, of layers that are
+     * no wider than this one. NULL with err: EM_MACHINE. Release: activations_free. */
     em_activations *(*activations_new)(em_backend *b, const em_layer_spec *widest,
-                                       int64_t max_tokens, int max_rows,
-                                       em_error *err); /* max_tokens: padded */
+                                       int64_t max_tokens, int max_rows, em_error *err);
+    /* NULL may be freed. */
     void (*activations_free)(em_backend *b, em_activations *a);
 
-    /* The stages. x is the residual stream, inside a. batch's arrays must stay valid until the
-     * head has run. embed fails (EM_INPUT) at a token id outside the vocabulary, a position outside
-     * the learned ones, or a row of the embedding that is not finite; (EM_MACHINE) at a batch of
-     * more than max_tokens. */
+    /* x = the embedding of the batch's ids and positions; begins a batch, whose arrays stay valid
+     * until its heads have run. Errors: EM_INPUT at a token id outside the vocabulary, a position
+     * outside the learned ones, or a row of the embedding that is not finite; EM_MACHINE at a batch
+     * of more than max_tokens. */
     bool (*embed)(em_backend *b, const em_embedding *e, const em_row_batch *batch,
                   em_activations *a, em_error *err);
-    void (*attention_inputs)(em_backend *b, const em_layer *l,
-                             em_activations *a); /* q, k, v = norm, project, rope */
-    void (*attention)(em_backend *b, const em_layer *l,
-                      em_activations *a); /* softmax(q k) v over the intervals */
-    void (*attention_output)(em_backend *b, const em_layer *l,
-                             em_activations *a); /* x += norm(project(attention)) */
-    void (*feed_forward)(em_backend *b, const em_layer *l,
-                         em_activations *a); /* x += norm(mlp(norm x)) */
+    /* q, k, v = W norm(x) + b; q and k normed, turned by their position. Reads x, which may change
+     * before the next two stages. */
+    void (*attention_inputs)(em_backend *b, const em_layer *l, em_activations *a);
+    /* softmax(scale q k) v over each query's interval, cut by the layer's window. */
+    void (*attention)(em_backend *b, const em_layer *l, em_activations *a);
+    /* x += norm(W_o attention + b) */
+    void (*attention_output)(em_backend *b, const em_layer *l, em_activations *a);
+    /* x += norm(mlp(norm(x))) */
+    void (*feed_forward)(em_backend *b, const em_layer *l, em_activations *a);
+
+    /* ---- figures ---- */
+
+    /* The losses of what is in x, into the caller's arrays; x stays as it is. */
     void (*score)(em_backend *b, const em_head *h, const em_score_request *request,
                   em_activations *a, em_scores *out);
-    /* Both heads have the same vocabulary size (hidden sizes may differ), both activations the same
-     * batch. All alphas and the KL are taken from the two tiles of logits while they are in cache.
-     */
+    /* Those of two models and what lies between: both heads have the same vocabulary size (hidden
+     * sizes may differ), both activations the same batch. All alphas and the KL are taken from the
+     * two tiles of logits while they are in cache. */
     void (*score_pair)(em_backend *b, const em_head *before, const em_head *after,
                        const em_pair_request *request, em_activations *x_before,
                        em_activations *x_after, em_pair_scores *out);
 
+    /* Frees the backend itself, after all that it loaded. */
     void (*close)(em_backend *b);
 } em_backend_ops;
 
@@ -254,10 +278,13 @@ typedef struct em_backend_ops {
  * rate of large ones (docs/speed.md); longer tiles would only waste more on short rows. */
 #define EM_TILE 128
 
+/* This machine's cores, with the widest instructions that they have. Products in f32 or bf16, as
+ * options->compute says. NULL with err: EM_USAGE at no thread or f16, EM_MACHINE. Release:
+ * ops->close. */
 em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err);
 /* device: counted from 0, and from there on by options->node_rank. Products in f32, f16 or bf16, as
- * options->compute says. EM_MACHINE where the build, the driver or the device is not there: the
- * text says which. */
+ * options->compute says. NULL with err: EM_MACHINE where the build, the driver or the device is not
+ * there: the text says which. Release: ops->close. */
 em_backend *em_backend_cuda_open(const em_backend_options *options, int device, em_error *err);
 
 #endif

@@ -23,10 +23,11 @@ em_bundle *em_bundle_open(const char *path, em_error *err);
 /* Unmaps and frees everything that the bundle gave out; NULL may be closed. */
 void em_bundle_close(em_bundle *b);
 
-/* Where it lies, resolved; then the stem of the file or directory; then "directory", "bin" or
- * "llama2.c". All three are owned by the bundle. */
+/* Where it lies, resolved; the bundle's. */
 const char *em_bundle_path(const em_bundle *b);
+/* The stem of the file or directory; the bundle's. */
 const char *em_bundle_name(const em_bundle *b);
+/* "directory", "bin" or "llama2.c". */
 const char *em_bundle_format(const em_bundle *b);
 
 /* The bytes of a small file: config.json, tokenizer.json, tokenizer.model, tokenizer_config.json,
@@ -36,15 +37,17 @@ bool em_bundle_file(const em_bundle *b, const char *name, const void **data, siz
 /* What the files say against each other, for the user; the bundle's. */
 const em_notes *em_bundle_notes(const em_bundle *b);
 
-/* How many tensors there are; tensor i of them by name, ascending; the one of that name or NULL.
- * Tensors are the bundle's and lie one behind another, in that order. */
+/* How many tensors there are. */
 int64_t em_bundle_tensors(const em_bundle *b);
+/* Tensor i of them by name, ascending; they lie one behind another and are the bundle's. */
 const em_tensor *em_bundle_tensor_at(const em_bundle *b, int64_t i);
+/* The tensor of that name; NULL: none. */
 const em_tensor *em_bundle_tensor(const em_bundle *b, const char *name);
 
-/* Tell the operating system that the tensor's mapped bytes will be, or are no longer, needed:
- * advice only, nothing is awaited. */
+/* Tells the operating system that the tensor's mapped bytes will be needed: advice, nothing is
+ * awaited. */
 void em_bundle_will_need(const em_bundle *b, const em_tensor *t);
+/* That they are needed no longer; whole pages alone, so that neighbours stay. */
 void em_bundle_done_with(const em_bundle *b, const em_tensor *t);
 
 #endif

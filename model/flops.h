@@ -9,12 +9,14 @@ typedef struct em_flops {
     double qkv, attention, output, ffn, head;
 } em_flops;
 
-/* One layer over the batch, within the layer's own window. */
+/* Adds one layer over the batch, within the layer's own window. */
 void em_flops_add_layer(em_flops *f, const em_layer_spec *spec, const em_row_batch *batch);
-/* The head over the tokens that have a label. */
+/* Adds the head over the tokens that have a label. */
 void em_flops_add_head(em_flops *f, const em_head_spec *spec, const em_row_batch *batch,
                        const em_score_request *request);
+/* f += more, part by part. */
 void em_flops_add(em_flops *f, const em_flops *more);
+/* All parts together. */
 double em_flops_total(const em_flops *f);
 
 #endif

@@ -25,37 +25,49 @@ typedef struct em_model_spec {
     char eos_origin[48]; /* "config.json", "generation_config.json", "the family's default", "" */
 } em_model_spec;
 
-/* Opens, picks the family by config.json's model_type, checks all tensors. */
+/* Opens the model at path (em_bundle_open), picks the family by config.json's model_type and checks
+ * that every tensor is there, in its shape, and none is left over. NULL with err: EM_INPUT naming
+ * the file with the key or the tensor, EM_MACHINE. Release: em_model_close. */
 em_model *em_model_open(const char *path, em_error *err);
+/* Frees the model with all that it gave out, and its bundle where it opened it; NULL may be closed.
+ */
 void em_model_close(em_model *m);
+/* Dimensions and the like; the model's. */
 const em_model_spec *em_model_spec_of(const em_model *m);
-const em_bundle *em_model_bundle(
-    const em_model *m); /* of a model with an adapter (model/compose.h): the base's */
-/* The bundle's, or those of the adapter that makes the model another one. */
+/* The files that it lies in; of a model with an adapter (model/compose.h): the base's. */
+const em_bundle *em_model_bundle(const em_model *m);
+/* The bundle's name, or that of the adapter that makes the model another one. */
 const char *em_model_name(const em_model *m);
+/* The bundle's path, or the adapter's. */
 const char *em_model_path(const em_model *m);
 
 /* What the model's files say against each other and what of them is not used, for the user; the
  * model's own. */
 const em_notes *em_model_notes(const em_model *m);
 
+/* What layer 0 … layers - 1 computes; the model's. */
 const em_layer_spec *em_model_layer_spec(const em_model *m, int layer);
+/* The embedding as stored; the model's. */
 const em_embedding *em_model_embedding(const em_model *m);
+/* The head as stored, final norm included; the model's. */
 const em_head_spec *em_model_head(const em_model *m);
+/* A layer's weights as stored: views of mapped memory; the model's. */
 const em_layer_weights *em_model_layer_weights(const em_model *m, int layer);
 
-/* madvise for a layer's tensors (or, layer = -1, embedding; layer = layers, final norm and head).
- */
+/* Tells the operating system that a layer's tensors (or, layer = -1, the embedding; layer = layers,
+ * final norm and head) will be read: advice, nothing is awaited. */
 void em_model_will_need(const em_model *m, int layer);
+/* That they have been: their pages may go. */
 void em_model_done_with(const em_model *m, int layer);
 
 /* Fingerprint (design §4): name (ours), shape, dtype and bytes of every tensor and the config
  * fields that are used; of a composed model, its sources' fingerprints and what makes it another.
  * Feed each part once, in the order -1, 0 … layers (as they pass); then the 16 hex digits are
- * there. The format does not matter: a directory, its shards and its .bin agree. */
-bool em_model_hash_part(em_model *m,
-                        int layer); /* false if it is not that part's turn: hashed already */
-const char *em_model_fingerprint(const em_model *m); /* "" until all parts have passed */
+ * there. The format does not matter: a directory, its shards and its .bin agree. false: it is not
+ * that part's turn, it was hashed already. Any thread may call it. */
+bool em_model_hash_part(em_model *m, int layer);
+/* The 16 hex digits, or "" until all parts have passed; the model's. */
+const char *em_model_fingerprint(const em_model *m);
 
 /* The tokenizer that lies with the model: tokenizer.json before tokenizer.model. Returns its file
  * name and bytes, and tokenizer_config.json's (NULL if none); false: the model has none. */

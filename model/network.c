@@ -68,7 +68,7 @@ void em_network_close(em_network *n) {
     free(n);
 }
 
-/* ---- the forward pass ---- */
+/* ---- weights come and go ---- */
 
 /* A part has been read: it is hashed while its pages are there, then they may go. Part -1 is the
  * embedding, part spec->layers the head. */
@@ -85,19 +85,8 @@ static bool open_part(em_network *n, int part, em_part *out, em_error *err) {
     return good;
 }
 
-static bool embed(em_network *n, const em_row_batch *batch, em_error *err) {
-    if (!n->layers[0]) em_model_will_need(n->model, 0);
-    n->batches++;
-    em_part part;
-    bool ok = open_part(n, -1, &part, err) &&
-              n->backend->ops->embed(n->backend, &part.embedding, batch, n->activations, err);
-    em_part_close(&part);
-    part_read(n, -1);
-    return ok;
-}
-
 /* The packed layer l; while it computes, the next part is read ahead. */
-static em_layer *layer(em_network *n, int l, em_error *err) {
+static em_layer *packed_layer(em_network *n, int l, em_error *err) {
     if (n->layers[l]) return n->layers[l];
     const em_backend_ops *ops = n->backend->ops;
     em_part part;
@@ -110,7 +99,7 @@ static em_layer *layer(em_network *n, int l, em_error *err) {
     return n->layers[l];
 }
 
-static em_head *head(em_network *n, em_error *err) {
+static em_head *packed_head(em_network *n, em_error *err) {
     if (n->head) return n->head;
     em_part part;
     if (open_part(n, n->spec->layers, &part, err)) {
@@ -120,21 +109,6 @@ static em_head *head(em_network *n, em_error *err) {
     em_part_close(&part);
     part_read(n, n->spec->layers);
     return n->head;
-}
-
-/* x += attention(x), then x += ffn(x); or, in parallel, both of the same x: there the
- * feed-forward comes first, because attention has read x already when its inputs were made. */
-static void layer_forward(em_backend *b, const em_layer_spec *spec, const em_layer *l,
-                          em_activations *x) {
-    b->ops->attention_inputs(b, l, x);
-    b->ops->attention(b, l, x);
-    if (spec->parallel_residual) {
-        b->ops->feed_forward(b, l, x);
-        b->ops->attention_output(b, l, x);
-    } else {
-        b->ops->attention_output(b, l, x);
-        b->ops->feed_forward(b, l, x);
-    }
 }
 
 /* Batches that pack each weight anew although the host's memory holds them all: the next weights
@@ -157,6 +131,8 @@ static void let_head_go(em_network *n) {
     n->backend->ops->head_free(n->backend, n->head);
     n->head = NULL;
 }
+
+/* ---- what can go wrong ---- */
 
 static bool token_finite(const em_score_request *r, const em_scores *out, int64_t token) {
     for (int64_t j = token * r->n_labels; j < (token + 1) * r->n_labels; j++)
@@ -189,9 +165,38 @@ static bool blame(const em_network *n, em_error *err) {
     return false;
 }
 
+/* ---- the forward pass, as docs/model.md has it ---- */
+
+/* x = embedding of ids and positions */
+static bool embed_tokens(em_network *n, const em_row_batch *batch, em_error *err) {
+    if (!n->layers[0]) em_model_will_need(n->model, 0);
+    n->batches++;
+    em_part part;
+    bool ok = open_part(n, -1, &part, err) &&
+              n->backend->ops->embed(n->backend, &part.embedding, batch, n->activations, err);
+    em_part_close(&part);
+    part_read(n, -1);
+    return ok;
+}
+
+/* x += attention(x), then x += ffn(x); or, in parallel, both of the same x: there the
+ * feed-forward comes first, because attention has read x already when its inputs were made. */
+static void layer_forward(em_backend *b, const em_layer_spec *spec, const em_layer *l,
+                          em_activations *x) {
+    b->ops->attention_inputs(b, l, x);
+    b->ops->attention(b, l, x);
+    if (spec->parallel_residual) {
+        b->ops->feed_forward(b, l, x);
+        b->ops->attention_output(b, l, x);
+    } else {
+        b->ops->attention_output(b, l, x);
+        b->ops->feed_forward(b, l, x);
+    }
+}
+
 static bool run_layer(em_network *n, int l, const em_row_batch *batch, em_error *err) {
     if (n->stop && *n->stop) return em_fail(err, EM_INTERRUPTED, "interrupted before layer %d", l);
-    const em_layer *packed = layer(n, l, err);
+    const em_layer *packed = packed_layer(n, l, err);
     if (!packed) return blame(n, err);
     layer_forward(n->backend, em_model_layer_spec(n->model, l), packed, n->activations);
     em_flops_add_layer(&n->flops, em_model_layer_spec(n->model, l), batch);
@@ -200,7 +205,7 @@ static bool run_layer(em_network *n, int l, const em_row_batch *batch, em_error 
 }
 
 bool em_network_forward(em_network *n, const em_row_batch *batch, em_error *err) {
-    if (!embed(n, batch, err)) return blame(n, err);
+    if (!embed_tokens(n, batch, err)) return blame(n, err);
     for (int l = 0; l < n->spec->layers; l++)
         if (!run_layer(n, l, batch, err)) return false;
     return true;
@@ -208,7 +213,7 @@ bool em_network_forward(em_network *n, const em_row_batch *batch, em_error *err)
 
 static bool score_with(em_network *n, const em_row_batch *batch, const em_score_request *request,
                        em_scores *out, em_error *err) {
-    if (!head(n, err)) return blame(n, err);
+    if (!packed_head(n, err)) return blame(n, err);
     n->backend->ops->score(n->backend, n->head, request, n->activations, out);
     em_flops_add_head(&n->flops, &n->head_spec, batch, request);
     return (device_well(n, err) && check_finite(batch, request, out, err)) || blame(n, err);
@@ -230,7 +235,7 @@ bool em_network_score(em_network *n, const em_row_batch *batch, const em_score_r
 bool em_network_score_depths(em_network *n, const em_row_batch *batch,
                              const em_score_request *request, const int *depths, int n_depths,
                              em_scores *out, em_error *err) {
-    if (!embed(n, batch, err)) return blame(n, err);
+    if (!embed_tokens(n, batch, err)) return blame(n, err);
     int d = 0;
     for (int l = 0; l <= n->spec->layers && d < n_depths; l++) {
         if (depths[d] == l && !score_with(n, batch, request, &out[d++], err)) return false;
@@ -251,8 +256,8 @@ bool em_network_head_pair(em_network *before, em_network *after, const em_row_ba
     if (request->n_alphas > EM_PAIR_MAX_ALPHAS)
         return em_fail(err, EM_USAGE, "%d alphas: a pair takes at most %d", request->n_alphas,
                        EM_PAIR_MAX_ALPHAS);
-    if (!head(before, err)) return blame(before, err);
-    if (!head(after, err)) return blame(after, err);
+    if (!packed_head(before, err)) return blame(before, err);
+    if (!packed_head(after, err)) return blame(after, err);
     b->ops->score_pair(b, before->head, after->head, request, before->activations,
                        after->activations, out);
     em_flops_add_head(&before->flops, &before->head_spec, batch, &request->labels);
