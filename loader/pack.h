@@ -38,23 +38,6 @@ void em_row_free(em_row *r); /* r may be NULL */
 /* Index of the segment that holds token i of the window. Binary search. */
 int32_t em_row_segment(const em_row *r, int32_t i);
 
-/* A position and its label's place, going right together, with the segments that hold them: where
- * these differ the prediction is a boundary one. */
-typedef struct em_row_walk {
-    int32_t own, label;
-} em_row_walk;
-
-static inline em_row_walk em_row_walk_from(const em_row *r, int32_t position, int32_t label) {
-    return (em_row_walk){em_row_segment(r, position), em_row_segment(r, label)};
-}
-
-static inline bool em_row_walk_to(em_row_walk *w, const em_row *r, int32_t position,
-                                  int32_t label) {
-    while (r->segments[w->own].end <= position) w->own++;
-    while (r->segments[w->label].end <= label) w->label++;
-    return w->own != w->label;
-}
-
 typedef enum em_pack_mode {
     EM_PACK_STREAM, /* rows run across documents */
     EM_PACK_NONE    /* every document by itself: rows of T, its last one as short as it comes */

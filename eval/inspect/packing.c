@@ -89,16 +89,15 @@ static void count_special(em_packing_counter *c, const em_row *row) {
 
 static void count_labels(em_packing_scheme *to, const em_row *row, const em_reading *r, int offset,
                          const em_packing_counter *c) {
-    if (r->from >= r->to) return;
-    bool drop = c->settings->boundary == EM_BOUNDARY_DROP;
-    em_row_walk walk = em_row_walk_from(row, r->from, r->from + offset);
-    for (int32_t i = r->from; i < r->to; i++) {
-        bool boundary = em_row_walk_to(&walk, row, i, i + offset);
-        bool is_eos = row->ids[i + offset] == c->eos && row->kind[i + offset] == EM_TOKEN_ADDED;
-        to->boundary += boundary;
-        to->eos += is_eos && !(drop && boundary);
+    em_scored_walk walk = em_scored_begin(row, r, offset, c->settings->boundary);
+    em_scored_position p;
+    while (em_scored_next(&walk, &p)) {
+        to->predictions++;
+        to->boundary += p.boundary;
+        to->eos += p.label == c->eos && row->kind[p.at] == EM_TOKEN_ADDED;
     }
-    to->predictions += r->to - r->from;
+    to->predictions += walk.dropped;
+    to->boundary += walk.dropped;
 }
 
 static void close_batch(em_packing_scheme *to, em_packing_scheme *open, bool drop) {

@@ -9,9 +9,9 @@ enum { EM_LENGTH_BUCKETS = 64 };
 /* What one label scheme scores. dropped_rows are those of a last, incomplete batch under --tail
  * drop. */
 typedef struct em_packing_scheme {
-    int64_t rows, tokens, predictions,
-        boundary; /* boundary: of the predictions, with --boundary drop too */
-    int64_t eos;  /* labels that are an added EOS */
+    int64_t rows, tokens;
+    int64_t predictions, boundary; /* boundary ones are in both, with --boundary drop too */
+    int64_t eos;                   /* labels that count and are an added EOS */
     int64_t batches, dropped_rows, dropped_tokens;
 } em_packing_scheme;
 

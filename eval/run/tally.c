@@ -20,7 +20,6 @@ struct em_tally {
     em_comparator **comparators;        /* [pairs] */
     counts *counts;                     /* [combinations]; batch: the one that is open, -1: none */
     XXH3_state_t *data[EM_MAX_SCHEMES]; /* the data fingerprint of each label scheme */
-    em_spots spots;                     /* scratch */
 };
 
 static bool by_document(const em_plan *p, int combination) {
@@ -86,7 +85,6 @@ void em_tally_free(em_tally *t) {
     free(t->comparators);
     free(t->counts);
     for (int l = 0; l < EM_MAX_SCHEMES; l++) XXH3_freeState(t->data[l]);
-    em_spots_free(&t->spots);
     free(t);
 }
 
@@ -95,7 +93,7 @@ void em_tally_free(em_tally *t) {
 enum { KEY_BYTES = 20, KEYS = 64 };
 
 /* label id, document and stream index, little-endian */
-static void put_key(unsigned char *key, const em_spot *s, int64_t stream) {
+static void put_key(unsigned char *key, const em_scored_position *s, int64_t stream) {
     uint64_t label = (uint32_t)s->label, document = (uint64_t)s->segment->document,
              at = (uint64_t)(stream + s->at);
     for (int i = 0; i < 4; i++) key[i] = (unsigned char)(label >> (8 * i));
@@ -105,17 +103,18 @@ static void put_key(unsigned char *key, const em_spot *s, int64_t stream) {
     }
 }
 
-static bool hash_data(em_tally *t, const em_fed_row *f, int scheme, em_error *err) {
+static void hash_data(em_tally *t, const em_fed_row *f, int scheme) {
     unsigned char keys[KEYS * KEY_BYTES];
     size_t n = 0;
-    if (!em_spots_find(&t->spots, t->plan->settings, NULL, f, scheme, err)) return false;
-    for (size_t k = 0; k < t->spots.n; k++) {
-        put_key(keys + n++ * KEY_BYTES, &t->spots.list[k], f->row->stream);
-        if (n < KEYS && k + 1 < t->spots.n) continue;
+    em_scored_walk walk = em_fed_row_scored(f, t->plan->settings, scheme);
+    em_scored_position p;
+    while (em_scored_next(&walk, &p)) {
+        put_key(keys + n++ * KEY_BYTES, &p, f->row->stream);
+        if (n < KEYS) continue;
         XXH3_128bits_update(t->data[scheme], keys, n * KEY_BYTES);
         n = 0;
     }
-    return true;
+    XXH3_128bits_update(t->data[scheme], keys, n * KEY_BYTES);
 }
 
 static void end_batch(em_tally *t, int c, int64_t batch) {
@@ -142,8 +141,7 @@ static bool count_combination(em_tally *t, const em_fed_row *f, const em_digest 
 }
 
 bool em_tally_row(em_tally *t, const em_fed_row *f, const em_digest *d, em_error *err) {
-    for (int l = 0; l < t->plan->settings->n_labels; l++)
-        if (!hash_data(t, f, l, err)) return false;
+    for (int l = 0; l < t->plan->settings->n_labels; l++) hash_data(t, f, l);
     for (int c = 0; c < t->plan->n_combinations; c++)
         if (!count_combination(t, f, d, c, err)) return false;
     for (int i = 0; i < t->plan->n_pairs; i++)

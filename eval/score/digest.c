@@ -24,7 +24,7 @@ void em_digest_free(em_digest *d) {
     free(d->cells);
     free(d->pairs);
     em_buffer_free(&d->lines);
-    em_spots_free(&d->spots);
+    em_scored_positions_free(&d->scored);
     free(d->leaks);
     free(d->reach);
     free(d);
@@ -67,19 +67,19 @@ static bool add_side(em_digest *d, const em_row *row, em_cell cell, const em_sid
                      int32_t inputs, em_error *err) {
     em_row_sums *into = &d->cells[em_plan_cell(d->plan, cell)];
     const em_side *side = &d->plan->sides[cell.side];
-    for (size_t k = 0; k < d->spots.n; k++) {
-        const em_spot *s = &d->spots.list[k];
+    for (size_t k = 0; k < d->scored.n; k++) {
+        const em_scored_position *s = &d->scored.list[k];
         em_prediction p = {.nll = v->nll[(size_t)s->i * (size_t)v->stride],
                            .correct = v->argmax[(size_t)s->i * (size_t)v->argmax_stride] ==
                                       s->label,
                            .boundary = s->boundary,
-                           .common = s->common,
+                           .common = d->scored.common[k],
                            .added = row->kind[s->at] == EM_TOKEN_ADDED,
                            .leak = leak_at(d, side, cell.side, inputs, s->i),
                            .bytes = row->bytes[s->at],
                            .group = s->segment->group,
                            .document = s->segment->document,
-                           .place = em_spot_place(s)};
+                           .place = em_scored_place(s)};
         if (!em_row_sums_add(into, &p, err)) return false;
     }
     return true;
@@ -145,8 +145,8 @@ static bool add_pair(em_digest *d, const em_digest_source *from, int row, int pa
     bool kl = p->kind == EM_COMPARE_MODELS && p->before.side == 0 && b.kl;
     int64_t stream = em_passes_row(from->passes, row)->row->stream;
     int32_t inputs = em_passes_view(from->passes, row, p->after.combination).inputs;
-    for (size_t k = 0; k < d->spots.n; k++) {
-        const em_spot *s = &d->spots.list[k];
+    for (size_t k = 0; k < d->scored.n; k++) {
+        const em_scored_position *s = &d->scored.list[k];
         em_paired x = {.before = a.nll[(size_t)s->i * (size_t)a.stride],
                        .after = b.nll[(size_t)s->i * (size_t)b.stride],
                        .same_top1 = a.argmax[(size_t)s->i * (size_t)a.argmax_stride] ==
@@ -154,12 +154,12 @@ static bool add_pair(em_digest *d, const em_digest_source *from, int row, int pa
                        .has_kl = kl,
                        .kl = kl ? b.kl[s->i] : 0,
                        .boundary = s->boundary,
-                       .common = s->common,
+                       .common = d->scored.common[k],
                        .stretch = stretch_of(from->everywhere, stream + s->at),
                        .effect = affected ? effect_at(d, side, inputs, s->i) : EM_UNAFFECTED,
                        .group = s->segment->group,
                        .document = s->segment->document,
-                       .place = em_spot_place(s)};
+                       .place = em_scored_place(s)};
         if (!em_row_paired_add(&d->pairs[pair], &x, err)) return false;
     }
     return true;
@@ -194,10 +194,10 @@ static bool add_pairs(em_digest *d, const em_digest_source *from, int row, int s
 
 static bool add_scheme(em_digest *d, const em_digest_source *from, int row, int scheme,
                        em_error *err) {
-    if (!em_spots_find(&d->spots, d->plan->settings, from->everywhere,
-                       em_passes_row(from->passes, row), scheme, err))
+    if (!em_scored_positions_find(&d->scored, d->plan->settings, from->everywhere,
+                                  em_passes_row(from->passes, row), scheme, err))
         return false;
-    if (d->spots.n == 0) return true;
+    if (d->scored.n == 0) return true;
     for (int c = 0; c < d->plan->n_combinations; c++)
         if (d->plan->combinations[c].labels == scheme && !add_combination(d, from, row, c, err))
             return false;

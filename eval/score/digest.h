@@ -7,7 +7,7 @@
 #include "common/state.h"
 #include "eval/statistics/paired.h"
 #include "eval/score/passes.h"
-#include "eval/score/spots.h"
+#include "eval/score/scored_positions.h"
 #include "eval/statistics/sums.h"
 #include "eval/score/tokens_file.h"
 
@@ -17,9 +17,9 @@ typedef struct em_digest {
         *cells; /* [plan's cells]; without predictions where its scheme has none in the row */
     em_row_paired *pairs; /* [plan's pairs], likewise */
     em_buffer lines;
-    em_spots spots;  /* the rest is scratch */
-    uint8_t *leaks;  /* [sides without alphas, inputs] */
-    em_reach *reach; /* [models, inputs] */
+    em_scored_positions scored; /* the rest is scratch */
+    uint8_t *leaks;             /* [sides without alphas, inputs] */
+    em_reach *reach;            /* [models, inputs] */
     size_t leaks_capacity, reach_capacity;
 } em_digest;
 

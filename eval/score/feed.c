@@ -26,6 +26,12 @@ void em_fed_row_free(em_fed_row *f) {
     free(f);
 }
 
+em_scored_walk em_fed_row_scored(const em_fed_row *f, const em_settings *settings, int scheme) {
+    em_reading none = {0};
+    return em_scored_begin(f->row, f->dropped[scheme] ? &none : &f->reading[scheme],
+                           settings->labels[scheme]->offset, settings->boundary);
+}
+
 em_feed *em_feed_open(em_packer *packer, const em_settings *settings, int32_t row_tokens,
                       em_error *err) {
     em_feed *f = em_alloc(1, sizeof *f, "rows", err);

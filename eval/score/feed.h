@@ -4,7 +4,7 @@
 #ifndef EM_EVAL_FEED_H
 #define EM_EVAL_FEED_H
 
-#include "eval/protocol/labels.h"
+#include "eval/protocol/scored.h"
 #include "eval/settings/options.h"
 #include "loader/pack.h"
 
@@ -16,6 +16,9 @@ typedef struct em_fed_row {
 } em_fed_row;
 
 void em_fed_row_free(em_fed_row *f); /* frees the row too */
+/* The positions that the scheme scores: none where it has no such row, or the row is dropped. The
+ * row outlives the walk. */
+em_scored_walk em_fed_row_scored(const em_fed_row *f, const em_settings *settings, int scheme);
 
 typedef struct em_feed em_feed;
 

@@ -67,16 +67,11 @@ static int settle_pass(em_passes *p, size_t first_pass, int32_t inputs, const em
 }
 
 static void fill_labels(em_passes *p, int pass, int scheme, const em_fed_row *f) {
-    const em_row *row = f->row;
-    int offset = p->settings->labels[scheme]->offset, columns = p->settings->n_labels;
-    bool drop = p->settings->boundary == EM_BOUNDARY_DROP;
-    int32_t *labels = p->block.labels + (size_t)p->block.start[pass] * (size_t)columns;
-    em_row_walk walk = em_row_walk_from(row, f->reading[scheme].from,
-                                        f->reading[scheme].from + offset);
-    for (int32_t i = f->reading[scheme].from; i < f->reading[scheme].to; i++) {
-        if (em_row_walk_to(&walk, row, i, i + offset) && drop) continue;
-        labels[(size_t)i * (size_t)columns + (size_t)scheme] = row->ids[i + offset];
-    }
+    size_t columns = (size_t)p->settings->n_labels;
+    int32_t *labels = p->block.labels + (size_t)p->block.start[pass] * columns;
+    em_scored_walk walk = em_fed_row_scored(f, p->settings, scheme);
+    em_scored_position s;
+    while (em_scored_next(&walk, &s)) labels[(size_t)s.i * columns + (size_t)scheme] = s.label;
 }
 
 bool em_passes_add(em_passes *p, em_fed_row *f, em_error *err) {

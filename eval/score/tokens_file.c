@@ -4,6 +4,13 @@
 
 #include "reports/results/side_key.h"
 
+/* Where a label scheme's scored positions have been followed to. */
+typedef struct cursor {
+    em_scored_walk walk;
+    em_scored_position at;
+    bool more; /* at is one of them */
+} cursor;
+
 typedef struct context {
     const em_settings *settings;
     const em_tokens_source *source;
@@ -11,15 +18,11 @@ typedef struct context {
     const em_sheet *scores;
     const em_fed_row *fed;
     int row;
+    cursor cursors[EM_MAX_SCHEMES]; /* [schemes]: each at its first position that is not passed */
 } context;
 
-/* Whether scheme l scores position i of the row, by the boundary rule too. */
-static bool scores(const context *c, int l, int32_t i) {
-    const em_reading *r = &c->fed->reading[l];
-    if (c->fed->dropped[l] || r->inputs < 1 || i < r->from || i >= r->to) return false;
-    int32_t label = i + c->settings->labels[l]->offset;
-    return c->settings->boundary == EM_BOUNDARY_KEEP ||
-           em_row_segment(c->fed->row, i) == em_row_segment(c->fed->row, label);
+static bool scores_at(const context *c, int l, int32_t i) {
+    return c->cursors[l].more && c->cursors[l].at.i == i;
 }
 
 /* reports/results/side_key.h */
@@ -60,7 +63,7 @@ static void put_values(em_buffer *b, const context *c, int first, int32_t i) {
     const em_settings *s = c->settings;
     bool comma = false;
     for (int l = first; l < s->n_labels; l++) {
-        if (s->labels[l]->offset != s->labels[first]->offset || !scores(c, l, i)) continue;
+        if (s->labels[l]->offset != s->labels[first]->offset || !scores_at(c, l, i)) continue;
         for (int k = 0; k < c->source->plan->n_combinations; k++)
             if (c->source->plan->combinations[k].labels == l) put_sides(b, c, k, i, &comma);
     }
@@ -77,7 +80,7 @@ static void put_id(em_buffer *b, const context *c, const char *key, const char *
 
 static void put_line(em_buffer *b, const context *c, int l, int32_t i) {
     const em_row *row = c->fed->row;
-    int32_t label = i + c->settings->labels[l]->offset;
+    const em_scored_position *p = &c->cursors[l].at;
     em_buffer_puts(b, "{");
     if (*c->source->data_set) {
         em_buffer_puts(b, "\"data_set\":");
@@ -86,9 +89,9 @@ static void put_line(em_buffer *b, const context *c, int l, int32_t i) {
     }
     if (c->source->seq_len) em_buffer_printf(b, "\"seq_len\":%d,", c->source->seq_len);
     em_buffer_printf(b, "\"row\":%lld,\"pos\":%d,\"doc\":%lld,", (long long)row->index, i,
-                     (long long)row->segments[em_row_segment(row, label)].document);
+                     (long long)p->segment->document);
     put_id(b, c, "token", "text", row->ids[i]);
-    put_id(b, c, "label", "label_text", row->ids[label]);
+    put_id(b, c, "label", "label_text", p->label);
     em_buffer_puts(b, "\"nll\":{");
     put_values(b, c, l, i);
     em_buffer_puts(b, "}}\n");
@@ -97,15 +100,30 @@ static void put_line(em_buffer *b, const context *c, int l, int32_t i) {
 /* The first scheme of its offset writes the line for all of them. */
 static bool leads(const context *c, int l, int32_t i) {
     for (int k = 0; k < l; k++)
-        if (c->settings->labels[k]->offset == c->settings->labels[l]->offset && scores(c, k, i))
+        if (c->settings->labels[k]->offset == c->settings->labels[l]->offset && scores_at(c, k, i))
             return false;
-    return scores(c, l, i);
+    return scores_at(c, l, i);
 }
+
+static void follow(cursor *k) { k->more = em_scored_next(&k->walk, &k->at); }
 
 void em_tokens_row(em_buffer *lines, const em_tokens_source *source, const em_passes *passes,
                    const em_sheet *scores, int row) {
-    context c = {source->plan->settings, source, passes, scores, em_passes_row(passes, row), row};
-    for (int32_t i = 0; i < c.fed->row->tokens; i++)
-        for (int l = 0; l < c.settings->n_labels; l++)
+    context c = {.settings = source->plan->settings,
+                 .source = source,
+                 .passes = passes,
+                 .scores = scores,
+                 .fed = em_passes_row(passes, row),
+                 .row = row};
+    int schemes = c.settings->n_labels;
+    for (int l = 0; l < schemes; l++) {
+        c.cursors[l].walk = em_fed_row_scored(c.fed, c.settings, l);
+        follow(&c.cursors[l]);
+    }
+    for (int32_t i = 0; i < c.fed->row->tokens; i++) {
+        for (int l = 0; l < schemes; l++)
             if (leads(&c, l, i)) put_line(lines, &c, l, i);
+        for (int l = 0; l < schemes; l++)
+            if (scores_at(&c, l, i)) follow(&c.cursors[l]);
+    }
 }

@@ -11,8 +11,8 @@
 #include "reports/results/results.h"
 #include "eval/settings/alphas.h"
 #include "eval/settings/experiment.h"
-#include "eval/protocol/labels.h"
 #include "eval/protocol/mask.h"
+#include "eval/protocol/scored.h"
 #include "reports/explore/explore.h"
 #include "reports/formats/formats.h"
 #include "reports/diff/tolerance.h"
@@ -38,7 +38,6 @@ typedef struct em_named_path {
 #define EM_MAX_LIST 64
 
 typedef enum em_tail { EM_TAIL_PAD, EM_TAIL_DROP } em_tail;
-typedef enum em_boundary { EM_BOUNDARY_KEEP, EM_BOUNDARY_DROP } em_boundary;
 typedef enum em_alpha_space {
     EM_ALPHA_LOGIT,
     EM_ALPHA_WEIGHT
