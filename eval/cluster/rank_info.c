@@ -6,7 +6,7 @@
 #include <xxhash.h>
 
 #include "common/hash.h"
-#include "eval/score/block.h"
+#include "eval/score/forward_batch.h"
 #include "model/compose.h"
 
 /* ---- what a rank has ---- */
@@ -70,7 +70,7 @@ void em_rank_info_fill(em_rank_info *info, const em_setup *setup, const em_plan 
                        const em_backend *backend, em_network *const *networks) {
     snprintf(info->device, sizeof info->device, "%s, %s", backend->name, backend->isa);
     em_rank_info_models(setup, info->models);
-    info->capacity = em_block_capacity(plan, networks);
+    info->capacity = em_forward_batch_capacity(plan, networks);
     info->job = job_tokens(setup, plan, backend, networks, info->capacity);
 }
 

@@ -53,11 +53,12 @@ typedef struct em_packed_counts {
     em_mask_search mask;
 } em_packed_counts;
 
+/* No row yet. */
 void em_packed_counts_start(em_packed_counts *c);
-/* The next row. view: of this row. */
+/* The next row. view: of this row. False: EM_MACHINE, memory is out. */
 bool em_packed_counts_add(em_packed_counts *c, const em_packed_row *row, const em_packed_view *view,
                           const em_packed_ids *ids, em_error *err);
-void em_packed_counts_free(em_packed_counts *c);
+void em_packed_counts_free(em_packed_counts *c); /* what they hold */
 
 /* Documents of a row; a segment that is nothing but the EOS of the one before it is none. */
 int32_t em_packed_documents(const em_packed_view *v, const em_packed_row *row,

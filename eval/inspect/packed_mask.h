@@ -25,10 +25,12 @@ typedef struct em_mask_search {
     size_t capacities[2];
 } em_mask_search;
 
-/* A row whose view has a mask. Only queries that are no padding count. */
+/* A row whose view has a mask. Only queries that are no padding count. False: EM_MACHINE,
+ * memory is out. */
 bool em_mask_search_add(em_mask_search *s, const em_packed_view *v, int64_t row, em_error *err);
-/* The simplest mask that fits all rows; false where there is none. */
+/* The simplest mask that fits all rows into *out, and whether its documents see padding; false
+ * where there is none. */
 bool em_mask_search_found(const em_mask_search *s, em_mask *out, bool *sees_padding);
-void em_mask_search_free(em_mask_search *s);
+void em_mask_search_free(em_mask_search *s); /* what it holds */
 
 #endif

@@ -47,10 +47,13 @@ typedef struct em_packed_view { /* reused from row to row; starts as {0} */
     size_t capacities[4];
 } em_packed_view;
 
+/* Of one row, into *v, whatever it held; it points to nothing of the row. False: EM_MACHINE, memory
+ * is out. */
 bool em_packed_view_make(em_packed_view *v, const em_packed_row *row, const em_packed_ids *ids,
                          em_error *err);
-void em_packed_view_free(em_packed_view *v);
+void em_packed_view_free(em_packed_view *v); /* what it holds */
 
+/* Of a segment of a view's shape. */
 static inline bool em_packed_is_padding(const em_segment *g) { return g->document < 0; }
 
 #endif

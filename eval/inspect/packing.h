@@ -30,11 +30,14 @@ typedef struct em_packing {
 
 typedef struct em_packing_counter em_packing_counter;
 
-/* eos, bos: -1 where there is none. settings: label schemes, window, pack, tail and batch. */
+/* eos, bos: -1 where there is none. settings: label schemes, window, boundary, pack, tail and
+ * batch; they outlive the counter. NULL: EM_MACHINE, memory is out. */
 em_packing_counter *em_packing_open(const em_settings *settings, int32_t row_tokens, int32_t eos,
                                     int32_t bos, em_error *err);
-void em_packing_add(em_packing_counter *c, const em_row *row);  /* rows in their order */
-void em_packing_finish(em_packing_counter *c, em_packing *out); /* after the last row */
-void em_packing_close(em_packing_counter *c);
+/* The next row, in their order; it stays the caller's. */
+void em_packing_add(em_packing_counter *c, const em_row *row);
+/* After the last row: what they come to. */
+void em_packing_finish(em_packing_counter *c, em_packing *out);
+void em_packing_close(em_packing_counter *c); /* c may be NULL */
 
 #endif

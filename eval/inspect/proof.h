@@ -17,7 +17,7 @@ typedef struct em_proof {
  * token changed at a time, the tokens spread over the row and its documents' edges (always the
  * same ones), and compares the logits of every scored position bit for bit with what
  * em_leak_spread says. Appends its verdicts to out (Markdown). *refuted: a position moved
- * that cannot see the changed token. */
+ * that cannot see the changed token. Errors: the device's and the network's, or EM_MACHINE. */
 bool em_proof_run(const em_proof *p, em_buffer *out, bool *refuted, em_error *err);
 
 #endif

@@ -5,15 +5,11 @@
 #include "common/size.h"
 #include "eval/protocol/mask.h"
 
-typedef struct interval {
-    int32_t lo, hi;
-} interval;
-
 /* Empty intervals are all the same. */
-static interval clipped(const em_view *v, int32_t i, int32_t window) {
-    interval k = {v->lo[i], v->hi[i]};
+static em_interval clipped(const em_view *v, int32_t i, int32_t window) {
+    em_interval k = {v->lo[i], v->hi[i]};
     em_mask_clip(i, window, &k.lo, &k.hi);
-    return k.lo < k.hi ? k : (interval){0, 0};
+    return k.lo < k.hi ? k : (em_interval){0, 0};
 }
 
 /* seen[i]: positions before i that layer l finds touched. */
@@ -27,7 +23,7 @@ static void count_touched(const em_reach *r, int32_t inputs, int32_t l, int32_t 
 static void pass_layer(const em_view *a, const em_view *b, int32_t inputs, int32_t window,
                        int32_t l, const int32_t *seen, const int32_t *moved, em_reach *r) {
     for (int32_t i = 0; i < inputs; i++) {
-        interval x = clipped(a, i, window), y = clipped(b, i, window);
+        em_interval x = clipped(a, i, window), y = clipped(b, i, window);
         bool own = x.lo != y.lo || x.hi != y.hi || a->positions[i] != b->positions[i];
         if (own && r[i].own > l + 1) r[i].own = l + 1;
         if (r[i].any <= l + 1) continue;

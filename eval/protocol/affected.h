@@ -26,7 +26,7 @@ typedef struct em_reach {
 
 /* windows: [layers], each layer's own window (0: none), which bounds both intervals. learned:
  * positions are added to the embedding, so that they count from layer 0 on. out: [inputs]. O(inputs
- * * layers). */
+ * * layers). False: EM_MACHINE, memory is out. */
 bool em_affected_row(const em_view *a, const em_view *b, int32_t inputs, const int32_t *windows,
                      int32_t layers, bool learned, em_reach *out, em_error *err);
 

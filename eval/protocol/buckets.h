@@ -7,12 +7,14 @@
 
 enum { EM_POSITION_BUCKETS = 40 };
 
+/* Of a place in a document, from 0. */
 static inline int em_position_bucket(int64_t place) {
     int b = 0;
     for (; place > 0 && b < EM_POSITION_BUCKETS - 1; place >>= 1) b++;
     return b;
 }
 
+/* The bucket's places are [from, to). */
 static inline int64_t em_bucket_from(int b) { return b == 0 ? 0 : INT64_C(1) << (b - 1); }
 static inline int64_t em_bucket_to(int b) { return INT64_C(1) << b; }
 

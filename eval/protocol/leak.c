@@ -6,10 +6,6 @@
 #include "common/size.h"
 #include "eval/protocol/mask.h"
 
-typedef struct interval {
-    int32_t lo, hi;
-} interval;
-
 /* ---- from one token ---- */
 
 /* next: [inputs + 1], scratch. */
@@ -43,12 +39,12 @@ bool em_leak_spread(const int32_t *lo, const int32_t *hi, int32_t inputs, const 
  * every mask there is; other nodes are SPLIT and their children are asked. */
 typedef struct tree {
     int32_t window, leaves; /* leaves: a power of two; leaf i is node leaves + i */
-    interval *node;         /* [2 * leaves], root 1; an empty one has lo = hi */
+    em_interval *node;      /* [2 * leaves], root 1; an empty one has lo = hi */
 } tree;
 
-static const interval SPLIT = {1, 0};
+static const em_interval SPLIT = {1, 0};
 
-static bool join(interval *a, interval b) {
+static bool join(em_interval *a, em_interval b) {
     if (b.lo == b.hi) return true;
     if (a->lo == a->hi) return *a = b, true;
     if (b.lo > a->hi || a->lo > b.hi) return false;
@@ -64,12 +60,12 @@ static bool tree_build(tree *t, const int32_t *lo, const int32_t *hi, int32_t in
     t->node = em_alloc((size_t)t->leaves * 2, sizeof *t->node, "the audit", err);
     if (!t->node) return false;
     for (int32_t i = 0; i < inputs; i++) {
-        interval v = {lo[i], hi[i]};
+        em_interval v = {lo[i], hi[i]};
         em_mask_clip(i, window, &v.lo, &v.hi);
         if (v.lo < v.hi) t->node[t->leaves + i] = v;
     }
     for (int32_t n = t->leaves - 1; n > 0; n--) {
-        interval left = t->node[2 * n], right = t->node[2 * n + 1];
+        em_interval left = t->node[2 * n], right = t->node[2 * n + 1];
         bool one = left.lo <= left.hi && right.lo <= right.hi && join(&left, right);
         t->node[n] = one ? left : SPLIT;
     }
@@ -78,19 +74,19 @@ static bool tree_build(tree *t, const int32_t *lo, const int32_t *hi, int32_t in
 
 /* A set of positions as intervals; what touches the last one is joined to it. */
 typedef struct pieces {
-    interval *at;
+    em_interval *at;
     size_t n;
 } pieces;
 
-static void add(pieces *p, interval v) {
+static void add(pieces *p, em_interval v) {
     if (v.lo == v.hi) return;
     if (p->n == 0 || !join(&p->at[p->n - 1], v)) p->at[p->n++] = v;
 }
 
 /* Adds what the positions [a, b) read; node n covers [from, from + width). */
-static void tree_read(const tree *t, int32_t n, int32_t from, int32_t width, interval q,
+static void tree_read(const tree *t, int32_t n, int32_t from, int32_t width, em_interval q,
                       pieces *out) {
-    interval v = t->node[n];
+    em_interval v = t->node[n];
     if (q.hi <= from || q.lo >= from + width) return;
     if (q.lo <= from && from + width <= q.hi && v.lo <= v.hi) {
         add(out, v);
@@ -101,7 +97,7 @@ static void tree_read(const tree *t, int32_t n, int32_t from, int32_t width, int
 }
 
 static int by_start(const void *a, const void *b) {
-    const interval *x = a, *y = b;
+    const em_interval *x = a, *y = b;
     return (x->lo > y->lo) - (x->lo < y->lo);
 }
 
@@ -158,7 +154,7 @@ static bool walk_open(walk *w, const int32_t *lo, const int32_t *hi, int32_t inp
 static bool sees_directly(const walk *w, int32_t i, int32_t label) {
     if (i == label) return true;
     for (int32_t t = 0; t < w->n_trees; t++) {
-        interval v = w->trees[t].node[w->trees[t].leaves + i];
+        em_interval v = w->trees[t].node[w->trees[t].leaves + i];
         if (v.lo <= label && label < v.hi) return true;
     }
     return false;
@@ -169,7 +165,7 @@ static bool same(const pieces *a, const pieces *b) {
 }
 
 static bool sees_through_layers(walk *w, int32_t i, int32_t label) {
-    w->now.at[0] = (interval){i, i + 1};
+    w->now.at[0] = (em_interval){i, i + 1};
     w->now.n = 1;
     for (int32_t l = w->layers - 1; l >= 0; l--) {
         const tree *t = &w->trees[w->tree_of[l]];

@@ -14,7 +14,7 @@ typedef enum em_leak { EM_CLEAN = 0, EM_LEAK_DIRECT = 1, EM_LEAK_INDIRECT = 2 } 
  * layer (or as its own input) DIRECT, only through several INDIRECT, else CLEAN, as where the label
  * lies outside the inputs. Exact for any intervals; O(inputs) memory for each distinct window;
  * O(inputs * layers * log inputs) time wherever the intervals of neighbouring positions touch, as
- * those of every mask do. */
+ * those of every mask do. False: EM_MACHINE, memory is out, here and below. */
 bool em_leak_row(const int32_t *lo, const int32_t *hi, int32_t inputs, const int32_t *windows,
                  int32_t layers, int offset, int32_t from, int32_t to, uint8_t *out, em_error *err);
 

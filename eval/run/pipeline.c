@@ -28,7 +28,8 @@ em_pipeline *em_pipeline_open(const em_pipeline_options *o, em_error *err) {
     em_pipeline *p = em_alloc(1, sizeof *p, "super-batches", err);
     if (!p) return NULL;
     p->options = *o;
-    p->capacity = o->ranks ? o->capacity : em_block_capacity(o->tools.plan, o->tools.networks);
+    p->capacity = o->ranks ? o->capacity
+                           : em_forward_batch_capacity(o->tools.plan, o->tools.networks);
     p->enough = o->ranks ? o->job : p->capacity;
     p->n = em_pipeline_depth(o->ranks ? o->ranks->n : 1);
     p->slots = em_alloc((size_t)p->n, sizeof *p->slots, "super-batches", err);

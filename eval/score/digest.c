@@ -132,7 +132,7 @@ static em_effect effect_at(const em_digest *d, const em_side *side, int32_t inpu
 }
 
 /* Common predictions are grouped by stretches of the longest row length. */
-static int64_t stretch_of(const em_everywhere *e, int64_t stream) {
+static int64_t stretch_of(const em_common_predictions *e, int64_t stream) {
     return e ? stream / e->lengths[e->n - 1] : 0;
 }
 
@@ -155,7 +155,7 @@ static bool add_pair(em_digest *d, const em_digest_source *from, int row, int pa
                        .kl = kl ? b.kl[s->i] : 0,
                        .boundary = s->boundary,
                        .common = d->scored.common[k],
-                       .stretch = stretch_of(from->everywhere, stream + s->at),
+                       .stretch = stretch_of(from->common, stream + s->at),
                        .effect = affected ? effect_at(d, side, inputs, s->i) : EM_UNAFFECTED,
                        .group = s->segment->group,
                        .document = s->segment->document,
@@ -194,7 +194,7 @@ static bool add_pairs(em_digest *d, const em_digest_source *from, int row, int s
 
 static bool add_scheme(em_digest *d, const em_digest_source *from, int row, int scheme,
                        em_error *err) {
-    if (!em_scored_positions_find(&d->scored, d->plan->settings, from->everywhere,
+    if (!em_scored_positions_find(&d->scored, d->plan->settings, from->common,
                                   em_passes_row(from->passes, row), scheme, err))
         return false;
     if (d->scored.n == 0) return true;

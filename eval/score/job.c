@@ -7,7 +7,7 @@
 
 struct em_runner {
     em_tools tools;
-    em_sheet scores;
+    em_score_buffers scores;
 };
 
 /* ---- what a job holds ---- */
@@ -40,20 +40,20 @@ em_runner *em_runner_new(const em_tools *tools, em_error *err) {
     em_runner *r = em_alloc(1, sizeof *r, "forward passes", err);
     if (!r) return NULL;
     r->tools = *tools;
-    if (em_sheet_open(&r->scores, tools->plan, err)) return r;
+    if (em_score_buffers_open(&r->scores, tools->plan, err)) return r;
     free(r);
     return NULL;
 }
 
 void em_runner_free(em_runner *r) {
     if (!r) return;
-    em_sheet_free(&r->scores);
+    em_score_buffers_free(&r->scores);
     free(r);
 }
 
 /* What the digests of a job depend on beside its rows. */
 typedef struct context {
-    em_everywhere everywhere;
+    em_common_predictions common;
     em_tokens_source tokens;
     em_digest_source source;
 } context;
@@ -65,9 +65,9 @@ static void describe(const em_runner *r, const em_job *j, context *c) {
     bool several = s->n_row_lengths > 1;
     *c = (context){.source = {.passes = j->passes, .scores = &r->scores}};
     if (several) {
-        em_everywhere_make(&c->everywhere, settings, data->pack, s->row_lengths, s->n_row_lengths,
-                           j->origin.total);
-        c->source.everywhere = &c->everywhere;
+        em_common_predictions_make(&c->common, settings, data->pack, s->row_lengths,
+                                   s->n_row_lengths, j->origin.total);
+        c->source.common = &c->common;
     }
     if (settings->tokens_file) {
         c->tokens = (em_tokens_source){.plan = r->tools.plan,

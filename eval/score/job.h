@@ -1,6 +1,6 @@
 /* A super-batch: rows that are scored together. Whoever runs it, this process or another rank,
  * turns each row into its digest; rows travel one way and digests the other, and they are counted
- * in row order (eval/tally.h). */
+ * in row order (eval/run/tally.h). */
 #ifndef EM_EVAL_JOB_H
 #define EM_EVAL_JOB_H
 
@@ -21,10 +21,10 @@ typedef struct em_job {
     int n_digests; /* that are there, or being made */
 } em_job;
 
-/* plan outlives the job. */
+/* Empty; plan outlives it. EM_MACHINE where memory is out. */
 bool em_job_open(em_job *j, const em_plan *plan, em_error *err);
 void em_job_clear(em_job *j); /* frees rows and digests, to be filled anew */
-void em_job_free(em_job *j);
+void em_job_free(em_job *j);  /* what it holds; j itself is the caller's */
 
 /* What a process runs jobs with. */
 typedef struct em_tools {
@@ -36,10 +36,11 @@ typedef struct em_tools {
 /* Runs one job after another. */
 typedef struct em_runner em_runner;
 
-/* What the tools point to outlives the runner. */
+/* What the tools point to outlives the runner. NULL: EM_MACHINE, memory is out. */
 em_runner *em_runner_new(const em_tools *tools, em_error *err);
-void em_runner_free(em_runner *r);
-/* Through the networks and into digests, not again until it is cleared. */
+void em_runner_free(em_runner *r); /* r may be NULL */
+/* Through the networks and into digests, not again until it is cleared. Errors: those of the
+ * networks, or EM_MACHINE. */
 bool em_runner_run(em_runner *r, em_job *j, em_error *err);
 
 /* The row's digest into *d; EM_MACHINE where its bytes, of another rank, are not what they must be.

@@ -8,7 +8,7 @@
 struct em_passes {
     const em_plan *plan;
     const em_settings *settings;
-    em_block block; /* its rows are the passes */
+    em_forward_batch block; /* its rows are the passes */
 
     em_fed_row **rows;
     int *pass_of; /* [rows, combinations]: index of the pass, -1: none */
@@ -23,7 +23,7 @@ em_passes *em_passes_new(const em_plan *plan, em_error *err) {
     if (!p) return NULL;
     p->plan = plan;
     p->settings = plan->settings;
-    em_block_open(&p->block, plan);
+    em_forward_batch_open(&p->block, plan);
     return p;
 }
 
@@ -38,7 +38,7 @@ void em_passes_free(em_passes *p) {
     em_passes_clear(p);
     free(p->rows);
     free(p->pass_of);
-    em_block_free(&p->block);
+    em_forward_batch_free(&p->block);
     free(p);
 }
 
@@ -49,7 +49,7 @@ const em_fed_row *em_passes_row(const em_passes *p, int row) { return p->rows[ro
 /* The pass whose intervals and positions were just written behind the last one: an earlier one
  * of this row that is the same, or a new one. */
 static int settle_pass(em_passes *p, size_t first_pass, int32_t inputs, const em_row *row) {
-    em_block *b = &p->block;
+    em_forward_batch *b = &p->block;
     size_t at = b->n_tokens, bytes = (size_t)inputs * sizeof *b->lo,
            columns = (size_t)p->settings->n_labels;
     for (size_t i = first_pass; i < b->n_rows; i++) {
@@ -61,7 +61,7 @@ static int settle_pass(em_passes *p, size_t first_pass, int32_t inputs, const em
     }
     memcpy(b->ids + at, row->ids, bytes);
     for (size_t i = 0; i < (size_t)inputs * columns; i++) b->labels[at * columns + i] = -1;
-    em_block_add_row(b, inputs);
+    em_forward_batch_add_row(b, inputs);
     p->padded += em_network_padded(inputs);
     return (int)b->n_rows - 1;
 }
@@ -76,7 +76,7 @@ static void fill_labels(em_passes *p, int pass, int scheme, const em_fed_row *f)
 
 bool em_passes_add(em_passes *p, em_fed_row *f, em_error *err) {
     const em_settings *s = p->settings;
-    em_block *b = &p->block;
+    em_forward_batch *b = &p->block;
     size_t cells = (p->n_rows + 1) * (size_t)p->plan->n_combinations, first_pass = p->block.n_rows;
     if (!em_grow(&p->rows, &p->rows_capacity, p->n_rows + 1, sizeof *p->rows, "rows", err) ||
         !em_grow(&p->pass_of, &p->pass_of_capacity, cells, sizeof *p->pass_of, "rows", err)) {
@@ -95,7 +95,7 @@ bool em_passes_add(em_passes *p, em_fed_row *f, em_error *err) {
         if (inputs < 1 || f->dropped[k.labels] ||
             f->reading[k.labels].from >= f->reading[k.labels].to)
             continue;
-        if (!em_block_reserve(b, (size_t)inputs, err)) return false;
+        if (!em_forward_batch_reserve(b, (size_t)inputs, err)) return false;
         em_mask_intervals(&s->masks[k.mask], f->row, inputs, b->lo + b->n_tokens,
                           b->hi + b->n_tokens);
         em_positions_fill(em_positions_resolve(s->positions[k.positions], &s->masks[k.mask]),
@@ -114,14 +114,14 @@ em_fed_row *em_passes_take_last(em_passes *p) {
     return p->rows[--p->n_rows];
 }
 
-bool em_passes_run(const em_passes *p, em_network *const *networks, em_sheet *scores,
+bool em_passes_run(const em_passes *p, em_network *const *networks, em_score_buffers *scores,
                    em_error *err) {
-    int64_t capacity = em_block_capacity(p->plan, networks);
-    if (!em_sheet_reserve(scores, p->block.n_tokens, err)) return false;
-    em_stretch next;
+    int64_t capacity = em_forward_batch_capacity(p->plan, networks);
+    if (!em_score_buffers_reserve(scores, p->block.n_tokens, err)) return false;
+    em_row_range next;
     for (size_t first = 0; first < p->block.n_rows; first += next.n) {
-        next = em_block_cut(&p->block, first, capacity);
-        if (!em_block_run(&p->block, next, networks, scores, err)) return false;
+        next = em_forward_batch_cut(&p->block, first, capacity);
+        if (!em_forward_batch_run(&p->block, next, networks, scores, err)) return false;
     }
     return true;
 }
@@ -133,7 +133,7 @@ static int pass_of(const em_passes *p, int row, int combination) {
 em_pass_view em_passes_view(const em_passes *p, int row, int combination) {
     int pass = pass_of(p, row, combination);
     if (pass < 0) return (em_pass_view){0};
-    const em_block *b = &p->block;
+    const em_forward_batch *b = &p->block;
     size_t at = (size_t)b->start[pass];
     return (em_pass_view){.inputs = b->length[pass],
                           .lo = b->lo + at,
@@ -145,7 +145,8 @@ bool em_passes_same(const em_passes *p, int row, int a, int b) {
     return pass_of(p, row, a) == pass_of(p, row, b);
 }
 
-em_side_view em_passes_side(const em_passes *p, const em_sheet *scores, int row, em_cell cell) {
+em_side_view em_passes_side(const em_passes *p, const em_score_buffers *scores, int row,
+                            em_cell cell) {
     size_t at = (size_t)p->block.start[pass_of(p, row, cell.combination)],
            schemes = (size_t)p->settings->n_labels;
     size_t scheme = (size_t)p->plan->combinations[cell.combination].labels;

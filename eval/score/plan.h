@@ -55,8 +55,11 @@ typedef struct em_plan {
     int n_pairs;
 } em_plan;
 
+/* From what was asked for and what was opened, which outlive it; into *p, which em_plan_free frees.
+ * False: EM_USAGE (a depth that a model has not, too many results), or EM_MACHINE; *p is then
+ * empty. */
 bool em_plan_make(em_plan *p, const em_settings *settings, const em_setup *setup, em_error *err);
-void em_plan_free(em_plan *p);
+void em_plan_free(em_plan *p); /* what it holds; p itself is the caller's */
 
 /* Of results and comparisons of one data set at one row length: [combinations, sides]. */
 static inline int em_plan_cell(const em_plan *p, em_cell c) {

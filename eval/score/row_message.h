@@ -6,8 +6,8 @@
 #include "common/state.h"
 #include "eval/score/feed.h"
 
-/* Writes *row, or reads it: then *row is a new one, the caller's also where this fails, and
- * everything in it lies within the row. */
+/* Writes *row, or reads it: then *row is a new one, the caller's also where this fails (NULL, or in
+ * part), and everything in it lies within the row. False: io's error. */
 bool em_row_message(em_fed_row **row, const em_settings *settings, em_state *io);
 
 #endif

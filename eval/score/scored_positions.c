@@ -4,9 +4,9 @@
 
 #include "common/size.h"
 
-static bool scored_everywhere(const em_everywhere *e, int scheme, const em_row *row,
-                              const em_scored_position *p) {
-    return e && em_everywhere_scored(
+static bool is_common(const em_common_predictions *e, int scheme, const em_row *row,
+                      const em_scored_position *p) {
+    return e && em_common_predictions_has(
                     e, scheme, e->pack == EM_PACK_NONE ? em_scored_place(p) : row->stream + p->at);
 }
 
@@ -17,7 +17,7 @@ static bool reserve(em_scored_positions *s, size_t n, em_error *err) {
 }
 
 bool em_scored_positions_find(em_scored_positions *s, const em_settings *settings,
-                              const em_everywhere *everywhere, const em_fed_row *f, int scheme,
+                              const em_common_predictions *common, const em_fed_row *f, int scheme,
                               em_error *err) {
     em_scored_walk walk = em_fed_row_scored(f, settings, scheme);
     em_scored_position p;
@@ -25,7 +25,7 @@ bool em_scored_positions_find(em_scored_positions *s, const em_settings *setting
     if (!reserve(s, (size_t)(walk.to - walk.next), err)) return false;
     for (; em_scored_next(&walk, &p); s->n++) {
         s->list[s->n] = p;
-        s->common[s->n] = scored_everywhere(everywhere, scheme, f->row, &p);
+        s->common[s->n] = is_common(common, scheme, f->row, &p);
     }
     return true;
 }

@@ -2,7 +2,7 @@
 #ifndef EM_EVAL_SCORED_POSITIONS_H
 #define EM_EVAL_SCORED_POSITIONS_H
 
-#include "eval/score/everywhere.h"
+#include "eval/score/common_predictions.h"
 
 typedef struct em_scored_positions {
     em_scored_position *list; /* [n], left to right; owned */
@@ -11,10 +11,10 @@ typedef struct em_scored_positions {
 } em_scored_positions;
 
 /* Into *s, which starts as {0} and serves one row after another: none where the scheme has no such
- * row, or it is dropped. everywhere: NULL where there is one row length. They point into the row.
+ * row, or it is dropped. common: NULL where there is one row length. They point into the row.
  * EM_MACHINE where memory is out. */
 bool em_scored_positions_find(em_scored_positions *s, const em_settings *settings,
-                              const em_everywhere *everywhere, const em_fed_row *f, int scheme,
+                              const em_common_predictions *common, const em_fed_row *f, int scheme,
                               em_error *err);
 void em_scored_positions_free(em_scored_positions *s);
 

@@ -15,7 +15,7 @@ typedef struct context {
     const em_settings *settings;
     const em_tokens_source *source;
     const em_passes *passes;
-    const em_sheet *scores;
+    const em_score_buffers *scores;
     const em_fed_row *fed;
     int row;
     cursor cursors[EM_MAX_SCHEMES]; /* [schemes]: each at its first position that is not passed */
@@ -108,7 +108,7 @@ static bool leads(const context *c, int l, int32_t i) {
 static void follow(cursor *k) { k->more = em_scored_next(&k->walk, &k->at); }
 
 void em_tokens_row(em_buffer *lines, const em_tokens_source *source, const em_passes *passes,
-                   const em_sheet *scores, int row) {
+                   const em_score_buffers *scores, int row) {
     context c = {.settings = source->plan->settings,
                  .source = source,
                  .passes = passes,

@@ -19,8 +19,9 @@ typedef struct em_tokens_source {
     int32_t seq_len;         /* named in every line where there are several row lengths, else 0 */
 } em_tokens_source;
 
-/* Appends the lines of one row. */
+/* Appends the lines of row `row` of the passes, which have been run; ends the program where memory
+ * is out. */
 void em_tokens_row(em_buffer *lines, const em_tokens_source *source, const em_passes *passes,
-                   const em_sheet *scores, int row);
+                   const em_score_buffers *scores, int row);
 
 #endif

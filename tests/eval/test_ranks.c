@@ -7,12 +7,12 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/score/block.h"
+#include "eval/score/forward_batch.h"
 #include "eval/cluster/rank_info.h"
 #include "model/compose.h"
 
 int64_t em_network_padded(int64_t tokens) { return (tokens + 7) / 8 * 8; }
-int64_t em_block_capacity(const em_plan *p, em_network *const *n) { return 1; }
+int64_t em_forward_batch_capacity(const em_plan *p, em_network *const *n) { return 1; }
 bool em_network_keeps(const em_network *n) { return true; }
 const em_bundle *em_model_bundle(const em_model *m) { return NULL; }
 int64_t em_bundle_tensors(const em_bundle *b) { return 0; }

@@ -1,4 +1,4 @@
-#include "eval/score/block.h"
+#include "eval/score/forward_batch.h"
 
 #include <stdlib.h>
 
@@ -8,9 +8,11 @@ static const char what[] = "forward passes";
 
 static size_t schemes(const em_plan *plan) { return (size_t)plan->settings->n_labels; }
 
-void em_block_open(em_block *b, const em_plan *plan) { *b = (em_block){.plan = plan}; }
+void em_forward_batch_open(em_forward_batch *b, const em_plan *plan) {
+    *b = (em_forward_batch){.plan = plan};
+}
 
-void em_block_free(em_block *b) {
+void em_forward_batch_free(em_forward_batch *b) {
     free(b->start);
     free(b->length);
     free(b->ids);
@@ -18,10 +20,10 @@ void em_block_free(em_block *b) {
     free(b->lo);
     free(b->hi);
     free(b->labels);
-    *b = (em_block){0};
+    *b = (em_forward_batch){0};
 }
 
-static bool reserve_tokens(em_block *b, size_t n, em_error *err) {
+static bool reserve_tokens(em_forward_batch *b, size_t n, em_error *err) {
     return em_grow(&b->ids, &b->ids_capacity, n, sizeof *b->ids, what, err) &&
            em_grow(&b->positions, &b->positions_capacity, n, sizeof *b->positions, what, err) &&
            em_grow(&b->lo, &b->lo_capacity, n, sizeof *b->lo, what, err) &&
@@ -30,22 +32,22 @@ static bool reserve_tokens(em_block *b, size_t n, em_error *err) {
                    err);
 }
 
-static bool reserve_rows(em_block *b, size_t n, em_error *err) {
+static bool reserve_rows(em_forward_batch *b, size_t n, em_error *err) {
     return em_grow(&b->start, &b->start_capacity, n, sizeof *b->start, what, err) &&
            em_grow(&b->length, &b->length_capacity, n, sizeof *b->length, what, err);
 }
 
-bool em_block_reserve(em_block *b, size_t tokens, em_error *err) {
+bool em_forward_batch_reserve(em_forward_batch *b, size_t tokens, em_error *err) {
     return reserve_rows(b, b->n_rows + 1, err) && reserve_tokens(b, b->n_tokens + tokens, err);
 }
 
-void em_block_add_row(em_block *b, int32_t tokens) {
+void em_forward_batch_add_row(em_forward_batch *b, int32_t tokens) {
     b->start[b->n_rows] = (int64_t)b->n_tokens;
     b->length[b->n_rows++] = tokens;
     b->n_tokens += (size_t)tokens;
 }
 
-int64_t em_block_capacity(const em_plan *plan, em_network *const *networks) {
+int64_t em_forward_batch_capacity(const em_plan *plan, em_network *const *networks) {
     int64_t capacity = em_network_capacity(networks[0]);
     for (int i = 1; i < plan->n_models; i++)
         if (em_network_capacity(networks[i]) < capacity)
@@ -53,28 +55,28 @@ int64_t em_block_capacity(const em_plan *plan, em_network *const *networks) {
     return capacity;
 }
 
-em_stretch em_block_cut(const em_block *b, size_t first, int64_t padded_tokens) {
+em_row_range em_forward_batch_cut(const em_forward_batch *b, size_t first, int64_t padded_tokens) {
     int64_t tokens = em_network_padded(b->length[first]);
     size_t n = 1;
     for (; first + n < b->n_rows; n++) {
         tokens += em_network_padded(b->length[first + n]);
         if (tokens > padded_tokens) break;
     }
-    return (em_stretch){first, n};
+    return (em_row_range){first, n};
 }
 
 /* ---- scores ---- */
 
-bool em_sheet_open(em_sheet *x, const em_plan *plan, em_error *err) {
-    *x = (em_sheet){.plan = plan};
+bool em_score_buffers_open(em_score_buffers *x, const em_plan *plan, em_error *err) {
+    *x = (em_score_buffers){.plan = plan};
     x->sides = em_alloc((size_t)plan->n_scored, sizeof *x->sides, what, err);
     x->depths = em_alloc((size_t)plan->n_scored, sizeof *x->depths, what, err);
     if (x->sides && x->depths) return true;
-    em_sheet_free(x);
+    em_score_buffers_free(x);
     return false;
 }
 
-void em_sheet_free(em_sheet *x) {
+void em_score_buffers_free(em_score_buffers *x) {
     for (int i = 0; x->sides && i < x->plan->n_scored; i++) {
         free(x->sides[i].nll);
         free(x->sides[i].argmax);
@@ -84,12 +86,12 @@ void em_sheet_free(em_sheet *x) {
     free(x->depths);
     free(x->alpha_nll);
     free(x->alpha_argmax);
-    *x = (em_sheet){0};
+    *x = (em_score_buffers){0};
 }
 
 static bool paired(const em_plan *plan, int side) { return plan->kl && side > 0; }
 
-bool em_sheet_reserve(em_sheet *x, size_t n, em_error *err) {
+bool em_score_buffers_reserve(em_score_buffers *x, size_t n, em_error *err) {
     size_t columns = n * schemes(x->plan), alphas = (size_t)x->plan->n_logit_alphas;
     for (int i = 0; i < x->plan->n_scored; i++) {
         em_side_scores *s = &x->sides[i];
@@ -104,12 +106,12 @@ bool em_sheet_reserve(em_sheet *x, size_t n, em_error *err) {
                    what, err);
 }
 
-static em_scores scores_of(const em_sheet *x, int side) {
+static em_scores scores_of(const em_score_buffers *x, int side) {
     return (em_scores){.nll = x->sides[side].nll, .argmax = x->sides[side].argmax};
 }
 
 /* The first model with each of the others; alphas belong to the one pair that there then is. */
-static bool run_pairs(em_sheet *x, em_network *const *networks, const em_row_batch *batch,
+static bool run_pairs(em_score_buffers *x, em_network *const *networks, const em_row_batch *batch,
                       const em_score_request *labels, em_error *err) {
     em_pair_request request = {.labels = *labels,
                                .n_alphas = x->plan->n_logit_alphas,
@@ -128,8 +130,8 @@ static bool run_pairs(em_sheet *x, em_network *const *networks, const em_row_bat
     return true;
 }
 
-bool em_block_run(const em_block *b, em_stretch rows, em_network *const *networks, em_sheet *x,
-                  em_error *err) {
+bool em_forward_batch_run(const em_forward_batch *b, em_row_range rows, em_network *const *networks,
+                          em_score_buffers *x, em_error *err) {
     em_row_batch batch = {.n_rows = (int)rows.n,
                           .start = b->start + rows.first,
                           .length = b->length + rows.first,

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "eval/score/everywhere.h"
+#include "eval/score/common_predictions.h"
 
 enum { MOST = 400 };
 
@@ -47,14 +47,14 @@ static void count(const em_settings *s, int scheme, int32_t length, int tokens, 
 }
 
 static void check(const em_settings *s, const int32_t *lengths, int n, int tokens) {
-    em_everywhere e;
-    em_everywhere_make(&e, s, s->pack, lengths, n,
-                       s->tail == EM_TAIL_DROP ? tokens : EM_UNKNOWN_TOTAL);
+    em_common_predictions e;
+    em_common_predictions_make(&e, s, s->pack, lengths, n,
+                               s->tail == EM_TAIL_DROP ? tokens : EM_UNKNOWN_TOTAL);
     for (int l = 0; l < s->n_labels; l++) {
         int scored[MOST + 2] = {0};
         for (int i = 0; i < n; i++) count(s, l, lengths[i], tokens, scored);
         for (int j = 0; j < tokens; j++)
-            if (scored[j] && em_everywhere_scored(&e, l, j) != (scored[j] == n))
+            if (scored[j] && em_common_predictions_has(&e, l, j) != (scored[j] == n))
                 fail_msg("%s, tail %d, batch %d, window %d, %d tokens: token %d is scored at %d of "
                          "%d lengths",
                          s->labels[l]->name, s->tail, s->batch, s->window, tokens, j, scored[j], n);

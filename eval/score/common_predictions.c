@@ -1,7 +1,7 @@
-#include "eval/score/everywhere.h"
+#include "eval/score/common_predictions.h"
 
 /* Row r of so many tokens, as the packer would cut it, without its contents. */
-static em_row cut(const em_everywhere *e, int32_t t, int64_t r) {
+static em_row cut(const em_common_predictions *e, int32_t t, int64_t r) {
     int64_t left = e->total - r * t;
     return (em_row){.index = r,
                     .tokens = (int32_t)(left < t ? left : t),
@@ -9,30 +9,30 @@ static em_row cut(const em_everywhere *e, int32_t t, int64_t r) {
                     .scored_to = t};
 }
 
-static em_reading reading(const em_everywhere *e, int length, int scheme, int64_t row) {
+static em_reading reading(const em_common_predictions *e, int length, int scheme, int64_t row) {
     em_row r = cut(e, e->lengths[length], row);
     return em_labels_read(e->settings->labels[scheme], e->settings->window, e->pack,
                           e->lengths[length], &r);
 }
 
 /* Rows that are in whole batches; only the last two can be without a whole window. */
-static int64_t rows_kept(const em_everywhere *e, int length, int scheme) {
+static int64_t rows_kept(const em_common_predictions *e, int length, int scheme) {
     int64_t rows = (e->total + e->lengths[length] - 1) / e->lengths[length],
             complete = rows > 2 ? rows - 2 : 0;
     for (int64_t r = complete; r < rows; r++) complete += reading(e, length, scheme, r).complete;
     return complete / e->settings->batch * e->settings->batch;
 }
 
-void em_everywhere_make(em_everywhere *e, const em_settings *settings, em_pack_mode pack,
-                        const int32_t *lengths, int n, int64_t total) {
-    *e = (em_everywhere){
+void em_common_predictions_make(em_common_predictions *e, const em_settings *settings,
+                                em_pack_mode pack, const int32_t *lengths, int n, int64_t total) {
+    *e = (em_common_predictions){
         .settings = settings, .pack = pack, .lengths = lengths, .n = n, .total = total};
     for (int i = 0; i < n; i++)
         for (int s = 0; s < settings->n_labels; s++)
             e->kept[i][s] = settings->tail == EM_TAIL_PAD ? INT64_MAX : rows_kept(e, i, s);
 }
 
-bool em_everywhere_scored(const em_everywhere *e, int scheme, int64_t label) {
+bool em_common_predictions_has(const em_common_predictions *e, int scheme, int64_t label) {
     int64_t position = label - e->settings->labels[scheme]->offset;
     for (int i = 0; i < e->n; i++) {
         int64_t row = position / e->lengths[i];
