@@ -147,7 +147,9 @@ static bool add_fresh(applying *p, const module *x, const em_tensor *shift, doub
                      (int)(strrchr(x->tensor->name, '.') - x->tensor->name), x->tensor->name);
     snprintf(name + n, sizeof name - (size_t)n, ".bias");
     if (em_bundle_tensor(p->m->bundle, name)) return true; /* take_bias adds it */
-    if (!x->head && p->m->config.names->qkv && strstr(x->name, p->m->config.names->qkv))
+    const em_family_names *names = p->m->config.names;
+    if (!x->head && ((names->qkv && strstr(x->name, names->qkv)) ||
+                     (names->gate_up && strstr(x->name, names->gate_up))))
         return em_fail_at(
             p->err, EM_INPUT, shift->file, 0, -1,
             "tensor %s: a lora_bias on a fused module without a bias is not supported",

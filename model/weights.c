@@ -170,13 +170,27 @@ static bool take_attention(const finder *f, em_layer_weights *w) {
     return take_linear(f, n->o, c->hidden, q, c->form.o_bias, &w->of[EM_W_O], &w->of[EM_W_O_BIAS]);
 }
 
+static bool take_gate_up(const finder *f, em_layer_weights *w) {
+    const em_config *c = &f->m->config;
+    em_weight whole, bias = {0};
+    if (!take_linear(f, f->names->gate_up, 2 * (int64_t)c->ffn, c->hidden, c->form.mlp_bias, &whole,
+                     &bias))
+        return false;
+    w->of[EM_W_GATE] = in_turn(whole, 0, c->ffn);
+    w->of[EM_W_UP] = in_turn(whole, c->ffn, c->ffn);
+    if (bias.data) w->of[EM_W_GATE_BIAS] = in_turn(bias, 0, c->ffn);
+    if (bias.data) w->of[EM_W_UP_BIAS] = in_turn(bias, c->ffn, c->ffn);
+    return true;
+}
+
 static bool take_ffn(const finder *f, em_layer_weights *w) {
     const em_config *c = &f->m->config;
     const em_family_names *n = f->names;
-    return (!n->gate || take_linear(f, n->gate, c->ffn, c->hidden, c->form.mlp_bias,
+    return (!n->gate_up || take_gate_up(f, w)) &&
+           (!n->gate || take_linear(f, n->gate, c->ffn, c->hidden, c->form.mlp_bias,
                                     &w->of[EM_W_GATE], &w->of[EM_W_GATE_BIAS])) &&
-           take_linear(f, n->up, c->ffn, c->hidden, c->form.mlp_bias, &w->of[EM_W_UP],
-                       &w->of[EM_W_UP_BIAS]) &&
+           (!n->up || take_linear(f, n->up, c->ffn, c->hidden, c->form.mlp_bias, &w->of[EM_W_UP],
+                                  &w->of[EM_W_UP_BIAS])) &&
            take_linear(f, n->down, c->hidden, c->ffn, c->form.mlp_bias, &w->of[EM_W_DOWN],
                        &w->of[EM_W_DOWN_BIAS]);
 }
@@ -253,6 +267,16 @@ static bool settle_tie(finder *f) {
                         m->source, head, tokens);
 }
 
+/* Learned positions, without the rows before that of position 0. */
+static bool take_positions(const finder *f, em_weight *w) {
+    const em_config *c = &f->m->config;
+    int64_t before = c->family->position_offset;
+    if (!take(f, f->names->positions, "weight", before + c->max_positions, c->hidden, w))
+        return false;
+    *w = in_turn(*w, before, c->max_positions);
+    return true;
+}
+
 /* Tied matrices may be stored under either name. */
 static bool take_embedding(finder *f) {
     em_model *m = f->m;
@@ -264,10 +288,7 @@ static bool take_embedding(finder *f) {
     snprintf(name, sizeof name, "%s%s.weight", by_output ? "" : f->prefix,
              by_output ? output : f->names->tokens);
     if (!take_named(f, name, c->vocab, c->hidden, &m->embedding.tokens)) return false;
-    if (f->names->positions && !take(f, f->names->positions, "weight", c->max_positions, c->hidden,
-                                     &m->embedding.positions))
-        return false;
-    return true;
+    return !f->names->positions || take_positions(f, &m->embedding.positions);
 }
 
 static bool take_head(finder *f) {

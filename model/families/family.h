@@ -15,13 +15,13 @@ typedef struct em_family_keys {
 } em_family_keys;
 
 /* Tensor names without ".weight" / ".bias"; the layers' own ones come after prefix and layer
- * ("layers.%d."). NULL: the family has none. Two norms of one name are one tensor. */
+ * ("layers.%d."). NULL: the family has none. gate_up: both in one tensor, gate first. */
 typedef struct em_family_names {
     const char *prefixes[5]; /* tried in order, ended by NULL */
     const char *outputs[4];  /* names of the head without prefix, ended by NULL */
     const char *tokens, *positions, *final_norm, *layer;
     const char *attention_in, *attention_out, *ffn_in, *ffn_out;
-    const char *q, *k, *v, *qkv, *o, *q_norm, *k_norm, *gate, *up, *down;
+    const char *q, *k, *v, *qkv, *o, *q_norm, *k_norm, *gate, *up, *gate_up, *down;
     const char *ignored[5]; /* beginnings of tensors of other modules (images), ended by NULL */
 } em_family_names;
 
@@ -44,9 +44,10 @@ typedef struct em_family {
     int vocab, layers, hidden, heads, kv_heads, head_dim, ffn, max_positions;
     double norm_eps;
     const char *activation;
-    double theta;   /* 0: no rotary embedding, but for what read() sets */
-    double partial; /* share of a head that is rotated; 0: always the whole */
-    int32_t eos;    /* -1: none */
+    double theta;        /* 0: no rotary embedding, but for what read() sets */
+    double partial;      /* share of a head that is rotated; 0: always the whole */
+    int position_offset; /* learned positions: the row of position 0 */
+    int32_t eos;         /* -1: none */
     /* What a row cannot say: windows, scales, frequencies by layer. All else of *c is read already.
      * NULL: nothing. false with EM_INPUT: a key that is wrong or not supported. */
     bool (*read)(const em_config_reader *r, em_config *c);

@@ -1,6 +1,5 @@
-/* Gemma 2 and 3: four norms of 1 + w, scaled embeddings, windows on some layers. */
+/* Gemma: norms of 1 + w (four in 2 and 3), scaled embeddings, windows on some layers. */
 #include "model/families/kin.h"
-#include "model/config/rope_reader.h"
 
 /* clang-format off */
 static const em_family_keys gemma_keys = {
@@ -31,18 +30,14 @@ static bool refuse_bidirectional(const em_config_reader *r) {
     return !both || em_config_fail(r, "use_bidirectional_attention", "true is not supported");
 }
 
-/* Where layer_types is missing, every pattern-th layer sees everything and the others slide. */
 static bool read_gemma_windows(const em_config_reader *r, em_config *c, int64_t pattern) {
-    int64_t window = 4096;
-    bool listed;
-    if (!refuse_bidirectional(r) || !em_read_window(r, "sliding_window", &window) ||
-        !em_read_layer_types(r, c, window, &listed))
-        return false;
-    if (!listed && window == 0)
-        return em_config_fail(r, "sliding_window", "null is not supported here");
-    for (int i = 0; i < c->layers && !listed; i++)
-        c->window[i] = (i + 1) % pattern ? (int)window : 0;
-    return true;
+    return refuse_bidirectional(r) && em_read_windows(r, c, 4096, pattern);
+}
+
+/* "gelu" is what the first releases say and not what they are. */
+static bool read_gemma(const em_config_reader *r, em_config *c) {
+    if (c->activation == EM_GELU) c->activation = EM_GELU_TANH;
+    return refuse_bidirectional(r);
 }
 
 static bool read_gemma2(const em_config_reader *r, em_config *c) {
@@ -56,24 +51,10 @@ static bool read_gemma2(const em_config_reader *r, em_config *c) {
            read_gemma_windows(r, c, 2);
 }
 
-/* rope_parameters by layer type (5), or rope_theta and rope_scaling for the full layers and
- * rope_local_base_freq for the sliding ones (4). */
 static bool read_gemma3_rope(const em_config_reader *r, em_config *c) {
-    const json_t *both = json_object_get(r->root, "rope_parameters"),
-                 *scaling = json_object_get(r->root, "rope_scaling");
-    const json_t *full = json_object_get(both, "full_attention"),
-                 *sliding = json_object_get(both, "sliding_attention");
-    if (json_object_size(both) && !full && !sliding)
-        return em_config_fail(r, "rope_parameters", "of a Gemma 3 must be by layer type");
-    c->rope[0] = c->rope[1] = (em_rope_config){.theta = 1e6, .partial = 1};
+    c->rope[0].theta = 1e6;
     c->rope[1].theta = 1e4;
-    if (!em_read_number(r, "rope_theta", &c->rope[0].theta) ||
-        !em_read_number(r, "rope_local_base_freq", &c->rope[1].theta))
-        return false;
-    for (int i = 0; i < c->layers; i++) c->rope_of[i] = c->window[i] ? 1 : 0;
-    return em_read_rope(r, json_is_object(scaling) ? scaling : full, "rope_parameters",
-                        c->max_positions, &c->rope[0]) &&
-           em_read_rope(r, sliding, "rope_parameters", c->max_positions, &c->rope[1]);
+    return em_read_rope_by_kind(r, c, "a Gemma 3", "rope_local_base_freq");
 }
 
 static bool read_gemma3(const em_config_reader *r, em_config *c) {
@@ -101,6 +82,13 @@ static bool read_gemma3(const em_config_reader *r, em_config *c) {
      .eos = 1, .read = read_gemma3
 
 const em_family em_gemma_kin[] = {
+    {.model_type = "gemma", .called = "Gemma",
+     .keys = &em_llama_keys, .names = &em_llama_names,
+     .form = {.norm = EM_RMS_PLUS_ONE, .gated = true, .scaled_embedding = true, .tied = true},
+     .qkv_bias = EM_KEY("attention_bias", false), .o_bias = EM_KEY("attention_bias", false),
+     .vocab = 256000, .layers = 28, .hidden = 3072, .heads = 16, .kv_heads = 16, .head_dim = 256,
+     .ffn = 24576, .max_positions = 8192, .norm_eps = 1e-6, .activation = "gelu_pytorch_tanh",
+     .theta = 1e4, .eos = 1, .read = read_gemma},
     {.model_type = "gemma2", .called = "Gemma 2",
      .keys = &gemma_keys, .names = &gemma2_names,
      .form = {.norm = EM_RMS_PLUS_ONE, .gated = true, .scaled_embedding = true, .tied = true},

@@ -1,4 +1,4 @@
-/* GPT-2 and GPT-Neo: LayerNorm, learned positions, biases. */
+/* GPT-2 and others with LayerNorm, learned positions, biases. */
 #include "model/families/kin.h"
 
 #include <string.h>
@@ -24,9 +24,45 @@ static const em_family_names gpt_neo_names = {
     GPT2_NAMES, .q = "attn.attention.q_proj", .k = "attn.attention.k_proj",
     .v = "attn.attention.v_proj", .o = "attn.attention.out_proj"};
 
+/* clang-format off */
+static const em_family_keys opt_keys = {
+    .layers = "num_hidden_layers", .hidden = "hidden_size", .heads = "num_attention_heads",
+    .ffn = "ffn_dim", .max_positions = "max_position_embeddings",
+    .activation = "activation_function"};
+static const em_family_names opt_names = {
+    .prefixes = {"model.decoder.", "decoder.", ""}, .outputs = {"lm_head"},
+    .tokens = "embed_tokens", .positions = "embed_positions", .final_norm = "final_layer_norm",
+    .layer = "layers.%d.", .attention_in = "self_attn_layer_norm", .ffn_in = "final_layer_norm",
+    .q = "self_attn.q_proj", .k = "self_attn.k_proj", .v = "self_attn.v_proj",
+    .o = "self_attn.out_proj", .up = "fc1", .down = "fc2"};
+/* clang-format on */
+
 static bool read_gpt2(const em_config_reader *r, em_config *c) {
     return em_read_bool(r, "scale_attn_weights", &c->scale_attention) &&
            em_read_bool(r, "scale_attn_by_inverse_layer_idx", &c->scale_by_layer);
+}
+
+/* All heads share one of k and v, or have their own: then all three lie head by head. */
+static bool read_gpt_bigcode(const em_config_reader *r, em_config *c) {
+    bool one = true;
+    if (!em_read_bool(r, "multi_query", &one)) return false;
+    if (one) c->kv_heads = 1;
+    else c->form.qkv = EM_QKV_BY_GROUP;
+    return em_read_bool(r, "scale_attn_weights", &c->scale_attention);
+}
+
+/* The 350M model norms after the blocks and has an embedding of another width. */
+static bool read_opt(const em_config_reader *r, em_config *c) {
+    bool affine = true;
+    int64_t width = c->hidden;
+    if (!em_refuse_unless(r, "do_layer_norm_before", true) ||
+        !em_refuse_unless(r, "_remove_final_layer_norm", false) ||
+        !em_read_bool(r, "layer_norm_elementwise_affine", &affine) ||
+        !em_read_int(r, "word_embed_proj_dim", 1, INT32_MAX, &width))
+        return false;
+    c->form.norm.no_weight = !affine;
+    return width == c->hidden ||
+           em_config_fail(r, "word_embed_proj_dim", "other than hidden_size is not supported");
 }
 
 static bool set_neo_layer(const em_config_reader *r, em_config *c, int layer, const json_t *kind,
@@ -96,5 +132,20 @@ const em_family em_gpt2_kin[] = {
      .vocab = 50257, .layers = 24, .hidden = 2048, .heads = 16,
      .max_positions = 2048, .norm_eps = 1e-5, .activation = "gelu_new", .eos = 50256,
      .read = read_gpt_neo},
+    {.model_type = "gpt_bigcode", .called = "StarCoder, SantaCoder",
+     .keys = &gpt2_keys, .names = &gpt2_names,
+     .form = {.norm = EM_LAYER_NORM, .qkv = EM_QKV_IN_TURN, .tied = true},
+     .qkv_bias = EM_ALWAYS, .o_bias = EM_ALWAYS, .mlp_bias = EM_ALWAYS,
+     .vocab = 50257, .layers = 12, .hidden = 768, .heads = 12,
+     .max_positions = 1024, .norm_eps = 1e-5, .activation = "gelu_pytorch_tanh", .eos = 50256,
+     .read = read_gpt_bigcode},
+    {.model_type = "opt", .called = "OPT but for 350M",
+     .keys = &opt_keys, .names = &opt_names,
+     .form = {.norm = EM_LAYER_NORM, .tied = true},
+     .qkv_bias = EM_KEY("enable_bias", true), .o_bias = EM_KEY("enable_bias", true),
+     .mlp_bias = EM_KEY("enable_bias", true),
+     .vocab = 50272, .layers = 12, .hidden = 768, .heads = 12, .ffn = 3072,
+     .max_positions = 2048, .norm_eps = 1e-5, .activation = "relu", .position_offset = 2,
+     .eos = 2, .read = read_opt},
     {0}};
 /* clang-format on */

@@ -6,8 +6,8 @@
 #include "model/families/family.h"
 
 /* Each ends with a row without a model_type. */
-extern const em_family em_gemma_kin[], em_gpt2_kin[], em_llama_kin[], em_neox_kin[], em_olmo_kin[],
-    em_qwen_kin[];
+extern const em_family em_exaone_kin[], em_falcon_kin[], em_gemma_kin[], em_glm_kin[],
+    em_gpt2_kin[], em_llama_kin[], em_neox_kin[], em_olmo_kin[], em_phi_kin[], em_qwen_kin[];
 
 /* ---- for rows ---- */
 
@@ -36,7 +36,11 @@ extern const em_family em_gemma_kin[], em_gpt2_kin[], em_llama_kin[], em_neox_ki
 extern const em_family_keys em_llama_keys;
 extern const em_family_names em_llama_names;
 
-/* ---- for readers: windows ---- */
+/* ---- for readers ---- */
+
+/* Fails (EM_INPUT) where the key is there, not null and not `value`: what it asks for is not
+ * supported. */
+bool em_refuse_unless(const em_config_reader *r, const char *key, bool value);
 
 /* The same window in every layer; 0: none. */
 void em_window_everywhere(em_config *c, int64_t window);
@@ -46,5 +50,14 @@ bool em_read_window(const em_config_reader *r, const char *key, int64_t *window)
  * full_attention. *present: config.json has the list; else no window is set. Errors (EM_INPUT):
  * another kind, another length than the number of layers, sliding layers without a window. */
 bool em_read_layer_types(const em_config_reader *r, em_config *c, int64_t window, bool *present);
+/* The same, and where the list is missing every pattern-th layer sees everything while the others
+ * slide (a window of null is refused then). window: sliding_window's default. */
+bool em_read_windows(const em_config_reader *r, em_config *c, int64_t window, int64_t pattern);
+/* Two sets of frequencies, rope[0] for full layers and rope[1] for those with a window, over the
+ * bases in *c: rope_parameters by layer type (transformers 5), or rope_theta and rope_scaling for
+ * the full ones and, where the family has it, a key for the sliding ones (4). called: for errors.
+ */
+bool em_read_rope_by_kind(const em_config_reader *r, em_config *c, const char *called,
+                          const char *sliding_key);
 
 #endif

@@ -1,6 +1,8 @@
-/* GPT-NeoX and what has its bones: LayerNorm, a part of each head rotated, both branches of a layer
- * from one x. */
+/* GPT-NeoX and others with LayerNorm and a rotary embedding, often of a part of each head; many
+ * have both branches of a layer from one x. */
 #include "model/families/kin.h"
+
+#include <math.h>
 
 /* clang-format off */
 static const em_family_keys gpt_neox_keys = {
@@ -19,6 +21,24 @@ static const em_family_keys stablelm_keys = {
     .kv_heads = "num_key_value_heads", .ffn = "intermediate_size",
     .max_positions = "max_position_embeddings", .activation = "hidden_act",
     .norm_eps = "layer_norm_eps"};
+static const em_family_keys gptj_keys = {
+    .layers = "n_layer", .hidden = "n_embd", .heads = "n_head", .ffn = "n_inner",
+    .max_positions = "n_positions", .activation = "activation_function",
+    .norm_eps = "layer_norm_epsilon"};
+static const em_family_names gptj_names = {
+    .prefixes = {"transformer.", ""}, .outputs = {"lm_head"},
+    .tokens = "wte", .final_norm = "ln_f", .layer = "h.%d.", .attention_in = "ln_1",
+    .q = "attn.q_proj", .k = "attn.k_proj", .v = "attn.v_proj", .o = "attn.out_proj",
+    .up = "mlp.fc_in", .down = "mlp.fc_out"};
+static const em_family_keys starcoder2_keys = {
+    .layers = "num_hidden_layers", .hidden = "hidden_size", .heads = "num_attention_heads",
+    .kv_heads = "num_key_value_heads", .head_dim = "head_dim", .ffn = "intermediate_size",
+    .max_positions = "max_position_embeddings", .activation = "hidden_act",
+    .norm_eps = "norm_epsilon"};
+static const em_family_names starcoder2_names = {
+    EM_LLAMA_ROOT, EM_PRE_NORMS, .tokens = "embed_tokens", .final_norm = "norm",
+    .layer = "layers.%d.", .q = "self_attn.q_proj", .k = "self_attn.k_proj",
+    .v = "self_attn.v_proj", .o = "self_attn.o_proj", .up = "mlp.c_fc", .down = "mlp.c_proj"};
 /* clang-format on */
 
 static bool read_gpt_neox(const em_config_reader *r, em_config *c) {
@@ -35,6 +55,26 @@ static bool read_stablelm(const em_config_reader *r, em_config *c) {
         return false;
     if (parallel) c->form.residual = EM_PARALLEL_ONE_NORM;
     return !normed || em_config_fail(r, "qk_layernorm", "true is not supported");
+}
+
+/* rotary_dim counts elements where the others give a share. */
+static bool read_gptj(const em_config_reader *r, em_config *c) {
+    int64_t dim = 64;
+    if (json_is_null(json_object_get(r->root, "rotary_dim")))
+        return em_config_fail(r, "rotary_dim", "null is not supported");
+    if (!em_read_int(r, "rotary_dim", 2, c->head_dim, &dim)) return false;
+    if (dim > c->head_dim) return em_config_fail(r, "rotary_dim", "is more than a head has");
+    c->rope[0].partial = (double)dim / c->head_dim;
+    while (em_rope_dim(&c->rope[0], c->head_dim) < dim)
+        c->rope[0].partial = nextafter(c->rope[0].partial, 2);
+    return true;
+}
+
+static bool read_starcoder2(const em_config_reader *r, em_config *c) {
+    int64_t window = 0;
+    if (!em_read_window(r, "sliding_window", &window)) return false;
+    em_window_everywhere(c, window);
+    return true;
 }
 
 /* clang-format off */
@@ -54,5 +94,20 @@ const em_family em_neox_kin[] = {
      .vocab = 50304, .layers = 32, .hidden = 2560, .heads = 32, .kv_heads = 32, .ffn = 6912,
      .max_positions = 4096, .norm_eps = 1e-5, .activation = "silu", .theta = 1e4, .partial = 0.25,
      .eos = 0, .read = read_stablelm},
+    {.model_type = "gptj", .called = "GPT-J",
+     .keys = &gptj_keys, .names = &gptj_names,
+     .form = {.norm = EM_LAYER_NORM, .residual = EM_PARALLEL_ONE_NORM, .rope_interleaved = true},
+     .mlp_bias = EM_ALWAYS, .head_bias = EM_ALWAYS,
+     .vocab = 50400, .layers = 28, .hidden = 4096, .heads = 16,
+     .max_positions = 2048, .norm_eps = 1e-5, .activation = "gelu_new", .theta = 1e4, .partial = 1,
+     .eos = 50256, .read = read_gptj},
+    {.model_type = "starcoder2", .called = "StarCoder 2",
+     .keys = &starcoder2_keys, .names = &starcoder2_names,
+     .form = {.norm = EM_LAYER_NORM, .tied = true},
+     .qkv_bias = EM_KEY("use_bias", true), .o_bias = EM_KEY("use_bias", true),
+     .mlp_bias = EM_KEY("use_bias", true),
+     .vocab = 49152, .layers = 30, .hidden = 3072, .heads = 24, .kv_heads = 2, .ffn = 12288,
+     .max_positions = 4096, .norm_eps = 1e-5, .activation = "gelu_pytorch_tanh", .theta = 1e4,
+     .eos = 50256, .read = read_starcoder2},
     {0}};
 /* clang-format on */

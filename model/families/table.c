@@ -4,8 +4,9 @@
 
 #include "model/families/kin.h"
 
-static const em_family *const kins[] = {em_gemma_kin, em_gpt2_kin, em_llama_kin,
-                                        em_neox_kin,  em_olmo_kin, em_qwen_kin};
+static const em_family *const kins[] = {em_exaone_kin, em_falcon_kin, em_gemma_kin, em_glm_kin,
+                                        em_gpt2_kin,   em_llama_kin,  em_neox_kin,  em_olmo_kin,
+                                        em_phi_kin,    em_qwen_kin};
 
 #define FOR_EACH_FAMILY(f) \
     for (size_t kin = 0; kin < sizeof kins / sizeof *kins; kin++) \

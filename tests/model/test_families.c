@@ -122,8 +122,10 @@ static void families_are_listed_by_name(void **state) {
     }
     assert_int_equal(names, n);
     assert_null(em_family_at(n + 1));
-    assert_string_equal(em_family_list(cut, sizeof cut), "gemma2, ");
-    assert_null(em_family_find("gemma"));
+    em_family_list(cut, sizeof cut);
+    assert_int_equal(strlen(cut), sizeof cut - 1);
+    assert_memory_equal(cut, list, sizeof cut - 1);
+    assert_null(em_family_find("llam"));
 }
 
 int main(void) {
