@@ -8,9 +8,14 @@
 #include "common/size.h"
 #include "model/hub.h"
 
-const char *const em_bundle_file_names[EM_BUNDLE_FILES] = {
-    "config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
-    "generation_config.json"};
+const char *const em_bundle_file_names[EM_BUNDLE_FILES] = {"config.json",
+                                                           "tokenizer.json",
+                                                           "tokenizer.model",
+                                                           "tokenizer_config.json",
+                                                           "generation_config.json",
+                                                           "added_tokens.json",
+                                                           "special_tokens_map.json",
+                                                           "chat_template.jinja"};
 
 const em_mapping *em_bundle_map(em_bundle *b, const char *path, em_error *err) {
     if (!em_grow(&b->mappings, &b->mappings_capacity, b->n_mappings + 1, sizeof *b->mappings,

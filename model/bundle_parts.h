@@ -7,7 +7,7 @@
 #include "model/mapping.h"
 #include "model/tensors.h"
 
-#define EM_BUNDLE_FILES 5
+#define EM_BUNDLE_FILES 8
 
 /* The small files of a bundle: config.json and the tokenizer's. */
 extern const char *const em_bundle_file_names[EM_BUNDLE_FILES];

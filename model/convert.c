@@ -81,10 +81,15 @@ static bool push_tensor(plan *p, const em_tensor *t) {
 /* ---- the tokenizer given on the command line ---- */
 
 typedef struct extra {
-    em_mapping files[3];
-    const char *names[3];
+    em_mapping files[6];
+    const char *names[6];
     int n;
 } extra;
+
+/* A tokenizer's own file, and what counts where it lies beside it. */
+static const char *const tokenizer_names[] = {"tokenizer.json",          "tokenizer.model",
+                                              "tokenizer_config.json",   "added_tokens.json",
+                                              "special_tokens_map.json", "chat_template.jinja"};
 
 static void extra_free(extra *e) {
     for (int i = 0; i < e->n; i++) em_mapping_close(&e->files[i]);
@@ -97,14 +102,12 @@ static bool extra_add(extra *e, const char *path, const char *name, em_error *er
 }
 
 static bool extra_directory(extra *e, const char *path, em_error *err) {
-    static const char *const names[] = {"tokenizer.json", "tokenizer.model",
-                                        "tokenizer_config.json"};
     char file[4096];
-    for (int i = 0; i < 3; i++) {
-        snprintf(file, sizeof file, "%s/%s", path, names[i]);
-        if (access(file, F_OK) == 0 && !extra_add(e, file, names[i], err)) return false;
+    for (int i = 0; i < 6; i++) {
+        snprintf(file, sizeof file, "%s/%s", path, tokenizer_names[i]);
+        if (access(file, F_OK) == 0 && !extra_add(e, file, tokenizer_names[i], err)) return false;
     }
-    return (e->n && strcmp(e->names[0], "tokenizer_config.json")) ||
+    return (e->n && (e->names[0] == tokenizer_names[0] || e->names[0] == tokenizer_names[1])) ||
            em_fail_at(err, EM_INPUT, path, 0, -1,
                       "holds neither tokenizer.json nor tokenizer.model");
 }
@@ -121,17 +124,17 @@ static bool extra_open(extra *e, const char *path, em_error *err) {
 
 /* ---- writing ---- */
 
+static bool keep_file(plan *p, const char *name) {
+    const void *data;
+    size_t size;
+    return !em_bundle_file(p->m->bundle, name, &data, &size) ||
+           push_bytes(p, "file:", name, data, size);
+}
+
 static bool plan_files(plan *p, const extra *e) {
-    static const char *const names[] = {"config.json", "generation_config.json", "tokenizer.json",
-                                        "tokenizer.model", "tokenizer_config.json"};
-    for (int i = 0; i < 5; i++) {
-        const void *data;
-        size_t size;
-        bool replaced = e->n && !strncmp(names[i], "tokenizer", 9);
-        if (!replaced && em_bundle_file(p->m->bundle, names[i], &data, &size) &&
-            !push_bytes(p, "file:", names[i], data, size))
-            return false;
-    }
+    if (!keep_file(p, "config.json") || !keep_file(p, "generation_config.json")) return false;
+    for (int i = 0; i < 6 && !e->n; i++)
+        if (!keep_file(p, tokenizer_names[i])) return false;
     for (int i = 0; i < e->n; i++)
         if (!push_bytes(p, "file:", e->names[i], e->files[i].data, e->files[i].size)) return false;
     return true;

@@ -9,6 +9,7 @@
 void em_json_close(void *model) {
     em_json_model *m = model;
     em_vocab_free(&m->vocab);
+    free(m->added);
     em_added_free(&m->raw);
     em_added_free(&m->normalized);
     for (size_t i = 0; i < m->n_normalizers; i++) em_normalizer_free(&m->normalizers[i]);

@@ -149,78 +149,62 @@ static bool read_model(em_json_model *m, const json_t *model, em_error *err) {
 
 /* ---- added tokens ---- */
 
-typedef struct added_reader {
-    em_json_model *m;
-    em_normalize_scratch *normalize;
-    int64_t next_id; /* that Hugging Face tokenizers would give the next new token */
-} added_reader;
+static em_extra extra_of(const json_t *token) {
+    const json_t *content = json_object_get(token, "content");
+    return (em_extra){.text = json_string_value(content),
+                      .n = json_string_length(content),
+                      .single_word = json_is_true(json_object_get(token, "single_word")),
+                      .lstrip = json_is_true(json_object_get(token, "lstrip")),
+                      .rstrip = json_is_true(json_object_get(token, "rstrip")),
+                      .normalized = json_is_true(json_object_get(token, "normalized")),
+                      .special = json_is_true(json_object_get(token, "special"))};
+}
 
-/* A token that the model has keeps its id; a new one gets the next free one. A file that says
- * otherwise is read in two ways by two readers, so it is refused. */
-static bool added_id(added_reader *a, const json_t *token, const char *text, size_t n, int32_t *id,
-                     em_error *err) {
+/* Ids of the file that are not those of the library: how many, and the first. */
+typedef struct renumbered {
+    size_t n;
+    char text[64];
+    int64_t said;
+    int32_t id;
+} renumbered;
+
+/* A token that the model has keeps its id; a new one gets the next free one, whatever the file
+ * says: so do Hugging Face tokenizers. */
+static bool read_added(em_json_model *m, const json_t *token, size_t i, renumbered *r,
+                       em_error *err) {
+    em_extra x = extra_of(token);
     const json_t *said = json_object_get(token, "id");
-    em_vocab *v = &a->m->vocab;
-    if (!json_is_integer(said))
-        return em_fail(err, EM_INPUT, "added token \"%.60s\" has no id", text);
-    *id = em_vocab_find(v, text, n);
-    int64_t expected = *id >= 0 ? *id : a->next_id;
-    if (json_integer_value(said) != expected)
-        return em_fail(err, EM_INPUT,
-                       "added token \"%.60s\" has id %lld, but its place gives it %lld: renumber "
-                       "the added tokens",
-                       text, (long long)json_integer_value(said), (long long)expected);
-    if (*id < 0) {
-        if (!em_vocab_add(v, text, n, expected, EM_TOKEN_LITERAL, err)) return false;
-        *id = (int32_t)expected;
-        a->next_id++;
-    }
-    v->tokens[*id].flags |= EM_TOKEN_LITERAL;
+    int32_t id;
+    if (!x.text) return em_fail(err, EM_INPUT, "added token %zu has no content", i);
+    if (!x.n) return true;
+    if (!json_is_integer(said) || json_integer_value(said) < 0)
+        return em_fail(err, EM_INPUT, "added token \"%.60s\" has no id", x.text);
+    if (!em_json_add(m, &x, &id, err)) return false;
+    if (json_integer_value(said) == id || r->n++) return true;
+    snprintf(r->text, sizeof r->text, "%s", x.text);
+    r->said = json_integer_value(said);
+    r->id = id;
     return true;
 }
 
-static bool insert_added(added_reader *a, const json_t *token, const char *text, size_t n,
-                         int32_t id, em_error *err) {
-    em_added_token t = {.id = id,
-                        .single_word = json_is_true(json_object_get(token, "single_word")),
-                        .lstrip = json_is_true(json_object_get(token, "lstrip")),
-                        .rstrip = json_is_true(json_object_get(token, "rstrip"))};
-    em_view view = {text, NULL, n, 0};
-    if (!json_is_true(json_object_get(token, "normalized")))
-        return em_added_insert(&a->m->raw, text, n, &t, err);
-    return em_normalize(a->m->normalizers, a->m->n_normalizers, a->normalize, &view, err) &&
-           em_added_insert(&a->m->normalized, view.data, view.n, &t, err);
-}
-
-/* One pass gives ids, then special tokens are inserted, then the others: of two that normalize
- * to the same text the first inserted is found. */
-static bool read_added(added_reader *a, const json_t *list, em_error *err) {
+static bool read_added_tokens(em_tokenizer *t, em_json_model *m, const json_t *list,
+                              em_error *err) {
+    renumbered r = {0};
     size_t i;
     const json_t *token;
-    int32_t id;
-    for (int pass = 0; pass < 3; pass++) json_array_foreach(list, i, token) {
-            const json_t *content = json_object_get(token, "content");
-            const char *text = json_string_value(content);
-            size_t n = json_string_length(content);
-            bool special = json_is_true(json_object_get(token, "special"));
-            if (!text) return em_fail(err, EM_INPUT, "added token %zu has no content", i);
-            if (!n || (pass && special != (pass == 1))) continue;
-            if (!pass && !added_id(a, token, text, n, &id, err)) return false;
-            if (pass && !insert_added(a, token, text, n, em_vocab_find(&a->m->vocab, text, n), err))
-                return false;
-        }
-    return true;
-}
-
-static bool read_added_tokens(em_json_model *m, const json_t *list, em_error *err) {
-    em_normalize_scratch normalize = {.regex = em_regex_scratch_new(err)};
-    added_reader a = {m, &normalize, m->vocab.count};
-    bool ok = normalize.regex && (!list || json_is_null(list) || json_is_array(list) ||
-                                  em_fail(err, EM_INPUT, "added_tokens is no list"));
-    ok = ok && (!json_is_array(list) || read_added(&a, list, err));
-    em_normalize_scratch_free(&normalize);
-    em_regex_scratch_free(normalize.regex);
-    return ok;
+    m->model_count = m->vocab.count;
+    m->highest_added = -1;
+    if (list && !json_is_null(list) && !json_is_array(list))
+        return em_fail(err, EM_INPUT, "added_tokens is no list");
+    json_array_foreach(list, i, token) if (!read_added(m, token, i, &r, err)) return false;
+    if (r.n)
+        em_buffer_printf(
+            &t->notes,
+            "tokenizer.json gives %zu added token%s an id that is not the next free one "
+            "(first \"%s\": %lld there, %d here): they are numbered as Hugging Face "
+            "tokenizers number them\n",
+            r.n, r.n == 1 ? "" : "s", r.text, (long long)r.said, r.id);
+    return em_json_ready(m, err);
 }
 
 /* ---- the engine ---- */
@@ -255,8 +239,18 @@ static size_t text_of(const void *model, int32_t id, char *out, size_t n) {
     return written;
 }
 
-static const em_engine json_engine = {
-    em_json_encode, em_json_scratch_new, em_json_scratch_free, em_json_close, id_of, text_of};
+static const em_engine json_engine = {.encode = em_json_encode,
+                                      .scratch_new = em_json_scratch_new,
+                                      .scratch_free = em_json_scratch_free,
+                                      .close = em_json_close,
+                                      .id = id_of,
+                                      .text = text_of,
+                                      .added = em_json_is_added,
+                                      .add = em_json_add,
+                                      .ready = em_json_ready,
+                                      .prefix_space = em_json_prefix_space,
+                                      .set_prefix_space = em_json_set_prefix_space,
+                                      .own_affixes = true};
 
 static bool read_truncation(em_tokenizer *t, const json_t *section, em_error *err) {
     if (!section || json_is_null(section)) return true;
@@ -273,7 +267,7 @@ static bool read_sections(em_tokenizer *t, em_json_model *m, const json_t *file,
     if (!em_json_normalizers(m, json_object_get(file, "normalizer"), err)) return false;
     if (!em_json_stages(m, json_object_get(file, "pre_tokenizer"), err)) return false;
     if (!read_model(m, json_object_get(file, "model"), err)) return false;
-    if (!read_added_tokens(m, json_object_get(file, "added_tokens"), err)) return false;
+    if (!read_added_tokens(t, m, json_object_get(file, "added_tokens"), err)) return false;
     if (!read_truncation(t, json_object_get(file, "truncation"), err)) return false;
     return em_json_affixes(t, m, json_object_get(file, "post_processor"), err);
 }
@@ -283,6 +277,7 @@ bool em_open_json(em_tokenizer *t, const char *source, const void *data, size_t 
     json_error_t where;
     em_json_model *m = em_alloc(1, sizeof *m, "a tokenizer", err);
     if (!m) return false;
+    t->file = "tokenizer.json";
     t->engine = &json_engine;
     t->model = m;
     json_t *file = json_loadb(data, size, JSON_ALLOW_NUL, &where);

@@ -228,13 +228,18 @@ static size_t text_of(const void *model, int32_t id, char *out, size_t n) {
     return em_piece_text(em_vocab_text(&m->vocab, id), m->vocab.tokens[id].length, out, n);
 }
 
-static const em_engine llama2c_engine = {encode,      scratch_new, scratch_free,
-                                         close_model, id_of,       text_of};
+static const em_engine llama2c_engine = {.encode = encode,
+                                         .scratch_new = scratch_new,
+                                         .scratch_free = scratch_free,
+                                         .close = close_model,
+                                         .id = id_of,
+                                         .text = text_of};
 
 bool em_open_llama2c(em_tokenizer *t, const char *source, const void *data, size_t size,
                      em_error *err) {
     llama2c_model *m = em_alloc(1, sizeof *m, "a tokenizer", err);
     if (!m) return false;
+    t->file = "the tokenizer";
     t->engine = &llama2c_engine;
     t->model = m;
     if (!read_tokens(m, data, size, err)) return em_error_place(err, source, 0, -1);

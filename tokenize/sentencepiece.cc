@@ -70,4 +70,7 @@ int32_t em_spm_id(const em_spm *m, const char *piece) {
 }
 
 bool em_spm_is_byte(const em_spm *m, int32_t id) { return m->processor.IsByte(id); }
+bool em_spm_is_control(const em_spm *m, int32_t id) {
+    return m->processor.IsControl(id) || m->processor.IsUnknown(id);
+}
 const char *em_spm_piece(const em_spm *m, int32_t id) { return m->processor.IdToPiece(id).c_str(); }

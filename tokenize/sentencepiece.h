@@ -32,6 +32,8 @@ int32_t em_spm_eos(const em_spm *m);                   /* likewise */
 int32_t em_spm_id(const em_spm *m, const char *piece); /* -1: there is no such piece */
 /* Whether id (in range) is <0xNN>: one byte of a character without a piece. */
 bool em_spm_is_byte(const em_spm *m, int32_t id);
+/* Whether id (in range) is a control piece or the unknown one: in no text, to the library. */
+bool em_spm_is_control(const em_spm *m, int32_t id);
 const char *em_spm_piece(const em_spm *m, int32_t id); /* id in range; valid while m lives */
 
 #ifdef __cplusplus

@@ -12,10 +12,21 @@
 #include "tokenize/unicode.h"
 #include "tokenize/word_cache.h"
 
+typedef struct spm_added {
+    int32_t id;
+    em_extra flags; /* without a text */
+} spm_added;
+
 typedef struct spm_model {
     em_spm *library; /* owned */
     bool ours;       /* pieces say all that a text's tokens need */
     em_spm_pieces pieces;
+    /* Tokens that other files add, found before all pieces. */
+    spm_added *listed; /* in order */
+    size_t n_listed, listed_capacity;
+    em_vocab names; /* of those that are no pieces, by id */
+    em_added added;
+    bool space_each; /* the dummy space goes before each stretch between them */
 } spm_model;
 
 /* Working memory of a thread. */
@@ -37,6 +48,7 @@ typedef struct encoder {
     uint32_t covered;
     uint32_t byte_pieces; /* of the character at hand, which SentencePiece gives whole to its last
                              piece */
+    size_t base;          /* where in the input the text begins that the library has */
     bool after_unknown;   /* the token before is the unknown one: a run of them is one token */
     /* of our own way */
     size_t at;       /* bytes of the stretch that have tokens */
@@ -68,7 +80,7 @@ static bool put(encoder *e, int32_t id, uint32_t end, bool is_byte) {
 
 static bool put_piece(void *context, int32_t id, uint32_t end) {
     encoder *e = context;
-    return put(e, id, end, em_spm_is_byte(e->m->library, id));
+    return put(e, id, (uint32_t)e->base + end, em_spm_is_byte(e->m->library, id));
 }
 
 static bool encode_by_library(encoder *e, const char *text, size_t n) {
@@ -238,15 +250,124 @@ static bool encode_own(encoder *e, const char *input, size_t from, size_t to, bo
     return finish_stretch(e, p->remove_extra ? strip_end(e->s, (uint32_t)to) : (uint32_t)to);
 }
 
+/* ---- texts: stretches between added tokens ---- */
+
+/* As transformers does: the dummy space goes before the text, and before each later stretch where
+ * `legacy` is in force and the stretch begins with no space. */
+static bool encode_between(encoder *e, const char *text, size_t from, size_t to) {
+    if (from == to) return true;
+    bool prefix = from == 0 || (e->m->space_each && text[from] != ' ');
+    if (e->m->ours) return encode_own(e, text, from, to, prefix);
+    e->base = from;
+    return encode_by_library(e, text + from, to - from);
+}
+
 static bool encode(const void *model, void *scratch, const char *text, size_t n, em_tokens *out,
                    em_error *err) {
     encoder e = {.m = model, .s = scratch, .out = out, .err = err};
-    size_t first = out->n;
-    if (!(e.m->ours ? encode_own(&e, text, 0, n, true) : encode_by_library(&e, text, n)))
-        return false;
+    size_t first = out->n, done = 0, from = 0, start, end;
+    int32_t id;
+    while (em_added_next(&e.m->added, text, n, done, &from, &start, &end, &id)) {
+        if (!encode_between(&e, text, done, start) || !put(&e, id, (uint32_t)end, false))
+            return false;
+        done = end;
+    }
+    if (!encode_between(&e, text, done, n)) return false;
     if (out->n > first) out->bytes[out->n - 1] += (uint32_t)n - e.covered; /* dropped at the end */
     return true;
 }
+
+/* ---- added tokens ---- */
+
+static int32_t id_of(const void *model, const char *token) {
+    const spm_model *m = model;
+    int32_t id = em_spm_id(m->library, token);
+    return id >= 0 ? id : em_vocab_find(&m->names, token, strlen(token));
+}
+
+static spm_added *find_added(const spm_model *m, int32_t id) {
+    for (size_t i = 0; i < m->n_listed; i++)
+        if (m->listed[i].id == id) return &m->listed[i];
+    return NULL;
+}
+
+static bool is_added(const void *model, const char *text, em_extra *flags) {
+    int32_t id = id_of(model, text);
+    const spm_added *a = id >= 0 ? find_added(model, id) : NULL;
+    if (a) *flags = a->flags;
+    return a != NULL;
+}
+
+static const char *name_of(const spm_model *m, int32_t id) {
+    return id < em_spm_size(m->library) ? em_spm_piece(m->library, id)
+                                        : em_vocab_text(&m->names, id);
+}
+
+static bool add_token(void *model, const em_extra *token, int32_t *id, em_error *err) {
+    spm_model *m = model;
+    *id = id_of(model, token->text);
+    if (*id < 0) {
+        int32_t pieces = em_spm_size(m->library);
+        *id = m->names.size > pieces ? m->names.size : pieces;
+        if (!em_vocab_add(&m->names, token->text, token->n, *id, EM_TOKEN_LITERAL, err))
+            return false;
+    }
+    spm_added *a = find_added(m, *id);
+    if (!a) {
+        if (!em_grow(&m->listed, &m->listed_capacity, m->n_listed + 1, sizeof *m->listed,
+                     "the added tokens", err))
+            return false;
+        a = &m->listed[m->n_listed++];
+    }
+    *a = (spm_added){*id, *token};
+    a->flags.text = NULL;
+    return true;
+}
+
+static bool add_own(void *model, em_error *err) {
+    spm_model *m = model;
+    for (int32_t id = 0; id < em_spm_size(m->library); id++) {
+        const char *piece = em_spm_piece(m->library, id);
+        em_extra token = {.text = piece, .n = strlen(piece), .special = true};
+        int32_t same = id;
+        if (!em_spm_is_control(m->library, id) || find_added(m, id)) continue;
+        if (!add_token(m, &token, &same, err)) return false;
+    }
+    return true;
+}
+
+static bool ready(void *model, em_error *err) {
+    spm_model *m = model;
+    em_added_free(&m->added);
+    if (m->n_listed && !m->ours && !m->space_each)
+        return em_fail(
+            err, EM_INPUT,
+            "tokenizer_config.json asks for `legacy` false, a dummy space before the text "
+            "alone and not behind added tokens, which is done for models of the kind BPE "
+            "only");
+    for (size_t i = 0; i < m->n_listed; i++) {
+        const em_extra *x = &m->listed[i].flags;
+        const char *text = name_of(m, m->listed[i].id);
+        em_added_token t = {m->listed[i].id, x->single_word, x->lstrip, x->rstrip};
+        if (!em_added_insert(&m->added, text, strlen(text), &t, err)) return false;
+    }
+    return true;
+}
+
+static em_prefix_space prefix_space(const void *model) {
+    return (em_prefix_space){.there = ((const spm_model *)model)->pieces.dummy_prefix};
+}
+
+static bool set_prefix_space(void *model, bool there, em_error *err) {
+    spm_model *m = model;
+    m->pieces.dummy_prefix = there;
+    return m->ours ||
+           em_fail(err, EM_INPUT,
+                   "tokenizer_config.json: add_prefix_space is followed for models of the "
+                   "kind BPE only");
+}
+
+static void space_each(void *model, bool each) { ((spm_model *)model)->space_each = each; }
 
 /* ---- the engine ---- */
 
@@ -273,20 +394,34 @@ static void close_model(void *model) {
     spm_model *m = model;
     em_spm_close(m->library);
     em_spm_pieces_free(&m->pieces);
+    em_vocab_free(&m->names);
+    em_added_free(&m->added);
+    free(m->listed);
     free(m);
 }
 
-static int32_t id_of(const void *model, const char *token) {
-    return em_spm_id(((const spm_model *)model)->library, token);
-}
-
 static size_t text_of(const void *model, int32_t id, char *out, size_t n) {
-    const char *piece = em_spm_piece(((const spm_model *)model)->library, id);
-    return em_piece_text(piece, strlen(piece), out, n);
+    const spm_model *m = model;
+    const char *name = name_of(m, id);
+    size_t written = 0;
+    if (id < em_spm_size(m->library)) return em_piece_text(name, strlen(name), out, n);
+    while (*name) em_text_byte(out, n, &written, *name++);
+    return written;
 }
 
-static const em_engine spm_engine = {encode,      scratch_new, scratch_free,
-                                     close_model, id_of,       text_of};
+static const em_engine spm_engine = {.encode = encode,
+                                     .scratch_new = scratch_new,
+                                     .scratch_free = scratch_free,
+                                     .close = close_model,
+                                     .id = id_of,
+                                     .text = text_of,
+                                     .added = is_added,
+                                     .add = add_token,
+                                     .add_own = add_own,
+                                     .ready = ready,
+                                     .prefix_space = prefix_space,
+                                     .set_prefix_space = set_prefix_space,
+                                     .space_each = space_each};
 
 static bool open_library(spm_model *m, const char *source, const void *data, size_t size,
                          em_error *err) {
@@ -304,6 +439,7 @@ bool em_open_sentencepiece(em_tokenizer *t, const char *source, const void *data
     if (!em_charsmap_check(data, size, err)) return false;
     spm_model *m = em_alloc(1, sizeof *m, "a tokenizer", err);
     if (!m) return false;
+    t->file = "tokenizer.model";
     t->engine = &spm_engine;
     t->model = m;
     if (!open_library(m, source, data, size, err) ||

@@ -1,12 +1,10 @@
 #include "tokenize/tokenizer.h"
 
-#include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/size.h"
-#include "tokenize/engine.h"
+#include "tokenize/beside.h"
 #include "tokenize/unicode.h"
 
 struct em_tokenizer_scratch {
@@ -33,99 +31,28 @@ static bool open_model(em_tokenizer *t, const char *source, const unsigned char 
                       "model, nor llama2.c's tok*.bin");
 }
 
-/* ---- tokenizer_config.json ---- */
-
-typedef struct special_key {
-    const char *key, *add;
-    int32_t *id;
-    em_affix *affix;
-    bool front;
-} special_key;
-
-static const char *special_text(const json_t *config, const char *key) {
-    const json_t *value = json_object_get(config, key);
-    return json_string_value(json_is_object(value) ? json_object_get(value, "content") : value);
-}
-
-static bool add_affix(em_affix *a, int32_t id, bool front, em_error *err) {
-    if (a->n == EM_MAX_AFFIX)
-        return em_fail(err, EM_INPUT, "more than %d tokens around a text", EM_MAX_AFFIX);
-    if (front) memmove(a->ids + 1, a->ids, a->n * sizeof *a->ids);
-    a->ids[front ? 0 : a->n] = id;
-    a->n++;
-    return true;
-}
-
-static bool affix_has(const em_affix *a, int32_t id) {
-    for (size_t i = 0; i < a->n; i++)
-        if (a->ids[i] == id) return true;
-    return false;
-}
-
-static void remove_affix(em_affix *a, int32_t id) {
-    size_t n = 0;
-    for (size_t i = 0; i < a->n; i++)
-        if (a->ids[i] != id) a->ids[n++] = a->ids[i];
-    a->n = n;
-}
-
-/* add_xxx_token false takes the token away, true puts it there; absent or null: as the model says.
- */
-static bool apply_add(const special_key *k, const json_t *config, em_error *err) {
-    const json_t *add = json_object_get(config, k->add);
-    if (json_is_false(add)) remove_affix(k->affix, *k->id);
-    if (!json_is_true(add)) return true;
-    if (*k->id < 0)
-        return em_fail(err, EM_INPUT,
-                       "tokenizer_config.json: %s is true, but %s names no token of the vocabulary",
-                       k->add, k->key);
-    return affix_has(k->affix, *k->id) || add_affix(k->affix, *k->id, k->front, err);
-}
-
-static bool apply_special(em_tokenizer *t, const special_key *k, const json_t *config,
-                          em_error *err) {
-    const char *text = special_text(config, k->key);
-    int32_t id = text ? em_tokenizer_id(t, text) : -1;
-    if (text && id < 0 && !k->front)
-        return em_fail(err, EM_INPUT,
-                       "tokenizer_config.json: %s \"%.80s\" is not in the vocabulary", k->key,
-                       text);
-    if (text) *k->id = id;
-    return apply_add(k, config, err);
-}
-
-static bool apply_config(em_tokenizer *t, const void *data, size_t size, em_error *err) {
-    json_error_t where;
-    /* model_max_length is often 10^30, written as an integer */
-    json_t *config = json_loadb(data, size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &where);
-    if (!json_is_object(config)) {
-        bool broken = !config;
-        json_decref(config);
-        return em_fail(err, EM_INPUT, "tokenizer_config.json is no JSON object%s%s",
-                       broken ? ": " : "", broken ? where.text : "");
-    }
-    special_key bos = {"bos_token", "add_bos_token", &t->bos, &t->prefix, true};
-    special_key eos = {"eos_token", "add_eos_token", &t->eos, &t->suffix, false};
-    bool ok = apply_special(t, &bos, config, err) && apply_special(t, &eos, config, err);
-    json_decref(config);
-    return ok;
-}
-
-em_tokenizer *em_tokenizer_open(const char *source, const void *data, size_t size,
-                                const void *config, size_t config_size, em_error *err) {
+em_tokenizer *em_tokenizer_open_files(const em_tokenizer_files *files, em_error *err) {
     em_tokenizer *t = em_alloc(1, sizeof *t, "a tokenizer", err);
     if (!t) return NULL;
     t->bos = t->eos = -1;
-    if (open_model(t, source, data, size, err) &&
-        (!config || apply_config(t, config, config_size, err)))
-        return t;
-    em_error_place(err, source, 0, -1);
+    bool ok = open_model(t, files->source, files->model.data, files->model.size, err);
+    t->own_size = t->size;
+    if (ok && em_beside_apply(t, files, err)) return t;
+    em_error_place(err, files->source, 0, -1);
     em_tokenizer_close(t);
     return NULL;
 }
 
+em_tokenizer *em_tokenizer_open(const char *source, const void *data, size_t size,
+                                const void *config, size_t config_size, em_error *err) {
+    em_tokenizer_files files = {
+        .source = source, .model = {data, size}, .config = {config, config_size}};
+    return em_tokenizer_open_files(&files, err);
+}
+
 void em_tokenizer_close(em_tokenizer *t) {
     if (t && t->model) t->engine->close(t->model);
+    if (t) em_buffer_free(&t->notes);
     free(t);
 }
 
@@ -146,6 +73,20 @@ void em_tokenizer_scratch_free(em_tokenizer_scratch *s) {
     free(s);
 }
 
+/* Whether the model has a row for each of the ids. */
+static bool check_rows(const em_tokenizer *t, const int32_t *ids, size_t n, em_error *err) {
+    char text[64];
+    for (size_t i = 0; t->rows && i < n; i++) {
+        if (ids[i] < t->rows) continue;
+        em_tokenizer_text(t, ids[i], text, sizeof text);
+        return em_fail(err, EM_INPUT,
+                       "the text holds the added token \"%s\" (id %d), and the model has no row "
+                       "for it",
+                       text, ids[i]);
+    }
+    return true;
+}
+
 bool em_tokenize(const em_tokenizer *t, em_tokenizer_scratch *s, const char *text, size_t length,
                  em_tokens *out, em_error *err) {
     size_t before = out->n, good;
@@ -154,7 +95,9 @@ bool em_tokenize(const em_tokenizer *t, em_tokenizer_scratch *s, const char *tex
         return em_fail(err, EM_INPUT, "the text is longer than 2 GiB: split the document");
     if ((good = em_utf8_check(text, length)) != length)
         return em_fail_at(err, EM_INPUT, NULL, 0, (int64_t)good, "the text is not valid UTF-8");
-    if (t->engine->encode(t->model, s->working, text, length, out, err)) return true;
+    if (t->engine->encode(t->model, s->working, text, length, out, err) &&
+        check_rows(t, out->ids + before, out->n - before, err))
+        return true;
     out->n = before;
     return false;
 }
@@ -168,11 +111,36 @@ const int32_t *em_tokenizer_suffix(const em_tokenizer *t, size_t *n) {
     return t->suffix.ids;
 }
 int32_t em_tokenizer_size(const em_tokenizer *t) { return t->size; }
+int32_t em_tokenizer_own_size(const em_tokenizer *t) { return t->own_size; }
+
+void em_tokenizer_limit(em_tokenizer *t, int32_t rows) {
+    char text[64];
+    if (rows >= t->size || (t->rows && t->rows <= rows)) return;
+    t->rows = rows;
+    int32_t first = rows > t->own_size ? rows : t->own_size;
+    em_tokenizer_text(t, first, text, sizeof text);
+    em_buffer_printf(&t->notes,
+                     "the embedding has %d rows, and no row for the added token \"%s\" (id %d): a "
+                     "text that holds it is refused\n",
+                     rows, text, first);
+}
+
 em_truncation em_tokenizer_truncation(const em_tokenizer *t) { return t->truncation; }
 int32_t em_tokenizer_eos(const em_tokenizer *t) { return t->eos; }
 int32_t em_tokenizer_id(const em_tokenizer *t, const char *token) {
     return t->engine->id(t->model, token);
 }
+const char *em_tokenizer_notes(const em_tokenizer *t) { return t->notes.data ? t->notes.data : ""; }
+
+int32_t em_tokenizer_named(const em_tokenizer *t, const char *key, const char **file) {
+    for (int i = 0; i < EM_NAMED; i++) {
+        if (strcmp(t->named[i].key, key)) continue;
+        *file = t->named[i].file;
+        return t->named[i].id;
+    }
+    return -1;
+}
+
 const char *em_tokenizer_describe(const em_tokenizer *t) { return t->describe; }
 
 size_t em_tokenizer_text(const em_tokenizer *t, int32_t id, char *out, size_t n) {

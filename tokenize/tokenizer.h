@@ -26,26 +26,55 @@ typedef struct em_tokens {
 } em_tokens;
 
 void em_tokens_free(em_tokens *t); /* frees and zeroes; em_tokens t = {0} is empty and ready */
+/* Appends a token. Errors: EM_MACHINE. */
 bool em_tokens_push(em_tokens *t, int32_t id, uint32_t bytes, em_error *err);
 
-/* The tokenizer in these bytes; data need not outlive the call. source names it in errors.
- * config: the bytes of tokenizer_config.json or NULL; its add_bos_token / add_eos_token
- * override what the model file says, and its bos_token / eos_token name those tokens.
- * Errors: EM_INPUT with the component's or field's name. */
+typedef struct em_tokenizer_bytes {
+    const void *data; /* NULL: there is no such file */
+    size_t size;
+} em_tokenizer_bytes;
+
+/* A tokenizer's own file, and those beside it that may name more tokens. source names the first in
+ * errors. */
+typedef struct em_tokenizer_files {
+    const char *source;
+    em_tokenizer_bytes model;              /* tokenizer.json, tokenizer.model, tok*.bin */
+    em_tokenizer_bytes config;             /* tokenizer_config.json */
+    em_tokenizer_bytes added_tokens;       /* added_tokens.json */
+    em_tokenizer_bytes special_tokens_map; /* special_tokens_map.json */
+} em_tokenizer_files;
+
+/* The tokenizer in these files; their bytes need not outlive the call. Where they contradict each
+ * other, what transformers 5 does is done and noted (docs/model.md). Release: em_tokenizer_close.
+ * Errors: EM_INPUT with the component's or field's name; EM_MACHINE. */
+em_tokenizer *em_tokenizer_open_files(const em_tokenizer_files *files, em_error *err);
+/* The same of a tokenizer's own file and, where config is not NULL, tokenizer_config.json. */
 em_tokenizer *em_tokenizer_open(const char *source, const void *data, size_t size,
                                 const void *config, size_t config_size, em_error *err);
-void em_tokenizer_close(em_tokenizer *t);
+void em_tokenizer_close(em_tokenizer *t); /* t may be NULL */
 
+/* What the files disagree on and which of them counts: lines, each ended by a newline; "" where
+ * they agree. Owned by the tokenizer. */
+const char *em_tokenizer_notes(const em_tokenizer *t);
+
+/* The id of what key ("bos_token", "eos_token", "unk_token", "pad_token", …) stands for by the
+ * files beside the tokenizer, and in *file (not NULL) which of them says so (static); -1: none
+ * does. */
+int32_t em_tokenizer_named(const em_tokenizer *t, const char *key, const char **file);
+
+/* Working memory of one thread for this tokenizer, which must outlive it; NULL: EM_MACHINE. */
 em_tokenizer_scratch *em_tokenizer_scratch_new(const em_tokenizer *t, em_error *err);
-void em_tokenizer_scratch_free(em_tokenizer_scratch *s);
+void em_tokenizer_scratch_free(em_tokenizer_scratch *s); /* s may be NULL */
 
 /* Appends the text's own tokens to out: added tokens inside the text are found, nothing is
  * put before or after (see prefix and suffix). text: UTF-8, may hold NUL bytes, length 0 gives
- * no token. On failure out is back as it was. */
+ * no token. On failure out is back as it was. Errors: EM_INPUT (not UTF-8, with the byte; longer
+ * than 2 GiB; a regular expression that needs too many steps), EM_MACHINE. */
 bool em_tokenize(const em_tokenizer *t, em_tokenizer_scratch *s, const char *text, size_t length,
                  em_tokens *out, em_error *err);
 
-/* What the tokenizer adds by itself before and after a text (BOS for Llama); n may be 0. */
+/* What the tokenizer adds by itself before and after a text (BOS for Llama): n ids, owned by the
+ * tokenizer; *n may be 0. */
 const int32_t *em_tokenizer_prefix(const em_tokenizer *t, size_t *n);
 const int32_t *em_tokenizer_suffix(const em_tokenizer *t, size_t *n);
 
@@ -60,6 +89,11 @@ typedef struct em_truncation {
 em_truncation em_tokenizer_truncation(const em_tokenizer *t);
 
 int32_t em_tokenizer_size(const em_tokenizer *t); /* highest id + 1, added tokens included */
+/* The same of the tokenizer's own file, without what the files beside it add. */
+int32_t em_tokenizer_own_size(const em_tokenizer *t);
+/* To be called before t is shared: the model has rows for ids below rows only. A text that holds an
+ * added token beyond is then refused by em_tokenize, and a note says so. */
+void em_tokenizer_limit(em_tokenizer *t, int32_t rows);
 int32_t em_tokenizer_eos(
     const em_tokenizer *t); /* by tokenizer_config.json, else the SentencePiece model's; -1: none */
 

@@ -64,7 +64,8 @@ static int of_a_model(const struct dirent *e) {
     static const char *const names[] = {"config.json",           "generation_config.json",
                                         "tokenizer.json",        "tokenizer.model",
                                         "tokenizer_config.json", "model.safetensors.index.json",
-                                        "adapter_config.json"};
+                                        "adapter_config.json",   "added_tokens.json",
+                                        "chat_template.jinja",   "special_tokens_map.json"};
     const char *dot = strrchr(e->d_name, '.');
     if (dot && dot != e->d_name && !strcmp(dot, ".safetensors")) return 1;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -97,17 +98,21 @@ static bool put_model(em_buffer *out, const char *path, em_error *err) {
     return put_file(out, path, err);
 }
 
-/* A tokenizer's file counts with the tokenizer_config.json beside it, as it does where it is read.
- */
+/* A tokenizer's file counts with what lies beside it, as it does where it is read. */
 static bool put_tokenizer(em_buffer *out, const char *path, em_error *err) {
+    static const char *const names[] = {"tokenizer_config.json", "added_tokens.json",
+                                        "special_tokens_map.json", "chat_template.jinja"};
     struct stat st;
     char beside[4400];
     const char *slash = strrchr(path, '/');
-    snprintf(beside, sizeof beside, "%.*stokenizer_config.json",
-             slash ? (int)(slash - path + 1) : 0, path);
     if (!put_model(out, path, err)) return false;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return true;
-    return access(beside, F_OK) != 0 || put_file(out, beside, err);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(beside, sizeof beside, "%.*s%s", slash ? (int)(slash - path + 1) : 0, path,
+                 names[i]);
+        if (access(beside, F_OK) == 0 && !put_file(out, beside, err)) return false;
+    }
+    return true;
 }
 
 static bool put_data_set(em_buffer *out, const em_dataset *d, em_error *err) {

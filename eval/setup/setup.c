@@ -1,7 +1,6 @@
 #include "eval/setup/setup.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,17 +15,19 @@
 
 /* ---- the tokenizer ---- */
 
+/* The tokenizer's files, and what owns their bytes. */
 typedef struct tokenizer_files {
-    em_bundle *bundle;       /* owns the bytes below, or NULL */
-    em_buffer model, config; /* own the bytes below where there is no bundle */
-    const void *data, *config_data;
-    size_t size, config_size;
+    em_tokenizer_files files;
+    em_bundle *bundle; /* or NULL, where buffers own them */
+    em_buffer model, config, added_tokens, special_tokens_map;
 } tokenizer_files;
 
 static void files_free(tokenizer_files *f) {
     em_bundle_close(f->bundle);
     em_buffer_free(&f->model);
     em_buffer_free(&f->config);
+    em_buffer_free(&f->added_tokens);
+    em_buffer_free(&f->special_tokens_map);
 }
 
 /* Whole file into b. A file that is not there is no error if optional: *found says. */
@@ -48,6 +49,24 @@ static bool read_file(const char *path, bool optional, bool *found, em_buffer *b
     return good;
 }
 
+/* The files that may lie in a tokenizer's folder, and count for it; n: bytes of the folder's name,
+ * 0: the working directory. */
+static bool read_beside(const char *folder, size_t n, tokenizer_files *f, em_error *err) {
+    const struct {
+        const char *name;
+        em_buffer *into;
+    } beside[] = {{"tokenizer_config.json", &f->config},
+                  {"added_tokens.json", &f->added_tokens},
+                  {"special_tokens_map.json", &f->special_tokens_map}};
+    char name[4300];
+    bool found;
+    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+        snprintf(name, sizeof name, "%.*s%s%s", (int)n, folder, n ? "/" : "", beside[i].name);
+        if (!read_file(name, true, &found, beside[i].into, err)) return false;
+    }
+    return true;
+}
+
 static bool read_directory(const char *path, em_setup *s, tokenizer_files *f, em_error *err) {
     static const char *const names[] = {"tokenizer.json", "tokenizer.model"};
     char name[4096];
@@ -60,8 +79,7 @@ static bool read_directory(const char *path, em_setup *s, tokenizer_files *f, em
         return em_fail_at(err, EM_INPUT, path, 0, -1,
                           "holds neither tokenizer.json nor tokenizer.model");
     snprintf(s->tokenizer_source, sizeof s->tokenizer_source, "%s", name);
-    snprintf(name, sizeof name, "%s/tokenizer_config.json", path);
-    return read_file(name, true, &found, &f->config, err);
+    return read_beside(path, strlen(path), f, err);
 }
 
 /* A safetensors file (our .bin) starts with its header's length and then "{". */
@@ -75,31 +93,49 @@ static bool looks_like_bundle(const char *path, int64_t size) {
     return n == sizeof head && head[8] == '{' && length >= 2 && length <= (uint64_t)size - 8;
 }
 
-static bool read_bundle(const char *path, em_setup *s, tokenizer_files *f, em_error *err) {
-    static const char *const names[] = {"tokenizer.json", "tokenizer.model"};
-    f->bundle = em_bundle_open(path, err);
-    if (!f->bundle) return false;
-    for (int i = 0; i < 2; i++)
-        if (em_bundle_file(f->bundle, names[i], &f->data, &f->size)) {
-            if (!em_bundle_file(f->bundle, "tokenizer_config.json", &f->config_data,
-                                &f->config_size))
-                f->config_data = NULL;
-            snprintf(s->tokenizer_source, sizeof s->tokenizer_source, "%s in %s", names[i], path);
-            return true;
-        }
-    return em_fail_at(err, EM_INPUT, path, 0, -1,
-                      "holds no tokenizer; give one with --tokenizer PATH");
+static em_tokenizer_bytes in_bundle(const em_bundle *b, const char *name) {
+    em_tokenizer_bytes bytes = {0};
+    em_bundle_file(b, name, &bytes.data, &bytes.size);
+    return bytes;
 }
 
-/* tokenizer_config.json in the file's folder counts for it, as it does for the folder itself. */
-static bool read_beside(const char *path, tokenizer_files *f, em_error *err) {
+/* The tokenizer's files in a bundle; NULL: it holds none, else the name of its own. */
+static const char *files_of_bundle(const em_bundle *b, em_tokenizer_files *f) {
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model"};
+    f->config = in_bundle(b, "tokenizer_config.json");
+    f->added_tokens = in_bundle(b, "added_tokens.json");
+    f->special_tokens_map = in_bundle(b, "special_tokens_map.json");
+    for (int i = 0; i < 2; i++) {
+        f->model = in_bundle(b, names[i]);
+        if (f->model.data) return names[i];
+    }
+    return NULL;
+}
+
+static bool read_bundle(const char *path, em_setup *s, tokenizer_files *f, em_error *err) {
+    f->bundle = em_bundle_open(path, err);
+    if (!f->bundle) return false;
+    const char *name = files_of_bundle(f->bundle, &f->files);
+    if (!name)
+        return em_fail_at(err, EM_INPUT, path, 0, -1,
+                          "holds no tokenizer; give one with --tokenizer PATH");
+    snprintf(s->tokenizer_source, sizeof s->tokenizer_source, "%s in %s", name, path);
+    return true;
+}
+
+static bool read_one(const char *path, tokenizer_files *f, em_error *err) {
     const char *slash = strrchr(path, '/');
-    char name[4096];
     bool found;
-    snprintf(name, sizeof name, "%.*stokenizer_config.json", slash ? (int)(slash - path + 1) : 0,
-             path);
     return read_file(path, false, &found, &f->model, err) &&
-           read_file(name, true, &found, &f->config, err);
+           read_beside(slash == path ? "/." : path,
+                       slash == path ? 2
+                       : slash       ? (size_t)(slash - path)
+                                     : 0,
+                       f, err);
+}
+
+static em_tokenizer_bytes bytes_of(const em_buffer *b) {
+    return (em_tokenizer_bytes){b->data, b->length};
 }
 
 static bool read_tokenizer(const char *path, em_setup *s, tokenizer_files *f, em_error *err) {
@@ -108,20 +144,21 @@ static bool read_tokenizer(const char *path, em_setup *s, tokenizer_files *f, em
     if (!S_ISDIR(st.st_mode) && looks_like_bundle(path, st.st_size))
         return read_bundle(path, s, f, err);
     snprintf(s->tokenizer_source, sizeof s->tokenizer_source, "%s", path);
-    if (!(S_ISDIR(st.st_mode) ? read_directory(path, s, f, err) : read_beside(path, f, err)))
+    if (!(S_ISDIR(st.st_mode) ? read_directory(path, s, f, err) : read_one(path, f, err)))
         return false;
-    f->data = f->model.data;
-    f->size = f->model.length;
-    f->config_data = f->config.data;
-    f->config_size = f->config.length;
+    f->files = (em_tokenizer_files){.model = bytes_of(&f->model),
+                                    .config = bytes_of(&f->config),
+                                    .added_tokens = bytes_of(&f->added_tokens),
+                                    .special_tokens_map = bytes_of(&f->special_tokens_map)};
     return true;
 }
 
 static bool model_tokenizer(em_setup *s, tokenizer_files *f, em_error *err) {
-    const char *name, *path = em_bundle_path(em_model_bundle(s->model));
-    if (!em_model_tokenizer(s->model, &name, &f->data, &f->size, &f->config_data, &f->config_size))
+    const em_bundle *b = em_model_bundle(s->model);
+    const char *name = files_of_bundle(b, &f->files);
+    if (!name)
         return em_fail_at(
-            err, EM_INPUT, path, 0, -1,
+            err, EM_INPUT, em_bundle_path(b), 0, -1,
             "has no tokenizer (tokenizer.json or tokenizer.model); give one with --tokenizer PATH");
     snprintf(s->tokenizer_source, sizeof s->tokenizer_source, "%s", name);
     return true;
@@ -157,26 +194,12 @@ static bool special_option(em_setup *s, const char *option, const char *value, e
     return describe_special(s, out, id, option);
 }
 
-/* eos_token or another key of tokenizer_config.json (a string, or an object with "content"), or -1.
- */
-static int32_t configured(const em_setup *s, const tokenizer_files *f, const char *key) {
-    if (!f->config_data) return -1;
-    json_t *root = json_loadb(f->config_data, f->config_size,
-                              JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL),
-           *token = json_object_get(root, key);
-    if (json_is_object(token)) token = json_object_get(token, "content");
-    int32_t id = json_is_string(token) ? em_tokenizer_id(s->tokenizer, json_string_value(token))
-                                       : -1;
-    json_decref(root);
-    return id;
-}
-
-static bool resolve_eos(em_setup *s, const em_settings *settings, const tokenizer_files *f,
-                        em_error *err) {
+static bool resolve_eos(em_setup *s, const em_settings *settings, em_error *err) {
+    const char *file;
     s->eos.id = -1;
     if (settings->eos) return special_option(s, "--eos", settings->eos, &s->eos, err);
-    int32_t id = configured(s, f, "eos_token");
-    if (id >= 0) return describe_special(s, &s->eos, id, "tokenizer_config.json");
+    int32_t id = em_tokenizer_named(s->tokenizer, "eos_token", &file);
+    if (id >= 0) return describe_special(s, &s->eos, id, file);
     const em_model_spec *spec = s->model ? em_model_spec_of(s->model) : NULL;
     if (spec && spec->eos >= 0) {
         snprintf(s->eos.note, sizeof s->eos.note, "%s", spec->eos_note);
@@ -200,10 +223,11 @@ static bool resolve_eos(em_setup *s, const em_settings *settings, const tokenize
                    "say --eos ID, TOKEN or none");
 }
 
-static bool resolve_pad(em_setup *s, const em_settings *settings, const tokenizer_files *f,
-                        em_error *err) {
+static bool resolve_pad(em_setup *s, const em_settings *settings, em_error *err) {
+    const char *file = "tokenizer_config.json";
     if (settings->pad) return special_option(s, "--pad", settings->pad, &s->pad, err);
-    return describe_special(s, &s->pad, configured(s, f, "pad_token"), "tokenizer_config.json");
+    int32_t id = em_tokenizer_named(s->tokenizer, "pad_token", &file);
+    return describe_special(s, &s->pad, id, file);
 }
 
 static bool push(int32_t *list, int *n, int32_t id, em_error *err) {
@@ -241,19 +265,35 @@ static bool open_tokenizer(em_setup *s, const em_settings *settings, em_error *e
     bool good = settings->tokenizer ? read_tokenizer(settings->tokenizer, s, &f, err)
                                     : model_tokenizer(s, &f, err);
     if (good) {
-        s->tokenizer = em_tokenizer_open(s->tokenizer_source, f.data, f.size, f.config_data,
-                                         f.config_size, err);
-        good = s->tokenizer && resolve_eos(s, settings, &f, err) &&
-               resolve_around(s, settings, err) && resolve_pad(s, settings, &f, err);
+        f.files.source = s->tokenizer_source;
+        s->tokenizer = em_tokenizer_open_files(&f.files, err);
+        good = s->tokenizer && resolve_eos(s, settings, err) && resolve_around(s, settings, err) &&
+               resolve_pad(s, settings, err);
     }
     files_free(&f);
     return good;
 }
 
+/* What is put round every text has rows in the model. */
+static bool check_around(const em_setup *s, int i, int vocab, em_error *err) {
+    for (int k = 0; k < s->n_before + s->n_after; k++) {
+        int32_t id = k < s->n_before ? s->before[k] : s->after[k - s->n_before];
+        if (id >= vocab)
+            return em_fail_at(err, EM_INPUT, s->tokenizer_source, 0, -1,
+                              "id %d is put round every text, the embedding of %s has only %d rows "
+                              "(--eos and --bos say which tokens are meant)",
+                              id, s->names[i], vocab);
+    }
+    return true;
+}
+
 static bool check_vocabulary(const em_setup *s, int i, em_error *err) {
-    int32_t ids = em_tokenizer_size(s->tokenizer);
+    int32_t ids = em_tokenizer_own_size(s->tokenizer);
     int vocab = em_model_spec_of(s->models[i])->vocab;
-    if (ids <= vocab) return true;
+    if (ids <= vocab) {
+        em_tokenizer_limit(s->tokenizer, vocab);
+        return check_around(s, i, vocab, err);
+    }
     return em_fail_at(err, EM_INPUT, s->tokenizer_source, 0, -1,
                       "the tokenizer has ids up to %d, the embedding of %s only %d rows: they do "
                       "not belong together "
@@ -276,11 +316,10 @@ static int32_t first_difference(const em_tokenizer *a, const em_tokenizer *b) {
 /* The tokens come from the first model's tokenizer; a further model's own must mean the same by
  * them. */
 static bool check_tokenizer(const em_setup *s, int i, em_error *err) {
-    const char *name;
-    const void *data, *config;
-    size_t size, config_size;
-    if (!em_model_tokenizer(s->models[i], &name, &data, &size, &config, &config_size)) return true;
-    em_tokenizer *own = em_tokenizer_open(name, data, size, config, config_size, err);
+    em_tokenizer_files files = {0};
+    files.source = files_of_bundle(em_model_bundle(s->models[i]), &files);
+    if (!files.source) return true;
+    em_tokenizer *own = em_tokenizer_open_files(&files, err);
     if (!own) return em_error_place(err, s->names[i], 0, -1);
     int32_t id = first_difference(s->tokenizer, own);
     char x[64] = "", y[64] = "";
@@ -631,6 +670,7 @@ void em_setup_notes(const em_setup *s, const em_settings *settings) {
     if (s->bundled_sample) fputs("no --data: using the bundled sample\n", stderr);
     em_notes_print(&s->notes);
     if (*s->row_tokens_note) fprintf(stderr, "%s\n", s->row_tokens_note);
+    fputs(em_tokenizer_notes(s->tokenizer), stderr);
     em_settings_idle(settings, &idle);
     if (idle.length) fputs(idle.data, stderr);
     em_buffer_free(&idle);

@@ -210,22 +210,38 @@ static void test_config(void **state) {
     em_tokenizer_close(t);
     t = must_open(path, "{\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"</s>\"}, "
                         "\"add_bos_token\": false, \"add_eos_token\": true}");
-    expect_affixes(t, -1, end);
+    expect_affixes(t, s, end);
     assert_int_equal(em_tokenizer_eos(t), end);
+    assert_non_null(strstr(em_tokenizer_notes(t),
+                           "add_bos_token is false in tokenizer_config.json, "
+                           "but the post_processor of tokenizer.json adds"));
     em_tokenizer_close(t);
     t = must_open(HERE "real/tiny4k-spm.model",
                   "{\"add_bos_token\": false, \"add_eos_token\": null, \"bos_token\": null}");
     expect_affixes(t, -1, -1);
     em_tokenizer_close(t);
     em_error err = EM_ERROR_INIT;
-    assert_null(open_file(path, "{\"eos_token\": \"<none>\"}", &err));
-    assert_non_null(strstr(err.text, "eos_token \"<none>\" is not in the vocabulary"));
-    err = (em_error)EM_ERROR_INIT;
-    assert_null(open_file(path, "{\"add_bos_token\": true}", &err));
-    assert_non_null(strstr(err.text, "add_bos_token is true, but bos_token names no token"));
-    err = (em_error)EM_ERROR_INIT;
     assert_null(open_file(path, "[]", &err));
     assert_non_null(strstr(err.text, "tokenizer_config.json is no JSON object"));
+}
+
+/* A token that the config adds and the model has no row for is refused where a text holds it. */
+static void test_limit(void **state) {
+    em_error err = EM_ERROR_INIT;
+    em_tokens tokens = {0};
+    em_tokenizer *t = must_open(HERE "valid/gpt2.json", "{\"pad_token\": \"[PAD]\"}");
+    em_tokenizer_scratch *s = em_tokenizer_scratch_new(t, &err);
+    int32_t pad = em_tokenizer_id(t, "[PAD]");
+    assert_int_equal(pad, em_tokenizer_own_size(t));
+    assert_int_equal(pad + 1, em_tokenizer_size(t));
+    em_tokenizer_limit(t, pad);
+    assert_non_null(strstr(em_tokenizer_notes(t), "no row for the added token \"[PAD]\""));
+    assert_true(em_tokenize(t, s, "PAD", 3, &tokens, &err));
+    assert_false(em_tokenize(t, s, "a [PAD]", 7, &tokens, &err));
+    assert_non_null(strstr(err.text, "\"[PAD]\""));
+    em_tokens_free(&tokens);
+    em_tokenizer_scratch_free(s);
+    em_tokenizer_close(t);
 }
 
 static void test_texts(void **state) {
@@ -299,7 +315,8 @@ int main(void) {
         cmocka_unit_test(test_components), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_real),       cmocka_unit_test(test_sentencepiece),
         cmocka_unit_test(test_config),     cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_bytes),      cmocka_unit_test(test_long_words),
+        cmocka_unit_test(test_limit),      cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_long_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
