@@ -348,6 +348,14 @@ static void set_progress(em_loader *l, int64_t bad, int64_t filtered, int64_t po
     l->counts.position = position;
 }
 
+static void count_twice(em_loader *l, const em_tokens *t) {
+    const em_loader_options *o = &l->options;
+    size_t around = (size_t)(o->n_before + o->n_after);
+    if (t->n == around) return;
+    l->counts.twice_before += o->n_before && t->ids[o->n_before] == o->before[o->n_before - 1];
+    l->counts.twice_after += o->n_after && t->ids[t->n - (size_t)o->n_after - 1] == o->after[0];
+}
+
 static void hand_out(em_loader *l, slot *s) {
     const em_loader_options *o = &l->options;
     l->document = (em_document){.index = l->delivered,
@@ -361,6 +369,7 @@ static void hand_out(em_loader *l, slot *s) {
     l->counts.empty += s->bytes == 0;
     l->counts.bytes += (int64_t)s->bytes;
     l->counts.tokens += (int64_t)s->tokens.n;
+    count_twice(l, &s->tokens);
     set_progress(l, s->bad, s->filtered, s->position);
     if (s->group >= l->groups_seen) l->groups_seen = s->group + 1;
 }

@@ -51,8 +51,11 @@ typedef struct em_loader_counts {
     int64_t documents, empty; /* accepted; of those, with an empty text */
     int64_t bad, filtered;    /* skipped as broken; of another subset */
     int64_t bytes, tokens;    /* of accepted documents handed out so far */
-    int64_t position, size;   /* compressed bytes read, total (-1 unknown): for progress */
-    char first_bad[512];      /* the first skipped record, as an error line */
+    /* Of them, whose own text begins with the token that is put before it (the last of those), and
+     * whose text ends with the first of those put after it: they have it twice. */
+    int64_t twice_before, twice_after;
+    int64_t position, size; /* compressed bytes read, total (-1 unknown): for progress */
+    char first_bad[512];    /* the first skipped record, as an error line */
     double read_seconds, tokenize_seconds; /* of processor time, in the threads */
     double wait_seconds;                   /* that em_loader_next waited for them */
 } em_loader_counts;

@@ -25,6 +25,7 @@ typedef struct beside {
     bool decoder;                 /* config has added_tokens_decoder: the other two do not count */
     tally fresh, numbered, flagged, unheeded, left_out;
     bool changed;
+    bool noted; /* there was memory for every note */
     em_error *err;
 } beside;
 
@@ -36,7 +37,7 @@ static void count(tally *c, const char *text, const char *file, int64_t said, in
     c->id = id;
 }
 
-#define note(b, ...) em_buffer_printf(&(b)->t->notes, __VA_ARGS__)
+#define note(b, ...) ((b)->noted &= em_notes_add(&(b)->t->notes, (b)->err, __VA_ARGS__))
 
 static const char *plural(size_t n) { return n == 1 ? "" : "s"; }
 
@@ -245,8 +246,7 @@ static void note_two_values(beside *b, const char *key) {
     const char *in_config = json_string_value(content_of(json_object_get(b->config, key))),
                *in_map = json_string_value(content_of(json_object_get(b->map, key)));
     if (in_config && in_map && strcmp(in_config, in_map))
-        note(b,
-             "%s is \"%.80s\" in %s and \"%.80s\" in %s: that of %s counts, as in transformers\n",
+        note(b, "%s is \"%.80s\" in %s and \"%.80s\" in %s: that of %s counts, as in transformers",
              key, in_config, CONFIG, in_map, MAP, b->decoder ? CONFIG : MAP);
 }
 
@@ -306,7 +306,7 @@ static bool add_around(beside *b, const char *key, const char *name, int32_t id,
         if (want != has)
             note(b,
                  "%s is %s in %s, but the post_processor of %s %s: tokenizer.json counts, as in "
-                 "transformers 5\n",
+                 "transformers 5",
                  key, want ? "true" : "false", CONFIG, b->t->file,
                  has ? "adds that token" : "adds no such token");
         return true;
@@ -349,7 +349,7 @@ static bool prefix_space(beside *b) {
     if (want == has.there) return true;
     bool takes = one_of(class, takes_it) || (one_of(class, llama) && has.byte_level);
     if (own || model) {
-        note(b, "add_prefix_space is %s in %s, but %s %s: that of %s counts, as in transformers\n",
+        note(b, "add_prefix_space is %s in %s, but %s %s: that of %s counts, as in transformers",
              want ? "true" : "false", CONFIG, b->t->file,
              has.there ? "puts a space before a text" : "puts none before a text", CONFIG);
         return e->set_prefix_space(b->t->model, want, b->err);
@@ -361,7 +361,7 @@ static bool prefix_space(beside *b) {
                           want ? "true" : "false", b->t->file,
                           has.there ? "puts a space before a text" : "puts none before a text",
                           class);
-    note(b, "add_prefix_space is %s in %s, but %s %s: tokenizer.json counts, as in transformers\n",
+    note(b, "add_prefix_space is %s in %s, but %s %s: tokenizer.json counts, as in transformers",
          want ? "true" : "false", CONFIG, b->t->file,
          has.there ? "puts a space before a text" : "puts none before a text");
     return true;
@@ -376,6 +376,37 @@ static void dummy_space(beside *b) {
     if (b->t->engine->space_each) b->t->engine->space_each(b->t->model, each);
 }
 
+/* ---- chat templates ---- */
+
+static bool writes_bos(const em_tokenizer *t, const char *template, size_t n) {
+    char bos[64];
+    size_t length = t->bos >= 0 ? t->engine->text(t->model, t->bos, bos, sizeof bos) : 0;
+    return memmem(template, n, "bos_token", 9) || (length && memmem(template, n, bos, length));
+}
+
+/* A template is a string, or one of several, each with its name. */
+static bool any_writes_bos(const em_tokenizer *t, const json_t *template) {
+    size_t i;
+    const json_t *each;
+    if (json_is_string(template))
+        return writes_bos(t, json_string_value(template), json_string_length(template));
+    json_array_foreach(template, i, each) {
+        const json_t *text = json_object_get(each, "template");
+        if (json_is_string(text) && any_writes_bos(t, text)) return true;
+    }
+    return false;
+}
+
+/* chat_template.jinja counts before tokenizer_config.json, as in transformers. */
+static void look_at_templates(const beside *b, const em_tokenizer_bytes *jinja) {
+    em_tokenizer *t = b->t;
+    if (jinja->data) {
+        if (writes_bos(t, jinja->data, jinja->size)) t->template_bos = "chat_template.jinja";
+    } else if (any_writes_bos(t, json_object_get(b->config, "chat_template"))) {
+        t->template_bos = CONFIG;
+    }
+}
+
 /* ---- together ---- */
 
 static void say(beside *b) {
@@ -384,11 +415,11 @@ static void say(beside *b) {
     if (c->n)
         note(b,
              "%s lacks %zu token%s that %s names (first \"%s\"): added, from id %d on, as in "
-             "transformers\n",
+             "transformers",
              file, c->n, plural(c->n), c->file, c->first, c->id);
     c = &b->numbered;
     if (c->n)
-        note(b, "%s gives \"%s\" the id %lld, %s %d%s: the latter counts, as in transformers\n",
+        note(b, "%s gives \"%s\" the id %lld, %s %d%s: the latter counts, as in transformers",
              c->file, c->first, (long long)c->said, file, c->id,
              c->n > 1 ? ", and others likewise" : "");
     c = &b->flagged;
@@ -396,20 +427,20 @@ static void say(beside *b) {
         note(
             b,
             "%s and %s disagree on the flags (lstrip, rstrip, normalized, single_word, special) of "
-            "%zu token%s (first \"%s\"): those of %s count, as in transformers\n",
+            "%zu token%s (first \"%s\"): those of %s count, as in transformers",
             c->file, file, c->n, plural(c->n), c->first, c->file);
     c = &b->unheeded;
     if (c->n)
         note(b,
              "a special token's flags in %s are not those of the added token in %s (%zu, first "
-             "\"%s\"): the added token's count, as in transformers\n",
+             "\"%s\"): the added token's count, as in transformers",
              c->file, b->decoder ? CONFIG : file, c->n, c->first);
     c = &b->left_out;
     if (c->n)
         note(b,
              "%s names %zu token%s (first \"%s\") that neither %s nor the added_tokens_decoder of "
              "%s "
-             "has: left out, as in transformers\n",
+             "has: left out, as in transformers",
              ADDED, c->n, plural(c->n), c->first, file, CONFIG);
 }
 
@@ -428,7 +459,8 @@ static bool apply(beside *b) {
         return false;
     dummy_space(b);
     say(b);
-    return !b->changed || !b->t->engine->ready || b->t->engine->ready(b->t->model, b->err);
+    return b->noted &&
+           (!b->changed || !b->t->engine->ready || b->t->engine->ready(b->t->model, b->err));
 }
 
 static bool load(const em_tokenizer_bytes *bytes, const char *file, size_t flags, json_t **out,
@@ -442,14 +474,14 @@ static bool load(const em_tokenizer_bytes *bytes, const char *file, size_t flags
 }
 
 bool em_beside_apply(em_tokenizer *t, const em_tokenizer_files *files, em_error *err) {
-    beside b = {.t = t, .err = err};
+    beside b = {.t = t, .noted = true, .err = err};
     for (int i = 0; i < NAMES; i++) t->named[i] = (em_named){names[i], CONFIG, -1};
-    if (!files->config.data && !files->added_tokens.data && !files->special_tokens_map.data)
-        return true;
+    bool any = files->config.data || files->added_tokens.data || files->special_tokens_map.data;
     /* model_max_length is often 10^30, written as an integer */
     bool ok = load(&files->config, CONFIG, JSON_DECODE_INT_AS_REAL, &b.config, err) &&
               load(&files->added_tokens, ADDED, 0, &b.added, err) &&
-              load(&files->special_tokens_map, MAP, 0, &b.map, err) && apply(&b);
+              load(&files->special_tokens_map, MAP, 0, &b.map, err) && (!any || apply(&b));
+    if (ok) look_at_templates(&b, &files->chat_template);
     json_decref(b.config);
     json_decref(b.added);
     json_decref(b.map);

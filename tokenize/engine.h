@@ -2,7 +2,7 @@
 #ifndef EM_TOKENIZE_ENGINE_H
 #define EM_TOKENIZE_ENGINE_H
 
-#include "common/buffer.h"
+#include "common/notes.h"
 #include "tokenize/tokenizer.h"
 
 #define EM_MAX_AFFIX 16
@@ -78,8 +78,9 @@ struct em_tokenizer {
     int32_t own_size; /* without what the files beside it add */
     int32_t rows;     /* ids from here on are refused; 0: none */
     em_named named[EM_NAMED];
+    const char *template_bos; /* see tokenizer.h */
     em_truncation truncation;
-    em_buffer notes; /* lines: what the files disagree on */
+    em_notes notes; /* what the files disagree on */
     char describe[96];
 };
 

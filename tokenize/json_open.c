@@ -197,13 +197,13 @@ static bool read_added_tokens(em_tokenizer *t, em_json_model *m, const json_t *l
     if (list && !json_is_null(list) && !json_is_array(list))
         return em_fail(err, EM_INPUT, "added_tokens is no list");
     json_array_foreach(list, i, token) if (!read_added(m, token, i, &r, err)) return false;
-    if (r.n)
-        em_buffer_printf(
-            &t->notes,
-            "tokenizer.json gives %zu added token%s an id that is not the next free one "
-            "(first \"%s\": %lld there, %d here): they are numbered as Hugging Face "
-            "tokenizers number them\n",
-            r.n, r.n == 1 ? "" : "s", r.text, (long long)r.said, r.id);
+    if (r.n &&
+        !em_notes_add(&t->notes, err,
+                      "tokenizer.json gives %zu added token%s an id that is not the next free "
+                      "one (first \"%s\": %lld there, %d here): they are numbered as Hugging "
+                      "Face tokenizers number them",
+                      r.n, r.n == 1 ? "" : "s", r.text, (long long)r.said, r.id))
+        return false;
     return em_json_ready(m, err);
 }
 

@@ -52,7 +52,7 @@ em_tokenizer *em_tokenizer_open(const char *source, const void *data, size_t siz
 
 void em_tokenizer_close(em_tokenizer *t) {
     if (t && t->model) t->engine->close(t->model);
-    if (t) em_buffer_free(&t->notes);
+    if (t) em_notes_free(&t->notes);
     free(t);
 }
 
@@ -113,16 +113,17 @@ const int32_t *em_tokenizer_suffix(const em_tokenizer *t, size_t *n) {
 int32_t em_tokenizer_size(const em_tokenizer *t) { return t->size; }
 int32_t em_tokenizer_own_size(const em_tokenizer *t) { return t->own_size; }
 
-void em_tokenizer_limit(em_tokenizer *t, int32_t rows) {
+bool em_tokenizer_limit(em_tokenizer *t, int32_t rows, em_error *err) {
     char text[64];
-    if (rows >= t->size || (t->rows && t->rows <= rows)) return;
+    if (rows >= t->size || (t->rows && t->rows <= rows)) return true;
     t->rows = rows;
     int32_t first = rows > t->own_size ? rows : t->own_size;
     em_tokenizer_text(t, first, text, sizeof text);
-    em_buffer_printf(&t->notes,
-                     "the embedding has %d rows, and no row for the added token \"%s\" (id %d): a "
-                     "text that holds it is refused\n",
-                     rows, text, first);
+    return em_notes_add(
+        &t->notes, err,
+        "the embedding has %d rows, and no row for the added token \"%s\" (id %d): a "
+        "text that holds it is refused",
+        rows, text, first);
 }
 
 em_truncation em_tokenizer_truncation(const em_tokenizer *t) { return t->truncation; }
@@ -130,7 +131,9 @@ int32_t em_tokenizer_eos(const em_tokenizer *t) { return t->eos; }
 int32_t em_tokenizer_id(const em_tokenizer *t, const char *token) {
     return t->engine->id(t->model, token);
 }
-const char *em_tokenizer_notes(const em_tokenizer *t) { return t->notes.data ? t->notes.data : ""; }
+const em_notes *em_tokenizer_notes(const em_tokenizer *t) { return &t->notes; }
+
+const char *em_tokenizer_template_bos(const em_tokenizer *t) { return t->template_bos; }
 
 int32_t em_tokenizer_named(const em_tokenizer *t, const char *key, const char **file) {
     for (int i = 0; i < EM_NAMED; i++) {

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "common/error.h"
+#include "common/notes.h"
 
 typedef struct em_tokenizer em_tokenizer;
 typedef struct em_tokenizer_scratch em_tokenizer_scratch;
@@ -42,6 +42,7 @@ typedef struct em_tokenizer_files {
     em_tokenizer_bytes config;             /* tokenizer_config.json */
     em_tokenizer_bytes added_tokens;       /* added_tokens.json */
     em_tokenizer_bytes special_tokens_map; /* special_tokens_map.json */
+    em_tokenizer_bytes chat_template;      /* chat_template.jinja */
 } em_tokenizer_files;
 
 /* The tokenizer in these files; their bytes need not outlive the call. Where they contradict each
@@ -53,9 +54,12 @@ em_tokenizer *em_tokenizer_open(const char *source, const void *data, size_t siz
                                 const void *config, size_t config_size, em_error *err);
 void em_tokenizer_close(em_tokenizer *t); /* t may be NULL */
 
-/* What the files disagree on and which of them counts: lines, each ended by a newline; "" where
- * they agree. Owned by the tokenizer. */
-const char *em_tokenizer_notes(const em_tokenizer *t);
+/* What the files disagree on and which of them counts. Owned by the tokenizer. */
+const em_notes *em_tokenizer_notes(const em_tokenizer *t);
+
+/* The file (static) whose chat_template writes the BOS itself, so that a text made by it has two
+ * where one is put before it; NULL: none does. */
+const char *em_tokenizer_template_bos(const em_tokenizer *t);
 
 /* The id of what key ("bos_token", "eos_token", "unk_token", "pad_token", …) stands for by the
  * files beside the tokenizer, and in *file (not NULL) which of them says so (static); -1: none
@@ -92,8 +96,8 @@ int32_t em_tokenizer_size(const em_tokenizer *t); /* highest id + 1, added token
 /* The same of the tokenizer's own file, without what the files beside it add. */
 int32_t em_tokenizer_own_size(const em_tokenizer *t);
 /* To be called before t is shared: the model has rows for ids below rows only. A text that holds an
- * added token beyond is then refused by em_tokenize, and a note says so. */
-void em_tokenizer_limit(em_tokenizer *t, int32_t rows);
+ * added token beyond is then refused by em_tokenize, and a note says so. Errors: EM_MACHINE. */
+bool em_tokenizer_limit(em_tokenizer *t, int32_t rows, em_error *err);
 int32_t em_tokenizer_eos(
     const em_tokenizer *t); /* by tokenizer_config.json, else the SentencePiece model's; -1: none */
 

@@ -105,7 +105,7 @@ int em_command_tokenize(const em_settings *settings, em_error *err) {
         fprintf(stderr,
                 "%s cuts texts at %zu tokens: so does this command; runs on data never do\n",
                 setup.tokenizer_source, truncation.max_tokens);
-    if (!settings->quiet) fputs(em_tokenizer_notes(setup.tokenizer), stderr);
+    em_notes_print(em_tokenizer_notes(setup.tokenizer));
     bool good = loader && write_documents(loader, truncation, &out, err);
     em_loader_close(loader);
     em_buffer_free(&out);

@@ -178,6 +178,30 @@ static void judge_eos(const inspection *x, em_verdicts *v) {
                        (long long)p->followed_with_eos, (long long)p->followed);
 }
 
+/* Said where a text, or a template that makes texts, brings what is put round every text. */
+static void judge_around(const inspection *x, em_verdicts *v) {
+    const em_setup *s = x->setup;
+    const em_loader_counts *c = &x->counts;
+    const char *template = em_tokenizer_template_bos(s->tokenizer);
+    char text[64];
+    if (s->n_before && (c->twice_before || template)) {
+        em_tokenizer_text(s->tokenizer, s->before[s->n_before - 1], text, sizeof text);
+        em_verdict_add(v, c->twice_before ? EM_FAILED : EM_PASSED, "one BOS before a text",
+                       "%lld of %lld texts begin with %s themselves, on top of the one put before "
+                       "every text%s%s%s",
+                       (long long)c->twice_before, (long long)c->documents, text,
+                       template ? "; the chat_template of " : "", template ? template : "",
+                       template ? " writes it too, so texts made by it want --bos none" : "");
+    }
+    if (s->n_after && c->twice_after) {
+        em_tokenizer_text(s->tokenizer, s->after[0], text, sizeof text);
+        em_verdict_add(v, EM_FAILED, "one EOS after a text",
+                       "%lld of %lld texts end with %s themselves, on top of the one put after "
+                       "every text",
+                       (long long)c->twice_after, (long long)c->documents, text);
+    }
+}
+
 static void judge_labels(const inspection *x, em_verdicts *v) {
     em_buffer words = {0};
     bool all = true;
@@ -226,6 +250,7 @@ static void judge_rows(const inspection *x, em_verdicts *v) {
 static int judge(const inspection *x, em_buffer *out) {
     em_verdicts v = {0};
     judge_eos(x, &v);
+    judge_around(x, &v);
     judge_labels(x, &v);
     judge_positions(x, &v);
     if (x->settings->pack == EM_PACK_STREAM) judge_rows(x, &v);

@@ -204,11 +204,6 @@ void em_protocol_notes(em_results *r, const em_settings *settings, const em_setu
     for (size_t i = 0; i < setup->notes.n; i++) em_results_note(r, "%s.", setup->notes.text[i]);
     if (*setup->row_tokens_note) em_results_note(r, "%s.", setup->row_tokens_note);
     if (*setup->eos.note) em_results_note(r, "EOS: %s.", setup->eos.note);
-    for (const char *line = em_tokenizer_notes(setup->tokenizer); *line;) {
-        int n = (int)strcspn(line, "\n");
-        em_results_note(r, "%.*s.", n, line);
-        line += n + (line[n] == '\n');
-    }
     for (int i = 1; i < r->n_models; i++)
         if (r->models[i].vocab != r->models[0].vocab && !settings->common_vocab)
             em_results_note(r,

@@ -228,6 +228,27 @@ static bool score_all(em_run *r, em_stream *s, em_error *err) {
     return push(r, err) && count_scored(r, s, true, err);
 }
 
+static void note_twice(em_run *r, const em_data_set *d, int64_t twice, int64_t documents,
+                       int32_t id, const char *does, const char *where) {
+    char text[64];
+    if (!twice) return;
+    em_tokenizer_text(r->setup.tokenizer, id, text, sizeof text);
+    em_results_note(&r->results,
+                    "%s%s%lld of %lld texts %s %s themselves, and one is put %s every text: they "
+                    "have it twice (--bos none, --eos none leave ours out).",
+                    d->name, *d->name ? ": " : "", (long long)twice, (long long)documents, does,
+                    text, where);
+}
+
+static void note_twice_around(em_run *r, const em_data_set *d, const em_loader_counts *c) {
+    const em_setup *s = &r->setup;
+    if (s->n_before)
+        note_twice(r, d, c->twice_before, c->documents, s->before[s->n_before - 1], "begin with",
+                   "before");
+    if (s->n_after)
+        note_twice(r, d, c->twice_after, c->documents, s->after[0], "end with", "after");
+}
+
 /* The totals of a data set are those at its shortest row length. */
 static void add_totals(em_run *r, em_stream *s) {
     em_data_set *d = &r->results.data_sets[s->data_set];
@@ -237,6 +258,7 @@ static void add_totals(em_run *r, em_stream *s) {
     r->loading.tokenize_seconds += counts.tokenize_seconds;
     r->loading.wait_seconds += counts.wait_seconds;
     if (s->length > 0) return;
+    note_twice_around(r, d, &counts);
     snprintf(d->first_bad, sizeof d->first_bad, "%s", counts.first_bad);
     d->totals = (em_data_totals){.documents = em_packer_documents(s->packer),
                                  .empty_documents = counts.empty,

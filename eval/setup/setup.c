@@ -19,7 +19,7 @@
 typedef struct tokenizer_files {
     em_tokenizer_files files;
     em_bundle *bundle; /* or NULL, where buffers own them */
-    em_buffer model, config, added_tokens, special_tokens_map;
+    em_buffer model, config, added_tokens, special_tokens_map, chat_template;
 } tokenizer_files;
 
 static void files_free(tokenizer_files *f) {
@@ -28,6 +28,7 @@ static void files_free(tokenizer_files *f) {
     em_buffer_free(&f->config);
     em_buffer_free(&f->added_tokens);
     em_buffer_free(&f->special_tokens_map);
+    em_buffer_free(&f->chat_template);
 }
 
 /* Whole file into b. A file that is not there is no error if optional: *found says. */
@@ -57,7 +58,8 @@ static bool read_beside(const char *folder, size_t n, tokenizer_files *f, em_err
         em_buffer *into;
     } beside[] = {{"tokenizer_config.json", &f->config},
                   {"added_tokens.json", &f->added_tokens},
-                  {"special_tokens_map.json", &f->special_tokens_map}};
+                  {"special_tokens_map.json", &f->special_tokens_map},
+                  {"chat_template.jinja", &f->chat_template}};
     char name[4300];
     bool found;
     for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
@@ -105,6 +107,7 @@ static const char *files_of_bundle(const em_bundle *b, em_tokenizer_files *f) {
     f->config = in_bundle(b, "tokenizer_config.json");
     f->added_tokens = in_bundle(b, "added_tokens.json");
     f->special_tokens_map = in_bundle(b, "special_tokens_map.json");
+    f->chat_template = in_bundle(b, "chat_template.jinja");
     for (int i = 0; i < 2; i++) {
         f->model = in_bundle(b, names[i]);
         if (f->model.data) return names[i];
@@ -149,7 +152,8 @@ static bool read_tokenizer(const char *path, em_setup *s, tokenizer_files *f, em
     f->files = (em_tokenizer_files){.model = bytes_of(&f->model),
                                     .config = bytes_of(&f->config),
                                     .added_tokens = bytes_of(&f->added_tokens),
-                                    .special_tokens_map = bytes_of(&f->special_tokens_map)};
+                                    .special_tokens_map = bytes_of(&f->special_tokens_map),
+                                    .chat_template = bytes_of(&f->chat_template)};
     return true;
 }
 
@@ -291,8 +295,7 @@ static bool check_vocabulary(const em_setup *s, int i, em_error *err) {
     int32_t ids = em_tokenizer_own_size(s->tokenizer);
     int vocab = em_model_spec_of(s->models[i])->vocab;
     if (ids <= vocab) {
-        em_tokenizer_limit(s->tokenizer, vocab);
-        return check_around(s, i, vocab, err);
+        return em_tokenizer_limit(s->tokenizer, vocab, err) && check_around(s, i, vocab, err);
     }
     return em_fail_at(err, EM_INPUT, s->tokenizer_source, 0, -1,
                       "the tokenizer has ids up to %d, the embedding of %s only %d rows: they do "
@@ -610,6 +613,7 @@ bool em_setup_open(em_setup *s, const em_settings *settings, em_error *err) {
     if (!open_models(s, settings, err)) goto fail;
     if (!open_tokenizer(s, settings, err)) goto fail;
     if (!check_models(s, settings, err)) goto fail;
+    if (!em_notes_join(&s->notes, em_tokenizer_notes(s->tokenizer), err)) goto fail;
     if (!open_amplified(s, settings, err)) goto fail;
     if (!resolve_row_tokens(s, settings, err)) goto fail;
     if (settings->command != EM_TOKENIZE && !settings->n_packed && !resolve_data(s, settings, err))
@@ -670,7 +674,6 @@ void em_setup_notes(const em_setup *s, const em_settings *settings) {
     if (s->bundled_sample) fputs("no --data: using the bundled sample\n", stderr);
     em_notes_print(&s->notes);
     if (*s->row_tokens_note) fprintf(stderr, "%s\n", s->row_tokens_note);
-    fputs(em_tokenizer_notes(s->tokenizer), stderr);
     em_settings_idle(settings, &idle);
     if (idle.length) fputs(idle.data, stderr);
     em_buffer_free(&idle);

@@ -95,14 +95,73 @@ class Setup(cli.Case):
             run = self.run_model("--tokenizer", self.path(path))
             self.assertEqual(run["protocol"]["eos"], "27 <start>, by tokenizer_config.json")
 
+    def around(self, before, after):
+        """The post_processor of tokenizer.json puts these names before and after a text."""
+        with open(self.path("model/tokenizer.json"), encoding="utf-8") as f:
+            tokenizer = json.load(f)
+        ids = {t["content"]: t["id"] for t in tokenizer["added_tokens"]}
+        tokenizer["post_processor"] = {
+            "type": "TemplateProcessing", "pair": [], "special_tokens": {
+                name: {"id": name, "ids": [ids[name]], "tokens": [name]} for name in before + after},
+            "single": [*({"SpecialToken": {"id": n, "type_id": 0}} for n in before), {"Sequence": {"id": "A", "type_id": 0}},
+                       *({"SpecialToken": {"id": n, "type_id": 0}} for n in after)]}
+        self.write("model/tokenizer.json", json.dumps(tokenizer))
+
     def test_where_bos_and_an_eos_of_the_tokenizer_come_from(self):
         self.model(LLAMA, eos_token_id=26)
-        self.write("model/tokenizer_config.json", json.dumps({"bos_token": "<start>", "eos_token": "<end>", "add_bos_token": True,
-                                                              "add_eos_token": True}))
+        self.around(["<start>"], ["<end>"])
+        names = {"bos_token": "<start>", "eos_token": "<end>"}
+        self.write("model/tokenizer_config.json", json.dumps(names))
         run = self.run_model()
         self.assertEqual(run["protocol"]["bos"], "27 <start>, by the tokenizer")
         self.assertEqual(run["data"]["tokens"], 8 * 30)         # an EOS so added is not added twice
         self.assertEqual(self.run_model("--bos", "none")["data"]["tokens"], 7 * 30)
+        self.assertFalse([n for n in run["notes"] if "tokenizer.json" in n])
+
+    def test_the_post_processor_counts(self):
+        self.model(LLAMA, eos_token_id=26)
+        self.write("model/tokenizer_config.json", json.dumps({"bos_token": "<start>", "eos_token": "<end>", "add_bos_token": True}))
+        run = self.run_model()
+        self.assertEqual(run["protocol"]["bos"], "none")
+        note = [n for n in run["notes"] if "add_bos_token is true in tokenizer_config.json" in n]
+        self.assertEqual(len(note), 1, run["notes"])
+        self.assertIn("tokenizer.json counts, as in transformers 5", note[0])
+        texts = self.write("t.jsonl", '{"text": "abc"}\n')
+        self.assertIn("note: add_bos_token is true", self.run_program("tokenize", "--tokenizer", self.path("model"), texts).err)
+
+    def test_added_tokens_of_other_files(self):
+        self.model(LLAMA, eos_token_id=26)
+        self.write("model/added_tokens.json", json.dumps({"<x>": 28}))
+        texts = self.write("t.jsonl", '{"text": "ab<x>c"}\n')
+        out = self.path("m.bin")
+        self.run_program("convert", self.path("model"), out)    # keeps the files
+        for path in self.path("model"), self.path("model/tokenizer.json"), out:
+            run = self.run_program("tokenize", "--tokenizer", path, texts)
+            self.assertEqual(json.loads(run.out)["ids"], [0, 1, 28, 2])
+            self.assertIn("tokenizer.json lacks 1 token that added_tokens.json names", run.err)
+
+    def test_texts_that_bring_bos_and_eos(self):
+        self.model(LLAMA, eos_token_id=26)
+        self.around(["<start>"], [])
+        self.write("model/tokenizer_config.json", json.dumps({"bos_token": "<start>", "eos_token": "<end>"}))
+        data = self.write("d.jsonl", '{"text": "<start>abcabc"}\n' + '{"text": "abcabc<end>"}\n' * 2 + '{"text": "abcabc"}\n' * 20)
+        out = self.path("r.json")
+        arguments = "--model", self.path("model"), "--data", data, "-T", "16"
+        self.run_program(*arguments, "-q", "-o", out)
+        with open(out, encoding="utf-8") as f:
+            notes = json.load(f)["notes"]
+        self.assertTrue(any("1 of 23 texts begin with <start> themselves" in n for n in notes), notes)
+        self.assertTrue(any("2 of 23 texts end with <end> themselves" in n for n in notes), notes)
+        report = self.run_program("inspect", *arguments, status=1).out
+        self.assertIn("**FAIL** one BOS before a text: 1 of 23", report)
+        self.assertIn("**FAIL** one EOS after a text: 2 of 23", report)
+        self.assertNotIn("one BOS", self.run_program("inspect", *arguments, "--bos", "none", status=1).out)
+        self.write("d.jsonl", '{"text": "abcabc"}\n' * 20)
+        self.assertNotIn("one BOS", self.run_program("inspect", *arguments).out)
+        self.write("model/chat_template.jinja", "{{ bos_token }}{{ messages }}")
+        report = " ".join(self.run_program("inspect", *arguments).out.split())
+        self.assertIn("**pass** one BOS before a text: 0 of 20", report)
+        self.assertIn("chat_template of chat_template.jinja writes it too", report)
 
 
 if __name__ == "__main__":
