@@ -96,14 +96,18 @@ size_t em_tokenizer_text(const em_tokenizer *t, int32_t id, char *out, size_t n)
 
 /* ---- what is asked for ---- */
 
-static em_settings settings = {.n_labels = 1, .n_positions = 1, .batch = 8};
+static em_alphas asked_alphas;
+static em_protocol_settings protocol = {.n_labels = 1, .n_positions = 1, .batch = 8};
 static em_setup setup = {.row_lengths = {T}, .n_row_lengths = 1, .n_datasets = 1, .threads = 1};
 static int32_t windows[32];
 static em_side sides[SIDES];
 static em_combination combinations[MASKS] = {{0, 0, 0}, {1, 0, 0}};
 static em_planned_pair pairs[PAIRS];
-static em_plan plan = {
-    .settings = &settings, .sides = sides, .combinations = combinations, .pairs = pairs};
+static em_plan plan = {.protocol = &protocol,
+                       .alphas = &asked_alphas,
+                       .sides = sides,
+                       .combinations = combinations,
+                       .pairs = pairs};
 
 static void pair(em_comparison_kind kind, em_cell before, em_cell after) {
     pairs[plan.n_pairs++] = (em_planned_pair){kind, before, after};
@@ -114,8 +118,8 @@ static void pair(em_comparison_kind kind, em_cell before, em_cell after) {
 static void ask(int models, int masks, int alphas) {
     plan.n_models = plan.n_plain = plan.n_scored = models;
     plan.n_sides = models + alphas;
-    plan.n_logit_alphas = settings.alphas.n = alphas;
-    plan.n_combinations = settings.n_masks = masks;
+    plan.n_logit_alphas = asked_alphas.n = alphas;
+    plan.n_combinations = protocol.n_masks = masks;
     plan.kl = models > 1;
     plan.n_pairs = 0;
     for (int i = 0; i < models; i++) {
@@ -202,7 +206,7 @@ static bool round_trip(bench *b, em_error *err) {
 static bool open_bench(bench *b, em_error *err) {
     *b = (bench){0};
     return (b->packer = em_packer_open(&b->loader, &(em_pack_options){.row_tokens = T}, err)) &&
-           (b->feed = em_feed_open(b->packer, &settings, T, err)) &&
+           (b->feed = em_feed_open(b->packer, &protocol, T, err)) &&
            em_job_open(&b->here, &plan, err) && em_job_open(&b->there, &plan, err) &&
            (b->runner = em_runner_new(&(em_tools){&plan, &setup, networks}, err)) &&
            (b->digest = em_digest_new(&plan, err)) && (b->tally = em_tally_new(&plan, false, err));
@@ -237,9 +241,9 @@ int main(int argc, char **argv) {
     int rounds = argc > 1 ? atoi(argv[1]) : 5;
     for (size_t i = 0; i < sizeof losses / sizeof *losses; i++)
         losses[i] = random_below(1000000) / 1e5;
-    settings.labels[0] = em_labels_parse("unshifted", &err);
-    if (!em_mask_parse("doc", &settings.masks[0], &err) ||
-        !em_mask_parse("regular", &settings.masks[1], &err))
+    protocol.labels[0] = em_labels_parse("unshifted", &err);
+    if (!em_mask_parse("doc", &protocol.masks[0], &err) ||
+        !em_mask_parse("regular", &protocol.masks[1], &err))
         stop(&err);
     printf("%-36s %6s %6s %6s | %6s %7s | %5s %5s\n", "ns a position", "cut", "send", "count",
            "take", "digest", "out", "back");

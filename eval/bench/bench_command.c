@@ -98,41 +98,45 @@ static const char *kept_model(const char *path, const em_shape *shape, const em_
 /* ---- the models ---- */
 
 static bool make_models(bench *x, const em_settings *s, em_error *err) {
-    const em_shape *shape = em_shape_find(s->shape ? s->shape : "smollm-135m", err);
+    const em_shape *shape = em_shape_find(s->bench.shape ? s->bench.shape : "smollm-135m", err);
     if (!shape) return false;
     /* A device has its own copy of the weights: for one that is asked for, the file may be short.
      */
-    em_shape_file how = {.seed = 1, .shared = s->device == EM_DEVICE_CUDA};
-    const char *path = s->keep_model ? kept_model(s->keep_model, shape, &how, err)
-                                     : temporary_model(x, shape, &how, err);
+    em_shape_file how = {.seed = 1, .shared = s->engine.device == EM_DEVICE_CUDA};
+    const char *path = s->bench.keep_model ? kept_model(s->bench.keep_model, shape, &how, err)
+                                           : temporary_model(x, shape, &how, err);
     if (!path) return false;
-    x->settings.model = (em_named_path){"random", path};
+    x->settings.models.first = (em_named_path){"random", path};
     x->b.shape = shape->name;
     snprintf(x->model_name, sizeof x->model_name, "%s, random weights", shape->name);
-    if (!s->alphas.n) return true;
+    if (!s->models.alphas.n) return true;
     how.seed = 2;
     path = temporary_model(x, shape, &how, err);
-    x->settings.compare[0] = (em_named_path){"another", path};
-    x->settings.n_compare = 1;
+    x->settings.models.compare[0] = (em_named_path){"another", path};
+    x->settings.models.n_compare = 1;
     return path != NULL;
 }
 
 static bool open_models(bench *x, const em_settings *s, em_error *err) {
     static char bundled[4096];
-    if (s->model.path) snprintf(x->model_name, sizeof x->model_name, "%s", s->model.path);
+    if (s->models.first.path)
+        snprintf(x->model_name, sizeof x->model_name, "%s", s->models.first.path);
     else if (!make_models(x, s, err)) return false;
-    if (!s->model.path && !s->tokenizer) {
+    if (!s->models.first.path && !s->models.tokenizer) {
         if (!em_installed_file("base.bin", bundled, sizeof bundled))
             return em_fail(err, EM_USAGE,
                            "the bundled model, whose tokenizer is used, is not installed; say "
                            "--tokenizer PATH");
-        x->settings.tokenizer = bundled;
+        x->settings.models.tokenizer = bundled;
     }
-    em_settings opening = x->settings;
-    opening.command = EM_TOKENIZE; /* no data yet */
-    if (!em_setup_open(&x->b.setup, &opening, err)) return false;
-    x->settings.row_tokens[0] = x->b.setup.row_tokens;
-    x->settings.n_row_tokens = 1;
+    /* No data yet. */
+    em_setup_needs needs = {.models = &x->settings.models,
+                            .protocol = &x->settings.protocol,
+                            .threads = x->settings.engine.threads,
+                            .eos_optional = true};
+    if (!em_setup_open(&x->b.setup, &needs, err)) return false;
+    x->settings.protocol.row_tokens[0] = x->b.setup.row_tokens;
+    x->settings.protocol.n_row_tokens = 1;
     x->b.model_name = x->model_name;
     return true;
 }
@@ -140,23 +144,23 @@ static bool open_models(bench *x, const em_settings *s, em_error *err) {
 /* ---- the machine ---- */
 
 static void use(bench *x, bool cuda) {
-    x->settings.device = cuda ? EM_DEVICE_CUDA : EM_DEVICE_CPU;
-    x->b.machine = (em_bench_machine){.cuda = cuda, .device = x->settings.device_index};
+    x->settings.engine.device = cuda ? EM_DEVICE_CUDA : EM_DEVICE_CPU;
+    x->b.machine = (em_bench_machine){.cuda = cuda, .device = x->settings.engine.device_index};
     x->b.machine.options =
         (em_backend_options){.threads = x->b.setup.threads,
-                             .compute = em_device_compute(&x->settings, &x->b.setup, cuda)};
+                             .compute = em_device_compute(&x->settings.engine, &x->b.setup, cuda)};
 }
 
 /* As a run chooses it. A device's first ceiling is how it is asked whether it is there. */
 static bool choose_machine(bench *x, em_error *err) {
-    em_device_choice wanted = x->settings.device;
+    em_device_choice wanted = x->settings.engine.device;
     use(x, wanted != EM_DEVICE_CPU);
     if (wanted == EM_DEVICE_CPU) return true;
     em_error why = EM_ERROR_INIT;
     if (em_bench_ceiling(&x->b.machine, &em_interrupted, &x->first, &why)) return true;
     if (wanted == EM_DEVICE_CUDA || why.status != EM_MACHINE)
         return em_fail(err, why.status, "%s", why.text);
-    em_device_tell_why_cpu(&x->settings, &why);
+    em_device_tell_why_cpu(&x->settings.engine, x->settings.output.quiet, &why);
     use(x, false);
     return true;
 }
@@ -165,7 +169,7 @@ static bool choose_machine(bench *x, em_error *err) {
 
 static int64_t default_rows(const bench *x) {
     double row = 2 * (double)em_model_spec_of(x->b.setup.model)->parameters *
-                 x->settings.row_tokens[0];
+                 x->settings.protocol.row_tokens[0];
     double flops = x->b.machine.cuda ? x->first.rate * 1e9 * DEVICE_SECONDS : DEFAULT_FLOPS;
     return row < flops ? (int64_t)(flops / row + 1) : 1;
 }
@@ -184,24 +188,27 @@ static bool write_text(int file, const em_buffer *text, em_error *err) {
 /* One token more than the rows have, so that the last row's last label is there. */
 static bool make_data(bench *x, em_error *err) {
     em_buffer text = {0};
-    x->b.rows = x->settings.rows ? x->settings.rows : default_rows(x);
-    x->settings.max_tokens = x->b.rows * x->settings.row_tokens[0] + 1;
-    x->b.documents = em_bench_text(&x->b.setup, x->b.length, x->settings.max_tokens, &text, err);
+    x->b.rows = x->settings.bench.rows ? x->settings.bench.rows : default_rows(x);
+    x->settings.data.max_tokens = x->b.rows * x->settings.protocol.row_tokens[0] + 1;
+    x->b.documents = em_bench_text(&x->b.setup, x->b.length, x->settings.data.max_tokens, &text,
+                                   err);
     int file = x->b.documents < 0 ? -1 : memfd_create("evalmask-documents", 0);
     bool good = file >= 0 && write_text(file, &text, err);
     if (x->b.documents >= 0 && file < 0)
         em_fail(err, EM_MACHINE, "the synthetic documents cannot be kept: %s", strerror(errno));
     em_buffer_free(&text);
-    x->settings.data[0] = (em_named_path){NULL, good ? keep_file(x, file, err) : NULL};
-    x->settings.n_data = 1;
-    return x->settings.data[0].path != NULL;
+    x->settings.data.sets[0] = (em_named_path){NULL, good ? keep_file(x, file, err) : NULL};
+    x->settings.data.n_sets = 1;
+    return x->settings.data.sets[0].path != NULL;
 }
 
 static bool open_data(bench *x, const em_settings *s, em_error *err) {
-    x->b.length = s->n_data ? -1 : s->length;
-    if (!s->n_data) return make_data(x, err);
-    x->b.rows = s->rows;
-    x->settings.max_tokens = s->rows ? s->rows * x->settings.row_tokens[0] + 1 : 0;
+    x->b.length = s->data.n_sets ? -1 : s->bench.length;
+    if (!s->data.n_sets) return make_data(x, err);
+    x->b.rows = s->bench.rows;
+    x->settings.data.max_tokens = s->bench.rows
+                                      ? s->bench.rows * x->settings.protocol.row_tokens[0] + 1
+                                      : 0;
     return true;
 }
 
@@ -218,25 +225,27 @@ static bool add_job(bench *x, const em_settings *s, em_error *err) {
 /* One model under one mask, at its whole depth. */
 static bool add_part(bench *x, const em_named_path *model, const em_mask *mask, em_error *err) {
     em_settings one = x->settings;
-    one.model = *model;
-    one.masks[0] = *mask;
-    one.n_masks = 1;
-    one.n_compare = one.alphas.n = one.n_depths = 0;
-    one.all_depths = false;
+    one.models.first = *model;
+    one.protocol.masks[0] = *mask;
+    one.protocol.n_masks = 1;
+    one.models.n_compare = one.models.alphas.n = one.models.n_depths = 0;
+    one.models.all_depths = false;
     return add_job(x, &one, err);
 }
 
 /* What is asked for and, where it is several models, masks or depths at once, its parts. */
 static bool list_jobs(bench *x, em_error *err) {
     const em_settings *s = &x->settings;
-    int models = s->n_compare + 1, parts = models * s->n_masks;
-    bool several = parts > 1 || s->all_depths || s->n_depths;
-    x->b.repeat = s->repeat ? s->repeat : 5;
+    int models = s->models.n_compare + 1, parts = models * s->protocol.n_masks;
+    bool several = parts > 1 || s->models.all_depths || s->models.n_depths;
+    x->b.repeat = s->bench.repeat ? s->bench.repeat : 5;
     x->b.jobs = em_alloc((size_t)parts + 1, sizeof *x->b.jobs, "runs", err);
     if (!x->b.jobs || !add_job(x, s, err)) return false;
     for (int i = 0; several && i < parts; i++)
-        if (!add_part(x, i / s->n_masks ? &s->compare[i / s->n_masks - 1] : &s->model,
-                      &s->masks[i % s->n_masks], err))
+        if (!add_part(x,
+                      i / s->protocol.n_masks ? &s->models.compare[i / s->protocol.n_masks - 1]
+                                              : &s->models.first,
+                      &s->protocol.masks[i % s->protocol.n_masks], err))
             return false;
     return true;
 }
@@ -254,7 +263,7 @@ static bool measure(bench *x, em_bench_job *job, int round, em_error *err) {
 
 /* Round by round, so that a machine's busy minutes meet all jobs alike. */
 static bool run_all(bench *x, em_error *err) {
-    bool tell = !x->settings.quiet && isatty(STDERR_FILENO);
+    bool tell = !x->settings.output.quiet && isatty(STDERR_FILENO);
     for (int round = 0; round < x->b.repeat; round++)
         for (int j = 0; j < x->b.n_jobs; j++) {
             if (tell)
@@ -279,8 +288,8 @@ static bool report(const bench *x, em_error *err) {
     em_buffer text = {0};
     em_bench_markdown(&x->b, &text);
     bool good = em_print(text.data, text.length, err) == 0;
-    for (int i = 0; good && i < x->settings.n_outputs; i++) {
-        const char *path = x->settings.outputs[i];
+    for (int i = 0; good && i < x->settings.output.n_files; i++) {
+        const char *path = x->settings.output.files[i];
         size_t n = strlen(path);
         em_buffer_clear(&text);
         if (n > 5 && !strcmp(path + n - 5, ".json")) em_bench_json(&x->b, &text);

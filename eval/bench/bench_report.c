@@ -206,8 +206,8 @@ static void add_number(em_buffer *out, int *column, const char *option, int64_t 
 
 static void add_masks(em_buffer *out, int *column, const em_settings *s) {
     em_buffer list = {0};
-    for (int i = 0; i < s->n_masks; i++)
-        em_buffer_printf(&list, "%s%s", i ? "," : "", s->masks[i].name);
+    for (int i = 0; i < s->protocol.n_masks; i++)
+        em_buffer_printf(&list, "%s%s", i ? "," : "", s->protocol.masks[i].name);
     add_word(out, column, "--mask", list.data);
     em_buffer_free(&list);
 }
@@ -224,9 +224,9 @@ static void add_alphas(em_buffer *out, int *column, const em_alphas *a) {
 
 static void add_depths(em_buffer *out, int *column, const em_settings *s) {
     em_buffer list = {0};
-    for (int i = 0; i < s->n_depths; i++)
-        em_buffer_printf(&list, "%s%d", i ? "," : "", s->depths[i]);
-    if (s->all_depths) em_buffer_puts(&list, s->n_depths ? ",all" : "all");
+    for (int i = 0; i < s->models.n_depths; i++)
+        em_buffer_printf(&list, "%s%d", i ? "," : "", s->models.depths[i]);
+    if (s->models.all_depths) em_buffer_puts(&list, s->models.n_depths ? ",all" : "all");
     if (list.length) add_word(out, column, "--depth", list.data);
     em_buffer_free(&list);
 }
@@ -236,25 +236,26 @@ static void command(const em_bench *b, em_buffer *out) {
     const em_settings *s = b->settings;
     int column = 18;
     em_buffer_puts(out, "    evalmask bench");
-    add_word(out, &column, b->shape ? "--shape" : "--model", b->shape ? b->shape : s->model.path);
-    for (int i = 0; i < s->n_compare && !b->shape; i++)
-        add_word(out, &column, "--compare", s->compare[i].path);
-    for (int i = 0; i < s->n_data && b->length < 0; i++)
-        add_word(out, &column, "--data", s->data[i].path);
+    add_word(out, &column, b->shape ? "--shape" : "--model",
+             b->shape ? b->shape : s->models.first.path);
+    for (int i = 0; i < s->models.n_compare && !b->shape; i++)
+        add_word(out, &column, "--compare", s->models.compare[i].path);
+    for (int i = 0; i < s->data.n_sets && b->length < 0; i++)
+        add_word(out, &column, "--data", s->data.sets[i].path);
     if (b->length == 0) add_word(out, &column, "--lengths", "pile");
     if (b->length > 0) add_number(out, &column, "--lengths", b->length);
     if (b->rows) add_number(out, &column, "--rows", b->rows);
     add_number(out, &column, "-T", b->setup.row_tokens);
-    add_number(out, &column, "-B", s->batch);
+    add_number(out, &column, "-B", s->protocol.batch);
     add_masks(out, &column, s);
-    add_alphas(out, &column, &s->alphas);
+    add_alphas(out, &column, &s->models.alphas);
     add_depths(out, &column, s);
     char device[24];
     snprintf(device, sizeof device, b->machine.cuda ? "cuda:%d" : "cpu", b->machine.device);
     add_word(out, &column, "--device", device);
     add_word(out, &column, "--dtype", em_dtype_name(b->machine.options.compute));
     add_number(out, &column, "--threads", b->setup.threads);
-    if (s->memory) add_number(out, &column, "--memory", (int64_t)s->memory);
+    if (s->engine.memory) add_number(out, &column, "--memory", (int64_t)s->engine.memory);
     add_number(out, &column, "--repeat", b->repeat);
     em_buffer_puts(out, "\n\n");
 }
@@ -266,21 +267,21 @@ static void describe_model(const em_bench *b, em_buffer *out) {
         "- Model: %s; %.1f M parameters,\n  %d layers, hidden %d, heads %d/%d, vocabulary %d.\n",
         b->model_name, (double)m->parameters * 1e-6, m->layers, m->hidden, m->heads, m->kv_heads,
         m->vocab);
-    if (b->settings->n_compare)
+    if (b->settings->models.n_compare)
         em_buffer_printf(out, "- %d models over the same tokens, %d alphas.\n",
-                         b->settings->n_compare + 1, b->settings->alphas.n);
+                         b->settings->models.n_compare + 1, b->settings->models.alphas.n);
 }
 
 static void describe_data(const em_bench *b, em_buffer *out) {
     const em_settings *s = b->settings;
     em_buffer_printf(out, "- Data: %lld tokens", (long long)b->jobs->runs->tokens);
-    if (b->length < 0) em_buffer_printf(out, " of %s.\n", s->data[0].path);
+    if (b->length < 0) em_buffer_printf(out, " of %s.\n", s->data.sets[0].path);
     else em_buffer_printf(out, ", %lld synthetic documents, ", (long long)b->documents);
     if (b->length == 0) em_buffer_puts(out, "lengths as in the Pile.\n");
     if (b->length > 0) em_buffer_printf(out, "%d tokens each.\n", b->length);
-    em_buffer_printf(out, "- Rows: T = %d, B = %d, mask ", b->setup.row_tokens, s->batch);
-    for (int i = 0; i < s->n_masks; i++)
-        em_buffer_printf(out, "%s%s", i ? ", " : "", s->masks[i].name);
+    em_buffer_printf(out, "- Rows: T = %d, B = %d, mask ", b->setup.row_tokens, s->protocol.batch);
+    for (int i = 0; i < s->protocol.n_masks; i++)
+        em_buffer_printf(out, "%s%s", i ? ", " : "", s->protocol.masks[i].name);
     em_buffer_puts(out, ".\n");
 }
 
@@ -308,7 +309,7 @@ void em_bench_markdown(const em_bench *b, em_buffer *out) {
     stages(b, out);
     if (b->n_jobs == 1) return;
     spread s = together(b, seconds);
-    bool depths = b->settings->all_depths || b->settings->n_depths;
+    bool depths = b->settings->models.all_depths || b->settings->models.n_depths;
     em_buffer_puts(out, "\nTogether over apart (");
     if (b->n_jobs == 2) em_buffer_puts(out, "a run at the whole depth");
     else em_buffer_printf(out, "%d runs of one model under one mask each", b->n_jobs - 1);
@@ -329,10 +330,10 @@ static void json_spread(const char *name, spread s, em_buffer *out) {
 
 static void json_job(const em_bench *b, const em_bench_job *job, em_buffer *out) {
     em_buffer_puts(out, "{\"model\": ");
-    em_buffer_json(out, job->settings.model.path, strlen(job->settings.model.path));
+    em_buffer_json(out, job->settings.models.first.path, strlen(job->settings.models.first.path));
     em_buffer_puts(out, ", \"masks\": [");
-    for (int i = 0; i < job->settings.n_masks; i++)
-        em_buffer_printf(out, "%s\"%s\"", i ? ", " : "", job->settings.masks[i].name);
+    for (int i = 0; i < job->settings.protocol.n_masks; i++)
+        em_buffer_printf(out, "%s\"%s\"", i ? ", " : "", job->settings.protocol.masks[i].name);
     em_buffer_puts(out, "]");
     json_spread("tokens_per_second", over(b, job, rate), out);
     json_spread("gflops", over(b, job, gflops), out);
@@ -357,7 +358,8 @@ void em_bench_json(const em_bench *b, em_buffer *out) {
                      ", \"dtype\": \"%s\", \"seq_len\": %d, \"batch\": %d, \"rows\": %lld, "
                      "\"documents\": %lld, \"repeat\": %d",
                      em_dtype_name(b->machine.options.compute), b->setup.row_tokens,
-                     b->settings->batch, (long long)b->rows, (long long)b->documents, b->repeat);
+                     b->settings->protocol.batch, (long long)b->rows, (long long)b->documents,
+                     b->repeat);
     if (b->n_jobs > 1) json_spread("together_over_apart", together(b, seconds), out);
     if (b->n_jobs > 1 && b->machine.cuda)
         json_spread("together_over_apart_by_device_time", together(b, device_seconds), out);

@@ -49,19 +49,20 @@ static void path_option(words *w, const char *name, const em_named_path *p, em_b
 }
 
 static void lists(words *w, const em_settings *s, em_buffer *b) {
-    for (int i = 0; i < s->n_masks; i++)
-        em_buffer_printf(b, "%s%s", i ? "," : "", s->masks[i].name);
+    for (int i = 0; i < s->protocol.n_masks; i++)
+        em_buffer_printf(b, "%s%s", i ? "," : "", s->protocol.masks[i].name);
     option(w, "--mask", b);
-    for (int i = 0; i < s->n_labels; i++)
-        em_buffer_printf(b, "%s%s", i ? "," : "", s->labels[i]->name);
+    for (int i = 0; i < s->protocol.n_labels; i++)
+        em_buffer_printf(b, "%s%s", i ? "," : "", s->protocol.labels[i]->name);
     option(w, "--labels", b);
-    for (int i = 0; i < s->n_depths; i++) em_buffer_printf(b, "%s%d", i ? "," : "", s->depths[i]);
-    if (s->all_depths) em_buffer_puts(b, s->n_depths ? ",all" : "all");
+    for (int i = 0; i < s->models.n_depths; i++)
+        em_buffer_printf(b, "%s%d", i ? "," : "", s->models.depths[i]);
+    if (s->models.all_depths) em_buffer_puts(b, s->models.n_depths ? ",all" : "all");
     if (b->length) option(w, "--depth", b);
-    if (!s->alphas.n) return;
-    for (int i = 0; i < s->alphas.n; i++) {
+    if (!s->models.alphas.n) return;
+    for (int i = 0; i < s->models.alphas.n; i++) {
         if (i) em_buffer_puts(b, ",");
-        em_buffer_double(b, s->alphas.values[i]);
+        em_buffer_double(b, s->models.alphas.values[i]);
     }
     option(w, "--alpha", b);
 }
@@ -69,23 +70,24 @@ static void lists(words *w, const em_settings *s, em_buffer *b) {
 static void command_line(words *w, const em_settings *s, const char *program, int profile) {
     em_buffer b = {0};
     push(w, strdup(program));
-    path_option(w, "--model", &s->model, &b);
-    for (int i = 0; i < s->n_compare; i++) path_option(w, "--compare", &s->compare[i], &b);
-    for (int i = 0; i < s->n_data; i++) path_option(w, "--data", &s->data[i], &b);
-    path_option(w, "--tokenizer", &(em_named_path){NULL, s->tokenizer}, &b);
+    path_option(w, "--model", &s->models.first, &b);
+    for (int i = 0; i < s->models.n_compare; i++)
+        path_option(w, "--compare", &s->models.compare[i], &b);
+    for (int i = 0; i < s->data.n_sets; i++) path_option(w, "--data", &s->data.sets[i], &b);
+    path_option(w, "--tokenizer", &(em_named_path){NULL, s->models.tokenizer}, &b);
     lists(w, s, &b);
-    number_option(w, "-T", s->row_tokens[0], &b);
-    number_option(w, "-B", s->batch, &b);
-    number_option(w, "--max-tokens", s->max_tokens, &b);
-    number_option(w, "--threads", s->threads, &b);
-    number_option(w, "--memory", (int64_t)s->memory, &b);
+    number_option(w, "-T", s->protocol.row_tokens[0], &b);
+    number_option(w, "-B", s->protocol.batch, &b);
+    number_option(w, "--max-tokens", s->data.max_tokens, &b);
+    number_option(w, "--threads", s->engine.threads, &b);
+    number_option(w, "--memory", (int64_t)s->engine.memory, &b);
     static const char *const dtypes[] = {[EM_DTYPE_AUTO] = "auto",
                                          [EM_DTYPE_F32] = "f32",
                                          [EM_DTYPE_BF16] = "bf16",
                                          [EM_DTYPE_F16] = "f16"};
-    em_buffer_puts(&b, dtypes[s->dtype]);
+    em_buffer_puts(&b, dtypes[s->engine.dtype]);
     option(w, "--dtype", &b);
-    if (s->device == EM_DEVICE_CUDA) em_buffer_printf(&b, "cuda:%d", s->device_index);
+    if (s->engine.device == EM_DEVICE_CUDA) em_buffer_printf(&b, "cuda:%d", s->engine.device_index);
     else em_buffer_puts(&b, "cpu");
     option(w, "--device", &b);
     em_buffer_printf(&b, "/proc/self/fd/%d", profile);

@@ -79,23 +79,23 @@ static bool check(em_model *source, const char *path, const char *merged, em_err
 }
 
 static bool may_add_tokenizer(const em_settings *s, const em_model *source, em_error *err) {
-    return !s->tokenizer || !has_tokenizer(source) ||
+    return !s->models.tokenizer || !has_tokenizer(source) ||
            em_fail(err, EM_USAGE,
                    "--tokenizer %s: %s has a tokenizer of its own, which goes into %s; leave "
                    "--tokenizer out, or give it to "
                    "the runs",
-                   s->tokenizer, s->arguments[0], s->arguments[1]);
+                   s->models.tokenizer, s->arguments[0], s->arguments[1]);
 }
 
 int em_command_convert(const em_settings *settings, em_error *err) {
     const char *to = settings->arguments[1],
-               *adapter = settings->n_adapters ? settings->adapters[0].path : NULL;
+               *adapter = settings->models.n_adapters ? settings->models.adapters[0].path : NULL;
     em_model *source = em_model_open(settings->arguments[0], err);
     em_model *merged = source && adapter ? em_model_with_adapter(source, adapter, err) : NULL;
-    if (source && !settings->quiet) em_notes_print(em_model_notes(source));
+    if (source && !settings->output.quiet) em_notes_print(em_model_notes(source));
     bool good = source && (!adapter || merged) && may_add_tokenizer(settings, source, err) &&
-                em_convert(merged ? merged : source, settings->tokenizer, omp_get_num_procs(), to,
-                           err) &&
+                em_convert(merged ? merged : source, settings->models.tokenizer,
+                           omp_get_num_procs(), to, err) &&
                 check(source, to, adapter, err);
     em_model_close(merged);
     em_model_close(source);

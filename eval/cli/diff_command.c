@@ -16,13 +16,13 @@ typedef struct file {
 } file;
 
 static bool check_outputs(const em_settings *s, const file *files, em_error *err) {
-    for (int i = 0; i < s->n_outputs; i++) {
-        if (!em_diff_format(s->outputs[i], err)) return false;
+    for (int i = 0; i < s->output.n_files; i++) {
+        if (!em_diff_format(s->output.files[i], err)) return false;
         for (int k = 0; k < 2; k++)
-            if (em_same_file(s->outputs[i], files[k].path))
+            if (em_same_file(s->output.files[i], files[k].path))
                 return em_fail(err, EM_USAGE,
                                "-o %s: diff would write over what it reads; give another name",
-                               s->outputs[i]);
+                               s->output.files[i]);
     }
     return true;
 }
@@ -31,13 +31,13 @@ static bool print(const em_settings *s, const em_diff *d, const em_results *verd
                   em_error *err) {
     em_buffer text = {0};
     em_diff_markdown(d, verdicts, EM_MARKDOWN_GITHUB, &text);
-    em_step_summary(text.data, text.length, s->quiet);
+    em_step_summary(text.data, text.length, s->output.quiet);
     em_buffer_clear(&text);
-    em_diff_markdown(d, verdicts, s->markdown, &text);
+    em_diff_markdown(d, verdicts, s->output.markdown, &text);
     bool good = em_print(text.data, text.length, err) == 0;
     em_buffer_free(&text);
-    for (int i = 0; good && i < s->n_outputs; i++)
-        good = em_diff_write(d, verdicts, s->markdown, s->outputs[i], err);
+    for (int i = 0; good && i < s->output.n_files; i++)
+        good = em_diff_write(d, verdicts, s->output.markdown, s->output.files[i], err);
     return good;
 }
 
@@ -50,7 +50,8 @@ static bool compare(const em_settings *s, const file *files, em_error *err) {
         em_diff_make(&d, (em_diff_side){&files[0].results, files[0].path, files[0].documents},
                      (em_diff_side){&files[1].results, files[1].path, files[1].documents}, err) &&
         (s->anyway || em_diff_comparable(&d, "--anyway compares them all the same", err));
-    if (good && s->has_tolerance) em_tolerance_judge(&d, s->tolerance, &verdicts, &verdict);
+    if (good && s->output.has_tolerance)
+        em_tolerance_judge(&d, s->output.tolerance, &verdicts, &verdict);
     good = good && print(s, &d, &verdicts, err);
     if (good && verdict.status != EM_OK) *err = verdict;
     em_results_free(&verdicts);

@@ -14,7 +14,7 @@
 static bool write_page(const em_settings *s, const char *tokens, em_error *err) {
     em_buffer text = {0};
     em_output *out = em_explore_html(tokens, &s->explore, &text, err)
-                         ? em_output_open(s->outputs[0], err)
+                         ? em_output_open(s->output.files[0], err)
                          : NULL;
     bool good = out && em_output_write(out, text.data, text.length, err);
     em_buffer_free(&text);
@@ -27,13 +27,14 @@ static bool write_page(const em_settings *s, const char *tokens, em_error *err) 
 static int run_and_write(const em_settings *s, const char *tokens, em_error *err) {
     em_settings run = *s, page = *s;
     run.command = EM_RUN;
-    run.n_outputs = 0;
-    run.tokens_file = tokens;
-    for (int i = 0; i < s->explore.n_documents && s->max_docs == 0; i++)
-        if (run.max_docs <= s->explore.documents[i]) run.max_docs = s->explore.documents[i] + 1;
+    run.output.n_files = 0;
+    run.output.tokens_file = tokens;
+    for (int i = 0; i < s->explore.n_documents && s->data.max_docs == 0; i++)
+        if (run.data.max_docs <= s->explore.documents[i])
+            run.data.max_docs = s->explore.documents[i] + 1;
     int code = em_command_run(&run, err);
     if (code != EM_OK) return code;
-    page.explore.source = s->n_data == 1 ? s->data[0].path : "the data";
+    page.explore.source = s->data.n_sets == 1 ? s->data.sets[0].path : "the data";
     return write_page(&page, tokens, err) ? EM_OK : (int)err->status;
 }
 
@@ -48,11 +49,12 @@ static int run_with_scratch(const em_settings *s, em_error *err) {
 }
 
 int em_command_explore(const em_settings *s, em_error *err) {
-    const char *end = strrchr(s->outputs[0], '.');
-    if (!end || end == s->outputs[0] || strcmp(end, ".html"))
+    const char *end = strrchr(s->output.files[0], '.');
+    if (!end || end == s->output.files[0] || strcmp(end, ".html"))
         return em_fail(err, EM_USAGE, "-o %s: explore writes a page; the name must end in .html",
-                       s->outputs[0]),
+                       s->output.files[0]),
                err->status;
     if (s->n_arguments) return write_page(s, s->arguments[0], err) ? EM_OK : err->status;
-    return s->tokens_file ? run_and_write(s, s->tokens_file, err) : run_with_scratch(s, err);
+    return s->output.tokens_file ? run_and_write(s, s->output.tokens_file, err)
+                                 : run_with_scratch(s, err);
 }

@@ -11,13 +11,13 @@
 static bool print_and_write(const em_settings *s, const em_results *results, em_error *err) {
     em_buffer text = {0};
     char *documents = em_documents_path(s->arguments[0]);
-    em_report_options options = {.markdown = s->markdown,
+    em_report_options options = {.markdown = s->output.markdown,
                                  .documents = documents && access(documents, F_OK) == 0 ? documents
                                                                                         : NULL};
-    em_report_markdown(results, s->markdown, &text);
+    em_report_markdown(results, s->output.markdown, &text);
     bool good = em_print(text.data, text.length, err) == 0;
-    for (int i = 0; good && i < s->n_outputs; i++)
-        good = em_report_write(results, &options, s->outputs[i], err);
+    for (int i = 0; good && i < s->output.n_files; i++)
+        good = em_report_write(results, &options, s->output.files[i], err);
     em_buffer_free(&text);
     free(documents);
     return good;
@@ -25,8 +25,8 @@ static bool print_and_write(const em_settings *s, const em_results *results, em_
 
 int em_command_report(const em_settings *settings, em_error *err) {
     em_results results;
-    for (int i = 0; i < settings->n_outputs; i++)
-        if (!em_report_format_of(settings->outputs[i], err)) return err->status;
+    for (int i = 0; i < settings->output.n_files; i++)
+        if (!em_report_format_of(settings->output.files[i], err)) return err->status;
     bool good = em_results_read(settings->arguments[0], &results, err) &&
                 print_and_write(settings, &results, err);
     em_results_free(&results);

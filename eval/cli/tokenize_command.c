@@ -77,8 +77,8 @@ static em_loader *open_loader(const em_setup *s, const em_settings *settings, em
     static const char *const standard_input[] = {"-"};
     em_loader_options o = {.paths = settings->arguments,
                            .n_paths = settings->n_arguments,
-                           .keys = {.text = settings->text_key},
-                           .source = {.max_window_log = settings->zstd_window},
+                           .keys = {.text = settings->data.text_key},
+                           .source = {.max_window_log = settings->data.zstd_window},
                            .workers = s->threads,
                            .tokenizer = s->tokenizer};
     if (o.n_paths == 0) {
@@ -98,7 +98,11 @@ static em_loader *open_loader(const em_setup *s, const em_settings *settings, em
 int em_command_tokenize(const em_settings *settings, em_error *err) {
     em_setup setup;
     em_buffer out = {0};
-    if (!em_setup_open(&setup, settings, err)) return err->status;
+    em_setup_needs needs = {.models = &settings->models,
+                            .protocol = &settings->protocol,
+                            .threads = settings->engine.threads,
+                            .eos_optional = true};
+    if (!em_setup_open(&setup, &needs, err)) return err->status;
     em_loader *loader = open_loader(&setup, settings, err);
     em_truncation truncation = em_tokenizer_truncation(setup.tokenizer);
     if (loader && truncation.max_tokens)

@@ -63,10 +63,10 @@ static bool several_documents(const em_row *r) {
 /* The first row that holds more than one document, else the first. */
 static bool read_row(audit *a, em_error *err) {
     const em_dataset *d = &a->setup.datasets[0];
-    em_pack_options pack = {.mode = a->settings->pack,
+    em_pack_options pack = {.mode = a->settings->protocol.pack,
                             .row_tokens = a->row_tokens,
-                            .max_tokens = a->settings->max_tokens};
-    em_loader *loader = em_setup_loader(&a->setup, a->settings, d, err);
+                            .max_tokens = a->settings->data.max_tokens};
+    em_loader *loader = em_setup_loader(&a->setup, &a->settings->data, d, err);
     em_packer *packer = loader ? em_packer_open(loader, &pack, err) : NULL;
     bool good = packer != NULL, several = false;
     while (good && !several) {
@@ -81,7 +81,7 @@ static bool read_row(audit *a, em_error *err) {
         } else {
             em_row_free(row);
         }
-        several |= a->settings->pack == EM_PACK_NONE;
+        several |= a->settings->protocol.pack == EM_PACK_NONE;
     }
     em_packer_close(packer);
     em_loader_close(loader);
@@ -92,12 +92,16 @@ static bool read_row(audit *a, em_error *err) {
 
 static bool open_data(audit *a, em_error *err) {
     const em_settings *s = a->settings;
-    if (!s->model.path && !s->tokenizer)
+    if (!s->models.first.path && !s->models.tokenizer)
         return em_fail(
             err, EM_USAGE,
             "--data %s: to make a row of it, audit wants --model PATH or --tokenizer PATH",
-            s->data[0].path);
-    if (!em_setup_open(&a->setup, s, err)) return false;
+            s->data.sets[0].path);
+    em_setup_needs needs = {.models = &s->models,
+                            .data = &s->data,
+                            .protocol = &s->protocol,
+                            .threads = s->engine.threads};
+    if (!em_setup_open(&a->setup, &needs, err)) return false;
     if (a->setup.n_datasets > 1)
         return em_fail(err, EM_USAGE,
                        "--data: audit looks at one row, of one data set; give one of the %d",
@@ -115,21 +119,22 @@ static void add_depth(audit *a, int32_t depth) {
 static bool open_depths(audit *a, em_error *err) {
     const em_settings *s = a->settings;
     int32_t own = a->setup.model ? em_model_spec_of(a->setup.model)->layers : 0;
-    if (own && s->window_layers)
+    if (own && s->audit.window_layers)
         return em_fail(
             err, EM_USAGE,
             "--window-layers is for an audit without a model; the layers of --model have windows "
             "of their own");
-    if (own && s->layers > own)
-        return em_fail(err, EM_USAGE, "--layers %d: the model has %d layers", s->layers, own);
-    if (s->layers) add_depth(a, s->layers);
+    if (own && s->audit.layers > own)
+        return em_fail(err, EM_USAGE, "--layers %d: the model has %d layers", s->audit.layers, own);
+    if (s->audit.layers) add_depth(a, s->audit.layers);
     else add_depth(a, 1);
-    if (!s->layers && own != 1) add_depth(a, 2);
+    if (!s->audit.layers && own != 1) add_depth(a, 2);
     if (own) add_depth(a, own);
     int32_t deepest = a->depths[a->n_depths - 1];
     a->windows = em_alloc((size_t)deepest, sizeof *a->windows, "layer windows", err);
     for (int32_t l = 0; a->windows && l < deepest; l++)
-        a->windows[l] = own ? em_model_layer_spec(a->setup.model, l)->window : s->window_layers;
+        a->windows[l] = own ? em_model_layer_spec(a->setup.model, l)->window
+                            : s->audit.window_layers;
     return a->windows != NULL;
 }
 
@@ -151,7 +156,8 @@ static void question_free(question *q) {
 
 static bool ask(const audit *a, question *q, em_error *err) {
     const em_settings *s = a->settings;
-    q->reading = em_labels_read(q->scheme, s->window, s->pack, a->row_tokens, a->row);
+    q->reading = em_labels_read(q->scheme, s->protocol.window, s->protocol.pack, a->row_tokens,
+                                a->row);
     int32_t inputs = q->reading.inputs > 0 ? q->reading.inputs : 1;
     if (!(q->lo = em_alloc((size_t)inputs, sizeof *q->lo, "a mask", err)) ||
         !(q->hi = em_alloc((size_t)inputs, sizeof *q->hi, "a mask", err)) ||
@@ -410,9 +416,9 @@ static bool geometry(const audit *a, em_buffer *out, em_error *err) {
     em_buffer details = {0};
     bool good = true;
     heading(a, out);
-    for (int m = 0; m < s->n_masks; m++)
-        for (int l = 0; l < s->n_labels && good; l++) {
-            question q = {.mask = &s->masks[m], .scheme = s->labels[l]};
+    for (int m = 0; m < s->protocol.n_masks; m++)
+        for (int l = 0; l < s->protocol.n_labels && good; l++) {
+            question q = {.mask = &s->protocol.masks[m], .scheme = s->protocol.labels[l]};
             good = ask(a, &q, err);
             if (good) {
                 table_rows(a, &q, out);
@@ -428,10 +434,10 @@ static bool geometry(const audit *a, em_buffer *out, em_error *err) {
 
 static bool open_audit(audit *a, em_error *err) {
     const em_settings *s = a->settings;
-    a->row_tokens = s->n_row_tokens ? s->row_tokens[0] : 1024;
-    if (s->model.path || s->tokenizer || s->n_data) {
+    a->row_tokens = s->protocol.n_row_tokens ? s->protocol.row_tokens[0] : 1024;
+    if (s->models.first.path || s->models.tokenizer || s->data.n_sets) {
         if (!open_data(a, err)) return false;
-    } else if (!(a->row = made_up_row(a->row_tokens, s->pack, err))) {
+    } else if (!(a->row = made_up_row(a->row_tokens, s->protocol.pack, err))) {
         return false;
     }
     return open_depths(a, err);
@@ -441,7 +447,8 @@ int em_command_audit(const em_settings *settings, em_error *err) {
     audit a = {.settings = settings};
     em_buffer out = {0};
     bool refuted = false, good = open_audit(&a, err);
-    if (good) em_setup_notes(&a.setup, settings);
+    if (good && !settings->output.quiet) em_setup_notes(&a.setup);
+    if (good) em_settings_notes(settings);
     good = good && geometry(&a, &out, err);
     if (good && a.setup.model)
         good = em_proof_run(&(em_proof){.settings = settings, .setup = &a.setup, .row = a.row},

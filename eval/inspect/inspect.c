@@ -36,7 +36,7 @@ static bool several_documents(const em_row *r) {
 
 /* --row N, else the first row that holds more than one document, else the first. */
 static bool better_choice(const inspection *x, const em_row *row) {
-    if (x->settings->row >= 0) return row->index == x->settings->row;
+    if (x->settings->inspect.row >= 0) return row->index == x->settings->inspect.row;
     return !x->chosen || (several_documents(row) && !several_documents(x->chosen));
 }
 
@@ -61,7 +61,7 @@ static bool read_rows(inspection *x, em_error *err) {
                           (long long)x->counts.documents, (long long)x->counts.filtered);
     if (!x->chosen)
         return em_fail(err, EM_USAGE, "--row %lld: the data makes %lld rows, from 0 to %lld",
-                       (long long)x->settings->row, (long long)x->packing.rows,
+                       (long long)x->settings->inspect.row, (long long)x->packing.rows,
                        (long long)x->packing.rows - 1);
     return true;
 }
@@ -96,7 +96,7 @@ static void documents_lines(const inspection *x, em_buffer *out) {
     em_buffer_printf(out, "\n- tokens: %lld, EOS and BOS among them\n", (long long)p->tokens);
     special_line(out, "EOS", &x->setup->eos, p->eos_added, p->eos_in_text, p->documents);
     special_line(out, "BOS", &x->setup->bos, p->bos_added, p->bos_in_text, p->documents);
-    if (x->settings->max_tokens && x->packing.tokens == x->settings->max_tokens)
+    if (x->settings->data.max_tokens && x->packing.tokens == x->settings->data.max_tokens)
         em_buffer_puts(out, "- the stream is cut by --max-tokens, perhaps inside a document\n");
     em_buffer_printf(out, "- document length: %lld to %lld tokens, mean %.1f\n",
                      (long long)p->shortest, (long long)p->longest,
@@ -105,7 +105,7 @@ static void documents_lines(const inspection *x, em_buffer *out) {
 
 static void rows_lines(const inspection *x, em_buffer *out) {
     const em_packing *p = &x->packing;
-    bool alone = x->settings->pack == EM_PACK_NONE;
+    bool alone = x->settings->protocol.pack == EM_PACK_NONE;
     em_buffer_printf(out, "- rows: %lld of T = %d%s, the last has %lld tokens\n",
                      (long long)p->rows, x->setup->row_tokens,
                      alone ? ", each document by itself" : "", (long long)p->last_row_tokens);
@@ -123,11 +123,12 @@ static void schemes_table(const inspection *x, em_buffer *out) {
     em_buffer_printf(
         out, "\n| labels        |   rows | batches |   scored | boundary |  share | efficiency |\n"
              "|---------------|-------:|--------:|---------:|---------:|-------:|-----------:|\n");
-    for (int l = 0; l < s->n_labels; l++) {
+    for (int l = 0; l < s->protocol.n_labels; l++) {
         const em_packing_scheme *m = &x->packing.schemes[l];
-        int64_t counted = m->predictions - (s->boundary == EM_BOUNDARY_DROP ? m->boundary : 0);
+        int64_t counted = m->predictions -
+                          (s->protocol.boundary == EM_BOUNDARY_DROP ? m->boundary : 0);
         em_buffer_printf(out, "| %-13s | %6lld | %7lld | %8lld | %8lld | %4.2f %% | %8.2f %% |\n",
-                         s->labels[l]->name, (long long)m->rows, (long long)m->batches,
+                         s->protocol.labels[l]->name, (long long)m->rows, (long long)m->batches,
                          (long long)counted, (long long)m->boundary,
                          percent(m->boundary, m->predictions),
                          percent(m->tokens, m->rows * x->setup->row_tokens));
@@ -136,15 +137,16 @@ static void schemes_table(const inspection *x, em_buffer *out) {
         out,
         "\nA boundary prediction's label belongs to another document than its position's token%s.\n"
         "Efficiency: tokens in the rows that are scored, of T times those rows.\n",
-        s->boundary == EM_BOUNDARY_DROP ? ";\nhere they are not counted (--boundary drop)" : "");
-    for (int l = 0; l < s->n_labels; l++) {
+        s->protocol.boundary == EM_BOUNDARY_DROP ? ";\nhere they are not counted (--boundary drop)"
+                                                 : "");
+    for (int l = 0; l < s->protocol.n_labels; l++) {
         const em_packing_scheme *m = &x->packing.schemes[l];
         if (m->dropped_rows)
             em_buffer_printf(
                 out,
                 "--tail drop leaves out %lld rows with %lld tokens under %s labels (B = %d).\n",
-                (long long)m->dropped_rows, (long long)m->dropped_tokens, s->labels[l]->name,
-                s->batch);
+                (long long)m->dropped_rows, (long long)m->dropped_tokens,
+                s->protocol.labels[l]->name, s->protocol.batch);
     }
 }
 
@@ -205,10 +207,10 @@ static void judge_around(const inspection *x, em_verdicts *v) {
 static void judge_labels(const inspection *x, em_verdicts *v) {
     em_buffer words = {0};
     bool all = true;
-    for (int l = 0; l < x->settings->n_labels; l++) {
+    for (int l = 0; l < x->settings->protocol.n_labels; l++) {
         const em_packing_scheme *m = &x->packing.schemes[l];
         em_buffer_printf(&words, "%s%lld under %s", l ? ", " : "", (long long)m->eos,
-                         x->settings->labels[l]->name);
+                         x->settings->protocol.labels[l]->name);
         all &= m->eos > 0;
     }
     em_verdict_add(v, all ? EM_PASSED : EM_FAILED, "labels contain EOS", "%lld EOS: %s",
@@ -221,12 +223,13 @@ static void judge_positions(const inspection *x, em_verdicts *v) {
     const em_settings *s = x->settings;
     em_buffer words = {0};
     bool all = true;
-    for (int m = 0; m < s->n_masks; m++)
-        for (int q = 0; q < s->n_positions; q++) {
-            bool reset = em_positions_resolve(s->positions[q], &s->masks[m]) == EM_POSITIONS_RESET;
+    for (int m = 0; m < s->protocol.n_masks; m++)
+        for (int q = 0; q < s->protocol.n_positions; q++) {
+            bool reset = em_positions_resolve(s->protocol.positions[q], &s->protocol.masks[m]) ==
+                         EM_POSITIONS_RESET;
             em_buffer_printf(&words, "%sthey %s under %s", words.length ? ", " : "",
-                             reset ? "restart" : "run on", s->masks[m].name);
-            all &= reset == em_mask_by_document(&s->masks[m]);
+                             reset ? "restart" : "run on", s->protocol.masks[m].name);
+            all &= reset == em_mask_by_document(&s->protocol.masks[m]);
         }
     em_verdict_add(v, all ? EM_PASSED : EM_FAILED, "positions restart with the mask", "%s",
                    words.data);
@@ -253,7 +256,7 @@ static int judge(const inspection *x, em_buffer *out) {
     judge_around(x, &v);
     judge_labels(x, &v);
     judge_positions(x, &v);
-    if (x->settings->pack == EM_PACK_STREAM) judge_rows(x, &v);
+    if (x->settings->protocol.pack == EM_PACK_STREAM) judge_rows(x, &v);
     return em_verdicts_print(&v, out);
 }
 
@@ -301,9 +304,10 @@ static void segment_lines(const inspection *x, columns c, int32_t segment, em_bu
 
 static columns position_columns(const em_settings *s) {
     columns c = {false, false};
-    for (int m = 0; m < s->n_masks; m++)
-        for (int q = 0; q < s->n_positions; q++) {
-            bool reset = em_positions_resolve(s->positions[q], &s->masks[m]) == EM_POSITIONS_RESET;
+    for (int m = 0; m < s->protocol.n_masks; m++)
+        for (int q = 0; q < s->protocol.n_positions; q++) {
+            bool reset = em_positions_resolve(s->protocol.positions[q], &s->protocol.masks[m]) ==
+                         EM_POSITIONS_RESET;
             c.reset |= reset;
             c.continuous |= !reset;
         }
@@ -340,8 +344,8 @@ static void row_tokens(const inspection *x, em_buffer *out) {
 /* The inputs that the first label scheme takes from the row. */
 static int32_t row_inputs(const inspection *x) {
     const em_settings *s = x->settings;
-    em_reading r = em_labels_read(s->labels[0], s->window, s->pack, x->setup->row_tokens,
-                                  x->chosen);
+    em_reading r = em_labels_read(s->protocol.labels[0], s->protocol.window, s->protocol.pack,
+                                  x->setup->row_tokens, x->chosen);
     return r.inputs > 0 ? r.inputs : x->chosen->tokens;
 }
 
@@ -349,8 +353,8 @@ static bool row_masks(const inspection *x, em_buffer *out, em_error *err) {
     int32_t inputs = row_inputs(x);
     int32_t *lo = em_alloc((size_t)inputs * 2, sizeof *lo, "a mask", err);
     if (!lo) return false;
-    for (int m = 0; m < x->settings->n_masks; m++) {
-        const em_mask *mask = &x->settings->masks[m];
+    for (int m = 0; m < x->settings->protocol.n_masks; m++) {
+        const em_mask *mask = &x->settings->protocol.masks[m];
         em_mask_intervals(mask, x->chosen, inputs, lo, lo + inputs);
         em_buffer_printf(out, "\n## %s\n\n", mask->name);
         em_item(out, "The mask: %s.", mask->kind->words);
@@ -392,13 +396,13 @@ static int whole_report(const inspection *x, em_buffer *out) {
 }
 
 static bool open_inspection(inspection *x, em_error *err) {
-    em_pack_options pack = {.mode = x->settings->pack,
+    em_pack_options pack = {.mode = x->settings->protocol.pack,
                             .row_tokens = x->setup->row_tokens,
-                            .max_tokens = x->settings->max_tokens};
-    return (x->loader = em_setup_loader(x->setup, x->settings, x->data, err)) &&
+                            .max_tokens = x->settings->data.max_tokens};
+    return (x->loader = em_setup_loader(x->setup, &x->settings->data, x->data, err)) &&
            (x->packer = em_packer_open(x->loader, &pack, err)) &&
-           (x->counter = em_packing_open(x->settings, x->setup->row_tokens, x->setup->eos.id,
-                                         x->setup->bos.id, err));
+           (x->counter = em_packing_open(&x->settings->protocol, x->setup->row_tokens,
+                                         x->setup->eos.id, x->setup->bos.id, err));
 }
 
 static void close_inspection(inspection *x) {
@@ -418,7 +422,7 @@ static int inspect_data(const em_settings *settings, const em_setup *setup, cons
         failed = whole_report(&x, &out);
         bool good = row_masks(&x, &out, err);
         own_window_note(setup, &out);
-        if (good && x.counts.bad && !settings->quiet)
+        if (good && x.counts.bad && !settings->output.quiet)
             fprintf(stderr, "first broken record: %s\n", x.counts.first_bad);
         if (!good || em_print(out.data, out.length, err)) failed = -1;
     }
@@ -439,9 +443,14 @@ static bool print_title(const em_settings *settings, em_error *err) {
 
 int em_command_inspect(const em_settings *settings, em_error *err) {
     em_setup setup;
-    if (settings->n_packed) return em_packed_inspect(settings, err);
-    if (!em_setup_open(&setup, settings, err)) return err->status;
-    em_setup_notes(&setup, settings);
+    if (settings->inspect.n_packed) return em_packed_inspect(settings, err);
+    em_setup_needs needs = {.models = &settings->models,
+                            .data = &settings->data,
+                            .protocol = &settings->protocol,
+                            .threads = settings->engine.threads};
+    if (!em_setup_open(&setup, &needs, err)) return err->status;
+    if (!settings->output.quiet) em_setup_notes(&setup);
+    em_settings_notes(settings);
     int failed = 0, more = 0;
     if (!print_title(settings, err)) more = -1;
     for (int d = 0; d < setup.n_datasets && more >= 0; d++) {

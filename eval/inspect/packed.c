@@ -48,8 +48,9 @@ static bool plain_id(const char *option, const char *text, em_special *out, em_e
 
 static bool plain_ids(inspection *x, em_error *err) {
     const em_settings *s = x->settings;
-    return plain_id("--eos", s->eos, &x->eos, err) && plain_id("--bos", s->bos, &x->bos, err) &&
-           plain_id("--pad", s->pad, &x->pad, err);
+    return plain_id("--eos", s->models.eos, &x->eos, err) &&
+           plain_id("--bos", s->models.bos, &x->bos, err) &&
+           plain_id("--pad", s->models.pad, &x->pad, err);
 }
 
 static bool check_ids(inspection *x, em_error *err) {
@@ -67,8 +68,8 @@ static bool check_ids(inspection *x, em_error *err) {
 static bool choose(inspection *x, const char *line, size_t n, em_error *err) {
     int64_t row = x->counts.rows;
     bool several = em_packed_documents(&x->view, &x->row, &x->ids) > 1;
-    if (x->settings->row >= 0 ? row != x->settings->row
-                              : x->chosen_row >= 0 && (x->chosen_several || !several))
+    if (x->settings->inspect.row >= 0 ? row != x->settings->inspect.row
+                                      : x->chosen_row >= 0 && (x->chosen_several || !several))
         return true;
     x->chosen_row = row;
     x->chosen_several = several;
@@ -95,7 +96,7 @@ static bool read_rows(inspection *x, em_error *err) {
                           "no rows: a packed row is {\"input_ids\": [...], ...}");
     if (x->chosen_row < 0)
         return em_fail(err, EM_USAGE, "--row %lld: the file has %lld rows, from 0 to %lld",
-                       (long long)x->settings->row, (long long)x->counts.rows,
+                       (long long)x->settings->inspect.row, (long long)x->counts.rows,
                        (long long)x->counts.rows - 1);
     return true;
 }
@@ -507,8 +508,9 @@ static int report(inspection *x, em_error *err) {
 }
 
 static int inspect_file(inspection *x, em_error *err) {
-    em_reader_options o = {
-        .paths = &x->path, .n_paths = 1, .source = {.max_window_log = x->settings->zstd_window}};
+    em_reader_options o = {.paths = &x->path,
+                           .n_paths = 1,
+                           .source = {.max_window_log = x->settings->data.zstd_window}};
     int failed = -1;
     x->chosen_row = -1;
     em_packed_counts_start(&x->counts);
@@ -522,8 +524,8 @@ static int inspect_file(inspection *x, em_error *err) {
 static int inspect_files(inspection *x, em_error *err) {
     int failed = 0, more = 0;
     if (!check_ids(x, err)) return err->status;
-    for (int i = 0; i < x->settings->n_packed && more >= 0; i++) {
-        x->path = x->settings->packed[i];
+    for (int i = 0; i < x->settings->inspect.n_packed && more >= 0; i++) {
+        x->path = x->settings->inspect.packed[i];
         more = inspect_file(x, err);
         failed += more > 0;
     }
@@ -535,10 +537,13 @@ static int inspect_files(inspection *x, em_error *err) {
 
 int em_packed_inspect(const em_settings *settings, em_error *err) {
     inspection x = {.settings = settings};
-    if (!settings->model.path && !settings->tokenizer)
+    if (!settings->models.first.path && !settings->models.tokenizer)
         return plain_ids(&x, err) ? inspect_files(&x, err) : (int)err->status;
     em_setup setup;
-    if (!em_setup_open(&setup, settings, err)) return err->status;
+    em_setup_needs needs = {.models = &settings->models,
+                            .protocol = &settings->protocol,
+                            .threads = settings->engine.threads};
+    if (!em_setup_open(&setup, &needs, err)) return err->status;
     x.tokenizer = setup.tokenizer;
     x.eos = setup.eos;
     x.bos = setup.bos;

@@ -5,7 +5,7 @@
 #include "common/size.h"
 
 struct em_packing_counter {
-    const em_settings *settings;
+    const em_protocol_settings *protocol;
     int32_t row_tokens, eos, bos;
     em_packing sum;
     em_packing_scheme open[EM_MAX_SCHEMES]; /* the batch that is not full yet */
@@ -16,12 +16,12 @@ struct em_packing_counter {
     int64_t *rows_with;                     /* [T + 1]: rows with so many documents */
 };
 
-em_packing_counter *em_packing_open(const em_settings *settings, int32_t row_tokens, int32_t eos,
-                                    int32_t bos, em_error *err) {
+em_packing_counter *em_packing_open(const em_protocol_settings *protocol, int32_t row_tokens,
+                                    int32_t eos, int32_t bos, em_error *err) {
     em_packing_counter *c = em_alloc(1, sizeof *c, "packing statistics", err);
     if (!c) return NULL;
     *c = (em_packing_counter){
-        .settings = settings, .row_tokens = row_tokens, .eos = eos, .bos = bos, .document = -1};
+        .protocol = protocol, .row_tokens = row_tokens, .eos = eos, .bos = bos, .document = -1};
     c->rows_with = em_alloc((size_t)row_tokens + 1, sizeof *c->rows_with, "packing statistics",
                             err);
     if (c->rows_with) return c;
@@ -89,7 +89,7 @@ static void count_special(em_packing_counter *c, const em_row *row) {
 
 static void count_labels(em_packing_scheme *to, const em_row *row, const em_reading *r, int offset,
                          const em_packing_counter *c) {
-    em_scored_walk walk = em_scored_begin(row, r, offset, c->settings->boundary);
+    em_scored_walk walk = em_scored_begin(row, r, offset, c->protocol->boundary);
     em_scored_position p;
     while (em_scored_next(&walk, &p)) {
         to->predictions++;
@@ -116,7 +116,7 @@ static void close_batch(em_packing_scheme *to, em_packing_scheme *open, bool dro
 }
 
 static void count_scheme(em_packing_counter *c, int l, const em_row *row) {
-    const em_settings *s = c->settings;
+    const em_protocol_settings *s = c->protocol;
     em_reading r = em_labels_read(s->labels[l], s->window, s->pack, c->row_tokens, row);
     if (r.inputs < 1) return;
     em_packing_scheme *open = &c->open[l];
@@ -136,7 +136,7 @@ void em_packing_add(em_packing_counter *c, const em_row *row) {
     c->sum.last_row_tokens = row->tokens;
     count_documents(c, row);
     count_special(c, row);
-    for (int l = 0; l < c->settings->n_labels; l++) count_scheme(c, l, row);
+    for (int l = 0; l < c->protocol->n_labels; l++) count_scheme(c, l, row);
 }
 
 static void documents_per_row(const em_packing_counter *c, em_packing *out) {
@@ -153,8 +153,8 @@ static void documents_per_row(const em_packing_counter *c, em_packing *out) {
 void em_packing_finish(em_packing_counter *c, em_packing *out) {
     end_document(c);
     c->document = -1;
-    for (int l = 0; l < c->settings->n_labels; l++)
-        close_batch(&c->sum.schemes[l], &c->open[l], c->settings->tail == EM_TAIL_DROP);
+    for (int l = 0; l < c->protocol->n_labels; l++)
+        close_batch(&c->sum.schemes[l], &c->open[l], c->protocol->tail == EM_TAIL_DROP);
     *out = c->sum;
     documents_per_row(c, out);
 }

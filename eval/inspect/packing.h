@@ -30,10 +30,10 @@ typedef struct em_packing {
 
 typedef struct em_packing_counter em_packing_counter;
 
-/* eos, bos: -1 where there is none. settings: label schemes, window, boundary, pack, tail and
+/* eos, bos: -1 where there is none. protocol: label schemes, window, boundary, pack, tail and
  * batch; they outlive the counter. NULL: EM_MACHINE, memory is out. */
-em_packing_counter *em_packing_open(const em_settings *settings, int32_t row_tokens, int32_t eos,
-                                    int32_t bos, em_error *err);
+em_packing_counter *em_packing_open(const em_protocol_settings *protocol, int32_t row_tokens,
+                                    int32_t eos, int32_t bos, em_error *err);
 /* The next row, in their order; it stays the caller's. */
 void em_packing_add(em_packing_counter *c, const em_row *row);
 /* After the last row: what they come to. */

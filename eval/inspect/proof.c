@@ -49,13 +49,14 @@ static bool open_engine(proof *p, em_error *err) {
         return false;
     for (int32_t l = 0; l < p->layers; l++)
         p->windows[l] = em_model_layer_spec(setup->model, l)->window;
-    if (!(p->backend = em_device_open_backend(s, setup, err))) return false;
+    if (!(p->backend = em_device_open_backend(&s->engine, s->output.quiet, setup, err)))
+        return false;
     int32_t tokens = p->of->row->tokens;
     em_network_options needs = {.row_tokens = tokens,
                                 .want_tokens = (EM_PROOF_CHANGES + 1) * em_network_padded(tokens),
                                 .n_labels = 1,
                                 .n_depths = 1};
-    p->network = em_setup_network(setup, s, 0, p->backend, &needs, err);
+    p->network = em_setup_network(setup, s->engine.memory, 0, p->backend, &needs, err);
     return p->network != NULL;
 }
 
@@ -266,8 +267,8 @@ static bool try_one(const proof *p, const em_mask *mask, const em_label_scheme *
                     em_positions resolved, em_buffer *out, bool *refuted, em_error *err) {
     const em_settings *s = p->of->settings;
     trial t = {.scheme = scheme,
-               .reading = em_labels_read(scheme, s->window, s->pack, p->of->setup->row_tokens,
-                                         p->of->row)};
+               .reading = em_labels_read(scheme, s->protocol.window, s->protocol.pack,
+                                         p->of->setup->row_tokens, p->of->row)};
     tally sum = {0};
     if (t.reading.from >= t.reading.to) return true;
     bool good = prepare(p, &t, mask, resolved, err) && run_changes(p, &t, &sum, err);
@@ -285,12 +286,13 @@ bool em_proof_run(const em_proof *of, em_buffer *out, bool *refuted, em_error *e
     if (good)
         em_buffer_printf(out, "\n# Proof on the model: %d layers, %s\n\n", p.layers,
                          em_dtype_name(p.backend->options.compute));
-    for (int m = 0; m < s->n_masks; m++)
-        for (int l = 0; l < s->n_labels; l++)
-            for (int q = 0; q < s->n_positions; q++)
-                good = good && try_one(&p, &s->masks[m], s->labels[l],
-                                       em_positions_resolve(s->positions[q], &s->masks[m]), out,
-                                       refuted, err);
+    for (int m = 0; m < s->protocol.n_masks; m++)
+        for (int l = 0; l < s->protocol.n_labels; l++)
+            for (int q = 0; q < s->protocol.n_positions; q++)
+                good = good && try_one(&p, &s->protocol.masks[m], s->protocol.labels[l],
+                                       em_positions_resolve(s->protocol.positions[q],
+                                                            &s->protocol.masks[m]),
+                                       out, refuted, err);
     close_engine(&p);
     return good;
 }

@@ -3,6 +3,7 @@
 #define EM_EVAL_PROOF_H
 
 #include "common/buffer.h"
+#include "eval/settings/options.h"
 #include "eval/setup/setup.h"
 
 enum { EM_PROOF_CHANGES = 24 }; /* label tokens changed, at most, for one mask and label scheme */

@@ -33,17 +33,17 @@ static bool whole(const em_baseline *b, em_error *err) {
     return good;
 }
 
-static bool has_json(const em_settings *s) {
-    for (int i = 0; i < s->n_outputs; i++) {
-        char *documents = em_documents_path(s->outputs[i]);
+static bool has_json(const em_output_settings *s) {
+    for (int i = 0; i < s->n_files; i++) {
+        char *documents = em_documents_path(s->files[i]);
         free(documents);
         if (documents) return true;
     }
     return false;
 }
 
-bool em_baseline_open(em_baseline *b, const em_settings *s, const char *const *outputs, int n,
-                      em_error *err) {
+bool em_baseline_open(em_baseline *b, const em_output_settings *s, const char *const *outputs,
+                      int n, em_error *err) {
     *b = (em_baseline){.path = s->baseline};
     if (!b->path) return true;
     if (!em_diff_read(b->path, &b->results, &b->documents, err) ||
@@ -63,7 +63,7 @@ bool em_baseline_open(em_baseline *b, const em_settings *s, const char *const *o
                b->path);
 }
 
-void em_baseline_judge(const em_baseline *b, const em_settings *s, em_results *results,
+void em_baseline_judge(const em_baseline *b, const em_output_settings *s, em_results *results,
                        const char *documents, em_error *verdict) {
     em_diff d;
     if (!b->path) return;

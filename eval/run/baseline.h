@@ -3,7 +3,7 @@
 #define EM_EVAL_BASELINE_H
 
 #include "reports/results/results.h"
-#include "eval/settings/options.h"
+#include "eval/settings/settings.h"
 
 typedef struct em_baseline {
     const char *path; /* NULL: none was asked for, and all below does nothing */
@@ -13,12 +13,12 @@ typedef struct em_baseline {
 
 /* Reads it, and its sidecar to the end, before anything is computed. outputs: the n files that the
  * run will write, none of which may be the baseline or its sidecar; NULLs are skipped. */
-bool em_baseline_open(em_baseline *b, const em_settings *s, const char *const *outputs, int n,
-                      em_error *err);
+bool em_baseline_open(em_baseline *b, const em_output_settings *s, const char *const *outputs,
+                      int n, em_error *err);
 /* Adds gates and notes to results. documents: the run's own sidecar, already written; NULL: there
  * is none. verdict gets what the program ends with once the reports are written: EM_GATE, EM_USAGE,
  * or what went wrong. */
-void em_baseline_judge(const em_baseline *b, const em_settings *s, em_results *results,
+void em_baseline_judge(const em_baseline *b, const em_output_settings *s, em_results *results,
                        const char *documents, em_error *verdict);
 void em_baseline_close(em_baseline *b);
 

@@ -70,10 +70,14 @@ em_checkpoints *em_checkpoints_open(const em_settings *settings, const em_setup 
     em_checkpoints *c = em_alloc(1, sizeof *c, "the journal", err);
     if (!c) return NULL;
     em_buffer identity = {0};
-    c->every = settings->journal_rows;
+    c->every = settings->output.journal_rows;
     c->written = em_seconds();
-    if (em_identity_make(&identity, settings, setup, backend, err))
-        c->journal = em_journal_open(settings->journal, &identity, err);
+    em_identity_source source = {.given = settings->given.data,
+                                 .tokenizer = settings->models.tokenizer,
+                                 .config = settings->experiment ? settings->experiment->path : NULL,
+                                 .baseline = settings->output.baseline};
+    if (em_identity_make(&identity, &source, setup, backend, err))
+        c->journal = em_journal_open(settings->output.journal, &identity, err);
     em_buffer_free(&identity);
     if (c->journal) return c;
     em_checkpoints_close(c);

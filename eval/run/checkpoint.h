@@ -5,6 +5,7 @@
 
 #include "eval/run/journal.h"
 #include "eval/run/outputs.h"
+#include "eval/settings/options.h"
 #include "eval/setup/setup.h"
 #include "eval/run/tally.h"
 #include "kernels/backend.h"

@@ -22,13 +22,13 @@ enum { MAX_PATHS = EM_MAX_LIST + 4 };
 
 /* What the run writes; NULL where one of the first four is not asked for. */
 static int list_paths(const em_outputs *o, const char *paths[MAX_PATHS]) {
-    const em_settings *s = o->settings;
+    const em_output_settings *s = o->settings;
     paths[0] = s->tokens_file;
     paths[1] = s->profile_file;
     paths[2] = o->documents && !o->documents_unnamed ? o->documents_path : NULL;
     paths[3] = s->journal;
-    memcpy(paths + 4, s->outputs, (size_t)s->n_outputs * sizeof *paths);
-    return s->n_outputs + 4;
+    memcpy(paths + 4, s->files, (size_t)s->n_files * sizeof *paths);
+    return s->n_files + 4;
 }
 
 static const char *base_name(const char *path) {
@@ -86,10 +86,10 @@ static em_output *open_growing(const char *path, const em_outputs_journal *journ
                             err);
 }
 
-static bool any_html(const em_settings *s) {
-    for (int i = 0; i < s->n_outputs; i++) {
-        size_t n = strlen(s->outputs[i]);
-        if (n > 5 && !strcmp(s->outputs[i] + n - 5, ".html")) return true;
+static bool any_html(const em_output_settings *s) {
+    for (int i = 0; i < s->n_files; i++) {
+        size_t n = strlen(s->files[i]);
+        if (n > 5 && !strcmp(s->files[i] + n - 5, ".html")) return true;
     }
     return false;
 }
@@ -97,15 +97,14 @@ static bool any_html(const em_settings *s) {
 /* An unnamed one could not be gone on with: with a journal, pages show documents where there is a
  * .json. */
 static bool open_sidecar(em_outputs *o, const em_outputs_journal *journal, em_error *err) {
-    const em_settings *s = o->settings;
-    for (int i = 0; i < s->n_outputs; i++) {
-        size_t n = strlen(s->outputs[i]);
-        if (n < 6 || strcmp(s->outputs[i] + n - 5, ".json")) continue;
+    const em_output_settings *s = o->settings;
+    for (int i = 0; i < s->n_files; i++) {
+        size_t n = strlen(s->files[i]);
+        if (n < 6 || strcmp(s->files[i] + n - 5, ".json")) continue;
         if (o->documents)
-            return em_fail(err, EM_USAGE, "-o %s: one .json a run is enough, copy it",
-                           s->outputs[i]);
+            return em_fail(err, EM_USAGE, "-o %s: one .json a run is enough, copy it", s->files[i]);
         snprintf(o->documents_path, sizeof o->documents_path, "%.*s.documents.jsonl.zst",
-                 (int)(n - 5), s->outputs[i]);
+                 (int)(n - 5), s->files[i]);
         if (!(o->documents = open_growing(o->documents_path, journal,
                                           journal ? journal->point.documents : 0, err)))
             return false;
@@ -121,13 +120,13 @@ static bool open_baseline(em_outputs *o, em_error *err) {
     return em_baseline_open(&o->baseline, o->settings, paths, n, err);
 }
 
-bool em_outputs_open(em_outputs *o, const em_settings *s, const em_outputs_journal *journal,
+bool em_outputs_open(em_outputs *o, const em_output_settings *s, const em_outputs_journal *journal,
                      em_error *err) {
     *o = (em_outputs){.settings = s, .verdict = EM_ERROR_INIT};
-    for (int i = 0; i < s->n_outputs; i++)
-        if (!em_report_format_of(s->outputs[i], err)) return false;
-    for (int i = 0; i < s->n_outputs; i++)
-        if (!try_output(s->outputs[i], err)) return false;
+    for (int i = 0; i < s->n_files; i++)
+        if (!em_report_format_of(s->files[i], err)) return false;
+    for (int i = 0; i < s->n_files; i++)
+        if (!try_output(s->files[i], err)) return false;
     if (s->profile_file && !try_output(s->profile_file, err)) return false;
     if (s->tokens_file && !is_jsonl(s->tokens_file))
         return em_fail(err, EM_USAGE, "--tokens %s: the name must end in .jsonl or .jsonl.zst",
@@ -169,8 +168,8 @@ static bool documents_for_pages(em_outputs *o, const char **path, em_error *err)
 static bool write_files(em_outputs *o, const em_results *results, em_error *err) {
     em_report_options options = {.markdown = o->settings->markdown};
     bool good = documents_for_pages(o, &options.documents, err);
-    for (int i = 0; good && i < o->settings->n_outputs; i++)
-        good = em_report_write(results, &options, o->settings->outputs[i], err);
+    for (int i = 0; good && i < o->settings->n_files; i++)
+        good = em_report_write(results, &options, o->settings->files[i], err);
     return good;
 }
 

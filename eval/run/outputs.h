@@ -5,10 +5,10 @@
 #include "common/output.h"
 #include "reports/results/results.h"
 #include "eval/run/baseline.h"
-#include "eval/settings/options.h"
+#include "eval/settings/settings.h"
 
 typedef struct em_outputs {
-    const em_settings *settings;
+    const em_output_settings *settings;
     em_output *tokens, *documents; /* --tokens, the sidecar; NULL: not asked for */
     bool documents_unnamed;        /* only for a page to read: no .json is written */
     char documents_path[4200];     /* NAME.documents.jsonl.zst beside NAME.json */
@@ -30,8 +30,8 @@ typedef struct em_outputs_journal {
 
 /* Opens what grows during the run and tries what is written at its end: said now, not after hours.
  * journal: NULL without one. */
-bool em_outputs_open(em_outputs *o, const em_settings *settings, const em_outputs_journal *journal,
-                     em_error *err);
+bool em_outputs_open(em_outputs *o, const em_output_settings *settings,
+                     const em_outputs_journal *journal, em_error *err);
 /* All that was written is on the disk, and *out says how much it is. */
 bool em_outputs_sync(em_outputs *o, em_outputs_point *out, em_error *err);
 /* Holds a whole run's results to the baseline, where there is one: gates are added to them,

@@ -27,10 +27,10 @@ static void special_line(em_results *r, const char *key, const em_special *s) {
     else em_results_protocol(r, key, "%d %s, by %s", s->id, s->text, s->origin);
 }
 
-static void subsets_line(em_results *r, const em_settings *settings) {
+static void subsets_line(em_results *r, const em_data_settings *data) {
     em_buffer names = {0};
-    for (int i = 0; i < settings->n_subsets; i++)
-        em_buffer_printf(&names, "%s%s", i ? ", " : "", settings->subsets[i]);
+    for (int i = 0; i < data->n_subsets; i++)
+        em_buffer_printf(&names, "%s%s", i ? ", " : "", data->subsets[i]);
     em_results_protocol(r, "subset", "%s", names.data);
     em_buffer_free(&names);
 }
@@ -43,10 +43,10 @@ static void row_lengths_line(em_results *r, const em_setup *setup) {
     em_buffer_free(&lengths);
 }
 
-static void pack_line(em_results *r, const em_settings *settings) {
-    bool both = settings->n_packs > 1;
-    em_results_protocol(r, "pack", "%s%s%s", pack_name(settings->pack), both ? ", " : "",
-                        both ? pack_name(settings->packs[1]) : "");
+static void pack_line(em_results *r, const em_protocol_settings *protocol) {
+    bool both = protocol->n_packs > 1;
+    em_results_protocol(r, "pack", "%s%s%s", pack_name(protocol->pack), both ? ", " : "",
+                        both ? pack_name(protocol->packs[1]) : "");
 }
 
 void em_protocol_shared(em_results *r, const em_settings *settings, const em_setup *setup,
@@ -56,32 +56,34 @@ void em_protocol_shared(em_results *r, const em_settings *settings, const em_set
     special_line(r, "bos", &setup->bos);
     special_line(r, "eos", &setup->eos);
     row_lengths_line(r, setup);
-    if (settings->common_vocab) em_results_protocol(r, "common_vocab", "yes");
-    em_results_protocol(r, "batch", "%d", settings->batch);
-    pack_line(r, settings);
-    em_results_protocol(r, "window", "%s", window_name(settings->window));
-    em_results_protocol(r, "boundary", "%s", boundary_name(settings->boundary));
-    em_results_protocol(r, "tail", "%s", tail_name(settings->tail));
-    em_results_protocol(r, "text_key", "%s", settings->text_key);
-    em_results_protocol(r, "group_by", "%s", settings->group_by);
-    if (settings->n_subsets) subsets_line(r, settings);
-    if (settings->max_docs)
-        em_results_protocol(r, "max_docs", "%lld", (long long)settings->max_docs);
-    if (settings->max_tokens)
-        em_results_protocol(r, "max_tokens", "%lld", (long long)settings->max_tokens);
-    if (settings->skip_bad_records) em_results_protocol(r, "skip_bad_records", "yes");
-    if (settings->alpha_space == EM_ALPHA_WEIGHT) em_results_protocol(r, "alpha_space", "weight");
+    if (settings->models.common_vocab) em_results_protocol(r, "common_vocab", "yes");
+    em_results_protocol(r, "batch", "%d", settings->protocol.batch);
+    pack_line(r, &settings->protocol);
+    em_results_protocol(r, "window", "%s", window_name(settings->protocol.window));
+    em_results_protocol(r, "boundary", "%s", boundary_name(settings->protocol.boundary));
+    em_results_protocol(r, "tail", "%s", tail_name(settings->protocol.tail));
+    em_results_protocol(r, "text_key", "%s", settings->data.text_key);
+    em_results_protocol(r, "group_by", "%s", settings->data.group_by);
+    if (settings->data.n_subsets) subsets_line(r, &settings->data);
+    if (settings->data.max_docs)
+        em_results_protocol(r, "max_docs", "%lld", (long long)settings->data.max_docs);
+    if (settings->data.max_tokens)
+        em_results_protocol(r, "max_tokens", "%lld", (long long)settings->data.max_tokens);
+    if (settings->data.skip_bad_records) em_results_protocol(r, "skip_bad_records", "yes");
+    if (settings->models.alpha_space == EM_ALPHA_WEIGHT)
+        em_results_protocol(r, "alpha_space", "weight");
     em_results_protocol(r, "dtype", "%s",
-                        settings->dtype == EM_DTYPE_AUTO ? em_device_auto_dtype(backend)
-                                                         : em_dtype_name(backend->options.compute));
+                        settings->engine.dtype == EM_DTYPE_AUTO
+                            ? em_device_auto_dtype(backend)
+                            : em_dtype_name(backend->options.compute));
     em_results_protocol(r, "device", "%s, %s", backend->name, backend->isa);
 }
 
 /* Sorted key=value lines; a choice that cannot move this result's figures is not among them. */
 static void fingerprint(em_result *out, const em_plan *plan) {
-    const em_settings *s = plan->settings;
+    const em_protocol_settings *s = plan->protocol;
     em_buffer b = {0};
-    if (out->has_alpha && s->alpha_space == EM_ALPHA_WEIGHT)
+    if (out->has_alpha && plan->alpha_space == EM_ALPHA_WEIGHT)
         em_buffer_puts(&b, "alpha_space=weight\n");
     if (s->tail == EM_TAIL_DROP) em_buffer_printf(&b, "batch=%d\n", s->batch);
     em_buffer_printf(&b, "boundary=%s\n", boundary_name(s->boundary));
@@ -98,13 +100,13 @@ static void fingerprint(em_result *out, const em_plan *plan) {
 
 void em_protocol_result(em_result *out, const em_plan *plan, em_cell cell, int32_t row_tokens,
                         const em_setup *setup, const em_backend *backend) {
-    const em_settings *settings = plan->settings;
+    const em_protocol_settings *protocol = plan->protocol;
     const em_side *side = &plan->sides[cell.side];
     em_combination k = plan->combinations[cell.combination];
-    const em_mask *mask = &settings->masks[k.mask];
-    const em_label_scheme *labels = settings->labels[k.labels];
+    const em_mask *mask = &protocol->masks[k.mask];
+    const em_label_scheme *labels = protocol->labels[k.labels];
     out->has_alpha = side->alpha >= 0;
-    if (out->has_alpha) out->alpha = settings->alphas.values[side->alpha];
+    if (out->has_alpha) out->alpha = plan->alphas->values[side->alpha];
     out->depth = side->depth;
     snprintf(out->model, sizeof out->model, "%s",
              out->has_alpha ? "amplified" : setup->names[side->model]);
@@ -112,15 +114,15 @@ void em_protocol_result(em_result *out, const em_plan *plan, em_cell cell, int32
     snprintf(out->mask, sizeof out->mask, "%s", mask->name);
     snprintf(out->labels, sizeof out->labels, "%s", labels->name);
     snprintf(out->positions, sizeof out->positions, "%s",
-             positions_name(em_positions_resolve(settings->positions[k.positions], mask)));
-    snprintf(out->pack, sizeof out->pack, "%s", pack_name(settings->pack));
+             positions_name(em_positions_resolve(protocol->positions[k.positions], mask)));
+    snprintf(out->pack, sizeof out->pack, "%s", pack_name(protocol->pack));
     snprintf(out->offset_words, sizeof out->offset_words, "%s", labels->words);
     snprintf(out->mask_words, sizeof out->mask_words, "%s", mask->kind->words);
     if (labels->caller_shifts)
-        snprintf(out->window, sizeof out->window, "%s", window_name(settings->window));
+        snprintf(out->window, sizeof out->window, "%s", window_name(protocol->window));
     out->offset = labels->offset;
     out->seq_len = row_tokens;
-    out->batch = settings->batch;
+    out->batch = protocol->batch;
     snprintf(out->weight_dtype, sizeof out->weight_dtype, "%s",
              em_dtype_name(em_model_spec_of(setup->models[side->model])->weight_dtype));
     snprintf(out->compute_dtype, sizeof out->compute_dtype, "%s",
@@ -195,17 +197,17 @@ void em_protocol_notes(em_results *r, const em_settings *settings, const em_setu
     if (r->partial)
         em_results_note(
             r, "PARTIAL: the run was interrupted; these are the figures of the rows done by then.");
-    if (settings->bundled_models)
+    if (settings->models.bundled)
         em_results_note(r, "No --model was given: these are the bundled models of the config.");
-    if (settings->bundled_data)
-        em_results_note(r, "No --data was given: this is the config's %s.", settings->bundled_data);
+    if (settings->data.bundled)
+        em_results_note(r, "No --data was given: this is the config's %s.", settings->data.bundled);
     if (setup->bundled_sample)
         em_results_note(r, "No --data was given: this is the bundled sample shard.");
     for (size_t i = 0; i < setup->notes.n; i++) em_results_note(r, "%s.", setup->notes.text[i]);
     if (*setup->row_tokens_note) em_results_note(r, "%s.", setup->row_tokens_note);
     if (*setup->eos.note) em_results_note(r, "EOS: %s.", setup->eos.note);
     for (int i = 1; i < r->n_models; i++)
-        if (r->models[i].vocab != r->models[0].vocab && !settings->common_vocab)
+        if (r->models[i].vocab != r->models[0].vocab && !settings->models.common_vocab)
             em_results_note(r,
                             "The vocabulary of %s has %d tokens, that of %s %d: each loss is over "
                             "its own, and there is no KL; "
@@ -218,12 +220,12 @@ void em_protocol_notes(em_results *r, const em_settings *settings, const em_setu
             em_results_note(r, "%s%s%lld broken records were skipped, the first: %s", d->name,
                             *d->name ? ": " : "", (long long)d->totals.bad_records, d->first_bad);
     }
-    for (int i = 0; i < settings->n_labels; i++)
-        if (settings->labels[i]->offset == 2)
+    for (int i = 0; i < settings->protocol.n_labels; i++)
+        if (settings->protocol.labels[i]->offset == 2)
             em_results_note(r,
                             "%s: the caller and the library both shift, so every position is "
                             "scored on the token after next. "
                             "On a good model that gives losses near 10; it is no next-token loss.",
-                            settings->labels[i]->name);
+                            settings->protocol.labels[i]->name);
     for (int i = 0; i < r->n_results; i++) result_notes(r, &r->results[i]);
 }

@@ -4,6 +4,7 @@
 
 #include "reports/results/results.h"
 #include "eval/score/plan.h"
+#include "eval/settings/options.h"
 
 /* The lines that all results share (results.json's "protocol"). */
 void em_protocol_shared(em_results *r, const em_settings *settings, const em_setup *setup,

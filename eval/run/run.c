@@ -31,9 +31,9 @@ static bool score_data_set(em_run *r, int data_set, int *done, em_error *err) {
     em_tally *shortest = NULL;
     int64_t total = EM_UNKNOWN_TOTAL;
     bool several = r->setup.n_row_lengths > 1, good = true;
-    r->in_force.pack = r->setup.datasets[data_set].pack;
+    r->in_force.protocol.pack = r->setup.datasets[data_set].pack;
     em_stream last = {.data_set = data_set, .length = r->setup.n_row_lengths - 1};
-    if (several && r->settings->tail == EM_TAIL_DROP && !em_stream_in_journal(r, &last) &&
+    if (several && r->settings->protocol.tail == EM_TAIL_DROP && !em_stream_in_journal(r, &last) &&
         !count_tokens(r, data_set, &total, err))
         return false;
     for (int length = 0; good && !em_interrupted && length < r->setup.n_row_lengths; length++) {
@@ -86,7 +86,7 @@ static void average(const em_run *r, int which, em_mean *mean) {
  * they are the same data packed twice. */
 static bool average_data_sets(em_run *r, em_error *err) {
     int n = r->setup.n_row_lengths * em_plan_cells(&r->plan);
-    if (r->settings->n_packs > 1 || r->results.n_data_sets < 2 ||
+    if (r->settings->protocol.n_packs > 1 || r->results.n_data_sets < 2 ||
         r->results.n_results < r->results.n_data_sets * n)
         return true;
     r->results.means = em_alloc((size_t)n, sizeof *r->results.means, "means", err);
@@ -121,7 +121,7 @@ static bool write_profile(const em_run *r, em_error *err) {
     em_buffer b = {0};
     em_profile p = profile_of(r);
     em_profile_print(&p, &b);
-    em_output *out = em_output_open(r->settings->profile_file, err);
+    em_output *out = em_output_open(r->settings->output.profile_file, err);
     bool good = out && em_output_write(out, b.data, b.length, err);
     em_buffer_free(&b);
     if (!good) return em_output_abort(out), false;
@@ -140,12 +140,13 @@ static bool report(em_run *r, em_error *err) {
         !em_outputs_write(&r->outputs, &r->results, err))
         return false;
     if (r->results.partial) return true;
-    if (r->settings->profile_file && !write_profile(r, err)) return false;
+    if (r->settings->output.profile_file && !write_profile(r, err)) return false;
     return em_outputs_commit(&r->outputs, err) && end_journal(r, err);
 }
 
 static bool measure(em_run *r, em_error *err) {
-    em_setup_notes(&r->setup, r->settings);
+    if (!r->settings->output.quiet) em_setup_notes(&r->setup);
+    em_settings_notes(r->settings);
     bool good = score_data_sets(r, err);
     em_progress_end(&r->progress);
     if (!good) return false;
@@ -158,8 +159,8 @@ static bool measure(em_run *r, em_error *err) {
 /* Ranks of a node share its cores, and one of all speaks. */
 static void share_node(em_settings *s, const em_ranks *ranks) {
     if (!ranks) return;
-    if (!s->threads) s->threads = ranks->threads;
-    if (ranks->rank > 0) s->quiet = true;
+    if (!s->engine.threads) s->engine.threads = ranks->threads;
+    if (ranks->rank > 0) s->output.quiet = true;
 }
 
 int em_command_run(const em_settings *settings, em_error *err) {
@@ -175,8 +176,9 @@ int em_command_run(const em_settings *settings, em_error *err) {
     else good = good && r.ranks->ops->work(r.ranks, &tools, &em_interrupted, err);
     if (good && r.outputs.verdict.status != EM_OK) good = false, *err = r.outputs.verdict;
     bool partial = r.results.partial;
-    if (good && partial && r.journal && !em_checkpoints_empty(r.journal) && !settings->quiet)
-        fprintf(stderr, "%s has what is done; the same command goes on\n", settings->journal);
+    if (good && partial && r.journal && !em_checkpoints_empty(r.journal) && !settings->output.quiet)
+        fprintf(stderr, "%s has what is done; the same command goes on\n",
+                settings->output.journal);
     if (!good) em_interrupted = 1; /* what still computes ends before its next layer */
     em_run_close(&r);
     if (!good) return err->status;

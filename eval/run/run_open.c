@@ -14,7 +14,8 @@
 enum { SUPER_BATCH_TOKENS = 65536 };
 
 static bool open_backend(em_run *r, em_error *err) {
-    r->backend = em_device_open_backend(r->settings, &r->setup, err);
+    r->backend = em_device_open_backend(&r->settings->engine, r->settings->output.quiet, &r->setup,
+                                        err);
     return r->backend != NULL;
 }
 
@@ -36,11 +37,13 @@ static bool open_networks(em_run *r, em_error *err) {
     em_network_options needs = {.row_tokens = r->setup.row_tokens,
                                 .want_tokens = SUPER_BATCH_TOKENS,
                                 .batches = batches_held(r),
-                                .n_labels = r->settings->n_labels,
+                                .n_labels = r->settings->protocol.n_labels,
+                                .n_alphas = r->plan.n_logit_alphas,
                                 .vocab = r->plan.vocab};
     for (int i = 0; i < r->plan.n_models; i++) {
         needs.n_depths = r->plan.models[i].n_scored;
-        r->networks[i] = em_setup_network(&r->setup, r->settings, i, r->backend, &needs, err);
+        r->networks[i] = em_setup_network(&r->setup, r->settings->engine.memory, i, r->backend,
+                                          &needs, err);
         if (!r->networks[i]) return false;
     }
     return true;
@@ -75,10 +78,11 @@ static bool reserve_results(em_run *r, em_error *err) {
 
 /* Several row lengths read the data anew for each. */
 static bool check_rereading(const em_run *r, em_error *err) {
-    int readings = r->setup.n_row_lengths * (r->settings->n_packs > 1 ? r->settings->n_packs : 1);
+    int readings = r->setup.n_row_lengths *
+                   (r->settings->protocol.n_packs > 1 ? r->settings->protocol.n_packs : 1);
     if (readings < 2) return true;
-    for (int i = 0; i < r->settings->n_data; i++)
-        if (!strcmp(r->settings->data[i].path, "-"))
+    for (int i = 0; i < r->settings->data.n_sets; i++)
+        if (!strcmp(r->settings->data.sets[i].path, "-"))
             return em_fail(err, EM_USAGE,
                            "--data -: stdin can be read once, and row lengths and packings read "
                            "the data %d times; give a file",
@@ -86,7 +90,7 @@ static bool check_rereading(const em_run *r, em_error *err) {
     bool alone = false;
     for (int i = 0; i < r->setup.n_datasets; i++)
         alone |= r->setup.datasets[i].pack == EM_PACK_NONE;
-    if (r->setup.n_row_lengths > 1 && r->settings->tail == EM_TAIL_DROP && alone)
+    if (r->setup.n_row_lengths > 1 && r->settings->protocol.tail == EM_TAIL_DROP && alone)
         return em_fail(err, EM_USAGE,
                        "--pack none with --tail drop and several row lengths: which documents are "
                        "dropped would differ from "
@@ -97,21 +101,29 @@ static bool check_rereading(const em_run *r, em_error *err) {
 /* The files that grow, from where a journal says that they count. */
 static bool open_outputs(em_run *r, em_error *err) {
     em_outputs_journal journal;
-    if (!r->settings->journal) return em_outputs_open(&r->outputs, r->settings, NULL, err);
+    if (!r->settings->output.journal)
+        return em_outputs_open(&r->outputs, &r->settings->output, NULL, err);
     return (r->journal = em_checkpoints_open(r->settings, &r->setup, r->backend, err)) &&
            em_checkpoints_outputs(r->journal, em_run_streams(r), &journal, err) &&
-           em_outputs_open(&r->outputs, r->settings, &journal, err);
+           em_outputs_open(&r->outputs, &r->settings->output, &journal, err);
 }
 
 /* What every rank opens; rank 0 has the outputs. */
 static bool open_run(em_run *r, em_error *err) {
     r->seconds_started = em_seconds();
-    if (!em_setup_open(&r->setup, r->settings, err) || !check_rereading(r, err)) return false;
+    const em_settings *s = r->settings;
+    em_setup_needs needs = {.models = &s->models,
+                            .data = &s->data,
+                            .protocol = &s->protocol,
+                            .threads = s->engine.threads};
+    if (!em_setup_open(&r->setup, &needs, err) || !check_rereading(r, err)) return false;
     if (r->ranks) r->setup.node_rank = r->ranks->node_rank, r->setup.node_ranks = r->ranks->node_n;
     if (!open_backend(r, err)) return false;
     if (em_run_is_root(r) && !open_outputs(r, err)) return false;
     r->setup.stop = &em_interrupted;
-    return em_plan_make(&r->plan, r->settings, &r->setup, err) && open_networks(r, err);
+    if (!em_plan_make(&r->plan, &s->models, &s->protocol, &r->setup, err)) return false;
+    r->plan.tokens = s->output.tokens_file != NULL;
+    return open_networks(r, err);
 }
 
 static void record_devices(em_run *r, const em_buffer *devices) {
@@ -129,7 +141,7 @@ static bool agree(em_run *r, bool opened, em_pipeline_options *pipeline, em_erro
     em_buffer devices = {0};
     if (!r->ranks) return opened;
     if (opened) em_rank_info_fill(&info, &r->setup, &r->plan, r->backend, r->networks);
-    bool good = r->ranks->ops->agree(r->ranks, &info, r->settings->mixed, &devices, err);
+    bool good = r->ranks->ops->agree(r->ranks, &info, r->settings->engine.mixed, &devices, err);
     pipeline->capacity = info.capacity;
     pipeline->job = info.job;
     if (good) record_devices(r, &devices);
@@ -147,7 +159,7 @@ static bool open_counting(em_run *r, const em_pipeline_options *pipeline, em_err
         snprintf(r->results.title, sizeof r->results.title, "%s", r->settings->experiment->title);
     }
     em_protocol_shared(&r->results, r->settings, &r->setup, r->backend);
-    r->progress = em_progress_start(r->settings->quiet);
+    r->progress = em_progress_start(r->settings->output.quiet);
     r->seconds_opened = em_seconds();
     return true;
 }

@@ -10,6 +10,7 @@
 #include "eval/score/plan.h"
 #include "eval/process/profile.h"
 #include "eval/process/progress.h"
+#include "eval/settings/options.h"
 #include "eval/setup/setup.h"
 #include "eval/statistics/sidecar.h"
 #include "eval/run/tally.h"

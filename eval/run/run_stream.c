@@ -29,11 +29,11 @@ static void name_results(em_run *r, em_stream *s) {
 }
 
 bool em_stream_packer(em_run *r, em_stream *s, em_error *err) {
-    em_pack_options pack = {.mode = r->settings->pack,
+    em_pack_options pack = {.mode = r->settings->protocol.pack,
                             .row_tokens = r->setup.row_lengths[s->length],
-                            .max_tokens = r->settings->max_tokens};
-    return (s->loader = em_setup_loader(&r->setup, r->settings, &r->setup.datasets[s->data_set],
-                                        err)) &&
+                            .max_tokens = r->settings->data.max_tokens};
+    return (s->loader = em_setup_loader(&r->setup, &r->settings->data,
+                                        &r->setup.datasets[s->data_set], err)) &&
            (s->packer = em_packer_open(s->loader, &pack, err));
 }
 
@@ -60,7 +60,7 @@ static bool open_results(em_run *r, em_stream *s, em_error *err) {
 static bool open_reading(em_run *r, em_stream *s, em_error *err) {
     int32_t t = r->setup.row_lengths[s->length], named = r->setup.n_row_lengths > 1 ? t : 0;
     return em_stream_packer(r, s, err) &&
-           (s->feed = em_feed_open(s->packer, r->settings, t, err)) &&
+           (s->feed = em_feed_open(s->packer, &r->settings->protocol, t, err)) &&
            (!r->outputs.documents ||
             (s->sidecar = em_sidecar_new(r->outputs.documents, r->setup.datasets[s->data_set].shown,
                                          named, em_plan_cells(&r->plan), err)));
@@ -131,7 +131,7 @@ static bool pass_over(em_run *r, em_stream *s, em_error *err) {
             return em_fail(err, EM_INTERRUPTED, "interrupted on the way back to row %lld",
                            (long long)s->rows);
         if (got == 0)
-            return em_fail_at(err, EM_INPUT, r->settings->journal, 0, -1,
+            return em_fail_at(err, EM_INPUT, r->settings->output.journal, 0, -1,
                               "its data had %lld rows, now there are %lld; delete it to start over",
                               (long long)s->rows, (long long)i);
         em_fed_row_free(f);
@@ -147,8 +147,9 @@ static bool go_on(em_run *r, em_stream *s, em_error *err) {
     int found = r->journal ? em_checkpoints_restore(r->journal, stream_number(r, s), &c, err) : 0;
     if (found <= 0) return found == 0;
     s->rows = c.rows;
-    if (!r->settings->quiet)
-        fprintf(stderr, "%s: going on after row %lld\n", r->settings->journal, (long long)c.rows);
+    if (!r->settings->output.quiet)
+        fprintf(stderr, "%s: going on after row %lld\n", r->settings->output.journal,
+                (long long)c.rows);
     return pass_over(r, s, err);
 }
 
@@ -198,7 +199,7 @@ static bool push(em_run *r, em_error *err) {
 
 /* So many rows make a super-batch: as many as fit, and no more than the journal may lose. */
 static bool enough(const em_run *r) {
-    int64_t rows = r->journal ? r->settings->journal_rows : 0;
+    int64_t rows = r->journal ? r->settings->output.journal_rows : 0;
     return em_pipeline_full(r->pipeline) ||
            (rows && em_passes_rows(em_pipeline_filling(r->pipeline)) >= rows);
 }
@@ -274,16 +275,16 @@ static bool any_prediction(const em_run *r, const em_stream *s, em_error *err) {
     for (int i = 0; i < em_plan_cells(&r->plan); i++) n += s->results[i].predictions;
     if (n || em_interrupted) return true;
     const em_data_totals *t = &r->results.data_sets[s->data_set].totals;
-    if (r->settings->n_subsets && t->documents == 0)
+    if (r->settings->data.n_subsets && t->documents == 0)
         return em_fail_at(
             err, EM_INPUT, r->setup.datasets[s->data_set].paths[0], 0, -1,
             "no record is of --subset %s%s: %lld are of other groups, by --group-by %s",
-            r->settings->subsets[0], r->settings->n_subsets > 1 ? " or the others" : "",
-            (long long)t->filtered_records, r->settings->group_by);
+            r->settings->data.subsets[0], r->settings->data.n_subsets > 1 ? " or the others" : "",
+            (long long)t->filtered_records, r->settings->data.group_by);
     return em_fail_at(err, EM_INPUT, r->setup.datasets[s->data_set].paths[0], 0, -1,
                       "no prediction to score: %lld documents, %lld tokens, %lld rows%s",
                       (long long)t->documents, (long long)t->tokens, (long long)t->rows,
-                      r->settings->tail == EM_TAIL_DROP && t->rows
+                      r->settings->protocol.tail == EM_TAIL_DROP && t->rows
                           ? ", all in an incomplete batch that --tail drop leaves out"
                           : "");
 }

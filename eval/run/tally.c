@@ -23,8 +23,8 @@ struct em_tally {
 };
 
 static bool by_document(const em_plan *p, int combination) {
-    return em_mask_by_document(&p->settings->masks[p->combinations[combination].mask]) ||
-           p->settings->pack == EM_PACK_NONE;
+    return em_mask_by_document(&p->protocol->masks[p->combinations[combination].mask]) ||
+           p->protocol->pack == EM_PACK_NONE;
 }
 
 static bool open_statistics(em_tally *t, em_error *err) {
@@ -43,7 +43,7 @@ static bool open_comparators(em_tally *t, em_error *err) {
         const em_planned_pair *p = &t->plan->pairs[i];
         em_comparator_options o = {
             .kind = p->kind,
-            .seed = (uint64_t)t->plan->settings->seed,
+            .seed = (uint64_t)t->plan->protocol->seed,
             .has_common = t->has_common,
             .groups_are_rows = !by_document(t->plan, p->before.combination) ||
                                !by_document(t->plan, p->after.combination)};
@@ -53,7 +53,7 @@ static bool open_comparators(em_tally *t, em_error *err) {
 }
 
 static bool open_data(em_tally *t, em_error *err) {
-    for (int l = 0; l < t->plan->settings->n_labels; l++) {
+    for (int l = 0; l < t->plan->protocol->n_labels; l++) {
         if (!(t->data[l] = XXH3_createState())) return em_fail_memory(err, 576, "statistics");
         XXH3_128bits_reset(t->data[l]);
     }
@@ -106,7 +106,7 @@ static void put_key(unsigned char *key, const em_scored_position *s, int64_t str
 static void hash_data(em_tally *t, const em_fed_row *f, int scheme) {
     unsigned char keys[KEYS * KEY_BYTES];
     size_t n = 0;
-    em_scored_walk walk = em_fed_row_scored(f, t->plan->settings, scheme);
+    em_scored_walk walk = em_fed_row_scored(f, t->plan->protocol, scheme);
     em_scored_position p;
     while (em_scored_next(&walk, &p)) {
         put_key(keys + n++ * KEY_BYTES, &p, f->row->stream);
@@ -141,7 +141,7 @@ static bool count_combination(em_tally *t, const em_fed_row *f, const em_digest 
 }
 
 bool em_tally_row(em_tally *t, const em_fed_row *f, const em_digest *d, em_error *err) {
-    for (int l = 0; l < t->plan->settings->n_labels; l++) hash_data(t, f, l);
+    for (int l = 0; l < t->plan->protocol->n_labels; l++) hash_data(t, f, l);
     for (int c = 0; c < t->plan->n_combinations; c++)
         if (!count_combination(t, f, d, c, err)) return false;
     for (int i = 0; i < t->plan->n_pairs; i++)
@@ -171,7 +171,7 @@ static bool counts_state(counts *c, em_state *io) {
 
 bool em_tally_state(em_tally *t, em_state *io) {
     bool good = true;
-    for (int l = 0; l < t->plan->settings->n_labels; l++)
+    for (int l = 0; l < t->plan->protocol->n_labels; l++)
         good = good && em_state_hash(io, t->data[l]);
     for (int i = 0; i < t->plan->n_combinations; i++)
         good = good && counts_state(&t->counts[i], io);

@@ -6,7 +6,7 @@
 #include "eval/score/feed.h"
 
 typedef struct em_common_predictions {
-    const em_settings *settings;
+    const em_protocol_settings *protocol;
     em_pack_mode pack;      /* of the data set */
     const int32_t *lengths; /* [n]: row lengths in tokens */
     int n;
@@ -17,9 +17,9 @@ typedef struct em_common_predictions {
 /* Where nothing is dropped, how long the stream is makes no difference. */
 #define EM_UNKNOWN_TOTAL (INT64_MAX / 4)
 
-/* For a data set packed so, at these row lengths, [n], ascending. settings and lengths outlive it.
+/* For a data set packed so, at these row lengths, [n], ascending. protocol and lengths outlive it.
  * total: EM_UNKNOWN_TOTAL only where --tail drops nothing. */
-void em_common_predictions_make(em_common_predictions *e, const em_settings *settings,
+void em_common_predictions_make(em_common_predictions *e, const em_protocol_settings *protocol,
                                 em_pack_mode pack, const int32_t *lengths, int n, int64_t total);
 
 /* Whether the scheme's prediction of the token at `label` (stream index; under --pack none its

@@ -90,7 +90,7 @@ static bool add_combination(em_digest *d, const em_digest_source *from, int row,
     const em_fed_row *f = em_passes_row(from->passes, row);
     int scheme = d->plan->combinations[c].labels;
     em_pass_view v = em_passes_view(from->passes, row, c);
-    if (!find_leaks(d, &v, &f->reading[scheme], d->plan->settings->labels[scheme]->offset, err))
+    if (!find_leaks(d, &v, &f->reading[scheme], d->plan->protocol->labels[scheme]->offset, err))
         return false;
     for (int side = 0; side < d->plan->n_sides; side++) {
         em_cell cell = {c, side};
@@ -194,7 +194,7 @@ static bool add_pairs(em_digest *d, const em_digest_source *from, int row, int s
 
 static bool add_scheme(em_digest *d, const em_digest_source *from, int row, int scheme,
                        em_error *err) {
-    if (!em_scored_positions_find(&d->scored, d->plan->settings, from->common,
+    if (!em_scored_positions_find(&d->scored, d->plan->protocol, from->common,
                                   em_passes_row(from->passes, row), scheme, err))
         return false;
     if (d->scored.n == 0) return true;
@@ -206,7 +206,7 @@ static bool add_scheme(em_digest *d, const em_digest_source *from, int row, int 
 
 bool em_digest_make(em_digest *d, const em_digest_source *from, int row, em_error *err) {
     clear(d);
-    for (int l = 0; l < d->plan->settings->n_labels; l++)
+    for (int l = 0; l < d->plan->protocol->n_labels; l++)
         if (!add_scheme(d, from, row, l, err)) return false;
     if (from->tokens) em_tokens_row(&d->lines, from->tokens, from->passes, from->scores, row);
     return true;

@@ -11,7 +11,7 @@ typedef struct waiting {
 
 struct em_feed {
     em_packer *packer;
-    const em_settings *settings;
+    const em_protocol_settings *protocol;
     int32_t row_tokens;
     waiting *first, **last;
     int64_t entered[EM_MAX_SCHEMES];  /* rows that the scheme has */
@@ -26,18 +26,19 @@ void em_fed_row_free(em_fed_row *f) {
     free(f);
 }
 
-em_scored_walk em_fed_row_scored(const em_fed_row *f, const em_settings *settings, int scheme) {
+em_scored_walk em_fed_row_scored(const em_fed_row *f, const em_protocol_settings *protocol,
+                                 int scheme) {
     em_reading none = {0};
     return em_scored_begin(f->row, f->dropped[scheme] ? &none : &f->reading[scheme],
-                           settings->labels[scheme]->offset, settings->boundary);
+                           protocol->labels[scheme]->offset, protocol->boundary);
 }
 
-em_feed *em_feed_open(em_packer *packer, const em_settings *settings, int32_t row_tokens,
+em_feed *em_feed_open(em_packer *packer, const em_protocol_settings *protocol, int32_t row_tokens,
                       em_error *err) {
     em_feed *f = em_alloc(1, sizeof *f, "rows", err);
     if (!f) return NULL;
     f->packer = packer;
-    f->settings = settings;
+    f->protocol = protocol;
     f->row_tokens = row_tokens;
     f->last = &f->first;
     return f;
@@ -58,7 +59,7 @@ int64_t em_feed_rows(const em_feed *f) { return f->rows; }
 /* Gives the row its place in each scheme's batches; false where no scheme has it. */
 static bool place_row(em_feed *f, em_fed_row *r) {
     bool any = false;
-    const em_settings *s = f->settings;
+    const em_protocol_settings *s = f->protocol;
     for (int i = 0; i < s->n_labels; i++) {
         r->reading[i] = em_labels_read(s->labels[i], s->window, s->pack, f->row_tokens, r->row);
         if (r->reading[i].inputs < 1) continue;
@@ -95,13 +96,13 @@ static bool pull(em_feed *f, em_error *err) {
 }
 
 static bool batch_complete(const em_feed *f, const em_fed_row *r, int scheme) {
-    return f->complete[scheme] >= (r->batch[scheme] + 1) * f->settings->batch;
+    return f->complete[scheme] >= (r->batch[scheme] + 1) * f->protocol->batch;
 }
 
 /* Whether it is known what becomes of the row. */
 static bool decided(const em_feed *f, const em_fed_row *r) {
-    if (f->ended || f->settings->tail == EM_TAIL_PAD) return true;
-    for (int i = 0; i < f->settings->n_labels; i++)
+    if (f->ended || f->protocol->tail == EM_TAIL_PAD) return true;
+    for (int i = 0; i < f->protocol->n_labels; i++)
         if (r->reading[i].inputs > 0 && !batch_complete(f, r, i)) return false;
     return true;
 }
@@ -116,8 +117,8 @@ int em_feed_next(em_feed *f, em_fed_row **out, em_error *err) {
     if (!f->first) f->last = &f->first;
     *out = w->row;
     free(w);
-    if (f->settings->tail == EM_TAIL_DROP)
-        for (int i = 0; i < f->settings->n_labels; i++)
+    if (f->protocol->tail == EM_TAIL_DROP)
+        for (int i = 0; i < f->protocol->n_labels; i++)
             (*out)->dropped[i] = (*out)->reading[i].inputs > 0 && !batch_complete(f, *out, i);
     return 1;
 }

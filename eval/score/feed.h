@@ -5,7 +5,7 @@
 #define EM_EVAL_FEED_H
 
 #include "eval/protocol/scored.h"
-#include "eval/settings/options.h"
+#include "eval/settings/settings.h"
 #include "loader/pack.h"
 
 typedef struct em_fed_row {
@@ -18,13 +18,14 @@ typedef struct em_fed_row {
 void em_fed_row_free(em_fed_row *f); /* frees the row too; f may be NULL */
 /* The positions that the scheme scores: none where it has no such row, or the row is dropped. The
  * row outlives the walk. */
-em_scored_walk em_fed_row_scored(const em_fed_row *f, const em_settings *settings, int scheme);
+em_scored_walk em_fed_row_scored(const em_fed_row *f, const em_protocol_settings *protocol,
+                                 int scheme);
 
 typedef struct em_feed em_feed;
 
-/* Over the packer's rows of T = row_tokens, for the settings' schemes, batch and tail. packer and
- * settings stay the caller's and outlive it. NULL: EM_MACHINE, memory is out. */
-em_feed *em_feed_open(em_packer *packer, const em_settings *settings, int32_t row_tokens,
+/* Over the packer's rows of T = row_tokens, for the protocol's schemes, batch and tail. packer and
+ * protocol stay the caller's and outlive it. NULL: EM_MACHINE, memory is out. */
+em_feed *em_feed_open(em_packer *packer, const em_protocol_settings *protocol, int32_t row_tokens,
                       em_error *err);
 /* 1: *out is the next row that some scheme has, the caller's to free; 0: end; -1: the packer's
  * error, or EM_MACHINE. */

@@ -6,7 +6,7 @@
 
 static const char what[] = "forward passes";
 
-static size_t schemes(const em_plan *plan) { return (size_t)plan->settings->n_labels; }
+static size_t schemes(const em_plan *plan) { return (size_t)plan->protocol->n_labels; }
 
 void em_forward_batch_open(em_forward_batch *b, const em_plan *plan) {
     *b = (em_forward_batch){.plan = plan};
@@ -113,9 +113,8 @@ static em_scores scores_of(const em_score_buffers *x, int side) {
 /* The first model with each of the others; alphas belong to the one pair that there then is. */
 static bool run_pairs(em_score_buffers *x, em_network *const *networks, const em_row_batch *batch,
                       const em_score_request *labels, em_error *err) {
-    em_pair_request request = {.labels = *labels,
-                               .n_alphas = x->plan->n_logit_alphas,
-                               .alphas = x->plan->settings->alphas.values};
+    em_pair_request request = {
+        .labels = *labels, .n_alphas = x->plan->n_logit_alphas, .alphas = x->plan->alphas->values};
     for (int i = 0; i < x->plan->n_models; i++)
         if (!em_network_forward(networks[i], batch, err)) return false;
     for (int i = 1; i < x->plan->n_models; i++) {
@@ -139,7 +138,7 @@ bool em_forward_batch_run(const em_forward_batch *b, em_row_range rows, em_netwo
                           .positions = b->positions,
                           .lo = b->lo,
                           .hi = b->hi};
-    em_score_request request = {.n_labels = b->plan->settings->n_labels, .labels = b->labels};
+    em_score_request request = {.n_labels = b->plan->protocol->n_labels, .labels = b->labels};
     if (b->plan->kl) return run_pairs(x, networks, &batch, &request, err);
     for (int i = 0; i < b->plan->n_scored; i++) x->depths[i] = scores_of(x, i);
     for (int i = 0; i < b->plan->n_models; i++) {

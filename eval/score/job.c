@@ -59,17 +59,16 @@ typedef struct context {
 } context;
 
 static void describe(const em_runner *r, const em_job *j, context *c) {
-    const em_settings *settings = r->tools.plan->settings;
     const em_setup *s = r->tools.setup;
     const em_dataset *data = &s->datasets[j->origin.data_set];
     bool several = s->n_row_lengths > 1;
     *c = (context){.source = {.passes = j->passes, .scores = &r->scores}};
     if (several) {
-        em_common_predictions_make(&c->common, settings, data->pack, s->row_lengths,
+        em_common_predictions_make(&c->common, r->tools.plan->protocol, data->pack, s->row_lengths,
                                    s->n_row_lengths, j->origin.total);
         c->source.common = &c->common;
     }
-    if (settings->tokens_file) {
+    if (r->tools.plan->tokens) {
         c->tokens = (em_tokens_source){.plan = r->tools.plan,
                                        .tokenizer = s->tokenizer,
                                        .names = s->names,
@@ -147,7 +146,7 @@ bool em_job_write_rows(const em_job *j, const em_setup *setup, em_buffer *out, e
     for (size_t i = 0; i < rows; i++) {
         em_fed_row *f = (em_fed_row *)em_passes_row(j->passes,
                                                     (int)i); /* writing leaves it as it is */
-        if (!em_row_message(&f, j->plan->settings, &io)) return false;
+        if (!em_row_message(&f, j->plan->protocol, &io)) return false;
     }
     return true;
 }
@@ -155,7 +154,7 @@ bool em_job_write_rows(const em_job *j, const em_setup *setup, em_buffer *out, e
 /* Passes take a row over. */
 static bool read_row(em_job *j, em_state *io, em_error *err) {
     em_fed_row *f;
-    if (em_row_message(&f, j->plan->settings, io)) return em_passes_add(j->passes, f, err);
+    if (em_row_message(&f, j->plan->protocol, io)) return em_passes_add(j->passes, f, err);
     em_fed_row_free(f);
     return false;
 }

@@ -7,7 +7,7 @@
 
 struct em_passes {
     const em_plan *plan;
-    const em_settings *settings;
+    const em_protocol_settings *protocol;
     em_forward_batch block; /* its rows are the passes */
 
     em_fed_row **rows;
@@ -22,7 +22,7 @@ em_passes *em_passes_new(const em_plan *plan, em_error *err) {
     em_passes *p = em_alloc(1, sizeof *p, "forward passes", err);
     if (!p) return NULL;
     p->plan = plan;
-    p->settings = plan->settings;
+    p->protocol = plan->protocol;
     em_forward_batch_open(&p->block, plan);
     return p;
 }
@@ -51,7 +51,7 @@ const em_fed_row *em_passes_row(const em_passes *p, int row) { return p->rows[ro
 static int settle_pass(em_passes *p, size_t first_pass, int32_t inputs, const em_row *row) {
     em_forward_batch *b = &p->block;
     size_t at = b->n_tokens, bytes = (size_t)inputs * sizeof *b->lo,
-           columns = (size_t)p->settings->n_labels;
+           columns = (size_t)p->protocol->n_labels;
     for (size_t i = first_pass; i < b->n_rows; i++) {
         size_t old = (size_t)b->start[i];
         if (b->length[i] == inputs && !memcmp(b->lo + old, b->lo + at, bytes) &&
@@ -67,15 +67,15 @@ static int settle_pass(em_passes *p, size_t first_pass, int32_t inputs, const em
 }
 
 static void fill_labels(em_passes *p, int pass, int scheme, const em_fed_row *f) {
-    size_t columns = (size_t)p->settings->n_labels;
+    size_t columns = (size_t)p->protocol->n_labels;
     int32_t *labels = p->block.labels + (size_t)p->block.start[pass] * columns;
-    em_scored_walk walk = em_fed_row_scored(f, p->settings, scheme);
+    em_scored_walk walk = em_fed_row_scored(f, p->protocol, scheme);
     em_scored_position s;
     while (em_scored_next(&walk, &s)) labels[(size_t)s.i * columns + (size_t)scheme] = s.label;
 }
 
 bool em_passes_add(em_passes *p, em_fed_row *f, em_error *err) {
-    const em_settings *s = p->settings;
+    const em_protocol_settings *s = p->protocol;
     em_forward_batch *b = &p->block;
     size_t cells = (p->n_rows + 1) * (size_t)p->plan->n_combinations, first_pass = p->block.n_rows;
     if (!em_grow(&p->rows, &p->rows_capacity, p->n_rows + 1, sizeof *p->rows, "rows", err) ||
@@ -148,7 +148,7 @@ bool em_passes_same(const em_passes *p, int row, int a, int b) {
 em_side_view em_passes_side(const em_passes *p, const em_score_buffers *scores, int row,
                             em_cell cell) {
     size_t at = (size_t)p->block.start[pass_of(p, row, cell.combination)],
-           schemes = (size_t)p->settings->n_labels;
+           schemes = (size_t)p->protocol->n_labels;
     size_t scheme = (size_t)p->plan->combinations[cell.combination].labels;
     const em_side *side = &p->plan->sides[cell.side];
     if (side->scored >= 0) {

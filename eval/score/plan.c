@@ -23,7 +23,8 @@ static int whole_number(const void *a, const void *b) {
 
 /* The list, together with 1 … layers where all were asked for; without both, all layers. Ascending,
  * each once. */
-static bool take_depths(em_model_facts *m, const em_settings *s, const char *name, em_error *err) {
+static bool take_depths(em_model_facts *m, const em_model_settings *s, const char *name,
+                        em_error *err) {
     int n = 0, all = s->all_depths ? m->layers : 0;
     m->depths = em_alloc((size_t)(s->n_depths + all + 1), sizeof *m->depths, "depths", err);
     if (!m->depths) return false;
@@ -39,12 +40,13 @@ static bool take_depths(em_model_facts *m, const em_settings *s, const char *nam
     return true;
 }
 
-static bool take_models(em_plan *p, const em_setup *setup, em_error *err) {
+static bool take_models(em_plan *p, const em_model_settings *models, const em_setup *setup,
+                        em_error *err) {
     p->n_models = setup->n_models;
     for (int i = 0; i < p->n_models; i++) {
         em_model_facts *m = &p->models[i];
         if (!take_windows(m, setup->models[i], err) ||
-            !take_depths(m, p->settings, setup->names[i], err))
+            !take_depths(m, models, setup->names[i], err))
             return false;
         m->first_scored = p->n_scored;
         p->n_scored += m->n_scored;
@@ -74,8 +76,8 @@ static em_side alpha_side(const em_plan *p, const em_setup *setup, int alpha) {
 }
 
 static bool list_sides(em_plan *p, const em_setup *setup, em_error *err) {
-    int alphas = p->settings->alphas.n, n = 0;
-    p->n_logit_alphas = p->settings->alpha_space == EM_ALPHA_LOGIT ? alphas : 0;
+    int alphas = p->alphas->n, n = 0;
+    p->n_logit_alphas = p->alpha_space == EM_ALPHA_LOGIT ? alphas : 0;
     p->n_sides = p->n_plain + alphas;
     p->sides = em_alloc((size_t)p->n_sides, sizeof *p->sides, "results", err);
     if (!p->sides) return false;
@@ -87,14 +89,14 @@ static bool list_sides(em_plan *p, const em_setup *setup, em_error *err) {
 }
 
 static bool list_combinations(em_plan *p, em_error *err) {
-    const em_settings *s = p->settings;
+    const em_protocol_settings *s = p->protocol;
     int n = 0;
     p->combinations = em_alloc((size_t)(s->n_masks * s->n_labels * s->n_positions),
                                sizeof *p->combinations, "results", err);
     if (!p->combinations) return false;
     for (int m = 0; m < s->n_masks; m++)
         for (int l = 0; l < s->n_labels; l++)
-            for (int q = 0; q < s->n_positions && em_settings_combine(s, m, l); q++)
+            for (int q = 0; q < s->n_positions && em_protocol_combine(s, m, l); q++)
                 p->combinations[n++] = (em_combination){m, l, q};
     p->n_combinations = n;
     return true;
@@ -163,17 +165,22 @@ static bool list_pairs(em_plan *p, const em_setup *setup, em_error *err) {
     return true;
 }
 
-bool em_plan_make(em_plan *p, const em_settings *settings, const em_setup *setup, em_error *err) {
+bool em_plan_make(em_plan *p, const em_model_settings *models, const em_protocol_settings *protocol,
+                  const em_setup *setup, em_error *err) {
     bool same;
-    if (settings->common_vocab && setup->n_models < 2)
+    if (models->common_vocab && setup->n_models < 2)
         return em_fail(
             err, EM_USAGE,
             "--common-vocab wants --compare PATH: ids that one model has are all its own");
-    *p = (em_plan){.settings = settings, .depths = settings->all_depths || settings->n_depths > 0};
+    *p = (em_plan){.protocol = protocol,
+                   .alphas = &models->alphas,
+                   .alpha_space = models->alpha_space,
+                   .depths = models->all_depths || models->n_depths > 0};
     int least = smallest_vocabulary(setup, &same);
-    p->vocab = settings->common_vocab ? least : 0;
-    p->kl = setup->n_models > 1 && !p->depths && (same || settings->common_vocab);
-    if (take_models(p, setup, err) && list_sides(p, setup, err) && list_combinations(p, err) &&
+    p->vocab = models->common_vocab ? least : 0;
+    p->kl = setup->n_models > 1 && !p->depths && (same || models->common_vocab);
+    if (take_models(p, models, setup, err) && list_sides(p, setup, err) &&
+        list_combinations(p, err) &&
         check_number(setup, "results", em_plan_cells(p), MAX_RESULTS, err) &&
         list_pairs(p, setup, err))
         return true;

@@ -39,13 +39,16 @@ typedef struct em_model_facts {
 } em_model_facts;
 
 typedef struct em_plan {
-    const em_settings *settings;
+    const em_protocol_settings *protocol;
+    const em_alphas *alphas;
+    em_alpha_space alpha_space;
     em_model_facts models[EM_MAX_MODELS];
     int n_models;
     em_side *sides; /* [n_sides]; the first n_plain are without alphas; owned */
     int n_sides, n_plain;
     int n_scored;       /* of all models, each at each of its depths */
     int n_logit_alphas; /* that the pair's two heads give together */
+    bool tokens;        /* lines for --tokens are made, too; set by the caller */
     bool depths;        /* --depth was given */
     bool kl;            /* the first model is scored together with each of the others */
     int vocab;          /* of every softmax under --common-vocab; 0: each model's own */
@@ -58,7 +61,8 @@ typedef struct em_plan {
 /* From what was asked for and what was opened, which outlive it; into *p, which em_plan_free frees.
  * False: EM_USAGE (a depth that a model has not, too many results), or EM_MACHINE; *p is then
  * empty. */
-bool em_plan_make(em_plan *p, const em_settings *settings, const em_setup *setup, em_error *err);
+bool em_plan_make(em_plan *p, const em_model_settings *models, const em_protocol_settings *protocol,
+                  const em_setup *setup, em_error *err);
 void em_plan_free(em_plan *p); /* what it holds; p itself is the caller's */
 
 /* Of results and comparisons of one data set at one row length: [combinations, sides]. */

@@ -57,10 +57,10 @@ static bool scheme_state(em_fed_row *f, int scheme, int offset, em_state *io) {
            (sound_reading(x, offset, f->row->window) || em_state_bad(io));
 }
 
-bool em_row_message(em_fed_row **row, const em_settings *settings, em_state *io) {
+bool em_row_message(em_fed_row **row, const em_protocol_settings *protocol, em_state *io) {
     if (!io->into) *row = NULL;
     if (!make_room(row, io) || !state((*row)->row, io)) return false;
-    for (int l = 0; l < settings->n_labels; l++)
-        if (!scheme_state(*row, l, settings->labels[l]->offset, io)) return false;
+    for (int l = 0; l < protocol->n_labels; l++)
+        if (!scheme_state(*row, l, protocol->labels[l]->offset, io)) return false;
     return true;
 }

@@ -8,6 +8,6 @@
 
 /* Writes *row, or reads it: then *row is a new one, the caller's also where this fails (NULL, or in
  * part), and everything in it lies within the row. False: io's error. */
-bool em_row_message(em_fed_row **row, const em_settings *settings, em_state *io);
+bool em_row_message(em_fed_row **row, const em_protocol_settings *protocol, em_state *io);
 
 #endif

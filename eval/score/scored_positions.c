@@ -16,10 +16,10 @@ static bool reserve(em_scored_positions *s, size_t n, em_error *err) {
            em_grow(&s->common, &s->common_capacity, n, sizeof *s->common, what, err);
 }
 
-bool em_scored_positions_find(em_scored_positions *s, const em_settings *settings,
+bool em_scored_positions_find(em_scored_positions *s, const em_protocol_settings *protocol,
                               const em_common_predictions *common, const em_fed_row *f, int scheme,
                               em_error *err) {
-    em_scored_walk walk = em_fed_row_scored(f, settings, scheme);
+    em_scored_walk walk = em_fed_row_scored(f, protocol, scheme);
     em_scored_position p;
     s->n = 0;
     if (!reserve(s, (size_t)(walk.to - walk.next), err)) return false;

@@ -13,7 +13,7 @@ typedef struct em_scored_positions {
 /* Into *s, which starts as {0} and serves one row after another: none where the scheme has no such
  * row, or it is dropped. common: NULL where there is one row length. They point into the row.
  * EM_MACHINE where memory is out. */
-bool em_scored_positions_find(em_scored_positions *s, const em_settings *settings,
+bool em_scored_positions_find(em_scored_positions *s, const em_protocol_settings *protocol,
                               const em_common_predictions *common, const em_fed_row *f, int scheme,
                               em_error *err);
 void em_scored_positions_free(em_scored_positions *s);

@@ -12,7 +12,7 @@ typedef struct cursor {
 } cursor;
 
 typedef struct context {
-    const em_settings *settings;
+    const em_protocol_settings *protocol;
     const em_tokens_source *source;
     const em_passes *passes;
     const em_score_buffers *scores;
@@ -27,7 +27,7 @@ static bool scores_at(const context *c, int l, int32_t i) {
 
 /* reports/results/side_key.h */
 static void put_key(em_buffer *b, const context *c, em_cell cell) {
-    const em_settings *s = c->settings;
+    const em_protocol_settings *s = c->protocol;
     const em_side *side = &c->source->plan->sides[cell.side];
     em_combination k = c->source->plan->combinations[cell.combination];
     em_buffer key = {0};
@@ -39,7 +39,7 @@ static void put_key(em_buffer *b, const context *c, em_cell cell) {
                                  ? "@reset"
                                  : "@continuous");
     em_buffer_printf(&key, "|%s|", s->labels[k.labels]->name);
-    if (side->alpha >= 0) em_buffer_double(&key, s->alphas.values[side->alpha]);
+    if (side->alpha >= 0) em_buffer_double(&key, c->source->plan->alphas->values[side->alpha]);
     em_buffer_puts(&key, "|");
     if (side->depth != EM_NO_DEPTH) em_buffer_printf(&key, "%d", side->depth);
     em_buffer_json(b, key.data, key.length);
@@ -60,7 +60,7 @@ static void put_sides(em_buffer *b, const context *c, int combination, int32_t i
 
 /* Scheme by scheme, from the first of the line's offset on. */
 static void put_values(em_buffer *b, const context *c, int first, int32_t i) {
-    const em_settings *s = c->settings;
+    const em_protocol_settings *s = c->protocol;
     bool comma = false;
     for (int l = first; l < s->n_labels; l++) {
         if (s->labels[l]->offset != s->labels[first]->offset || !scores_at(c, l, i)) continue;
@@ -100,7 +100,7 @@ static void put_line(em_buffer *b, const context *c, int l, int32_t i) {
 /* The first scheme of its offset writes the line for all of them. */
 static bool leads(const context *c, int l, int32_t i) {
     for (int k = 0; k < l; k++)
-        if (c->settings->labels[k]->offset == c->settings->labels[l]->offset && scores_at(c, k, i))
+        if (c->protocol->labels[k]->offset == c->protocol->labels[l]->offset && scores_at(c, k, i))
             return false;
     return scores_at(c, l, i);
 }
@@ -109,15 +109,15 @@ static void follow(cursor *k) { k->more = em_scored_next(&k->walk, &k->at); }
 
 void em_tokens_row(em_buffer *lines, const em_tokens_source *source, const em_passes *passes,
                    const em_score_buffers *scores, int row) {
-    context c = {.settings = source->plan->settings,
+    context c = {.protocol = source->plan->protocol,
                  .source = source,
                  .passes = passes,
                  .scores = scores,
                  .fed = em_passes_row(passes, row),
                  .row = row};
-    int schemes = c.settings->n_labels;
+    int schemes = c.protocol->n_labels;
     for (int l = 0; l < schemes; l++) {
-        c.cursors[l].walk = em_fed_row_scored(c.fed, c.settings, l);
+        c.cursors[l].walk = em_fed_row_scored(c.fed, c.protocol, l);
         follow(&c.cursors[l]);
     }
     for (int32_t i = 0; i < c.fed->row->tokens; i++) {

@@ -5,83 +5,88 @@
 
 /* The schemes of MASK@LABELS stand behind those of --labels. */
 static void add_bound_labels(em_settings *s) {
-    for (int m = 0; m < s->n_masks; m++) {
+    for (int m = 0; m < s->protocol.n_masks; m++) {
         int l = 0;
-        while (l < s->n_labels && s->labels[l] != s->mask_labels[m]) l++;
-        if (!s->mask_labels[m] || l < s->n_labels) continue;
-        s->only_bound[s->n_labels] = true;
-        s->labels[s->n_labels++] = s->mask_labels[m];
+        while (l < s->protocol.n_labels && s->protocol.labels[l] != s->protocol.mask_labels[m]) l++;
+        if (!s->protocol.mask_labels[m] || l < s->protocol.n_labels) continue;
+        s->protocol.only_bound[s->protocol.n_labels] = true;
+        s->protocol.labels[s->protocol.n_labels++] = s->protocol.mask_labels[m];
     }
 }
 
-bool em_settings_combine(const em_settings *s, int m, int l) {
+bool em_protocol_combine(const em_protocol_settings *s, int m, int l) {
     return s->mask_labels[m] ? s->mask_labels[m] == s->labels[l] : !s->only_bound[l];
 }
 
 static bool all_bound(const em_settings *s) {
-    for (int m = 0; m < s->n_masks; m++)
-        if (!s->mask_labels[m]) return false;
+    for (int m = 0; m < s->protocol.n_masks; m++)
+        if (!s->protocol.mask_labels[m]) return false;
     return true;
 }
 
 void em_options_set_defaults(em_settings *s) {
     em_error none = EM_ERROR_INIT;
-    if (!s->text_key) s->text_key = "text";
-    if (!s->group_by) s->group_by = "meta.pile_set_name";
-    if (!s->zstd_window) s->zstd_window = 27;
-    if (!s->n_masks) em_mask_parse("doc", &s->masks[s->n_masks++], &none);
-    if (!s->n_labels && !all_bound(s))
-        s->labels[s->n_labels++] = em_labels_parse("unshifted", &none);
+    if (!s->data.text_key) s->data.text_key = "text";
+    if (!s->data.group_by) s->data.group_by = "meta.pile_set_name";
+    if (!s->data.zstd_window) s->data.zstd_window = 27;
+    if (!s->protocol.n_masks)
+        em_mask_parse("doc", &s->protocol.masks[s->protocol.n_masks++], &none);
+    if (!s->protocol.n_labels && !all_bound(s))
+        s->protocol.labels[s->protocol.n_labels++] = em_labels_parse("unshifted", &none);
     add_bound_labels(s);
-    if (!s->n_positions) s->positions[s->n_positions++] = EM_POSITIONS_AUTO;
-    if (!s->batch) s->batch = 8;
-    if (!s->has_tolerance) s->tolerance = EM_DEFAULT_TOLERANCE;
+    if (!s->protocol.n_positions)
+        s->protocol.positions[s->protocol.n_positions++] = EM_POSITIONS_AUTO;
+    if (!s->protocol.batch) s->protocol.batch = 8;
+    if (!s->output.has_tolerance) s->output.tolerance = EM_DEFAULT_TOLERANCE;
 }
 
 /* Each of --labels has a mask; only runs take lists of combinations and packings. */
 static bool check_combinations(const em_settings *s, em_error *err) {
-    for (int l = 0; l < s->n_labels; l++) {
+    for (int l = 0; l < s->protocol.n_labels; l++) {
         bool any = false;
-        for (int m = 0; m < s->n_masks; m++) any |= em_settings_combine(s, m, l);
+        for (int m = 0; m < s->protocol.n_masks; m++)
+            any |= em_protocol_combine(&s->protocol, m, l);
         if (!any)
             return em_fail(err, EM_USAGE,
                            "--labels %s: every mask of --mask names its own labels, and none these",
-                           s->labels[l]->name);
+                           s->protocol.labels[l]->name);
     }
     if (s->command & (EM_RUN | EM_EXPLORE)) return true;
-    for (int m = 0; m < s->n_masks; m++)
-        if (s->mask_labels[m])
+    for (int m = 0; m < s->protocol.n_masks; m++)
+        if (s->protocol.mask_labels[m])
             return em_fail(err, EM_USAGE, "--mask %s@%s: %s takes every mask with all of --labels",
-                           s->masks[m].name, s->mask_labels[m]->name, em_command_name(s->command));
-    return s->n_packs < 2 || em_fail(err, EM_USAGE, "--pack: %s takes one of stream and none",
-                                     em_command_name(s->command));
+                           s->protocol.masks[m].name, s->protocol.mask_labels[m]->name,
+                           em_command_name(s->command));
+    return s->protocol.n_packs < 2 ||
+           em_fail(err, EM_USAGE, "--pack: %s takes one of stream and none",
+                   em_command_name(s->command));
 }
 
 /* Positions that are the same under a mask would be one result twice. */
 static bool check_positions(const em_settings *s, em_error *err) {
-    for (int m = 0; m < s->n_masks; m++)
-        for (int q = 0; q < s->n_positions; q++)
+    for (int m = 0; m < s->protocol.n_masks; m++)
+        for (int q = 0; q < s->protocol.n_positions; q++)
             for (int p = 0; p < q; p++)
-                if (em_positions_resolve(s->positions[p], &s->masks[m]) ==
-                    em_positions_resolve(s->positions[q], &s->masks[m]))
+                if (em_positions_resolve(s->protocol.positions[p], &s->protocol.masks[m]) ==
+                    em_positions_resolve(s->protocol.positions[q], &s->protocol.masks[m]))
                     return em_fail(
                         err, EM_USAGE,
                         "--positions: under %s, auto is what another one of the list says; "
                         "leave one of the two out",
-                        s->masks[m].name);
+                        s->protocol.masks[m].name);
     return true;
 }
 
 static bool check_inspect(const em_settings *s, em_error *err) {
-    if (s->pad && !s->n_packed)
+    if (s->models.pad && !s->inspect.n_packed)
         return em_fail(err, EM_USAGE, "--pad belongs to inspect --packed FILE");
-    if (s->n_packed && s->not_with_packed)
+    if (s->inspect.n_packed && s->not_with_packed)
         return em_fail(err, EM_USAGE, "--%s does not go with --packed, whose rows are as they are",
                        s->not_with_packed);
-    if (s->model.path || s->tokenizer) return true;
-    if (!s->n_packed)
+    if (s->models.first.path || s->models.tokenizer) return true;
+    if (!s->inspect.n_packed)
         return em_fail(err, EM_USAGE, "inspect wants --model PATH or --tokenizer PATH");
-    return s->eos ||
+    return s->models.eos ||
            em_fail(
                err, EM_USAGE,
                "inspect --packed wants --eos ID, or --model or --tokenizer PATH to know it from");
@@ -90,16 +95,17 @@ static bool check_inspect(const em_settings *s, em_error *err) {
 static bool check_arguments(const em_settings *s, em_error *err) {
     if (s->command == EM_CONVERT && s->n_arguments != 2)
         return em_fail(err, EM_USAGE, "convert wants two paths: evalmask convert DIR OUT.bin");
-    if (s->command == EM_CONVERT && (s->n_adapters > 1 || (s->n_adapters && s->adapters[0].name)))
+    if (s->command == EM_CONVERT &&
+        (s->models.n_adapters > 1 || (s->models.n_adapters && s->models.adapters[0].name)))
         return em_fail(
             err, EM_USAGE,
             "convert --adapter wants one directory, without a name: its weights go into OUT.bin");
-    if (s->command == EM_EXPLORE && s->n_outputs != 1)
+    if (s->command == EM_EXPLORE && s->output.n_files != 1)
         return em_fail(err, EM_USAGE, "explore wants one page: -o PAGE.html");
-    if (s->command == EM_EXPLORE && s->journal && !s->tokens_file)
+    if (s->command == EM_EXPLORE && s->output.journal && !s->output.tokens_file)
         return em_fail(err, EM_USAGE,
                        "--journal: explore goes on with a file of tokens; say --tokens FILE too");
-    if (s->command == EM_EXPLORE && s->n_arguments + (s->model.path != NULL) != 1)
+    if (s->command == EM_EXPLORE && s->n_arguments + (s->models.first.path != NULL) != 1)
         return em_fail(
             err, EM_USAGE,
             "explore wants one file of --tokens, or --model PATH with the options of a run");
@@ -109,12 +115,12 @@ static bool check_arguments(const em_settings *s, em_error *err) {
     if (s->command == EM_DIFF && s->n_arguments != 2)
         return em_fail(err, EM_USAGE,
                        "diff wants two results files: evalmask diff before.json after.json");
-    if (s->command == EM_RUN && s->has_tolerance && !s->baseline)
+    if (s->command == EM_RUN && s->output.has_tolerance && !s->output.baseline)
         return em_fail(err, EM_USAGE,
                        "--tolerance wants --baseline FILE: the results that losses are held to");
-    if (s->journal_rows && !s->journal)
+    if (s->output.journal_rows && !s->output.journal)
         return em_fail(err, EM_USAGE, "--journal-every wants --journal FILE");
-    if (s->command == EM_TOKENIZE && !s->tokenizer)
+    if (s->command == EM_TOKENIZE && !s->models.tokenizer)
         return em_fail(err, EM_USAGE,
                        "tokenize wants --tokenizer PATH: tokenizer.json, tokenizer.model, "
                        "tok512.bin or a model");
@@ -122,35 +128,35 @@ static bool check_arguments(const em_settings *s, em_error *err) {
         return em_fail(err, EM_USAGE,
                        "%s: what is this? Data is given as --data %s, a model as --model %s",
                        s->arguments[0], s->arguments[0], s->arguments[0]);
-    if (s->command == EM_RUN && !s->model.path)
+    if (s->command == EM_RUN && !s->models.first.path)
         return em_fail(err, EM_USAGE,
                        "which model? Give --model PATH; evalmask --help shows examples");
-    if (s->command != EM_RUN && (s->n_row_tokens > 1 || s->row_tokens_from))
+    if (s->command != EM_RUN && (s->protocol.n_row_tokens > 1 || s->protocol.row_tokens_from))
         return em_fail(err, EM_USAGE, "-T: %s takes one row length", em_command_name(s->command));
-    if (s->row_tokens_from && s->n_row_tokens)
+    if (s->protocol.row_tokens_from && s->protocol.n_row_tokens)
         return em_fail(err, EM_USAGE, "-T: %d..limit stands alone, without other lengths",
-                       s->row_tokens_from);
+                       s->protocol.row_tokens_from);
     if (s->command == EM_BENCH && s->n_arguments)
         return em_fail(err, EM_USAGE,
                        "%s: what is this? A shape is given as --shape, a model as --model",
                        s->arguments[0]);
-    if (s->command == EM_BENCH && s->model.path && (s->shape || s->keep_model))
+    if (s->command == EM_BENCH && s->models.first.path && (s->bench.shape || s->bench.keep_model))
         return em_fail(err, EM_USAGE,
                        "--model or a random one (--shape, --keep-model): one of them");
-    if (s->command == EM_BENCH && !s->model.path) {
-        if (s->n_compare)
+    if (s->command == EM_BENCH && !s->models.first.path) {
+        if (s->models.n_compare)
             return em_fail(
                 err, EM_USAGE,
                 "--compare wants --model PATH too; --alpha brings a second random model by itself");
         return true;
     }
-    if (s->alpha_space == EM_ALPHA_WEIGHT && !s->alphas.n)
+    if (s->models.alpha_space == EM_ALPHA_WEIGHT && !s->models.alphas.n)
         return em_fail(err, EM_USAGE, "--alpha-space weight wants --alpha LIST");
-    if (s->alphas.n && s->n_compare + s->n_adapters != 1)
+    if (s->models.alphas.n && s->models.n_compare + s->models.n_adapters != 1)
         return em_fail(err, EM_USAGE,
                        "--alpha wants one --compare PATH or --adapter DIR: alphas lie on the line "
                        "through two models");
-    if (s->alphas.n && (s->all_depths || s->n_depths))
+    if (s->models.alphas.n && (s->models.all_depths || s->models.n_depths))
         return em_fail(err, EM_USAGE,
                        "--alpha with --depth: alphas are of whole models; run them apart");
     return s->command != EM_INSPECT || check_inspect(s, err);
@@ -161,29 +167,30 @@ bool em_options_check(const em_settings *s, em_error *err) {
 }
 
 static bool any_caller_shifts(const em_settings *s) {
-    for (int l = 0; l < s->n_labels; l++)
-        if (s->labels[l]->caller_shifts) return true;
+    for (int l = 0; l < s->protocol.n_labels; l++)
+        if (s->protocol.labels[l]->caller_shifts) return true;
     return false;
 }
 
 /* Two models, or two masks or kinds of positions under the same labels. */
 static bool any_comparison(const em_settings *s) {
-    if (s->n_compare || s->n_adapters || s->n_positions > 1) return true;
-    for (int l = 0; l < s->n_labels; l++) {
+    if (s->models.n_compare || s->models.n_adapters || s->protocol.n_positions > 1) return true;
+    for (int l = 0; l < s->protocol.n_labels; l++) {
         int masks = 0;
-        for (int m = 0; m < s->n_masks; m++) masks += em_settings_combine(s, m, l);
+        for (int m = 0; m < s->protocol.n_masks; m++)
+            masks += em_protocol_combine(&s->protocol, m, l);
         if (masks > 1) return true;
     }
     return false;
 }
 
-void em_settings_idle(const em_settings *s, em_buffer *out) {
-    if (s->window == EM_WINDOW_INSIDE && !any_caller_shifts(s))
-        em_buffer_puts(
-            out,
-            "--window inside moves nothing here: under none of the labels does the caller shift\n");
-    if (s->seed_given && !any_comparison(s))
-        em_buffer_puts(
-            out,
-            "--seed moves nothing here: intervals are of differences, and nothing is compared\n");
+void em_settings_notes(const em_settings *s) {
+    if (s->output.quiet) return;
+    if (s->protocol.window == EM_WINDOW_INSIDE && !any_caller_shifts(s))
+        fputs(
+            "--window inside moves nothing here: under none of the labels does the caller shift\n",
+            stderr);
+    if (s->protocol.seed_given && !any_comparison(s))
+        fputs("--seed moves nothing here: intervals are of differences, and nothing is compared\n",
+              stderr);
 }

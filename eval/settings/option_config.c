@@ -54,7 +54,8 @@ static bool use_options(em_settings *s, em_given_options given, em_error *err) {
     for (int i = 0; i < s->experiment->n_options; i++) {
         em_experiment_option *c = &s->experiment->options[i];
         const em_option *o = em_option_find(c->name, strlen(c->name), 0);
-        if (o && (*em_given_at(given, o) || (s->n_packed && !(o->commands & EM_WITH_PACKED))))
+        if (o &&
+            (*em_given_at(given, o) || (s->inspect.n_packed && !(o->commands & EM_WITH_PACKED))))
             continue;
         bool again = i > 0 && !strcmp(c->name, c[-1].name);
         if (!config_option(s, c, o, again, err))
@@ -90,13 +91,13 @@ static bool use_bundled_models(em_settings *s, em_error *err) {
     static const char *const kinds[] = {"model", "compare", "adapter"};
     const em_experiment *x = s->experiment;
     bool pair = bundled(x, "compare") || bundled(x, "adapter"),
-         second = s->n_compare || s->n_adapters, own = s->model.path;
-    if (pair && s->model.path && !second)
+         second = s->models.n_compare || s->models.n_adapters, own = s->models.first.path;
+    if (pair && s->models.first.path && !second)
         return em_fail(
             err, EM_USAGE,
             "--config %s is about two models: beside --model say --compare PATH or --adapter DIR",
             x->path);
-    if (bundled(x, "model") && second && !s->model.path)
+    if (bundled(x, "model") && second && !s->models.first.path)
         return em_fail(err, EM_USAGE,
                        "--compare and --adapter want --model PATH too: the config's bundled model "
                        "is not mixed with yours");
@@ -104,17 +105,17 @@ static bool use_bundled_models(em_settings *s, em_error *err) {
         char *path = NULL;
         if (!find_bundled(s, kinds[i], &path, err)) return false;
         if (path && !em_option_find(kinds[i], strlen(kinds[i]), 0)->set(s, path, err)) return false;
-        s->bundled_models |= path != NULL;
+        s->models.bundled |= path != NULL;
     }
     return true;
 }
 
 static bool use_bundled(em_settings *s, em_error *err) {
-    if (!s->n_data) s->bundled_data = bundled(s->experiment, "data");
+    if (!s->data.n_sets) s->data.bundled = bundled(s->experiment, "data");
     return use_bundled_models(s, err);
 }
 
 /* Nothing bundled with --packed: the bundled model's EOS need not be that of the user's rows. */
 bool em_config_use(em_settings *s, em_given_options given, em_error *err) {
-    return use_options(s, given, err) && (s->n_packed || use_bundled(s, err));
+    return use_options(s, given, err) && (s->inspect.n_packed || use_bundled(s, err));
 }

@@ -32,27 +32,27 @@ static bool add_mask(em_settings *s, char *text, em_error *err) {
     if (at) *at = 0;
     if (!em_mask_parse(text, &m, err) || (at && !(labels = em_labels_parse(at + 1, err))))
         return false;
-    for (int i = 0; i < s->n_masks; i++) {
-        if (strcmp(s->masks[i].name, m.name)) continue;
-        if (s->mask_labels[i] == labels) return true;
-        if (!s->mask_labels[i] || !labels)
+    for (int i = 0; i < s->protocol.n_masks; i++) {
+        if (strcmp(s->protocol.masks[i].name, m.name)) continue;
+        if (s->protocol.mask_labels[i] == labels) return true;
+        if (!s->protocol.mask_labels[i] || !labels)
             return em_fail(
                 err, EM_USAGE,
                 "--mask %s: with all of --labels and with some of its own; say one of the two",
                 m.name);
     }
-    if (s->n_masks == EM_MAX_LIST) return too_many("--mask", err);
-    s->mask_labels[s->n_masks] = labels;
-    s->masks[s->n_masks++] = m;
+    if (s->protocol.n_masks == EM_MAX_LIST) return too_many("--mask", err);
+    s->protocol.mask_labels[s->protocol.n_masks] = labels;
+    s->protocol.masks[s->protocol.n_masks++] = m;
     return true;
 }
 
 static bool add_labels(em_settings *s, char *text, em_error *err) {
     const em_label_scheme *l = em_labels_parse(text, err);
     if (!l) return false;
-    for (int i = 0; i < s->n_labels; i++)
-        if (s->labels[i] == l) return true;
-    s->labels[s->n_labels++] = l;
+    for (int i = 0; i < s->protocol.n_labels; i++)
+        if (s->protocol.labels[i] == l) return true;
+    s->protocol.labels[s->protocol.n_labels++] = l;
     return true;
 }
 
@@ -60,10 +60,10 @@ static bool add_pack(em_settings *s, char *text, em_error *err) {
     int p;
     if (!em_value_choice("--pack", text, (const char *const[]){"stream", "none", NULL}, &p, err))
         return false;
-    for (int i = 0; i < s->n_packs; i++)
-        if (s->packs[i] == (em_pack_mode)p) return true;
-    s->packs[s->n_packs++] = (em_pack_mode)p;
-    s->pack = s->packs[0];
+    for (int i = 0; i < s->protocol.n_packs; i++)
+        if (s->protocol.packs[i] == (em_pack_mode)p) return true;
+    s->protocol.packs[s->protocol.n_packs++] = (em_pack_mode)p;
+    s->protocol.pack = s->protocol.packs[0];
     return true;
 }
 
@@ -72,9 +72,9 @@ static bool add_positions(em_settings *s, char *text, em_error *err) {
     if (!em_value_choice("--positions", text,
                          (const char *const[]){"auto", "continuous", "reset", NULL}, &p, err))
         return false;
-    for (int i = 0; i < s->n_positions; i++)
-        if (s->positions[i] == (em_positions)p) return true;
-    s->positions[s->n_positions++] = (em_positions)p;
+    for (int i = 0; i < s->protocol.n_positions; i++)
+        if (s->protocol.positions[i] == (em_positions)p) return true;
+    s->protocol.positions[s->protocol.n_positions++] = (em_positions)p;
     return true;
 }
 
@@ -84,16 +84,16 @@ static int ascending(const void *a, const void *b) {
 }
 
 static bool keep_row_tokens(em_settings *s, int32_t t, em_error *err) {
-    if (s->n_row_tokens == EM_MAX_LIST) return too_many("-T", err);
-    s->row_tokens[s->n_row_tokens++] = t;
+    if (s->protocol.n_row_tokens == EM_MAX_LIST) return too_many("-T", err);
+    s->protocol.row_tokens[s->protocol.n_row_tokens++] = t;
     return true;
 }
 
 static bool set_row_tokens_from(em_settings *s, int32_t from, em_error *err) {
-    if (s->row_tokens_from && s->row_tokens_from != from)
+    if (s->protocol.row_tokens_from && s->protocol.row_tokens_from != from)
         return em_fail(err, EM_USAGE, "-T: %d..limit and %d..limit; say one of the two",
-                       s->row_tokens_from, from);
-    s->row_tokens_from = from;
+                       s->protocol.row_tokens_from, from);
+    s->protocol.row_tokens_from = from;
     return true;
 }
 
@@ -113,12 +113,12 @@ static bool add_row_tokens(em_settings *s, char *text, em_error *err) {
 
 static bool add_depth(em_settings *s, char *text, em_error *err) {
     int64_t n;
-    if (!strcmp(text, "all")) return s->all_depths = true;
+    if (!strcmp(text, "all")) return s->models.all_depths = true;
     if (!em_value_whole_number("--depth", text, 0, 4096, &n, err)) return false;
-    for (int i = 0; i < s->n_depths; i++)
-        if (s->depths[i] == n) return true;
-    if (s->n_depths == EM_MAX_LIST) return too_many("--depth", err);
-    s->depths[s->n_depths++] = (int)n;
+    for (int i = 0; i < s->models.n_depths; i++)
+        if (s->models.depths[i] == n) return true;
+    if (s->models.n_depths == EM_MAX_LIST) return too_many("--depth", err);
+    s->models.depths[s->models.n_depths++] = (int)n;
     return true;
 }
 
@@ -135,100 +135,103 @@ static bool add_depth(em_settings *s, char *text, em_error *err) {
 
 /* Read before the other options, which override it: see option_config.c. */
 SETTER(config) { return true; }
-SETTER(model) { return em_value_named_path("--model", v, &s->model, err); }
-SETTER(tokenizer) { return s->tokenizer = v, true; }
-SETTER(eos) { return s->eos = v, true; }
-SETTER(bos) { return s->bos = v, true; }
-SETTER(pad) { return s->pad = v, true; }
-SETTER(text_key) { return s->text_key = v, true; }
+SETTER(model) { return em_value_named_path("--model", v, &s->models.first, err); }
+SETTER(tokenizer) { return s->models.tokenizer = v, true; }
+SETTER(eos) { return s->models.eos = v, true; }
+SETTER(bos) { return s->models.bos = v, true; }
+SETTER(pad) { return s->models.pad = v, true; }
+SETTER(text_key) { return s->data.text_key = v, true; }
 SETTER(group_by) {
     if (!*v) return em_fail(err, EM_USAGE, "--group-by: give a key, such as meta.pile_set_name");
-    return s->group_by = v, true;
+    return s->data.group_by = v, true;
 }
 
-SETTER(skip_bad) { return s->skip_bad_records = true; }
+SETTER(skip_bad) { return s->data.skip_bad_records = true; }
 SETTER(no_special) { return s->no_special = true; }
-SETTER(mixed) { return s->mixed = true; }
-SETTER(quiet) { return s->quiet = true; }
+SETTER(mixed) { return s->engine.mixed = true; }
+SETTER(quiet) { return s->output.quiet = true; }
 SETTER(mask) { return each(s, v, add_mask, err); }
 SETTER(labels) { return each(s, v, add_labels, err); }
 SETTER(positions) { return each(s, v, add_positions, err); }
 SETTER(pack) { return each(s, v, add_pack, err); }
 SETTER(depth) { return each(s, v, add_depth, err); }
-SETTER(common_vocab) { return s->common_vocab = true; }
-SETTER(memory) { return em_value_byte_count("--memory", v, &s->memory, err); }
-SETTER(baseline) { return s->baseline = v, true; }
+SETTER(common_vocab) { return s->models.common_vocab = true; }
+SETTER(memory) { return em_value_byte_count("--memory", v, &s->engine.memory, err); }
+SETTER(baseline) { return s->output.baseline = v, true; }
 SETTER(anyway) { return s->anyway = true; }
 
 /* "0.01" nats, or "2se". */
 SETTER(tolerance) {
     char *end;
-    s->tolerance.value = strtod(v, &end);
-    s->tolerance.standard_errors = end != v && !strcmp(end, "se");
-    s->has_tolerance = true;
-    if (end != v && (!*end || s->tolerance.standard_errors) && s->tolerance.value >= 0 &&
-        isfinite(s->tolerance.value))
+    s->output.tolerance.value = strtod(v, &end);
+    s->output.tolerance.standard_errors = end != v && !strcmp(end, "se");
+    s->output.has_tolerance = true;
+    if (end != v && (!*end || s->output.tolerance.standard_errors) &&
+        s->output.tolerance.value >= 0 && isfinite(s->output.tolerance.value))
         return true;
     return em_fail(
         err, EM_USAGE,
         "--tolerance %s: give nats, such as 0.01, or paired standard errors, such as 2se", v);
 }
 
-SETTER(tokens) { return s->tokens_file = v, true; }
-SETTER(journal) { return s->journal = v, true; }
-WHOLE(journal_rows, "--journal-every", journal_rows, 1, 1 << 30)
-SETTER(profile) { return s->profile_file = v, true; }
-WHOLE(max_docs, "--max-docs", max_docs, 1, INT64_MAX)
-WHOLE(max_tokens, "--max-tokens", max_tokens, 1, INT64_MAX)
-WHOLE(batch, "-B", batch, 1, 1 << 20)
-WHOLE(threads, "--threads", threads, 1, 1024)
-WHOLE(zstd_window, "--zstd-window", zstd_window, 10, 31)
-WHOLE(layers, "--layers", layers, 1, 4096)
-WHOLE(window_layers, "--window-layers", window_layers, 1, 1 << 24)
-WHOLE(row, "--row", row, 0, INT64_MAX)
+SETTER(tokens) { return s->output.tokens_file = v, true; }
+SETTER(journal) { return s->output.journal = v, true; }
+WHOLE(journal_rows, "--journal-every", output.journal_rows, 1, 1 << 30)
+SETTER(profile) { return s->output.profile_file = v, true; }
+WHOLE(max_docs, "--max-docs", data.max_docs, 1, INT64_MAX)
+WHOLE(max_tokens, "--max-tokens", data.max_tokens, 1, INT64_MAX)
+WHOLE(batch, "-B", protocol.batch, 1, 1 << 20)
+WHOLE(threads, "--threads", engine.threads, 1, 1024)
+WHOLE(zstd_window, "--zstd-window", data.zstd_window, 10, 31)
+WHOLE(layers, "--layers", audit.layers, 1, 4096)
+WHOLE(window_layers, "--window-layers", audit.window_layers, 1, 1 << 24)
+WHOLE(row, "--row", inspect.row, 0, INT64_MAX)
 
 /* Ascending, each once. */
 SETTER(row_tokens) {
     if (!each(s, v, add_row_tokens, err)) return false;
     int n = 0;
-    qsort(s->row_tokens, (size_t)s->n_row_tokens, sizeof *s->row_tokens, ascending);
-    for (int i = 0; i < s->n_row_tokens; i++)
-        if (!n || s->row_tokens[n - 1] != s->row_tokens[i]) s->row_tokens[n++] = s->row_tokens[i];
-    s->n_row_tokens = n;
+    qsort(s->protocol.row_tokens, (size_t)s->protocol.n_row_tokens, sizeof *s->protocol.row_tokens,
+          ascending);
+    for (int i = 0; i < s->protocol.n_row_tokens; i++)
+        if (!n || s->protocol.row_tokens[n - 1] != s->protocol.row_tokens[i])
+            s->protocol.row_tokens[n++] = s->protocol.row_tokens[i];
+    s->protocol.n_row_tokens = n;
     return true;
 }
 
 SETTER(compare) {
-    if (s->n_compare == EM_MAX_MODELS - 1)
+    if (s->models.n_compare == EM_MAX_MODELS - 1)
         return em_fail(err, EM_USAGE, "--compare: at most %d models", EM_MAX_MODELS - 1);
-    return em_value_named_path("--compare", v, &s->compare[s->n_compare++], err);
+    return em_value_named_path("--compare", v, &s->models.compare[s->models.n_compare++], err);
 }
 
 SETTER(adapter) {
-    if (s->n_adapters == EM_MAX_MODELS - 1)
+    if (s->models.n_adapters == EM_MAX_MODELS - 1)
         return em_fail(err, EM_USAGE, "--adapter: at most %d", EM_MAX_MODELS - 1);
-    return em_value_named_path("--adapter", v, &s->adapters[s->n_adapters++], err);
+    return em_value_named_path("--adapter", v, &s->models.adapters[s->models.n_adapters++], err);
 }
 
-SETTER(alpha) { return em_alphas_parse(v, &s->alphas, err); }
+SETTER(alpha) { return em_alphas_parse(v, &s->models.alphas, err); }
 SETTER(seed) {
-    return s->seed_given = true, em_value_whole_number("--seed", v, 0, INT64_MAX, &s->seed, err);
+    return s->protocol.seed_given = true,
+           em_value_whole_number("--seed", v, 0, INT64_MAX, &s->protocol.seed, err);
 }
 
 SETTER(data) {
-    if (s->n_data == EM_MAX_LIST) return too_many("--data", err);
-    return em_value_named_path("--data", v, &s->data[s->n_data++], err);
+    if (s->data.n_sets == EM_MAX_LIST) return too_many("--data", err);
+    return em_value_named_path("--data", v, &s->data.sets[s->data.n_sets++], err);
 }
 
 SETTER(packed) {
-    if (s->n_packed == EM_MAX_LIST) return too_many("--packed", err);
-    s->packed[s->n_packed++] = v;
+    if (s->inspect.n_packed == EM_MAX_LIST) return too_many("--packed", err);
+    s->inspect.packed[s->inspect.n_packed++] = v;
     return true;
 }
 
 SETTER(subset) {
-    if (s->n_subsets == EM_MAX_LIST) return too_many("--subset", err);
-    s->subsets[s->n_subsets++] = v;
+    if (s->data.n_subsets == EM_MAX_LIST) return too_many("--subset", err);
+    s->data.subsets[s->data.n_subsets++] = v;
     return true;
 }
 
@@ -242,8 +245,8 @@ static bool add_document(em_settings *s, char *text, em_error *err) {
 SETTER(document) { return each(s, v, add_document, err); }
 
 SETTER(output) {
-    if (s->n_outputs == EM_MAX_LIST) return too_many("-o", err);
-    s->outputs[s->n_outputs++] = v;
+    if (s->output.n_files == EM_MAX_LIST) return too_many("-o", err);
+    s->output.files[s->output.n_files++] = v;
     return true;
 }
 
@@ -256,42 +259,42 @@ SETTER(output) {
         return true; \
     }
 
-CHOICE(alpha_space, "--alpha-space", alpha_space, em_alpha_space, "logit", "weight")
-CHOICE(markdown_style, "--markdown-style", markdown, em_markdown_style, "plain", "github")
-CHOICE(window, "--window", window, em_window_mode, "next", "inside")
-CHOICE(boundary, "--boundary", boundary, em_boundary, "keep", "drop")
-CHOICE(tail, "--tail", tail, em_tail, "pad", "drop")
+CHOICE(alpha_space, "--alpha-space", models.alpha_space, em_alpha_space, "logit", "weight")
+CHOICE(markdown_style, "--markdown-style", output.markdown, em_markdown_style, "plain", "github")
+CHOICE(window, "--window", protocol.window, em_window_mode, "next", "inside")
+CHOICE(boundary, "--boundary", protocol.boundary, em_boundary, "keep", "drop")
+CHOICE(tail, "--tail", protocol.tail, em_tail, "pad", "drop")
 
-SETTER(shape) { return s->shape = v, true; }
-SETTER(keep_model) { return s->keep_model = v, true; }
-WHOLE(rows, "--rows", rows, 1, 1 << 30)
-WHOLE(repeat, "--repeat", repeat, 1, EM_MAX_LIST)
+SETTER(shape) { return s->bench.shape = v, true; }
+SETTER(keep_model) { return s->bench.keep_model = v, true; }
+WHOLE(rows, "--rows", bench.rows, 1, 1 << 30)
+WHOLE(repeat, "--repeat", bench.repeat, 1, EM_MAX_LIST)
 
 SETTER(lengths) {
     int64_t n;
-    if (!strcmp(v, "pile")) return s->length = 0, true;
+    if (!strcmp(v, "pile")) return s->bench.length = 0, true;
     if (!em_value_whole_number("--lengths", v, 1, 1 << 24, &n, err)) return false;
-    return s->length = (int32_t)n, true;
+    return s->bench.length = (int32_t)n, true;
 }
 
-CHOICE(dtype, "--dtype", dtype, em_dtype_choice, "auto", "f32", "bf16", "f16")
+CHOICE(dtype, "--dtype", engine.dtype, em_dtype_choice, "auto", "f32", "bf16", "f16")
 
 /* cuda is cuda:0. */
 SETTER(device) {
     static const char with_index[] = "cuda:";
     int i;
-    s->device_given = true;
+    s->engine.device_given = true;
     if (!strncmp(v, with_index, sizeof with_index - 1)) {
         int64_t n;
         if (!em_value_whole_number("--device cuda:N", v + sizeof with_index - 1, 0, 1023, &n, err))
             return false;
-        s->device = EM_DEVICE_CUDA;
-        return s->device_index = (int32_t)n, true;
+        s->engine.device = EM_DEVICE_CUDA;
+        return s->engine.device_index = (int32_t)n, true;
     }
     if (!em_value_choice("--device", v, (const char *const[]){"auto", "cpu", "cuda", NULL}, &i,
                          err))
         return false;
-    s->device = (em_device_choice)i;
+    s->engine.device = (em_device_choice)i;
     return true;
 }
 

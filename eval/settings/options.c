@@ -82,7 +82,7 @@ static bool parse_words(int argc, char **argv, int i, em_settings *s, em_given_o
 bool em_options_parse(int argc, char **argv, em_settings *s, em_error *err) {
     int i;
     em_given_options given = {{false}};
-    *s = (em_settings){.row = -1};
+    *s = (em_settings){.inspect.row = -1};
     if (!parse_command(argc, argv, s, &i)) return no_command(argv[1], err);
     if (s->command == EM_HELP) return argc < 2 || parse_help(argc, argv, s, err);
     const char *config = em_config_find(argc, argv, i, s->command);

@@ -11,7 +11,7 @@ static em_dtype own_dtype(const em_setup *s) {
     return first;
 }
 
-em_dtype em_device_compute(const em_settings *s, const em_setup *setup, bool cuda) {
+em_dtype em_device_compute(const em_engine_settings *s, const em_setup *setup, bool cuda) {
     switch (s->dtype) {
     case EM_DTYPE_AUTO: break;
     case EM_DTYPE_F32: return EM_F32;
@@ -21,13 +21,13 @@ em_dtype em_device_compute(const em_settings *s, const em_setup *setup, bool cud
     return cuda ? own_dtype(setup) : EM_F32;
 }
 
-static em_backend *open_cpu(const em_settings *s, const em_setup *setup, em_error *err) {
+static em_backend *open_cpu(const em_engine_settings *s, const em_setup *setup, em_error *err) {
     em_backend_options o = {.threads = setup->threads,
                             .compute = em_device_compute(s, setup, false)};
     return em_backend_cpu_open(&o, err);
 }
 
-static em_backend *open_cuda(const em_settings *s, const em_setup *setup, em_error *err) {
+static em_backend *open_cuda(const em_engine_settings *s, const em_setup *setup, em_error *err) {
     em_backend_options o = {.threads = setup->threads,
                             .node_rank = setup->node_rank,
                             .node_ranks = setup->node_ranks,
@@ -37,18 +37,19 @@ static em_backend *open_cuda(const em_settings *s, const em_setup *setup, em_err
 
 /* Asked for by name, or someone watches: programs that read stderr are not told of each missing
  * GPU. */
-void em_device_tell_why_cpu(const em_settings *s, const em_error *why) {
-    if (!s->quiet && (s->device_given || isatty(STDERR_FILENO)))
+void em_device_tell_why_cpu(const em_engine_settings *s, bool quiet, const em_error *why) {
+    if (!quiet && (s->device_given || isatty(STDERR_FILENO)))
         fprintf(stderr, "evalmask: computing on the CPU: %s\n", why->text);
 }
 
-em_backend *em_device_open_backend(const em_settings *s, const em_setup *setup, em_error *err) {
+em_backend *em_device_open_backend(const em_engine_settings *s, bool quiet, const em_setup *setup,
+                                   em_error *err) {
     if (s->device == EM_DEVICE_CPU) return open_cpu(s, setup, err);
     if (s->device == EM_DEVICE_CUDA) return open_cuda(s, setup, err);
     em_error why = EM_ERROR_INIT;
     em_backend *b = open_cuda(s, setup, &why);
     if (b) return b;
-    em_device_tell_why_cpu(s, &why);
+    em_device_tell_why_cpu(s, quiet, &why);
     return open_cpu(s, setup, err);
 }
 

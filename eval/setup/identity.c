@@ -134,16 +134,16 @@ static bool put_program(em_buffer *out, em_error *err) {
     return true;
 }
 
-bool em_identity_make(em_buffer *out, const em_settings *settings, const em_setup *setup,
+bool em_identity_make(em_buffer *out, const em_identity_source *source, const em_setup *setup,
                       const em_backend *backend, em_error *err) {
     if (!put_program(out, err)) return false;
     em_buffer_printf(out, "device\t%s, %s\n", backend->name, backend->isa);
-    em_buffer_puts(out, settings->given.data ? settings->given.data : "");
+    em_buffer_puts(out, source->given ? source->given : "");
     for (int i = 0; i < setup->n_models; i++)
         if (!put_model(out, em_model_path(setup->models[i]), err)) return false;
-    if (settings->tokenizer && !put_tokenizer(out, settings->tokenizer, err)) return false;
-    if (settings->experiment && !put_file(out, settings->experiment->path, err)) return false;
-    if (settings->baseline && !put_file(out, settings->baseline, err)) return false;
+    if (source->tokenizer && !put_tokenizer(out, source->tokenizer, err)) return false;
+    if (source->config && !put_file(out, source->config, err)) return false;
+    if (source->baseline && !put_file(out, source->baseline, err)) return false;
     for (int i = 0; i < setup->n_datasets; i++)
         if (!put_data_set(out, &setup->datasets[i], err)) return false;
     return true;

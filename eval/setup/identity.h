@@ -8,8 +8,14 @@
 #include "eval/setup/setup.h"
 #include "kernels/backend.h"
 
-/* EM_USAGE where an input cannot be read twice (stdin, a pipe). */
-bool em_identity_make(em_buffer *out, const em_settings *settings, const em_setup *setup,
+/* What a run was asked for, beside what its setup has opened. */
+typedef struct em_identity_source {
+    const char *given;                         /* lines, as em_settings has them, or NULL */
+    const char *tokenizer, *config, *baseline; /* paths; NULL: not given */
+} em_identity_source;
+
+/* Appends the lines. EM_USAGE where an input cannot be read twice (stdin, a pipe). */
+bool em_identity_make(em_buffer *out, const em_identity_source *source, const em_setup *setup,
                       const em_backend *backend, em_error *err);
 
 /* Whether both texts are the same; else EM_USAGE, naming the first line in which they differ. */

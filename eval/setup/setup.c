@@ -198,10 +198,10 @@ static bool special_option(em_setup *s, const char *option, const char *value, e
     return describe_special(s, out, id, option);
 }
 
-static bool resolve_eos(em_setup *s, const em_settings *settings, em_error *err) {
+static bool resolve_eos(em_setup *s, const em_setup_needs *needs, em_error *err) {
     const char *file;
     s->eos.id = -1;
-    if (settings->eos) return special_option(s, "--eos", settings->eos, &s->eos, err);
+    if (needs->models->eos) return special_option(s, "--eos", needs->models->eos, &s->eos, err);
     int32_t id = em_tokenizer_named(s->tokenizer, "eos_token", &file);
     if (id >= 0) return describe_special(s, &s->eos, id, file);
     const em_model_spec *spec = s->model ? em_model_spec_of(s->model) : NULL;
@@ -212,7 +212,7 @@ static bool resolve_eos(em_setup *s, const em_settings *settings, em_error *err)
                 err, EM_INPUT, spec->eos_origin, 0, -1,
                 "eos_token_id %d is outside the tokenizer's %d ids; say --eos ID, TOKEN or none",
                 spec->eos, em_tokenizer_size(s->tokenizer));
-        if (settings->tokenizer && !*s->eos.note)
+        if (needs->models->tokenizer && !*s->eos.note)
             snprintf(s->eos.note, sizeof s->eos.note,
                      "the id is the model's own, the tokenizer is the one of --tokenizer; --eos "
                      "says which is meant");
@@ -220,16 +220,16 @@ static bool resolve_eos(em_setup *s, const em_settings *settings, em_error *err)
     }
     if (em_tokenizer_eos(s->tokenizer) >= 0)
         return describe_special(s, &s->eos, em_tokenizer_eos(s->tokenizer), "the tokenizer");
-    if (settings->command == EM_TOKENIZE) return true;
+    if (needs->eos_optional) return true;
     return em_fail(err, EM_INPUT,
                    "no EOS: neither tokenizer_config.json, config.json, generation_config.json nor "
                    "the tokenizer names one; "
                    "say --eos ID, TOKEN or none");
 }
 
-static bool resolve_pad(em_setup *s, const em_settings *settings, em_error *err) {
+static bool resolve_pad(em_setup *s, const em_model_settings *models, em_error *err) {
     const char *file = "tokenizer_config.json";
-    if (settings->pad) return special_option(s, "--pad", settings->pad, &s->pad, err);
+    if (models->pad) return special_option(s, "--pad", models->pad, &s->pad, err);
     int32_t id = em_tokenizer_named(s->tokenizer, "pad_token", &file);
     return describe_special(s, &s->pad, id, file);
 }
@@ -244,35 +244,35 @@ static bool push(int32_t *list, int *n, int32_t id, em_error *err) {
 
 /* Before the text: the tokenizer's own prefix, or --bos. After it: the tokenizer's own suffix and
  * EOS, which is not added twice. */
-static bool resolve_around(em_setup *s, const em_settings *settings, em_error *err) {
+static bool resolve_around(em_setup *s, const em_model_settings *models, em_error *err) {
     size_t n, m;
     const int32_t *prefix = em_tokenizer_prefix(s->tokenizer, &n),
                   *suffix = em_tokenizer_suffix(s->tokenizer, &m);
     s->bos.id = -1;
-    if (settings->bos && strcmp(settings->bos, "auto")) {
-        if (!special_option(s, "--bos", settings->bos, &s->bos, err)) return false;
+    if (models->bos && strcmp(models->bos, "auto")) {
+        if (!special_option(s, "--bos", models->bos, &s->bos, err)) return false;
         if (s->bos.id >= 0 && !push(s->before, &s->n_before, s->bos.id, err)) return false;
     } else {
         for (size_t i = 0; i < n; i++)
             if (!push(s->before, &s->n_before, prefix[i], err)) return false;
         if (n) describe_special(s, &s->bos, prefix[0], "the tokenizer");
     }
-    bool none = settings->eos && s->eos.id < 0;
+    bool none = models->eos && s->eos.id < 0;
     for (size_t i = 0; i < m && !none; i++)
         if (!push(s->after, &s->n_after, suffix[i], err)) return false;
     if (s->eos.id < 0 || (s->n_after && s->after[s->n_after - 1] == s->eos.id)) return true;
     return push(s->after, &s->n_after, s->eos.id, err);
 }
 
-static bool open_tokenizer(em_setup *s, const em_settings *settings, em_error *err) {
+static bool open_tokenizer(em_setup *s, const em_setup_needs *needs, em_error *err) {
     tokenizer_files f = {0};
-    bool good = settings->tokenizer ? read_tokenizer(settings->tokenizer, s, &f, err)
-                                    : model_tokenizer(s, &f, err);
+    bool good = needs->models->tokenizer ? read_tokenizer(needs->models->tokenizer, s, &f, err)
+                                         : model_tokenizer(s, &f, err);
     if (good) {
         f.files.source = s->tokenizer_source;
         s->tokenizer = em_tokenizer_open_files(&f.files, err);
-        good = s->tokenizer && resolve_eos(s, settings, err) && resolve_around(s, settings, err) &&
-               resolve_pad(s, settings, err);
+        good = s->tokenizer && resolve_eos(s, needs, err) &&
+               resolve_around(s, needs->models, err) && resolve_pad(s, needs->models, err);
     }
     files_free(&f);
     return good;
@@ -339,13 +339,13 @@ static bool check_tokenizer(const em_setup *s, int i, em_error *err) {
     return id < 0;
 }
 
-static bool check_models(const em_setup *s, const em_settings *settings, em_error *err) {
+static bool check_models(const em_setup *s, const em_model_settings *models, em_error *err) {
     for (int i = 0; i < s->n_models; i++) {
         if (!check_vocabulary(s, i, err)) return false;
-        if (i > 0 && !settings->tokenizer && !check_tokenizer(s, i, err)) return false;
+        if (i > 0 && !models->tokenizer && !check_tokenizer(s, i, err)) return false;
         int vocab = em_model_spec_of(s->models[i])->vocab,
             first = em_model_spec_of(s->model)->vocab;
-        if (settings->alphas.n && vocab != first && !settings->common_vocab)
+        if (models->alphas.n && vocab != first && !models->common_vocab)
             return em_fail(err, EM_INPUT,
                            "--alpha: %s has a vocabulary of %d, %s of %d, so their logits cannot "
                            "be combined; say "
@@ -383,37 +383,37 @@ static bool check_learned_positions(const em_setup *s, em_error *err) {
 }
 
 /* FROM..limit: doubled, and the limit itself. */
-static bool double_to_limit(em_setup *s, const em_settings *settings, const em_model_spec *tight,
-                            em_error *err) {
+static bool double_to_limit(em_setup *s, const em_protocol_settings *protocol,
+                            const em_model_spec *tight, em_error *err) {
     if (!tight)
         return em_fail(
             err, EM_USAGE,
             "-T %d..limit: the model's config names no limit of positions; say -T %d..4096 or so",
-            settings->row_tokens_from, settings->row_tokens_from);
-    if (tight->max_positions < settings->row_tokens_from)
+            protocol->row_tokens_from, protocol->row_tokens_from);
+    if (tight->max_positions < protocol->row_tokens_from)
         return em_fail(err, EM_USAGE, "-T %d..limit: the model's limit is %lld",
-                       settings->row_tokens_from, (long long)tight->max_positions);
+                       protocol->row_tokens_from, (long long)tight->max_positions);
     int64_t limit = tight->max_positions < 1 << 24 ? tight->max_positions : 1 << 24;
-    for (int64_t t = settings->row_tokens_from; t < limit; t *= 2)
+    for (int64_t t = protocol->row_tokens_from; t < limit; t *= 2)
         s->row_lengths[s->n_row_lengths++] = (int32_t)t;
     s->row_lengths[s->n_row_lengths++] = (int32_t)limit;
     return true;
 }
 
-static bool list_row_lengths(em_setup *s, const em_settings *settings, em_error *err) {
-    if (settings->row_tokens_from) return double_to_limit(s, settings, tightest(s), err);
-    for (int i = 0; i < settings->n_row_tokens; i++)
-        s->row_lengths[s->n_row_lengths++] = settings->row_tokens[i];
+static bool list_row_lengths(em_setup *s, const em_protocol_settings *protocol, em_error *err) {
+    if (protocol->row_tokens_from) return double_to_limit(s, protocol, tightest(s), err);
+    for (int i = 0; i < protocol->n_row_tokens; i++)
+        s->row_lengths[s->n_row_lengths++] = protocol->row_tokens[i];
     if (s->n_row_lengths == 0) s->row_lengths[s->n_row_lengths++] = 1024;
     return true;
 }
 
-static bool resolve_row_tokens(em_setup *s, const em_settings *settings, em_error *err) {
+static bool resolve_row_tokens(em_setup *s, const em_protocol_settings *protocol, em_error *err) {
     const em_model_spec *spec = tightest(s);
-    if (!list_row_lengths(s, settings, err)) return false;
+    if (!list_row_lengths(s, protocol, err)) return false;
     s->row_tokens = s->row_lengths[s->n_row_lengths - 1];
     if (!spec || s->row_tokens <= spec->max_positions) return true;
-    if (settings->n_row_tokens == 0) {
+    if (protocol->n_row_tokens == 0) {
         s->row_tokens = s->row_lengths[0] = (int32_t)spec->max_positions;
         snprintf(s->row_tokens_note, sizeof s->row_tokens_note,
                  "T = %d, the model's limit, instead of 1024", s->row_tokens);
@@ -444,12 +444,12 @@ static bool add_data(em_setup *s, const em_named_path *p, em_error *err) {
 }
 
 /* Every data set under every packing. */
-static bool pack_data(em_setup *s, const em_settings *settings, em_error *err) {
-    int packs = settings->n_packs > 1 ? settings->n_packs : 1;
+static bool pack_data(em_setup *s, const em_protocol_settings *protocol, em_error *err) {
+    int packs = protocol->n_packs > 1 ? protocol->n_packs : 1;
     for (int i = s->n_datasets * packs - 1; i >= 0; i--) {
         em_dataset *d = &s->datasets[i];
         *d = s->datasets[i / packs];
-        d->pack = packs > 1 ? settings->packs[i % packs] : settings->pack;
+        d->pack = packs > 1 ? protocol->packs[i % packs] : protocol->pack;
         const char *how = packs < 2 ? "" : d->pack == EM_PACK_NONE ? "alone" : "packed";
         int n = snprintf(d->shown, sizeof d->shown, "%s%s%s", d->name, *d->name && *how ? ", " : "",
                          how);
@@ -460,10 +460,11 @@ static bool pack_data(em_setup *s, const em_settings *settings, em_error *err) {
     return true;
 }
 
-static bool resolve_data(em_setup *s, const em_settings *settings, em_error *err) {
+static bool resolve_data(em_setup *s, const em_data_settings *data,
+                         const em_protocol_settings *protocol, em_error *err) {
     static char sample[4096];
-    for (int i = 0; i < settings->n_data; i++)
-        if (!add_data(s, &settings->data[i], err)) return false;
+    for (int i = 0; i < data->n_sets; i++)
+        if (!add_data(s, &data->sets[i], err)) return false;
     if (s->n_datasets > 1 && !*s->datasets[0].name)
         return em_fail(err, EM_USAGE,
                        "--data %s: with several data sets each wants a name, --data NAME=%s",
@@ -473,13 +474,13 @@ static bool resolve_data(em_setup *s, const em_settings *settings, em_error *err
             return em_fail(err, EM_USAGE,
                            "--data %s: with several data sets each wants a name, --data NAME=%s",
                            s->datasets[i].paths[0], s->datasets[i].paths[0]);
-    if (settings->n_data) return pack_data(s, settings, err);
-    const char *name = settings->bundled_data ? settings->bundled_data : "sample.jsonl.zst";
+    if (data->n_sets) return pack_data(s, protocol, err);
+    const char *name = data->bundled ? data->bundled : "sample.jsonl.zst";
     if (!em_installed_file(name, sample, sizeof sample))
         return em_fail(err, EM_USAGE,
                        "no --data, and the bundled %s is not installed; say --data PATH", name);
-    s->bundled_sample = !settings->bundled_data;
-    return add_data(s, &(em_named_path){NULL, sample}, err) && pack_data(s, settings, err);
+    s->bundled_sample = !data->bundled;
+    return add_data(s, &(em_named_path){NULL, sample}, err) && pack_data(s, protocol, err);
 }
 
 /* ---- together ---- */
@@ -536,18 +537,18 @@ static bool add_models(em_setup *s, const em_named_path *p, em_error *err) {
 }
 
 /* The name that model i was given, or NULL; without groups, which have their own. */
-static const char *given_name(const em_settings *settings, int i) {
-    if (i == 0) return settings->model.name;
-    return i <= settings->n_compare ? settings->compare[i - 1].name
-                                    : settings->adapters[i - 1 - settings->n_compare].name;
+static const char *given_name(const em_model_settings *models, int i) {
+    if (i == 0) return models->first.name;
+    return i <= models->n_compare ? models->compare[i - 1].name
+                                  : models->adapters[i - 1 - models->n_compare].name;
 }
 
 /* Of two models without a name the first is "before" and the second "after". */
-static bool name_models(em_setup *s, const em_settings *settings, em_error *err) {
+static bool name_models(em_setup *s, const em_model_settings *models, em_error *err) {
     static const char *const of_two[] = {"before", "after"};
     for (int i = 0; i < 2 && s->n_models == 2 && !*s->groups[0]; i++)
-        if (!given_name(settings, i)) strcpy(s->names[i], of_two[i]);
-    for (int i = 0; settings->alphas.n && i < s->n_models; i++)
+        if (!given_name(models, i)) strcpy(s->names[i], of_two[i]);
+    for (int i = 0; models->alphas.n && i < s->n_models; i++)
         if (!strcmp(s->names[i], "amplified"))
             return em_fail(err, EM_USAGE,
                            "a model is named amplified, as the results of --alpha are; give it "
@@ -561,27 +562,27 @@ static bool name_models(em_setup *s, const em_settings *settings, em_error *err)
     return true;
 }
 
-static bool open_models(em_setup *s, const em_settings *settings, em_error *err) {
-    if (!settings->model.path) return true;
-    if (!add_models(s, &settings->model, err)) return false;
-    for (int i = 0; i < settings->n_compare; i++)
-        if (!add_models(s, &settings->compare[i], err)) return false;
-    for (int i = 0; i < settings->n_adapters; i++)
-        if (!add_adapter(s, &settings->adapters[i], err)) return false;
+static bool open_models(em_setup *s, const em_model_settings *models, em_error *err) {
+    if (!models->first.path) return true;
+    if (!add_models(s, &models->first, err)) return false;
+    for (int i = 0; i < models->n_compare; i++)
+        if (!add_models(s, &models->compare[i], err)) return false;
+    for (int i = 0; i < models->n_adapters; i++)
+        if (!add_adapter(s, &models->adapters[i], err)) return false;
     s->model = s->models[0];
     s->n_named = s->n_models;
-    if (settings->alphas.n && s->n_models != 2)
+    if (models->alphas.n && s->n_models != 2)
         return em_fail(
             err, EM_USAGE,
             "--alpha wants two models: alphas lie on the line through them, and these are %d",
             s->n_models);
-    return name_models(s, settings, err);
+    return name_models(s, models, err);
 }
 
 /* One model for each alpha but those that are the two models themselves. */
-static bool open_amplified(em_setup *s, const em_settings *settings, em_error *err) {
-    for (int i = 0; i < settings->alphas.n && settings->alpha_space == EM_ALPHA_WEIGHT; i++) {
-        double a = settings->alphas.values[i];
+static bool open_amplified(em_setup *s, const em_model_settings *models, em_error *err) {
+    for (int i = 0; i < models->alphas.n && models->alpha_space == EM_ALPHA_WEIGHT; i++) {
+        double a = models->alphas.values[i];
         s->amplified[i] = a == -1 ? 0 : a == 0 ? 1 : s->n_models;
         if (a == -1 || a == 0) continue;
         if (s->n_models == EM_MAX_MODELS)
@@ -607,17 +608,16 @@ static size_t taken_already(void) {
     return resident * (size_t)sysconf(_SC_PAGESIZE) + LOADER_BYTES;
 }
 
-bool em_setup_open(em_setup *s, const em_settings *settings, em_error *err) {
+bool em_setup_open(em_setup *s, const em_setup_needs *needs, em_error *err) {
     *s = (em_setup){0};
-    s->threads = settings->threads ? settings->threads : omp_get_num_procs();
-    if (!open_models(s, settings, err)) goto fail;
-    if (!open_tokenizer(s, settings, err)) goto fail;
-    if (!check_models(s, settings, err)) goto fail;
+    s->threads = needs->threads ? needs->threads : omp_get_num_procs();
+    if (!open_models(s, needs->models, err)) goto fail;
+    if (!open_tokenizer(s, needs, err)) goto fail;
+    if (!check_models(s, needs->models, err)) goto fail;
     if (!em_notes_join(&s->notes, em_tokenizer_notes(s->tokenizer), err)) goto fail;
-    if (!open_amplified(s, settings, err)) goto fail;
-    if (!resolve_row_tokens(s, settings, err)) goto fail;
-    if (settings->command != EM_TOKENIZE && !settings->n_packed && !resolve_data(s, settings, err))
-        goto fail;
+    if (!open_amplified(s, needs->models, err)) goto fail;
+    if (!resolve_row_tokens(s, needs->protocol, err)) goto fail;
+    if (needs->data && !resolve_data(s, needs->data, needs->protocol, err)) goto fail;
     s->taken = taken_already();
     return true;
 fail:
@@ -633,16 +633,16 @@ void em_setup_close(em_setup *s) {
     *s = (em_setup){0};
 }
 
-em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const em_dataset *d,
+em_loader *em_setup_loader(const em_setup *s, const em_data_settings *data, const em_dataset *d,
                            em_error *err) {
     em_loader_options o = {.paths = d->paths,
                            .n_paths = d->n_paths,
-                           .keys = {.text = settings->text_key, .group = settings->group_by},
-                           .subsets = settings->subsets,
-                           .n_subsets = settings->n_subsets,
-                           .max_docs = settings->max_docs,
-                           .skip_bad_records = settings->skip_bad_records,
-                           .source = {.max_window_log = settings->zstd_window},
+                           .keys = {.text = data->text_key, .group = data->group_by},
+                           .subsets = data->subsets,
+                           .n_subsets = data->n_subsets,
+                           .max_docs = data->max_docs,
+                           .skip_bad_records = data->skip_bad_records,
+                           .source = {.max_window_log = data->zstd_window},
                            .workers = s->threads,
                            .tokenizer = s->tokenizer,
                            .stop = s->stop,
@@ -653,28 +653,22 @@ em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const
     return em_loader_open(&o, err);
 }
 
-em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i,
-                             em_backend *backend, const em_network_options *needs, em_error *err) {
+em_network *em_setup_network(const em_setup *s, size_t memory, int i, em_backend *backend,
+                             const em_network_options *needs, em_error *err) {
     size_t device = backend->device_memory, ranks = s->node_ranks ? (size_t)s->node_ranks : 1;
     size_t half = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2,
            room = device ? device / 10 * 9 : half / ranks;
     em_network_options o = *needs;
     o.source = em_model_path(s->models[i]);
-    o.memory = settings->memory ? settings->memory : room;
+    o.memory = memory ? memory : room;
     o.taken = device ? 0 : s->taken;
     o.sharers = s->n_models;
-    o.n_alphas = settings->alpha_space == EM_ALPHA_LOGIT ? settings->alphas.n : 0;
     o.stop = s->stop;
     return em_network_open(s->models[i], backend, &o, err);
 }
 
-void em_setup_notes(const em_setup *s, const em_settings *settings) {
-    em_buffer idle = {0};
-    if (settings->quiet) return;
+void em_setup_notes(const em_setup *s) {
     if (s->bundled_sample) fputs("no --data: using the bundled sample\n", stderr);
     em_notes_print(&s->notes);
     if (*s->row_tokens_note) fprintf(stderr, "%s\n", s->row_tokens_note);
-    em_settings_idle(settings, &idle);
-    if (idle.length) fputs(idle.data, stderr);
-    em_buffer_free(&idle);
 }

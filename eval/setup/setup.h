@@ -4,7 +4,7 @@
 #define EM_EVAL_SETUP_H
 
 #include "common/notes.h"
-#include "eval/settings/options.h"
+#include "eval/settings/settings.h"
 #include "loader/loader.h"
 #include "loader/pack.h"
 #include "model/network.h"
@@ -58,21 +58,32 @@ typedef struct em_setup {
         *stop; /* for its loaders: see em_loader_options; set by the caller, or NULL */
 } em_setup;
 
-/* Opens model (if settings name one) and tokenizer and resolves everything above. */
-bool em_setup_open(em_setup *s, const em_settings *settings, em_error *err);
-void em_setup_close(em_setup *s);
-/* Says on stderr, unless it is to be quiet, what stands in for what was not given, and what was
- * given in vain. */
-void em_setup_notes(const em_setup *s, const em_settings *settings);
+/* What is to be opened. */
+typedef struct em_setup_needs {
+    const em_model_settings *models;
+    const em_data_settings *data;         /* NULL: no data */
+    const em_protocol_settings *protocol; /* row lengths and packings */
+    int threads;                          /* 0: all cores */
+    bool eos_optional;                    /* to know none is no error */
+} em_setup_needs;
 
-em_loader *em_setup_loader(const em_setup *s, const em_settings *settings, const em_dataset *d,
+/* Opens models (where one is named) and tokenizer and resolves everything above. What needs points
+ * to outlives the setup. Errors: EM_USAGE for what does not go together, EM_INPUT for files, naming
+ * them. Release: em_setup_close, not after a failure. */
+bool em_setup_open(em_setup *s, const em_setup_needs *needs, em_error *err);
+void em_setup_close(em_setup *s);
+/* Says on stderr what stands in for what was not given. */
+void em_setup_notes(const em_setup *s);
+
+/* The documents of a data set, tokenized. The caller closes it, before the setup. */
+em_loader *em_setup_loader(const em_setup *s, const em_data_settings *data, const em_dataset *d,
                            em_error *err);
 
-/* Model i's network on a backend, within its share of --memory (default: half of the machine's), of
+/* Model i's network on a backend, within its share of `memory` bytes (0: half of the machine's), of
  * which the process as it stands and the loader take their part first; the models share the rest
- * evenly. needs: row_tokens, want_tokens, n_labels, n_depths and vocab of em_network_options; the
- * rest is filled in. */
-em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i,
-                             em_backend *backend, const em_network_options *needs, em_error *err);
+ * evenly. needs: row_tokens, want_tokens, n_labels, n_depths, n_alphas and vocab of
+ * em_network_options; the rest is filled in. The caller closes it, before the setup. */
+em_network *em_setup_network(const em_setup *s, size_t memory, int i, em_backend *backend,
+                             const em_network_options *needs, em_error *err);
 
 #endif

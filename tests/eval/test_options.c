@@ -35,17 +35,17 @@ static void defaults(void **state) {
     em_error err;
     assert_true(parse("--model m.bin", &s, &err));
     assert_int_equal(s.command, EM_RUN);
-    assert_string_equal(s.model.path, "m.bin");
-    assert_null(s.model.name);
-    assert_int_equal(s.n_masks, 1);
-    assert_string_equal(s.masks[0].name, "doc");
-    assert_string_equal(s.labels[0]->name, "unshifted");
-    assert_int_equal(s.batch, 8);
-    assert_int_equal(s.n_row_tokens, 0);
-    assert_true(s.tail == EM_TAIL_PAD && s.boundary == EM_BOUNDARY_KEEP &&
-                s.window == EM_WINDOW_NEXT && s.pack == EM_PACK_STREAM);
-    assert_string_equal(s.group_by, "meta.pile_set_name");
-    assert_int_equal(s.zstd_window, 27);
+    assert_string_equal(s.models.first.path, "m.bin");
+    assert_null(s.models.first.name);
+    assert_int_equal(s.protocol.n_masks, 1);
+    assert_string_equal(s.protocol.masks[0].name, "doc");
+    assert_string_equal(s.protocol.labels[0]->name, "unshifted");
+    assert_int_equal(s.protocol.batch, 8);
+    assert_int_equal(s.protocol.n_row_tokens, 0);
+    assert_true(s.protocol.tail == EM_TAIL_PAD && s.protocol.boundary == EM_BOUNDARY_KEEP &&
+                s.protocol.window == EM_WINDOW_NEXT && s.protocol.pack == EM_PACK_STREAM);
+    assert_string_equal(s.data.group_by, "meta.pile_set_name");
+    assert_int_equal(s.data.zstd_window, 27);
 }
 
 static void lists_names_and_forms(void **state) {
@@ -60,27 +60,27 @@ static void lists_names_and_forms(void **state) {
                       "-T512 -B 3 --data w=x.jsonl "
                       "--data y=z --positions reset,continuous --memory 1.5G -o a.json -o b.md",
                       &s, &err));
-    assert_string_equal(s.model.name, "base");
-    assert_string_equal(s.model.path, "a.bin");
-    assert_int_equal(s.n_masks, 2);
-    assert_int_equal(s.masks[1].parameter, 16);
-    assert_int_equal(s.n_labels, 2);
-    assert_int_equal(s.labels[0]->offset, 2);
-    assert_int_equal(s.row_tokens[0], 512);
-    assert_int_equal(s.batch, 3);
-    assert_int_equal(s.n_data, 2);
-    assert_string_equal(s.data[1].name, "y");
-    assert_int_equal(s.n_positions, 2);
-    assert_true(s.memory == (size_t)3 << 29);
-    assert_int_equal(s.n_outputs, 2);
+    assert_string_equal(s.models.first.name, "base");
+    assert_string_equal(s.models.first.path, "a.bin");
+    assert_int_equal(s.protocol.n_masks, 2);
+    assert_int_equal(s.protocol.masks[1].parameter, 16);
+    assert_int_equal(s.protocol.n_labels, 2);
+    assert_int_equal(s.protocol.labels[0]->offset, 2);
+    assert_int_equal(s.protocol.row_tokens[0], 512);
+    assert_int_equal(s.protocol.batch, 3);
+    assert_int_equal(s.data.n_sets, 2);
+    assert_string_equal(s.data.sets[1].name, "y");
+    assert_int_equal(s.protocol.n_positions, 2);
+    assert_true(s.engine.memory == (size_t)3 << 29);
+    assert_int_equal(s.output.n_files, 2);
 }
 
 static void a_path_with_an_equals_sign(void **state) {
     em_settings s;
     em_error err;
     assert_true(parse("--model /a=b/c.bin", &s, &err));
-    assert_null(s.model.name);
-    assert_string_equal(s.model.path, "/a=b/c.bin");
+    assert_null(s.models.first.name);
+    assert_string_equal(s.models.first.path, "/a=b/c.bin");
     assert_true(parse("--model m --mask regular --positions auto,reset", &s, &err));
 }
 
@@ -152,15 +152,16 @@ static void masks_with_labels_of_their_own(void **state) {
     em_error err;
     assert_true(
         parse("--model m --mask regular@unshifted,flip0@backward,flip0@unshifted", &s, &err));
-    assert_int_equal(s.n_masks, 3);
-    assert_int_equal(s.n_labels, 2);
+    assert_int_equal(s.protocol.n_masks, 3);
+    assert_int_equal(s.protocol.n_labels, 2);
     static const bool want[3][2] = {{true, false}, {false, true}, {true, false}};
     for (int m = 0; m < 3; m++)
-        for (int l = 0; l < 2; l++) assert_int_equal(em_settings_combine(&s, m, l), want[m][l]);
+        for (int l = 0; l < 2; l++)
+            assert_int_equal(em_protocol_combine(&s.protocol, m, l), want[m][l]);
     assert_true(parse("--model m --mask doc,flip0@backward", &s, &err));
-    assert_int_equal(s.n_labels, 2);
-    assert_true(em_settings_combine(&s, 0, 0) && !em_settings_combine(&s, 0, 1) &&
-                em_settings_combine(&s, 1, 1));
+    assert_int_equal(s.protocol.n_labels, 2);
+    assert_true(em_protocol_combine(&s.protocol, 0, 0) && !em_protocol_combine(&s.protocol, 0, 1) &&
+                em_protocol_combine(&s.protocol, 1, 1));
 }
 
 /* Every value of a list counts. */
@@ -179,21 +180,23 @@ static void ranges_and_depths(void **state) {
         char line[64];
         snprintf(line, sizeof line, "--model m %s", cases[i].line);
         assert_true(parse(line, &s, &err));
-        assert_int_equal(s.n_row_tokens, cases[i].n);
-        for (int k = 0; k < cases[i].n; k++) assert_int_equal(s.row_tokens[k], cases[i].lengths[k]);
+        assert_int_equal(s.protocol.n_row_tokens, cases[i].n);
+        for (int k = 0; k < cases[i].n; k++)
+            assert_int_equal(s.protocol.row_tokens[k], cases[i].lengths[k]);
     }
     assert_true(parse("--model m -T 8..limit,8..limit", &s, &err));
-    assert_int_equal(s.row_tokens_from, 8);
+    assert_int_equal(s.protocol.row_tokens_from, 8);
     assert_true(parse("--model m --depth 0,1,all --depth 1", &s, &err));
-    assert_true(s.all_depths && s.n_depths == 2 && s.depths[0] == 0 && s.depths[1] == 1);
+    assert_true(s.models.all_depths && s.models.n_depths == 2 && s.models.depths[0] == 0 &&
+                s.models.depths[1] == 1);
 }
 
 static void packings(void **state) {
     em_settings s;
     em_error err;
     assert_true(parse("--model m --pack none,stream,none", &s, &err));
-    assert_int_equal(s.n_packs, 2);
-    assert_true(s.pack == EM_PACK_NONE && s.packs[1] == EM_PACK_STREAM);
+    assert_int_equal(s.protocol.n_packs, 2);
+    assert_true(s.protocol.pack == EM_PACK_NONE && s.protocol.packs[1] == EM_PACK_STREAM);
 }
 
 static void a_config_and_what_overrides_it(void **state) {
@@ -201,16 +204,16 @@ static void a_config_and_what_overrides_it(void **state) {
     em_error err;
     assert_true(parse("--config base-vs-instruct --mask full --max-docs 3", &s, &err));
     assert_int_equal(s.command, EM_RUN);
-    assert_int_equal(s.n_masks, 1);
-    assert_string_equal(s.masks[0].name, "full");
-    assert_int_equal(s.max_docs, 3);
-    assert_int_equal(s.labels[0]->offset, 2);
-    assert_true(s.window == EM_WINDOW_INSIDE && s.n_packs == 2 && s.bundled_models &&
-                s.n_compare == 1);
-    assert_non_null(strstr(s.model.path, "base.bin"));
+    assert_int_equal(s.protocol.n_masks, 1);
+    assert_string_equal(s.protocol.masks[0].name, "full");
+    assert_int_equal(s.data.max_docs, 3);
+    assert_int_equal(s.protocol.labels[0]->offset, 2);
+    assert_true(s.protocol.window == EM_WINDOW_INSIDE && s.protocol.n_packs == 2 &&
+                s.models.bundled && s.models.n_compare == 1);
+    assert_non_null(strstr(s.models.first.path, "base.bin"));
     assert_true(parse("--config base-vs-instruct --model a --compare b -B 3", &s, &err));
-    assert_true(!s.bundled_models && s.n_compare == 1 && s.batch == 3);
-    assert_string_equal(s.model.path, "a");
+    assert_true(!s.models.bundled && s.models.n_compare == 1 && s.protocol.batch == 3);
+    assert_string_equal(s.models.first.path, "a");
     assert_true(parse("--config packing-check", &s, &err));
     assert_int_equal(s.command, EM_INSPECT);
 }

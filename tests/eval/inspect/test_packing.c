@@ -32,7 +32,8 @@ int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
     return 1;
 }
 
-static void count(const em_settings *s, int32_t t, const int32_t *lengths, int n, em_packing *out) {
+static void count(const em_protocol_settings *s, int32_t t, const int32_t *lengths, int n,
+                  em_packing *out) {
     em_error err = EM_ERROR_INIT;
     em_loader loader = {.lengths = lengths, .n = n};
     em_pack_options pack = {.mode = s->pack, .row_tokens = t};
@@ -50,9 +51,9 @@ static void count(const em_settings *s, int32_t t, const int32_t *lengths, int n
     em_packer_close(packer);
 }
 
-static em_settings settings_for(em_tail tail, em_pack_mode pack, int32_t batch) {
+static em_protocol_settings settings_for(em_tail tail, em_pack_mode pack, int32_t batch) {
     em_error err = EM_ERROR_INIT;
-    em_settings s = {.tail = tail, .pack = pack, .batch = batch};
+    em_protocol_settings s = {.tail = tail, .pack = pack, .batch = batch};
     static const char *const names[] = {"unshifted", "shifted", "raw-shifted", "raw-unshifted",
                                         "backward"};
     for (int i = 0; i < 5; i++) s.labels[s.n_labels++] = em_labels_parse(names[i], &err);
@@ -65,7 +66,7 @@ enum { DOCUMENTS = 7, TOKENS = 113 };
 static void the_stream_as_a_whole(void **unused) {
     for (int32_t t = 2; t <= 130; t++) {
         em_packing p;
-        em_settings s = settings_for(EM_TAIL_PAD, EM_PACK_STREAM, 2);
+        em_protocol_settings s = settings_for(EM_TAIL_PAD, EM_PACK_STREAM, 2);
         count(&s, t, lengths, DOCUMENTS, &p);
         assert_int_equal(p.rows, (TOKENS + t - 1) / t);
         assert_int_equal(p.tokens, TOKENS);
@@ -85,7 +86,7 @@ static void the_stream_as_a_whole(void **unused) {
 
 static void documents_per_row(void **unused) {
     em_packing p;
-    em_settings s = settings_for(EM_TAIL_PAD, EM_PACK_STREAM, 2);
+    em_protocol_settings s = settings_for(EM_TAIL_PAD, EM_PACK_STREAM, 2);
     count(&s, 10, lengths, DOCUMENTS, &p);
     /* rows of 10: ends of documents at 5 7 37 40 104 106 113 -> 3 1 1 2 1 1 1 1 1 1 3 1 */
     assert_int_equal(p.least_documents, 1);
@@ -108,7 +109,7 @@ static void schemes_score_what_the_stream_gives(void **unused) {
     for (int tail = 0; tail < 2; tail++)
         for (int32_t t = 4; t <= 40; t++) {
             em_packing p;
-            em_settings s = settings_for((em_tail)tail, EM_PACK_STREAM, 3);
+            em_protocol_settings s = settings_for((em_tail)tail, EM_PACK_STREAM, 3);
             count(&s, t, lengths, DOCUMENTS, &p);
             for (int l = 0; l < 5; l++) {
                 bool caller = s.labels[l]->caller_shifts;
@@ -138,7 +139,7 @@ static void schemes_score_what_the_stream_gives(void **unused) {
 
 static void documents_by_themselves(void **unused) {
     em_packing p;
-    em_settings s = settings_for(EM_TAIL_PAD, EM_PACK_NONE, 4);
+    em_protocol_settings s = settings_for(EM_TAIL_PAD, EM_PACK_NONE, 4);
     count(&s, 32, lengths, DOCUMENTS, &p);
     assert_int_equal(p.rows, 8);
     assert_int_equal(p.slots - p.tokens, 8 * 32 - TOKENS);

@@ -34,16 +34,16 @@ const em_layer_spec *em_model_layer_spec(const em_model *m, int layer) { return 
 
 static void nothing(em_backend *b) {}
 
-em_backend *em_device_open_backend(const em_settings *settings, const em_setup *setup,
-                                   em_error *err) {
+em_backend *em_device_open_backend(const em_engine_settings *asked, bool quiet,
+                                   const em_setup *setup, em_error *err) {
     static const em_backend_ops ops = {.close = nothing};
     static em_backend b;
     b = (em_backend){.name = "stand-in", .ops = &ops, .options = {.threads = 1, .compute = EM_F32}};
     return &b;
 }
 
-em_network *em_setup_network(const em_setup *s, const em_settings *settings, int i,
-                             em_backend *backend, const em_network_options *needs, em_error *err) {
+em_network *em_setup_network(const em_setup *s, size_t memory, int i, em_backend *backend,
+                             const em_network_options *needs, em_error *err) {
     static em_network n;
     assert_true(needs->want_tokens >= (EM_PROOF_CHANGES + 1) * needs->row_tokens);
     return &n;
@@ -107,9 +107,9 @@ static bool prove(const char *mask, const char *labels, cheat how, em_buffer *ou
     bool refuted;
     for (int32_t i = 0; i <= T; i++) ids[i] = 100 + i;
     *setup = (em_setup){.model = &model, .row_tokens = T, .threads = 1};
-    *settings = (em_settings){.n_positions = 1, .n_masks = 1, .n_labels = 1};
-    settings->labels[0] = em_labels_parse(labels, &err);
-    assert_true(em_mask_parse(mask, &settings->masks[0], &err));
+    *settings = (em_settings){.protocol = {.n_positions = 1, .n_masks = 1, .n_labels = 1}};
+    settings->protocol.labels[0] = em_labels_parse(labels, &err);
+    assert_true(em_mask_parse(mask, &settings->protocol.masks[0], &err));
     engine = how;
     em_buffer_clear(out);
     assert_true(em_proof_run(&(em_proof){.settings = settings, .setup = setup, .row = &row}, out,

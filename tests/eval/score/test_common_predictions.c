@@ -29,7 +29,8 @@ int em_loader_next(em_loader *l, const em_document **out, em_error *err) {
 }
 
 /* scored[j]: at so many of the lengths the token j of the stream is scored. */
-static void count(const em_settings *s, int scheme, int32_t length, int tokens, int *scored) {
+static void count(const em_protocol_settings *s, int scheme, int32_t length, int tokens,
+                  int *scored) {
     em_error err = EM_ERROR_INIT;
     em_loader loader = {.tokens = tokens};
     em_packer *packer =
@@ -46,7 +47,7 @@ static void count(const em_settings *s, int scheme, int32_t length, int tokens, 
     em_packer_close(packer);
 }
 
-static void check(const em_settings *s, const int32_t *lengths, int n, int tokens) {
+static void check(const em_protocol_settings *s, const int32_t *lengths, int n, int tokens) {
     em_common_predictions e;
     em_common_predictions_make(&e, s, s->pack, lengths, n,
                                s->tail == EM_TAIL_DROP ? tokens : EM_UNKNOWN_TOTAL);
@@ -66,7 +67,7 @@ static void all_schemes(void **unused) {
                                         "backward"};
     static const int32_t lengths[][3] = {{4, 8, 16}, {5, 7, 12}, {2, 3, 64}};
     em_error err = EM_ERROR_INIT;
-    em_settings s = {.n_labels = 5};
+    em_protocol_settings s = {.n_labels = 5};
     for (int i = 0; i < 5; i++) s.labels[i] = em_labels_parse(names[i], &err);
     for (int tail = 0; tail < 2; tail++)
         for (int window = 0; window < 2; window++)
@@ -82,7 +83,7 @@ static void all_schemes(void **unused) {
 /* By place in the document. */
 static void documents_by_themselves(void **unused) {
     em_error err = EM_ERROR_INIT;
-    em_settings s = {.n_labels = 2, .batch = 2, .pack = EM_PACK_NONE};
+    em_protocol_settings s = {.n_labels = 2, .batch = 2, .pack = EM_PACK_NONE};
     s.labels[0] = em_labels_parse("unshifted", &err);
     s.labels[1] = em_labels_parse("raw-shifted", &err);
     for (int tokens = 1; tokens < 100; tokens++) check(&s, (int32_t[]){4, 10, 16}, 3, tokens);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -42,10 +43,11 @@ bool em_network_head_pair(em_network *a, em_network *z, const em_row_batch *b,
     return false;
 }
 
-static em_settings settings_for(const char *labels, em_tail tail, int batch, em_pack_mode pack) {
+static em_protocol_settings settings_for(const char *labels, em_tail tail, int batch,
+                                         em_pack_mode pack) {
     em_error err = EM_ERROR_INIT;
     char text[128], *part, *rest = text;
-    em_settings s = {.tail = tail, .batch = batch, .pack = pack, .n_positions = 1};
+    em_protocol_settings s = {.tail = tail, .batch = batch, .pack = pack, .n_positions = 1};
     snprintf(text, sizeof text, "%s", labels);
     while ((part = strsep(&rest, ","))) s.labels[s.n_labels++] = em_labels_parse(part, &err);
     em_mask_parse("doc", &s.masks[s.n_masks++], &err);
@@ -57,7 +59,7 @@ typedef struct tally {
     int kept, dropped, predictions, max_batch;
 } tally;
 
-static tally feed_all(const int *lengths, int n, int T, const em_settings *s, int scheme) {
+static tally feed_all(const int *lengths, int n, int T, const em_protocol_settings *s, int scheme) {
     em_error err = EM_ERROR_INIT;
     em_loader loader = {lengths, n, 0, {0}};
     em_packer *packer = em_packer_open(&loader,
@@ -87,7 +89,7 @@ static tally feed_all(const int *lengths, int n, int T, const em_settings *s, in
 
 static void check(const int *lengths, int n, int T, const char *labels, em_tail tail, int batch,
                   em_pack_mode pack, tally want) {
-    em_settings s = settings_for(labels, tail, batch, pack);
+    em_protocol_settings s = settings_for(labels, tail, batch, pack);
     tally t = feed_all(lengths, n, T, &s, 0);
     if (memcmp(&t, &want, sizeof t))
         fail_msg("%s T %d B %d: %d kept, %d dropped, %d predictions, last batch %d", labels, T,
@@ -129,9 +131,10 @@ static void schemes_do_not_disturb_each_other(void **state) {
     const int d[] = {5, 40, 2, 33};
     for (int batch = 1; batch < 7; batch++)
         for (int pack = 0; pack < 2; pack++) {
-            em_settings alone = settings_for("shifted", EM_TAIL_DROP, batch, (em_pack_mode)pack);
-            em_settings list = settings_for("unshifted,shifted,backward", EM_TAIL_DROP, batch,
-                                            (em_pack_mode)pack);
+            em_protocol_settings alone = settings_for("shifted", EM_TAIL_DROP, batch,
+                                                      (em_pack_mode)pack);
+            em_protocol_settings list = settings_for("unshifted,shifted,backward", EM_TAIL_DROP,
+                                                     batch, (em_pack_mode)pack);
             tally a = feed_all(d, 4, 8, &alone, 0), b = feed_all(d, 4, 8, &list, 1);
             assert_memory_equal(&a, &b, sizeof a);
         }
@@ -143,13 +146,14 @@ static void passes_are_shared(void **state) {
     const int d[] = {8, 4, 4};
     em_error err = EM_ERROR_INIT;
     em_loader loader = {d, 3, 0, {0}};
-    em_settings s = settings_for("unshifted,shifted,raw-shifted", EM_TAIL_PAD, 2, EM_PACK_STREAM);
+    em_protocol_settings s = settings_for("unshifted,shifted,raw-shifted", EM_TAIL_PAD, 2,
+                                          EM_PACK_STREAM);
     em_packer *packer = em_packer_open(&loader, &(em_pack_options){.row_tokens = 8}, &err);
     em_feed *feed = em_feed_open(packer, &s, 8, &err);
     em_side side = {0, EM_NO_DEPTH, -1, 0};
     em_combination combinations[6];
     for (int c = 0; c < 6; c++) combinations[c] = (em_combination){c / 3, c % 3, 0};
-    em_plan plan = {.settings = &s,
+    em_plan plan = {.protocol = &s,
                     .n_models = 1,
                     .sides = &side,
                     .n_sides = 1,

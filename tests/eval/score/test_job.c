@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -90,8 +91,8 @@ bool em_output_write(em_output *o, const void *data, size_t n, em_error *err) { 
 
 /* ---- what is run ---- */
 
-static em_settings settings = {
-    .n_labels = SCHEMES, .n_masks = MASKS, .n_positions = 1, .batch = 3, .tokens_file = "t.jsonl"};
+static em_protocol_settings protocol = {
+    .n_labels = SCHEMES, .n_masks = MASKS, .n_positions = 1, .batch = 3};
 static em_setup setup = {.names = {"before", "after"},
                          .row_lengths = {T, 2 * T},
                          .n_row_lengths = 2,
@@ -105,7 +106,8 @@ static em_planned_pair pairs[] = {{EM_COMPARE_MODELS, {0, 0}, {0, 1}},
                                   {EM_COMPARE_MASKS, {1, 1}, {3, 1}}};
 static int32_t windows[2];
 static em_plan plan = {
-    .settings = &settings,
+    .protocol = &protocol,
+    .tokens = true,
     .n_models = MODELS,
     .sides = sides,
     .n_sides = MODELS,
@@ -122,10 +124,10 @@ static const em_tools tools = {.plan = &plan, .setup = &setup, .networks = netwo
 
 static int prepare(void **state) {
     em_error err = EM_ERROR_INIT;
-    settings.labels[0] = em_labels_parse("unshifted", &err);
-    settings.labels[1] = em_labels_parse("shifted", &err);
-    return em_mask_parse("doc", &settings.masks[0], &err) &&
-                   em_mask_parse("regular", &settings.masks[1], &err)
+    protocol.labels[0] = em_labels_parse("unshifted", &err);
+    protocol.labels[1] = em_labels_parse("shifted", &err);
+    return em_mask_parse("doc", &protocol.masks[0], &err) &&
+                   em_mask_parse("regular", &protocol.masks[1], &err)
                ? 0
                : -1;
 }
@@ -140,7 +142,7 @@ static void open_reading(reading *r) {
     em_error err = EM_ERROR_INIT;
     *r = (reading){0};
     r->packer = em_packer_open(&r->loader, &(em_pack_options){.row_tokens = T}, &err);
-    r->feed = em_feed_open(r->packer, &settings, T, &err);
+    r->feed = em_feed_open(r->packer, &protocol, T, &err);
 }
 
 static void close_reading(reading *r) {
@@ -295,7 +297,7 @@ static void sums_are_those_of_the_losses(void **state) {
             open_reading(&r);
             for (; em_feed_next(r.feed, &f, &err) == 1; em_fed_row_free(f)) {
                 const em_reading *x = &f->reading[combinations[c].labels];
-                int offset = settings.labels[combinations[c].labels]->offset;
+                int offset = protocol.labels[combinations[c].labels]->offset;
                 for (int32_t i = x->from; x->inputs > 0 && i < x->to; i++, n++) {
                     const em_segment *own = &f->row->segments[em_row_segment(f->row, i)];
                     bool doc = combinations[c].mask == 0;
