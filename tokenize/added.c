@@ -19,7 +19,7 @@ static size_t edge_slot(const em_added *a, uint32_t key) {
     return i;
 }
 
-static uint32_t child(const em_added *a, uint32_t node, unsigned char byte) {
+uint32_t em_added_child(const em_added *a, uint32_t node, unsigned char byte) {
     return a->edges[edge_slot(a, node << 8 | byte)].to;
 }
 
@@ -81,7 +81,7 @@ bool em_added_insert(em_added *a, const char *text, size_t n, const em_added_tok
 /* The longest token at s[i]: its index and end, or -1. */
 static int32_t longest(const em_added *a, const char *s, size_t n, size_t i, size_t *end) {
     int32_t found = -1;
-    for (uint32_t node = 0; i < n && (node = child(a, node, (unsigned char)s[i])) != 0;)
+    for (uint32_t node = 0; i < n && (node = em_added_child(a, node, (unsigned char)s[i])) != 0;)
         if (i++, a->ends[node] >= 0) {
             found = a->ends[node];
             *end = i;
@@ -127,4 +127,8 @@ bool em_added_next(const em_added *a, const char *s, size_t n, size_t done, size
 size_t em_added_prefix(const em_added *a, const char *s, size_t n) {
     size_t end = 0;
     return a->first[(unsigned char)s[0]] && longest(a, s, n, 0, &end) >= 0 ? end : 0;
+}
+
+int32_t em_added_at(const em_added *a, uint32_t node) {
+    return a->ends[node] >= 0 ? a->tokens[a->ends[node]].id : -1;
 }

@@ -40,6 +40,11 @@ bool em_added_insert(em_added *a, const char *text, size_t n, const em_added_tok
 bool em_added_next(const em_added *a, const char *s, size_t n, size_t done, size_t *from,
                    size_t *start, size_t *end, int32_t *id);
 
+/* The trie's own steps: the node that byte leads to from node (0: the root), 0 where none does; and
+ * the id of the token that ends at a node, or -1. */
+uint32_t em_added_child(const em_added *a, uint32_t node, unsigned char byte);
+int32_t em_added_at(const em_added *a, uint32_t node);
+
 /* The bytes of the longest token that s begins with, flags disregarded; 0: none. */
 size_t em_added_prefix(const em_added *a, const char *s, size_t n);
 

@@ -29,11 +29,13 @@ typedef struct em_bpe {
         *adjacent; /* bit set of hashed character pairs that some merge joins; NULL: do not cut */
 } em_bpe;
 
-void em_bpe_free(em_bpe *b);
-/* Room for n merges, then each in order of rank; a later one replaces an equal one. */
+void em_bpe_free(em_bpe *b); /* frees and zeroes; the vocabulary stays the caller's */
+/* Room for n merges, to be called once. Errors: EM_MACHINE. */
 bool em_bpe_reserve(em_bpe *b, size_t n, em_error *err);
+/* Adds a merge of two ids, in order of rank; a later one replaces an equal one. id: of the merged
+ * token. */
 void em_bpe_add_merge(em_bpe *b, int32_t left, int32_t right, uint32_t rank, int32_t id);
-/* Call when vocabulary, options and merges are in. */
+/* Call when vocabulary, options and merges are in. Errors: EM_MACHINE. */
 bool em_bpe_finish(em_bpe *b, em_error *err);
 
 /* A token in the making: its id, and how many of the word's bytes it stands for. */
@@ -61,8 +63,9 @@ typedef struct em_bpe_scratch {
     em_word_cache *cache;
 } em_bpe_scratch;
 
+/* Fills s with an empty cache. Errors: EM_MACHINE. */
 bool em_bpe_scratch_new(em_bpe_scratch *s, em_error *err);
-void em_bpe_scratch_free(em_bpe_scratch *s);
+void em_bpe_scratch_free(em_bpe_scratch *s); /* frees and zeroes */
 
 /* The tokens of a stretch of text: ids, and lengths that sum to its bytes (but for characters
  * at its end that vanish). */
@@ -72,9 +75,10 @@ typedef struct em_word {
     size_t n;
 } em_word;
 
-/* Encodes a word. A long one falls apart where no merge can ever join two characters; sink gets
- * the tokens of each such stretch, in order, and where it begins in the word. The tokens are
- * valid until sink returns. */
+/* Encodes a word: n bytes of UTF-8, or any bytes where b takes raw bytes. A long one falls apart
+ * where no merge can ever join two characters; sink gets the tokens of each such stretch, in order,
+ * and where it begins in the word. The tokens are valid until sink returns; it returns false to
+ * stop. Errors: EM_MACHINE, and sink's. */
 typedef bool em_word_sink(void *context, size_t from, const em_word *tokens, em_error *err);
 bool em_bpe_encode(const em_bpe *b, em_bpe_scratch *s, const char *word, size_t n,
                    em_word_sink *sink, void *context, em_error *err);

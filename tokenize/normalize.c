@@ -20,6 +20,8 @@ void em_normalize_scratch_free(em_normalize_scratch *s) {
     free(s->items);
 }
 
+#define STRETCH 256 /* characters, after which a long run is cut where it may be */
+
 /* ---- NFC, NFD, NFKC, NFKD (UAX 15): decompose, order marks, compose ---- */
 
 static bool add_item(em_normalize_scratch *s, int32_t c, uint32_t bytes, bool known,
@@ -92,26 +94,48 @@ static size_t compose(em_normal_item *items, size_t n) {
     return out;
 }
 
-/* view[from, to) begins with a starter that nothing before it composes with. */
+/* Orders and composes the first n items, puts them out, and moves what follows to the front. */
+static bool finish_items(const em_normalizer *form, em_normalize_scratch *s, size_t n,
+                         uint32_t *covered, em_text *out, em_error *err) {
+    order_marks(s->items, n);
+    size_t count = form->compose ? compose(s->items, n) : n;
+    for (size_t i = 0; i < count; i++) {
+        char bytes[4];
+        unsigned size = em_utf8_put(s->items[i].c, bytes);
+        *covered += s->items[i].bytes;
+        if (!em_text_put(out, bytes, size, *covered, err)) return false;
+    }
+    s->n_items -= n;
+    memmove(s->items, s->items + n, s->n_items * sizeof *s->items);
+    return true;
+}
+
+/* Whether no mark moves across the item and nothing before composes with it. The starters that are
+ * second in a composition are Indic and Balinese vowel signs, Hangul's jamo, and some beyond the
+ * basic plane. */
+static bool stands_alone(const em_normal_item *item) {
+    int32_t c = item->c;
+    return !item->combining && (c < 0x900 || (c >= 0x1200 && c < 0x1b00) || c >= 0x1c00) &&
+           c < 0x10000;
+}
+
+/* view[from, to) begins with a starter that nothing before it composes with. A long run is done a
+ * stretch at a time, so that items do not grow with the text. */
 static bool normalize_run(const em_normalizer *n, em_normalize_scratch *s, const em_view *view,
                           size_t from, size_t to, em_text *out, em_error *err) {
     unsigned length;
+    uint32_t covered = em_view_covered(view, from);
     s->n_items = 0;
     for (size_t i = from; i < to; i += length) {
         int32_t c = em_utf8_at(view->data + i, &length);
         uint32_t bytes = em_view_end(view, i + length - 1) - em_view_covered(view, i);
+        size_t before = s->n_items;
         if (!decompose(n, s, c, bytes, err)) return false;
+        if (before >= STRETCH && stands_alone(&s->items[before]) &&
+            !finish_items(n, s, before, &covered, out, err))
+            return false;
     }
-    order_marks(s->items, s->n_items);
-    size_t count = n->compose ? compose(s->items, s->n_items) : s->n_items;
-    uint32_t covered = em_view_covered(view, from);
-    for (size_t i = 0; i < count; i++) {
-        char bytes[4];
-        unsigned size = em_utf8_put(s->items[i].c, bytes);
-        covered += s->items[i].bytes;
-        if (!em_text_put(out, bytes, size, covered, err)) return false;
-    }
-    return true;
+    return finish_items(n, s, s->n_items, &covered, out, err);
 }
 
 static size_t ascii_run(const char *s, size_t i, size_t n) {

@@ -22,7 +22,7 @@ typedef struct em_normalizer {
     em_regex *regex; /* owned */
 } em_normalizer;
 
-void em_normalizer_free(em_normalizer *n);
+void em_normalizer_free(em_normalizer *n); /* frees what it owns and zeroes */
 
 /* Working memory of one thread. */
 typedef struct em_normal_item {
@@ -39,9 +39,11 @@ typedef struct em_normalize_scratch {
     em_regex_scratch *regex; /* borrowed */
 } em_normalize_scratch;
 
-void em_normalize_scratch_free(em_normalize_scratch *s);
+void em_normalize_scratch_free(em_normalize_scratch *s); /* all but the borrowed regex */
 
-/* *text becomes the normalized text (in s, or as it was where nothing changes). */
+/* Applies the steps in order: *text becomes the normalized text, in s until the next call (or as it
+ * was where nothing changes). Errors: EM_INPUT (a regular expression that needs too many steps, a
+ * text of more than 2 GiB), EM_MACHINE. */
 bool em_normalize(const em_normalizer *steps, size_t n_steps, em_normalize_scratch *s,
                   em_view *text, em_error *err);
 

@@ -50,7 +50,7 @@ typedef struct em_stage {
     bool cut;
 } em_stage;
 
-void em_stage_free(em_stage *s);
+void em_stage_free(em_stage *s); /* frees what its matcher owns */
 
 typedef struct em_pretokenize_scratch {
     em_text texts[2];
@@ -58,10 +58,10 @@ typedef struct em_pretokenize_scratch {
     em_regex_scratch *regex; /* borrowed */
 } em_pretokenize_scratch;
 
-void em_pretokenize_scratch_free(em_pretokenize_scratch *s);
+void em_pretokenize_scratch_free(em_pretokenize_scratch *s); /* all but the borrowed regex */
 
 /* Cuts *text into words. *text may be rewritten (it then lies in s); the words, in s, are of the
- * text that comes out. */
+ * text that comes out and valid until the next call. Errors as em_normalize's. */
 bool em_pretokenize(const em_stage *stages, size_t n_stages, em_pretokenize_scratch *s,
                     em_view *text, const em_pieces **words, em_error *err);
 

@@ -1,6 +1,6 @@
-/* SentencePiece models as a tokenizer. BPE models are encoded by ourselves, stretch by stretch as
- * the text is normalized (spm_model.h says why that is the same), so that memory does not grow with
- * the text; every other model by the library, which takes a text as a whole. */
+/* SentencePiece models as a tokenizer. BPE and Unigram models are encoded by ourselves, stretch by
+ * stretch as the text is normalized (spm_model.h says why that is the same), so that memory does
+ * not grow with the text; every other model by the library, which takes a text as a whole. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +56,7 @@ typedef struct encoder {
     int32_t ids[EM_CACHED_WORD];
     uint32_t lengths[EM_CACHED_WORD];
     size_t n_kept;
+    float score; /* of Unigram: of the path so far */
 } encoder;
 
 /* The character's pieces cover a byte each, unless a normalizer made it of another length. */
@@ -136,7 +137,10 @@ static bool finish_stretch(encoder *e, uint32_t behind) {
     e->at = 0;
     e->behind = behind;
     bool ok = true;
-    if (s->n > EM_CACHED_WORD) {
+    if (e->m->pieces.unigram) { /* no cache: the sum so far decides how the next is rounded */
+        ok = !s->n || em_spm_best_path(&e->m->pieces, &s->merger, s->text, s->n, &e->score,
+                                       put_long, e, e->err);
+    } else if (s->n > EM_CACHED_WORD) {
         ok = segment(e, s->text, s->n, put_long);
     } else if (s->n) {
         uint64_t hash = em_word_hash(s->text, s->n);
@@ -235,6 +239,7 @@ static bool encode_own(encoder *e, const char *input, size_t from, size_t to, bo
     e->s->n = 0;
     e->after_unknown = false;
     e->byte_pieces = 0;
+    e->score = 0;
     while (p->remove_extra && at < to) {
         r = rewrite(p, input + at, to - at);
         if (r.out_n != 1 || r.out[0] != ' ') break;
@@ -343,7 +348,7 @@ static bool ready(void *model, em_error *err) {
         return em_fail(
             err, EM_INPUT,
             "tokenizer_config.json asks for `legacy` false, a dummy space before the text "
-            "alone and not behind added tokens, which is done for models of the kind BPE "
+            "alone and not behind added tokens, which is done for BPE and Unigram models "
             "only");
     for (size_t i = 0; i < m->n_listed; i++) {
         const em_extra *x = &m->listed[i].flags;
@@ -364,7 +369,7 @@ static bool set_prefix_space(void *model, bool there, em_error *err) {
     return m->ours ||
            em_fail(err, EM_INPUT,
                    "tokenizer_config.json: add_prefix_space is followed for models of the "
-                   "kind BPE only");
+                   "kinds BPE and Unigram only");
 }
 
 static void space_each(void *model, bool each) { ((spm_model *)model)->space_each = each; }

@@ -12,6 +12,7 @@
 void em_spm_merger_free(em_spm_merger *m) {
     free(m->starts);
     free(m->heap);
+    free(m->nodes);
     *m = (em_spm_merger){0};
 }
 
@@ -25,17 +26,22 @@ static uint32_t rank_of(const em_spm_pieces *p, const char *s, size_t n) {
     return id < 0 ? NONE : p->ranks[id];
 }
 
-/* A symbol that nothing merges any more. */
-static bool give(const em_spm_pieces *p, const char *s, size_t n, em_spm_sink *sink,
-                 void *context) {
-    int32_t id = piece_of(p, s, n);
-    if (id >= 0 || !p->byte_fallback) return sink(context, id >= 0 ? id : p->unknown, n);
+bool em_spm_give_unknown(const em_spm_pieces *p, const char *s, size_t n, em_spm_sink *sink,
+                         void *context) {
+    if (!p->byte_fallback) return sink(context, p->unknown, n);
     const char *bytes = s[0] == ' ' ? "\xe2\x96\x81" : s;
     size_t count = s[0] == ' ' ? 3 : n;
     for (size_t i = 0; i < count; i++)
         if (!sink(context, p->byte_ids[(unsigned char)bytes[i]], i + 1 < count ? 0 : n))
             return false;
     return true;
+}
+
+/* A symbol that nothing merges any more. */
+static bool give(const em_spm_pieces *p, const char *s, size_t n, em_spm_sink *sink,
+                 void *context) {
+    int32_t id = piece_of(p, s, n);
+    return id >= 0 ? sink(context, id, n) : em_spm_give_unknown(p, s, n, sink, context);
 }
 
 /* ---- few symbols: the best pair is found by looking at all of them ---- */

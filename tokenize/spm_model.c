@@ -1,6 +1,7 @@
 /* Reads a SentencePiece model: pieces, scores, rules. */
 #include "tokenize/spm_model.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,8 @@ void em_spm_pieces_free(em_spm_pieces *p) {
     em_vocab_free(&p->vocab);
     em_added_free(&p->user);
     em_added_free(&p->frozen);
+    em_added_free(&p->held);
+    free(p->scores);
     free(p->ranks);
     free(p->joined);
     free(p->charsmap);
@@ -26,11 +29,10 @@ void em_spm_pieces_free(em_spm_pieces *p) {
 /* ---- fields of sentencepiece_model.proto ---- */
 
 enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5, BYTE = 6 };
-enum { MODEL_BPE = 2 };
+enum { MODEL_UNIGRAM = 1, MODEL_BPE = 2 };
 
 typedef struct reader {
     em_spm_pieces *p;
-    float *scores; /* by id */
     size_t scores_capacity;
     uint64_t model_type;
     bool odd; /* something that we do not follow */
@@ -88,13 +90,16 @@ static bool add_piece(reader *r, const char *text, size_t n, float score, uint64
     if (r->odd) return true;
     size_t length = spelled(text, n, spelling);
     if (em_vocab_find(&p->vocab, spelling, length) >= 0) return r->odd = true;
-    if (!em_grow(&r->scores, &r->scores_capacity, (size_t)id + 1, sizeof *r->scores, "scores", err))
+    if (!em_grow(&p->scores, &r->scores_capacity, (size_t)id + 1, sizeof *p->scores, "scores", err))
         return false;
-    r->scores[id] = score;
+    p->scores[id] = score;
     if (!em_vocab_add(&p->vocab, spelling, length, id, held ? EM_TOKEN_MODEL : EM_TOKEN_LITERAL,
                       err))
         return false;
     if (held && length > p->longest) p->longest = (uint32_t)length;
+    if (type == NORMAL && score < p->least) p->least = score;
+    if (type == NORMAL && score > p->most) p->most = score;
+    if (type == USER_DEFINED) p->vocab.tokens[id].flags |= EM_TOKEN_USER;
     if (type == UNKNOWN) p->unknown = id;
     if (type == BYTE) r->odd |= !add_byte(p, em_vocab_text(&p->vocab, id), id);
     return type != USER_DEFINED || add_user_defined(p, text, n, spelling, length, id, err);
@@ -173,11 +178,11 @@ static int by_score(const void *a, const void *b) {
     return (x->score < y->score) - (x->score > y->score);
 }
 
-static bool rank_scores(em_spm_pieces *p, const float *scores, em_error *err) {
+static bool rank_scores(em_spm_pieces *p, em_error *err) {
     size_t n = (size_t)p->vocab.size;
     scored *order = em_alloc(n, sizeof *order, "scores", err);
     p->ranks = order ? em_alloc(n, sizeof *p->ranks, "scores", err) : NULL;
-    for (size_t i = 0; p->ranks && i < n; i++) order[i] = (scored){scores[i], (int32_t)i};
+    for (size_t i = 0; p->ranks && i < n; i++) order[i] = (scored){p->scores[i], (int32_t)i};
     if (p->ranks) qsort(order, n, sizeof *order, by_score);
     uint32_t rank = 0;
     for (size_t i = 0; p->ranks && i < n; i++) {
@@ -224,6 +229,17 @@ static bool note_pairs(em_spm_pieces *p, em_error *err) {
     return p->joined != NULL;
 }
 
+/* The trie of a Unigram model; one whose piece is in no text has no use. */
+static bool hold_pieces(em_spm_pieces *p, em_error *err) {
+    for (int32_t id = 0; id < p->vocab.size; id++) {
+        const char *s = em_vocab_text(&p->vocab, id);
+        em_added_token token = {.id = id};
+        if (!(p->vocab.tokens[id].flags & EM_TOKEN_MODEL) || s[0] == '\xff') continue;
+        if (!em_added_insert(&p->held, s, p->vocab.tokens[id].length, &token, err)) return false;
+    }
+    return true;
+}
+
 static bool bytes_are_there(const em_spm_pieces *p) {
     for (int i = 0; i < 256 && p->byte_fallback; i++)
         if (p->byte_ids[i] < 0) return false;
@@ -232,14 +248,20 @@ static bool bytes_are_there(const em_spm_pieces *p) {
 
 bool em_spm_pieces_read(em_spm_pieces *p, const void *data, size_t size, bool *ours,
                         em_error *err) {
-    reader r = {.p = p, .model_type = 1};
-    *p = (em_spm_pieces){.unknown = -1, .dummy_prefix = true, .remove_extra = true};
+    reader r = {.p = p, .model_type = MODEL_UNIGRAM};
+    /* least and most begin as in unigram_model.cc */
+    *p = (em_spm_pieces){.unknown = -1,
+                         .dummy_prefix = true,
+                         .remove_extra = true,
+                         .least = FLT_MAX,
+                         .most = FLT_MIN};
     for (int i = 0; i < 256; i++) p->byte_ids[i] = -1;
     bool ok = read_fields(&r, (em_proto){data, (const unsigned char *)data + size}, err);
-    *ours = ok && !r.odd && r.model_type == MODEL_BPE && p->unknown >= 0 && bytes_are_there(p);
-    if (*ours) ok = rank_scores(p, r.scores, err) && note_pairs(p, err);
-    free(r.scores);
-    return ok;
+    p->unigram = r.model_type == MODEL_UNIGRAM;
+    *ours = ok && !r.odd && (p->unigram || r.model_type == MODEL_BPE) && p->unknown >= 0 &&
+            bytes_are_there(p);
+    if (!*ours) return ok;
+    return note_pairs(p, err) && (p->unigram ? hold_pieces(p, err) : rank_scores(p, err));
 }
 
 /* ---- the normalizer's rules: a double array (Yata's Darts-clone) whose leaves are places among

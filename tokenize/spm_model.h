@@ -17,6 +17,10 @@ typedef struct em_spm_pieces {
     em_vocab vocab;     /* by id; EM_TOKEN_MODEL: a text may hold it (normal and user-defined) */
     em_added user;      /* user-defined symbols as the normalizer looks for them */
     em_added frozen;    /* the same in normalized text, where nothing merges with them */
+    bool unigram;       /* or BPE */
+    em_added held;      /* of Unigram: the pieces that a text may hold */
+    float *scores;      /* by id; owned */
+    float least, most;  /* of normal pieces' scores */
     uint32_t *ranks;    /* by id: 0 for the highest score, equal for equal ones; owned */
     uint32_t longest;   /* bytes */
     int32_t unknown;    /* id */
@@ -30,9 +34,9 @@ typedef struct em_spm_pieces {
 } em_spm_pieces;
 
 /* Reads a serialized ModelProto that em_charsmap_check and the library have accepted. *ours:
- * whether em_spm_segment gives for this model what the library gives: it is false for Unigram, word
- * and character models and where a rule is not one of those above (unused pieces, a space as
- * suffix, spaces not escaped, pieces of one character that no text may hold). Errors: EM_MACHINE.
+ * whether em_spm_segment gives for this model what the library gives: it is false for word and
+ * character models and where a rule is not one of those above (unused pieces, a space as suffix,
+ * spaces not escaped, pieces of one character that no text may hold). Errors: EM_MACHINE.
  */
 bool em_spm_pieces_read(em_spm_pieces *p, const void *data, size_t size, bool *ours, em_error *err);
 void em_spm_pieces_free(em_spm_pieces *p); /* frees and zeroes */
@@ -59,6 +63,8 @@ typedef struct em_spm_merger {
     size_t starts_capacity;
     uint64_t *heap; /* rank, place and size of a merge in one number: the least comes first */
     size_t n_heap, heap_capacity;
+    struct em_spm_node *nodes; /* of Unigram: by byte, the best path to it */
+    size_t nodes_capacity;
 } em_spm_merger;
 
 void em_spm_merger_free(em_spm_merger *m); /* frees and zeroes */
@@ -72,5 +78,18 @@ typedef bool em_spm_sink(void *context, int32_t id, size_t bytes);
  * joined text is a piece, those of the highest score first, the leftmost of equal ones. */
 bool em_spm_segment(const em_spm_pieces *p, em_spm_merger *m, const char *text, size_t n,
                     em_spm_sink *sink, void *context, em_error *err);
+
+/* The same of a Unigram model: the path of the highest sum of scores. *score: the sum before the
+ * stretch (0 at a text's begin), which its rounding depends on; then behind it. */
+bool em_spm_best_path(const em_spm_pieces *p, em_spm_merger *m, const char *text, size_t n,
+                      float *score, em_spm_sink *sink, void *context, em_error *err);
+
+/* Gives an unknown character of n bytes, or its byte pieces, to sink; what sink returns. */
+bool em_spm_give_unknown(const em_spm_pieces *p, const char *s, size_t n, em_spm_sink *sink,
+                         void *context);
+
+static inline bool em_spm_is_user(const em_spm_pieces *p, int32_t id) {
+    return p->vocab.tokens[id].flags & EM_TOKEN_USER;
+}
 
 #endif

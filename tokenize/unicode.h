@@ -38,6 +38,7 @@ static inline int32_t em_utf8_at(const char *s, unsigned *length) {
     return (u[0] & 7) << 18 | (u[1] & 63) << 12 | (u[2] & 63) << 6 | (u[3] & 63);
 }
 
+/* Bytes of the character that begins with first (valid UTF-8). */
 static inline unsigned em_utf8_length(unsigned char first) {
     return first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }

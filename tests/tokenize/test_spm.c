@@ -19,12 +19,10 @@ static const struct model {
     const char *path;
     bool ours;
 } models[] = {
-    {"spm/plain.model", true},       {"spm/unknowns.model", true},
-    {"spm/rules.model", true},       {"spm/rules-keep.model", true},
-    {"spm/across.model", true},      {"spm/user.model", true},
-    {"spm/spaces.model", true},      {"spm/suffix.model", false},
-    {"spm/unigram.model", false},    {"spm/unigram-bytes.model", false},
-    {"real/tiny4k-spm.model", true},
+    {"spm/plain.model", true},         {"spm/unknowns.model", true},    {"spm/rules.model", true},
+    {"spm/rules-keep.model", true},    {"spm/across.model", true},      {"spm/user.model", true},
+    {"spm/spaces.model", true},        {"spm/suffix.model", false},     {"spm/unigram.model", true},
+    {"spm/unigram-bytes.model", true}, {"real/tiny4k-spm.model", true},
 };
 
 typedef struct opened {

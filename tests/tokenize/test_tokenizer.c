@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <utf8proc.h>
 #include <cmocka.h>
 
 #include "common/buffer.h"
@@ -278,6 +279,52 @@ static void test_bytes(void **state) {
     em_tokenizer_close(t);
 }
 
+static void assert_same_ids(const em_tokenizer *t, em_tokenizer_scratch *s, const char *a,
+                            const char *b, unsigned seed) {
+    em_error err = EM_ERROR_INIT;
+    em_tokens x = {0}, y = {0};
+    assert_true(em_tokenize(t, s, a, strlen(a), &x, &err));
+    assert_true(em_tokenize(t, s, b, strlen(b), &y, &err));
+    if (x.n != y.n || memcmp(x.ids, y.ids, x.n * sizeof *x.ids))
+        fail_msg("seed %u: %zu and %zu tokens of \"%s\"", seed, x.n, y.n, a);
+    em_tokens_free(&x);
+    em_tokens_free(&y);
+}
+
+/* Runs without ASCII, longer than what is normalized at once: as utf8proc normalizes them whole. */
+static void test_long_runs(void **state) {
+    static const char *const parts[] = {
+        "\xc3\xa9",     "e\xcc\x81",    "\xcc\xa3",     "\xcc\x81",     "\xe1\x84\x80",
+        "\xe1\x85\xa1", "\xe1\x86\xa8", "\xea\xb0\x80", "\xe3\x81\x8b", "\xe3\x82\x99",
+        "\xe6\xbc\xa2", "\xe0\xa7\x87", "\xe0\xa6\xbe", "\xe1\x80\xa5", "\xe1\x80\xae",
+        "\xe2\x84\xab", "\xef\xa4\x80", "\xe1\xac\x85", "\xe1\xac\xb5", "\xe0\xbe\xb2",
+        "\xe0\xbe\x80", "\xef\xbe\x9e", "\xef\xac\x81", "\xd0\xb8"};
+    static const struct {
+        const char *name;
+        utf8proc_option_t options;
+    } forms[] = {{"nfc", UTF8PROC_COMPOSE}, {"nfkd", UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT}};
+    for (size_t f = 0; f < 2; f++)
+        for (unsigned seed = 1; seed < 40; seed++) {
+            char path[512], text[12001] = "";
+            unsigned state_ = seed, n = sizeof parts / sizeof *parts;
+            size_t length = 0;
+            while (length < 11900) {
+                state_ = state_ * 1103515245u + 12345u;
+                length += (size_t)sprintf(text + length, "%s", parts[(state_ >> 16) % n]);
+            }
+            snprintf(path, sizeof path, HERE "valid/%s.json", forms[f].name);
+            em_tokenizer *t = must_open(path, NULL);
+            em_tokenizer_scratch *s = em_tokenizer_scratch_new(t, NULL);
+            utf8proc_uint8_t *whole;
+            assert_true(utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length,
+                                     &whole, forms[f].options | UTF8PROC_STABLE) > 0);
+            assert_same_ids(t, s, text, (const char *)whole, seed);
+            free(whole);
+            em_tokenizer_scratch_free(s);
+            em_tokenizer_close(t);
+        }
+}
+
 /* A word of a megabyte goes through the heap: seconds would mean quadratic work. */
 static void long_word(const char *path, const char *unit) {
     em_error err = EM_ERROR_INIT;
@@ -316,7 +363,7 @@ int main(void) {
         cmocka_unit_test(test_real),       cmocka_unit_test(test_sentencepiece),
         cmocka_unit_test(test_config),     cmocka_unit_test(test_texts),
         cmocka_unit_test(test_limit),      cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_long_words),
+        cmocka_unit_test(test_long_runs),  cmocka_unit_test(test_long_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
