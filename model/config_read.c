@@ -184,8 +184,22 @@ static bool check_rope_dims(const em_config_reader *r, const em_config *c) {
         if (dim < 2 || dim % 2)
             return em_fail_at(r->err, EM_INPUT, r->source, 0, -1,
                               "%d rotated elements of a head; an even number is supported", dim);
+        if (c->rope[i].type == EM_ROPE_LONG && c->rope[i].n_factors != dim / 2)
+            return em_fail_at(r->err, EM_INPUT, r->source, 0, -1,
+                              "short_factor has %d entries for %d pairs of a head",
+                              c->rope[i].n_factors, dim / 2);
     }
     return true;
+}
+
+/* Longer rows have longrope's long_factor, all their tokens: no row is read as two networks. */
+static void limit_length(em_config *c) {
+    for (int i = 0; i < 2; i++) {
+        const em_rope_config *rope = &c->rope[i];
+        if (rope->theta == 0 || rope->type != EM_ROPE_LONG) continue;
+        c->length_limited = true;
+        if (rope->original < (double)c->max_positions) c->max_positions = (int64_t)rope->original;
+    }
 }
 
 /* ---- BOS and EOS ---- */
@@ -243,10 +257,12 @@ static json_t *flatten(json_t *root) {
 }
 
 static bool read_root(const em_config_reader *r, em_config *c) {
-    return pick_family(r, c) && read_dimensions(r, c) && read_features(r, c) &&
-           allocate_layers(r, c) && (c->family->theta == 0 || read_rope(r, c)) &&
-           (!c->family->read || c->family->read(r, c)) && check_rope_dims(r, c) &&
-           read_specials(r, c);
+    bool good = pick_family(r, c) && read_dimensions(r, c) && read_features(r, c) &&
+                allocate_layers(r, c) && (c->family->theta == 0 || read_rope(r, c)) &&
+                (!c->family->read || c->family->read(r, c)) && check_rope_dims(r, c) &&
+                read_specials(r, c);
+    if (good) limit_length(c);
+    return good;
 }
 
 bool em_config_read(const char *source, const void *data, size_t size, em_config *out,

@@ -139,6 +139,7 @@ static void fill_spec(em_model *m) {
     s->layers = c->layers, s->hidden = c->hidden, s->vocab = c->vocab, s->heads = c->heads;
     s->kv_heads = c->kv_heads, s->head_dim = c->head_dim, s->ffn = c->ffn;
     s->max_positions = c->max_positions;
+    s->length_limited = c->length_limited;
     s->learned_positions = m->embedding.positions.data != NULL;
     s->weight_dtype = m->weights[0].of[EM_W_O].dtype;
     s->tied = c->form.tied;

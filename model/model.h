@@ -16,6 +16,7 @@ typedef struct em_model_spec {
     int layers, hidden, vocab, heads, kv_heads, head_dim, ffn; /* of the widest layer */
     int64_t max_positions;  /* config's limit (max_position_embeddings); 0 where it names none */
     bool learned_positions; /* then max_positions is a hard limit */
+    bool length_limited;    /* as it is here: longer rows would meet another network (longrope) */
     em_dtype weight_dtype;  /* of the layers' matrices */
     int64_t parameters;     /* tied ones once */
     bool tied;

@@ -372,11 +372,12 @@ static const em_model_spec *tightest(const em_setup *s) {
 static bool check_learned_positions(const em_setup *s, em_error *err) {
     for (int i = 0; i < s->n_models; i++) {
         const em_model_spec *spec = em_model_spec_of(s->models[i]);
-        if (spec->learned_positions && s->row_tokens > spec->max_positions)
+        if ((spec->learned_positions || spec->length_limited) &&
+            s->row_tokens > spec->max_positions)
             return em_fail(
-                err, EM_INPUT,
-                "-T %d: %s has learned positions for %lld tokens only; say -T %lld or less",
+                err, EM_INPUT, "-T %d: %s has %s for %lld tokens only; say -T %lld or less",
                 s->row_tokens, s->n_models > 1 ? s->names[i] : "the model",
+                spec->learned_positions ? "learned positions" : "longrope, which is supported",
                 (long long)spec->max_positions, (long long)spec->max_positions);
     }
     return true;

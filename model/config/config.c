@@ -11,7 +11,7 @@ void em_config_free(em_config *c) {
 /* ---- for fingerprints ---- */
 
 static void describe_rope(const em_config *c, int i, em_buffer *out) {
-    static const char *const names[] = {"default", "linear", "llama3", "yarn"};
+    static const char *const names[] = {"default", "linear", "llama3", "yarn", "longrope"};
     const em_rope_config *r = &c->rope[i];
     em_buffer_printf(out, "rope.%d=%s theta=%.17g partial=%.17g", i, names[r->type], r->theta,
                      r->partial);
@@ -25,6 +25,11 @@ static void describe_rope(const em_config *c, int i, em_buffer *out) {
                          "all=%.17g truncate=%d",
                          r->original, r->attention_factor, r->beta_fast, r->beta_slow, r->mscale,
                          r->mscale_all_dim, r->truncate);
+    if (r->type == EM_ROPE_LONG)
+        em_buffer_printf(out, " original=%.17g longest=%.17g attention=%.17g short=", r->original,
+                         r->longest, r->attention_factor);
+    for (int j = 0; r->type == EM_ROPE_LONG && j < r->n_factors; j++)
+        em_buffer_printf(out, "%s%.17g", j ? "," : "", r->short_factor[j]);
     em_buffer_puts(out, "\n");
 }
 

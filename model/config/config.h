@@ -58,6 +58,7 @@ typedef struct em_config {
     em_form form;
     int layers, hidden, vocab, heads, kv_heads, head_dim, ffn;
     int64_t max_positions;
+    bool length_limited; /* beyond max_positions the network is another one: longrope */
     double norm_eps;
     em_activation activation;
     bool scale_attention; /* GPT-2's scale_attn_weights */

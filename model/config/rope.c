@@ -59,12 +59,28 @@ static double yarn_scale(const em_rope_config *c) {
     return mscale(c->factor, 1);
 }
 
+/* The theta of longrope is stretched by the pair's factor; cos and sin by the two lengths' ratio.
+ */
+static float stretched(const em_rope_config *c, int dim, int j) {
+    float position = powf((float)c->theta, (float)(2 * j) / (float)dim);
+    return 1.0f / ((float)c->short_factor[j] * position);
+}
+
+static double long_scale(const em_rope_config *c) {
+    double factor = c->factor > 0 ? c->factor : c->longest / c->original;
+    if (c->attention_factor > 0) return c->attention_factor;
+    return factor <= 1 ? 1 : sqrt(1 + log(factor) / log(c->original));
+}
+
 float em_rope_frequencies(const em_rope_config *c, int dim, float *inv_freq) {
     for (int j = 0; j < dim / 2; j++) switch (c->type) {
         case EM_ROPE_DEFAULT: inv_freq[j] = plain(c, dim, j); break;
         case EM_ROPE_LINEAR: inv_freq[j] = plain(c, dim, j) / (float)c->factor; break;
         case EM_ROPE_LLAMA3: inv_freq[j] = llama3(c, plain(c, dim, j)); break;
         case EM_ROPE_YARN: inv_freq[j] = yarn(c, dim, j); break;
+        case EM_ROPE_LONG: inv_freq[j] = stretched(c, dim, j); break;
         }
-    return c->type == EM_ROPE_YARN ? (float)yarn_scale(c) : 1.0f;
+    return c->type == EM_ROPE_YARN   ? (float)yarn_scale(c)
+           : c->type == EM_ROPE_LONG ? (float)long_scale(c)
+                                     : 1.0f;
 }

@@ -9,19 +9,25 @@ typedef enum em_rope_type {
     EM_ROPE_DEFAULT,
     EM_ROPE_LINEAR,
     EM_ROPE_LLAMA3,
-    EM_ROPE_YARN
+    EM_ROPE_YARN,
+    EM_ROPE_LONG /* longrope, arXiv 2402.13753: each frequency has a factor of its own */
 } em_rope_type;
+
+#define EM_MAX_ROPE_PAIRS 128
 
 typedef struct em_rope_config {
     em_rope_type type;
     double theta;
     double partial;             /* share of a head's elements that is rotated */
-    double factor;              /* not for default */
-    double original;            /* original_max_position_embeddings: llama3, yarn */
+    double factor;              /* not for default; longrope: for the scale alone */
+    double original;            /* original_max_position_embeddings: llama3, yarn, longrope */
     double low_freq, high_freq; /* llama3 */
-    double attention_factor;    /* yarn; 0: from factor and mscale */
+    double attention_factor;    /* yarn, longrope; 0: from factor (and mscale) */
     double beta_fast, beta_slow, mscale, mscale_all_dim; /* yarn */
     bool truncate;                                       /* yarn */
+    double longest; /* longrope: max_position_embeddings, over original the factor where it is 0 */
+    int n_factors;  /* longrope: of short_factor */
+    double short_factor[EM_MAX_ROPE_PAIRS]; /* of rows up to `original`; longer ones have others */
 } em_rope_config;
 
 /* Rotated elements of a head. */

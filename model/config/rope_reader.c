@@ -5,19 +5,41 @@
 
 static bool read_rope_type(const em_config_reader *r, const json_t *object, const char *name,
                            em_rope_config *out) {
-    static const char *const names[] = {"default", "linear", "llama3", "yarn"};
+    static const char *const names[] = {"default", "linear", "llama3", "yarn", "longrope"};
     const json_t *v = json_object_get(object, "rope_type");
     const char *type = json_string_value(v ? v : json_object_get(object, "type"));
     out->type = EM_ROPE_DEFAULT;
     if (!type) return true;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         if (!strcmp(names[i], type)) {
             out->type = (em_rope_type)i;
             return true;
         }
+    if (!strcmp(type, "su")) { /* its first name */
+        out->type = EM_ROPE_LONG;
+        return true;
+    }
     return em_fail_at(r->err, EM_INPUT, r->source, 0, -1,
-                      "%s: rope_type %s is not supported; default, linear, llama3 and yarn are",
+                      "%s: rope_type %s is not supported; default, linear, llama3, yarn and "
+                      "longrope are",
                       name, type);
+}
+
+/* longrope's factors of rows that are not longer than the original length. */
+static bool read_factors(const em_config_reader *r, em_rope_config *out) {
+    static const char key[] = "short_factor";
+    const json_t *list = em_read_value(r, key);
+    size_t n = json_array_size(list);
+    if (!list) return true;
+    if (n == 0 || n > EM_MAX_ROPE_PAIRS) return em_config_fail(r, key, "is no list of 1 to 128");
+    for (size_t i = 0; i < n; i++) {
+        const json_t *x = json_array_get(list, i);
+        out->short_factor[i] = json_number_value(x);
+        if (!json_is_number(x) || !(out->short_factor[i] > 0x1p-10))
+            return em_config_fail(r, key, "holds something else than numbers above 1/1024");
+    }
+    out->n_factors = (int)n;
+    return true;
 }
 
 static bool need(const em_config_reader *r, const char *key, double value) {
@@ -31,8 +53,9 @@ static bool check_rope(const em_config_reader *r, int64_t max_positions, em_rope
         return em_config_fail(r, "rope_theta", "is not above 1");
     if (out->type == EM_ROPE_YARN && out->factor == 0 && out->original > 0)
         out->factor = (double)max_positions / out->original;
-    if (out->type != EM_ROPE_DEFAULT && !need(r, "factor", out->factor)) return false;
-    if (out->type != EM_ROPE_DEFAULT && out->factor < 0x1p-10)
+    bool whole = out->type != EM_ROPE_DEFAULT && out->type != EM_ROPE_LONG; /* one factor */
+    if (whole && !need(r, "factor", out->factor)) return false;
+    if (whole && out->factor < 0x1p-10)
         return em_config_fail(r, "factor", "of the rotary embedding is below 1/1024");
     if (out->type == EM_ROPE_LLAMA3 && (!need(r, "low_freq_factor", out->low_freq) ||
                                         !need(r, "high_freq_factor", out->high_freq)))
@@ -42,13 +65,17 @@ static bool check_rope(const em_config_reader *r, int64_t max_positions, em_rope
     if (out->type == EM_ROPE_YARN &&
         (!need(r, "beta_fast", out->beta_fast) || !need(r, "beta_slow", out->beta_slow)))
         return false;
+    if (out->type == EM_ROPE_LONG && !out->n_factors)
+        return em_config_fail(r, "short_factor", "of the rotary embedding is missing");
+    if (out->type == EM_ROPE_LONG && out->original < 2)
+        return em_config_fail(r, "original_max_position_embeddings", "is not above 1");
     return need(r, "original_max_position_embeddings", out->original);
 }
 
 bool em_read_rope(const em_config_reader *r, const json_t *object, const char *name,
                   int64_t max_positions, em_rope_config *out) {
     em_config_reader inner = {object, r->source, r->err};
-    out->original = (double)max_positions;
+    out->original = out->longest = (double)max_positions;
     out->beta_fast = out->beta_slow = 0;
     out->truncate = true;
     if (!read_rope_type(r, object, name, out) ||
@@ -64,7 +91,7 @@ bool em_read_rope(const em_config_reader *r, const json_t *object, const char *n
         !em_read_number(&inner, "beta_slow", &out->beta_slow) ||
         !em_read_number(&inner, "mscale", &out->mscale) ||
         !em_read_number(&inner, "mscale_all_dim", &out->mscale_all_dim) ||
-        !em_read_bool(&inner, "truncate", &out->truncate))
+        !em_read_bool(&inner, "truncate", &out->truncate) || !read_factors(&inner, out))
         return false;
     if (out->beta_fast == 0) out->beta_fast = 32;
     if (out->beta_slow == 0) out->beta_slow = 1;

@@ -23,11 +23,17 @@ static bool read_phi(const em_config_reader *r, em_config *c) {
     return em_refuse_unless(r, "qk_layernorm", false);
 }
 
-/* "su" and "yarn" are old names of longrope here. */
+/* The length before longrope is a key beside the object, 4096 where that is missing. */
 static bool read_phi3(const em_config_reader *r, em_config *c) {
     int64_t window = 0;
-    if (c->rope[0].type != EM_ROPE_DEFAULT)
-        return em_config_fail(r, "rope_type", "of a Phi 3 other than default is not supported");
+    em_rope_config *rope = &c->rope[0];
+    rope->original = 4096;
+    if (rope->type != EM_ROPE_DEFAULT && rope->type != EM_ROPE_LONG)
+        return em_config_fail(r, "rope_type",
+                              "of a Phi 3 other than default and longrope is not supported");
+    if (!em_read_positive(r, "original_max_position_embeddings", &rope->original)) return false;
+    if (rope->original < 2)
+        return em_config_fail(r, "original_max_position_embeddings", "is not above 1");
     if (!em_read_window(r, "sliding_window", &window)) return false;
     em_window_everywhere(c, window);
     return true;
@@ -42,7 +48,7 @@ const em_family em_phi_kin[] = {
      .vocab = 51200, .layers = 24, .hidden = 2048, .heads = 32, .ffn = 8192,
      .max_positions = 2048, .norm_eps = 1e-5, .activation = "gelu_new", .theta = 1e4,
      .partial = 0.5, .eos = 2, .read = read_phi},
-    {.model_type = "phi3", .called = "Phi 3, 4 without longrope",
+    {.model_type = "phi3", .called = "Phi 3, 3.5, 4",
      .keys = &em_llama_keys, .names = &phi3_names,
      .form = {.norm = EM_RMS, .qkv = EM_QKV_IN_TURN, .gated = true},
      .vocab = 32064, .layers = 32, .hidden = 3072, .heads = 32, .ffn = 8192,

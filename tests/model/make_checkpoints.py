@@ -119,6 +119,11 @@ CASES = {
     'seed_oss': ('seed_oss', dict(BASE, **GQA, head_dim=12), ['attention_bias', 'attention_out_bias', 'mlp_bias', 'rms_norm_eps',
                  'hidden_act', 'rope_parameters', 'tie_word_embeddings']),
     'seed_oss-biases': ('seed_oss', dict(BASE, **GQA, head_dim=8, attention_bias=False, attention_out_bias=True, mlp_bias=True), []),
+    'phi3-longrope': ('phi3', dict(BASE, **GQA, max_position_embeddings=256, original_max_position_embeddings=32, hidden_size=32,
+                      rope_parameters=dict(rope_type='longrope', rope_theta=1e4, partial_rotary_factor=0.75,
+                      short_factor=[1.0, 1.3, 2.5], long_factor=[1.5, 4.0, 8.0])), []),
+    'llama-longrope': ('llama', dict(BASE, rope_parameters=dict(rope_type='longrope', rope_theta=1e4, factor=4.0,
+                       original_max_position_embeddings=24, short_factor=[1.0, 1.5, 2.0, 3.0], long_factor=[2.0] * 4)), []),
 }
 
 

@@ -128,10 +128,22 @@ static void families_are_listed_by_name(void **state) {
     assert_null(em_family_find("llam"));
 }
 
+/* Rows that are longer would meet other frequencies: the limit is that of the short ones. */
+static void longrope_limits_the_length(void **state) {
+    em_error err = EM_ERROR_INIT;
+    em_model *m = em_model_open(EM_TEST_DATA "/model/checkpoints/phi3-longrope", &err);
+    if (!m) fail_msg("%s", err.text);
+    assert_true(em_model_spec_of(m)->length_limited);
+    assert_int_equal(em_model_spec_of(m)->max_positions, 32);
+    assert_false(em_model_spec_of(m)->learned_positions);
+    em_model_close(m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(families_match_transformers),
                                        cmocka_unit_test(each_family_has_a_golden),
                                        cmocka_unit_test(documentation_names_each_family),
-                                       cmocka_unit_test(families_are_listed_by_name)};
+                                       cmocka_unit_test(families_are_listed_by_name),
+                                       cmocka_unit_test(longrope_limits_the_length)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
