@@ -102,8 +102,10 @@ static bool add_range(em_alphas *out, const char *part, size_t n, em_error *err)
 
 bool em_alphas_parse(const char *text, em_alphas *out, em_error *err) {
     for (const char *part = text;; part++) {
-        size_t n = strcspn(part, ",");
+        part += strspn(part, " ");
+        size_t whole = strcspn(part, ","), n = whole;
         int64_t value;
+        while (n && part[n - 1] == ' ') n--;
         if (memchr(part, ':', n)) {
             if (!add_range(out, part, n, err)) return false;
         } else if (!parse_decimal(part, n, &value)) {
@@ -111,7 +113,7 @@ bool em_alphas_parse(const char *text, em_alphas *out, em_error *err) {
         } else if (!add(out, value, err)) {
             return false;
         }
-        part += n;
+        part += whole;
         if (!*part) return true;
     }
 }

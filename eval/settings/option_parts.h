@@ -51,10 +51,6 @@ bool *em_given_at(em_given_options given, const em_option *o);
 /* By its name, [n] bytes, or by its letter where that is not 0; NULL: there is none. */
 const em_option *em_option_find(const char *name, size_t n, char letter);
 
-/* Levenshtein's, of word, [n] bytes, and name; for "did you mean". 99: one is too long to be a
- * name. */
-int em_word_distance(const char *word, size_t n, const char *name);
-
 /* An option and its value, as words of the command line. */
 typedef struct em_option_words {
     const em_option *option;

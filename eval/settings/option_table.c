@@ -13,13 +13,21 @@ static bool too_many(const char *option, em_error *err) {
     return em_fail(err, EM_USAGE, "%s: at most %d values", option, EM_MAX_LIST);
 }
 
-/* Calls add for every part of a comma-separated list. */
+/* Without the spaces around it. */
+static char *trim(char *text) {
+    text += strspn(text, " ");
+    size_t n = strlen(text);
+    while (n && text[n - 1] == ' ') text[--n] = 0;
+    return text;
+}
+
+/* Calls add for every part of a list: commas, and spaces around them. */
 static bool each(em_settings *s, char *text, bool (*add)(em_settings *, char *, em_error *),
                  em_error *err) {
     for (char *part = text, *comma; part; part = comma) {
         comma = strchr(part, ',');
         if (comma) *comma++ = 0;
-        if (!add(s, part, err)) return false;
+        if (!add(s, trim(part), err)) return false;
     }
     return true;
 }

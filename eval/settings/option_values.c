@@ -56,13 +56,39 @@ bool em_value_byte_count(const char *option, const char *text, size_t *out, em_e
     return true;
 }
 
+int em_word_distance(const char *a, size_t n, const char *b) {
+    int row[64];
+    size_t m = strlen(b);
+    if (n > 40 || m > 40) return 99;
+    for (size_t j = 0; j <= m; j++) row[j] = (int)j;
+    for (size_t i = 1; i <= n; i++) {
+        int diagonal = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= m; j++) {
+            int up = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
+            if (up + 1 < best) best = up + 1;
+            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+            diagonal = up;
+            row[j] = best;
+        }
+    }
+    return row[m];
+}
+
 /* One of the words; *out is its index. */
 bool em_value_choice(const char *option, const char *text, const char *const *words, int *out,
                      em_error *err) {
-    char list[160] = "";
+    char list[160] = "", nearest[64] = "";
+    int least = 3;
     for (int i = 0; words[i]; i++) {
         if (!strcmp(words[i], text)) return *out = i, true;
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", words[i]);
+        int d = em_word_distance(text, strlen(text), words[i]);
+        if (d < least && d < (int)strlen(words[i])) {
+            least = d;
+            snprintf(nearest, sizeof nearest, "; did you mean %s?", words[i]);
+        }
     }
-    return em_fail(err, EM_USAGE, "%s %s: no such value; there are %s", option, text, list);
+    return em_fail(err, EM_USAGE, "%s %s: no such value; there are %s%s", option, text, list,
+                   nearest);
 }

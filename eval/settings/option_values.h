@@ -15,7 +15,12 @@ bool em_value_whole_number(const char *option, const char *text, int64_t least, 
                            int64_t *out, em_error *err);
 /* "4G", "512M", "1.5GiB", "800000000": bytes, units of 1024. */
 bool em_value_byte_count(const char *option, const char *text, size_t *out, em_error *err);
-/* One of the words, which a NULL ends; *out is its index. */
+/* Levenshtein's, of word, [n] bytes, and name; for "did you mean". 99: one is too long to be a
+ * name. */
+int em_word_distance(const char *word, size_t n, const char *name);
+
+/* One of the words, which a NULL ends; *out is its index. A misspelt one is answered with the
+ * nearest. */
 bool em_value_choice(const char *option, const char *text, const char *const *words, int *out,
                      em_error *err);
 

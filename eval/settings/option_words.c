@@ -3,6 +3,7 @@
 
 #include "common/buffer.h"
 #include "eval/settings/option_parts.h"
+#include "eval/settings/option_values.h"
 
 const em_option *em_option_find(const char *name, size_t n, char letter) {
     for (int g = 0; g < EM_OPTION_GROUPS; g++)
@@ -12,23 +13,20 @@ const em_option *em_option_find(const char *name, size_t n, char letter) {
     return NULL;
 }
 
-int em_word_distance(const char *a, size_t n, const char *b) {
-    int row[64];
-    size_t m = strlen(b);
-    if (n > 40 || m > 40) return 99;
-    for (size_t j = 0; j <= m; j++) row[j] = (int)j;
-    for (size_t i = 1; i <= n; i++) {
-        int diagonal = row[0];
-        row[0] = (int)i;
-        for (size_t j = 1; j <= m; j++) {
-            int up = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-            if (up + 1 < best) best = up + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            diagonal = up;
-            row[j] = best;
-        }
-    }
-    return row[m];
+/* What other programs call ours. */
+static const char *other_name(const char *name, size_t n) {
+    static const struct {
+        const char *theirs, *ours;
+    } names[] = {
+        {"limit", "max-docs"},     {"batch_size", "batch"},         {"batch-size", "batch"},
+        {"output_path", "output"}, {"output-path", "output"},       {"output_dir", "output"},
+        {"max_length", "seq-len"}, {"max-length", "seq-len"},       {"seq_length", "seq-len"},
+        {"block_size", "seq-len"}, {"model_name_or_path", "model"}, {"tokenizer_name", "tokenizer"},
+        {"dataset", "data"},       {"dataset_name", "data"},        {"peft", "adapter"},
+        {"torch_dtype", "dtype"},  {"baseline_path", "baseline"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i].theirs) == n && !memcmp(names[i].theirs, name, n)) return names[i].ours;
+    return NULL;
 }
 
 static bool unknown_option(const char *text, em_command command, em_error *err) {
@@ -42,6 +40,9 @@ static bool unknown_option(const char *text, em_command command, em_error *err) 
             int d = em_word_distance(name, n, o->name);
             if ((o->commands & command) && d < least) least = d, best = o->name;
         }
+    const char *ours = other_name(name, n);
+    const em_option *known = ours ? em_option_find(ours, strlen(ours), 0) : NULL;
+    if (known && (known->commands & command)) best = ours;
     if (other && (other->commands & command))
         return em_fail(err, EM_USAGE,
                        "%s: no such option; did you mean -%c, --%s? (evalmask --help lists them)",

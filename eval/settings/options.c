@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "eval/settings/option_parts.h"
+#include "eval/settings/option_values.h"
 
 static bool parse_command(int argc, char **argv, em_settings *s, int *next) {
     s->command = EM_RUN;

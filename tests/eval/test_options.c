@@ -91,7 +91,15 @@ static void refusals(void **state) {
         const char *line, *says;
     } cases[] = {
         {"--modle m", "did you mean --model?"},
-        {"--frobnicate 3", "no such option"},
+        {"--frobnicate 3", "no such option; evalmask --help lists them"},
+        {"--limit 3", "did you mean --max-docs?"},
+        {"--batch_size 3", "did you mean --batch?"},
+        {"--output_path=x", "did you mean --output?"},
+        {"--max_docs 3", "did you mean --max-docs?"},
+        {"tokenize --limit 3", "no such option; evalmask --help lists them"},
+        {"--model m --device cuba", "there are auto, cpu, cuda; did you mean cuda?"},
+        {"--model m --dtype fp16", "there are auto, f32, bf16, f16; did you mean "},
+        {"--model m --tail no", "no such value; there are pad, drop"},
         {"frobnicate", "no such command"},
         {"--model", "--model wants a value"},
         {"--model m --mask tril", "there are regular, doc, window:W"},
@@ -191,6 +199,31 @@ static void ranges_and_depths(void **state) {
                 s.models.depths[1] == 1);
 }
 
+/* Spaces around the commas of a list are no part of its values; what is empty without them is
+ * refused. */
+static void lists_with_spaces(void **state) {
+    char mask[] = "doc , window:16@shifted", labels[] = " unshifted, shifted ", depth[] = "0, all",
+         length[] = "64, 16..32", alpha[] = " -1:1:1 , 2", empty[] = "doc, ";
+    char *argv[] = {"evalmask", "--model", "m",  "--mask", mask, "--labels", labels,
+                    "--depth",  depth,     "-T", length,   "-B", "3"};
+    em_error err = EM_ERROR_INIT;
+    em_settings s;
+    assert_true(em_options_parse(13, argv, &s, &err));
+    assert_int_equal(s.protocol.n_masks, 2);
+    assert_string_equal(s.protocol.masks[0].name, "doc");
+    assert_int_equal(s.protocol.n_labels, 2);
+    assert_true(s.models.all_depths && s.models.n_depths == 1);
+    assert_int_equal(s.protocol.n_row_tokens, 3);
+    em_settings_free(&s);
+    em_alphas a = {0};
+    assert_true(em_alphas_parse(alpha, &a, &err));
+    assert_int_equal(a.n, 4);
+    char *bad[] = {"evalmask", "--model", "m", "--mask", empty};
+    assert_false(em_options_parse(5, bad, &s, &err));
+    assert_non_null(strstr(err.text, "no such mask"));
+    em_settings_free(&s);
+}
+
 static void packings(void **state) {
     em_settings s;
     em_error err;
@@ -272,6 +305,7 @@ int main(void) {
                                        TEST(refusals),
                                        TEST(masks_with_labels_of_their_own),
                                        TEST(ranges_and_depths),
+                                       TEST(lists_with_spaces),
                                        TEST(packings),
                                        TEST(a_config_and_what_overrides_it),
                                        TEST(help_fits_80_columns),
