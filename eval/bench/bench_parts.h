@@ -86,6 +86,7 @@ typedef struct em_bench {
     int n_jobs;
 } em_bench;
 
+/* Append the report to *out: for people, with the command that repeats it, and as JSON. */
 void em_bench_markdown(const em_bench *b, em_buffer *out);
 void em_bench_json(const em_bench *b, em_buffer *out);
 

@@ -15,6 +15,7 @@ typedef struct em_rank_info {
     int64_t job;      /* and those that are worth a message */
 } em_rank_info;
 
+/* What this rank has opened; host, version and error are the caller's to fill. */
 void em_rank_info_fill(em_rank_info *info, const em_setup *setup, const em_plan *plan,
                        const em_backend *backend, em_network *const *networks);
 

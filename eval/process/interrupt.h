@@ -7,6 +7,8 @@
 extern volatile sig_atomic_t
     em_interrupted; /* set by the signal, or by who ends the run for another reason */
 
+/* From here on SIGINT and SIGTERM set em_interrupted, once each; the next one has its usual effect.
+ */
 void em_catch_interrupt(void);
 
 #endif

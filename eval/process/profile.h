@@ -24,7 +24,9 @@ typedef struct em_profile {
     em_flops flops;
 } em_profile;
 
+/* Appends it to *out as JSON. */
 void em_profile_print(const em_profile *p, em_buffer *out);
+/* Reads back [n] bytes of what em_profile_print wrote. EM_MACHINE: they are not. */
 bool em_profile_parse(const char *text, size_t n, em_profile *out, em_error *err);
 
 /* The largest resident size that this program has had; 0 where the system does not say. */

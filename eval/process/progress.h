@@ -11,6 +11,7 @@ typedef struct em_progress {
     int64_t from;        /* compressed bytes that an earlier process had done */
 } em_progress;
 
+/* Nothing is shown when quiet, or where stderr is no terminal. */
 em_progress em_progress_start(bool quiet);
 /* position of size (compressed bytes read; size -1: unknown), for the time left. */
 void em_progress_show(em_progress *p, int64_t documents, int64_t tokens, double loss,

@@ -12,7 +12,9 @@ typedef struct em_baseline {
 } em_baseline;
 
 /* Reads it, and its sidecar to the end, before anything is computed. outputs: the n files that the
- * run will write, none of which may be the baseline or its sidecar; NULLs are skipped. */
+ * run will write, none of which may be the baseline or its sidecar; NULLs are skipped. Errors:
+ * EM_USAGE for that, or a tolerance that wants sums by document and no -o NAME.json; EM_INPUT for a
+ * file that cannot be used. */
 bool em_baseline_open(em_baseline *b, const em_output_settings *s, const char *const *outputs,
                       int n, em_error *err);
 /* Adds gates and notes to results. documents: the run's own sidecar, already written; NULL: there
@@ -20,6 +22,7 @@ bool em_baseline_open(em_baseline *b, const em_output_settings *s, const char *c
  * or what went wrong. */
 void em_baseline_judge(const em_baseline *b, const em_output_settings *s, em_results *results,
                        const char *documents, em_error *verdict);
+/* What it has read; harmless where nothing was. */
 void em_baseline_close(em_baseline *b);
 
 /* Whether both paths are there and lead to one file. */

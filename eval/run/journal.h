@@ -30,20 +30,24 @@ typedef struct em_records {
 /* Reads the records of a file of `size` bytes up to the first that is torn or damaged. EM_INPUT: it
  * has no whole head. */
 bool em_records_scan(int file, int64_t size, em_records *out, em_error *err);
+/* What em_records_scan has made, also where it failed. */
 void em_records_free(em_records *r);
-/* A record's content, without what is the journal's own. */
+/* A record's content, without what is the journal's own, in place of what *out holds. EM_MACHINE:
+ * the file cannot be read; EM_INPUT: the record is damaged. */
 bool em_record_read(int file, int64_t offset, em_buffer *out, em_error *err);
 
 /* Makes the journal, or finds it and cuts off what is torn. EM_USAGE where another process has it,
  * or it is of another run than `identity`. */
 em_journal *em_journal_open(const char *path, const em_buffer *identity, em_error *err);
+/* What the names of the run's unfinished outputs hold; the journal's. */
 const char *em_journal_id(const em_journal *j);
 int em_journal_streams(const em_journal *j); /* that are finished */
+/* Whether there is a point after the streams that are finished. */
 bool em_journal_has_point(const em_journal *j);
 bool em_journal_empty(const em_journal *j); /* holds nothing to go on from */
 /* Stream i, or with i = em_journal_streams the point after them. */
 bool em_journal_read(em_journal *j, int i, em_buffer *out, em_error *err);
-/* On the disk when it returns true. */
+/* On the disk when it returns true; EM_MACHINE: it cannot be written. */
 bool em_journal_append(em_journal *j, em_record_kind kind, const em_buffer *content, em_error *err);
 void em_journal_close(em_journal *j);                 /* the file stays; j may be NULL */
 bool em_journal_remove(em_journal *j, em_error *err); /* the file goes; frees j in every case */

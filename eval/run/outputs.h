@@ -29,17 +29,21 @@ typedef struct em_outputs_journal {
 } em_outputs_journal;
 
 /* Opens what grows during the run and tries what is written at its end: said now, not after hours.
- * journal: NULL without one. */
+ * journal: NULL without one. The settings outlive *o. Errors: EM_USAGE for names that
+ * do not go together, EM_MACHINE for a file that cannot be written; em_outputs_close in any case.
+ */
 bool em_outputs_open(em_outputs *o, const em_output_settings *settings,
                      const em_outputs_journal *journal, em_error *err);
-/* All that was written is on the disk, and *out says how much it is. */
+/* All that was written is on the disk, and *out says how much it is. EM_MACHINE: it cannot be
+ * written. */
 bool em_outputs_sync(em_outputs *o, em_outputs_point *out, em_error *err);
 /* Holds a whole run's results to the baseline, where there is one: gates are added to them,
  * o->verdict says what the program ends with once the reports are written. */
 bool em_outputs_judge(em_outputs *o, em_results *results, em_error *err);
-/* stdout gets the Markdown in every case; files only a whole run's figures. */
+/* stdout gets the Markdown in every case; files only a whole run's figures. EM_MACHINE: one of them
+ * cannot be written. */
 bool em_outputs_write(em_outputs *o, const em_results *results, em_error *err);
-/* The files that grew during the run get their names. */
+/* The files that grew during the run get their names. EM_MACHINE: the disk. */
 bool em_outputs_commit(em_outputs *o, em_error *err);
 void em_outputs_close(
     em_outputs *o); /* what was not committed leaves no trace, unless it is to be kept */

@@ -19,7 +19,7 @@ typedef struct em_pipeline_options {
 /* Super-batches under way at most, the one being filled included: what rank 0 keeps in memory. */
 int em_pipeline_depth(int ranks);
 
-/* Everything that the options point to outlives the pipeline. */
+/* Everything that the options point to outlives the pipeline. NULL: EM_MACHINE, memory. */
 em_pipeline *em_pipeline_open(const em_pipeline_options *options, em_error *err);
 /* Where the rows that are added from now on come from; nothing is under way. */
 void em_pipeline_origin(em_pipeline *p, const em_origin *origin);
@@ -30,12 +30,13 @@ bool em_pipeline_full(const em_pipeline *p);
 /* The row added last, taken out again, where with it the super-batch is more than one batch: alone
  * in a batch of its own it would pass all weights once more. NULL: it stays. */
 em_fed_row *em_pipeline_take_excess(em_pipeline *p);
-/* It is to be run now. */
+/* What is filling is to be run now; where it is empty, nothing is. False: the ranks' error. */
 bool em_pipeline_push(em_pipeline *p, em_error *err);
 /* 1: *out is the oldest super-batch, its digests made, until em_pipeline_release; 0: none is; -1:
  * err. It waits for the oldest where there is no room for another one, and with `all` in any case.
  */
 int em_pipeline_next(em_pipeline *p, bool all, em_job **out, em_error *err);
+/* The oldest super-batch was counted: its room is free. */
 void em_pipeline_release(em_pipeline *p);
 void em_pipeline_drop(em_pipeline *p);  /* nothing is run or comes back any more */
 void em_pipeline_close(em_pipeline *p); /* after the ranks' close; p may be NULL */

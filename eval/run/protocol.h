@@ -14,7 +14,7 @@ void em_protocol_shared(em_results *r, const em_settings *settings, const em_set
 void em_protocol_result(em_result *out, const em_plan *plan, em_cell cell, int32_t row_tokens,
                         const em_setup *setup, const em_backend *backend);
 
-/* Fills a comparison's names from its two results. */
+/* Fills a comparison's names from its two results, which em_protocol_result has filled. */
 void em_protocol_comparison(em_comparison *out, em_comparison_kind kind, const em_result *before,
                             const em_result *after);
 

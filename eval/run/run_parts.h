@@ -48,18 +48,23 @@ typedef struct em_stream {
     em_comparison *comparisons; /* [the plan's pairs], likewise */
 } em_stream;
 
-/* Everything that this rank needs, in agreement with the others. */
+/* Everything that this rank needs, in agreement with the others: true on all of them or on none,
+ * and then with the same error. em_run_close in any case. */
 bool em_run_open(em_run *r, em_error *err);
+/* All that em_run_open has made, the files that are not whole among them. */
 void em_run_close(em_run *r);
+/* Whether this process counts and writes: alone, or as rank 0. */
 bool em_run_is_root(const em_run *r);
 em_tools em_run_tools(const em_run *r); /* they point into r */
 /* How many streams there are: each data set at each row length. */
 int em_run_streams(const em_run *r);
 
+/* Opens its loader and its packer, which em_stream_close closes. Errors: those of the loader. */
 bool em_stream_packer(em_run *r, em_stream *s, em_error *err);
 bool em_stream_in_journal(const em_run *r, const em_stream *s); /* as a whole */
 /* Fills its results, from its rows or from the journal. total: its tokens, or EM_UNKNOWN_TOTAL;
- * shortest: the tally of the shortest row length, or NULL. */
+ * shortest: the tally of the shortest row length, or NULL. An interrupted stream has the figures of
+ * the rows before, and is no error. */
 bool em_stream_score(em_run *r, em_stream *s, int64_t total, const em_tally *shortest,
                      em_error *err);
 void em_stream_close(em_stream *s); /* what it reads from; the tally stays */

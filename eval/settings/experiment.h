@@ -34,14 +34,15 @@ typedef struct em_experiment {
     int n_bundled;
 } em_experiment;
 
-/* name: a file's path, or the name of an installed config. Errors, here and below: EM_USAGE with
- * file and byte. */
+/* name: a file's path, or the name of an installed config. The caller frees it. Errors, here and
+ * below: NULL or false; EM_USAGE with file and byte, EM_MACHINE without memory. */
 em_experiment *em_experiment_open(const char *name, em_error *err);
 /* text: [n] bytes of JSON; path names them in errors. */
 em_experiment *em_experiment_parse(const char *path, const char *text, size_t n, em_error *err);
+/* With all its strings; c may be NULL. */
 void em_experiment_free(em_experiment *c);
 
-/* The installed configs by name, each with its line about. */
+/* Prints the installed configs by name, each with its line about. EM_USAGE where there is none. */
 bool em_experiment_list(FILE *out, em_error *err);
 
 #endif

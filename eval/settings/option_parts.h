@@ -42,10 +42,12 @@ typedef struct em_command_line {
 } em_command_line;
 extern const em_command_line em_command_lines[EM_COMMAND_LINES];
 
+/* As it is given on the command line: "inspect"; "" of a run. */
 const char *em_command_name(em_command c);
 
 /* Of all options: whether the command line has given it. */
 typedef bool em_given_options[EM_OPTION_GROUPS][EM_GROUP_OPTIONS];
+/* Its place in `given`. */
 bool *em_given_at(em_given_options given, const em_option *o);
 
 /* By its name, [n] bytes, or by its letter where that is not 0; NULL: there is none. */
@@ -69,11 +71,13 @@ bool em_option_use(const em_option_words *w, em_settings *s, em_error *err);
 const char *em_config_find(int argc, char **argv, int i, em_command command);
 /* Reads it into s->experiment and takes its command; named_command: the user has said one. */
 bool em_config_open(em_settings *s, const char *name, bool named_command, em_error *err);
-/* Its options, but for those given, and its bundled models and data where the user names none. */
+/* Takes its options, but for those given, and its bundled models and data where the user names
+ * none. */
 bool em_config_use(em_settings *s, em_given_options given, em_error *err);
 
+/* Fills in what was not given, and adds the schemes of MASK@LABELS to those of --labels. */
 void em_options_set_defaults(em_settings *s);
-/* What goes with what; defaults are set. */
+/* Whether all goes together; defaults are set. EM_USAGE, naming the options that do not. */
 bool em_options_check(const em_settings *s, em_error *err);
 
 #endif

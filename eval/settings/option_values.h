@@ -11,6 +11,7 @@
 /* NAME=PATH, unless the whole of it is a file's name. Cuts text at the equals sign; *out points
  * into it. */
 bool em_value_named_path(const char *option, char *text, em_named_path *out, em_error *err);
+/* Decimal, all of the text, in [least, most]. */
 bool em_value_whole_number(const char *option, const char *text, int64_t least, int64_t most,
                            int64_t *out, em_error *err);
 /* "4G", "512M", "1.5GiB", "800000000": bytes, units of 1024. */

@@ -62,8 +62,9 @@ void em_settings_free(em_settings *s);
 /* Says on stderr which options were given and move nothing beside the others; not when quiet. */
 void em_settings_notes(const em_settings *s);
 
-/* Help for people (80 columns) or as a man page. */
+/* Help on a command for people, in 80 columns. */
 void em_options_help(FILE *out, em_command command);
+/* Help on all commands as a man page (troff). */
 void em_options_man(FILE *out);
 
 #endif

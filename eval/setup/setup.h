@@ -71,6 +71,7 @@ typedef struct em_setup_needs {
  * to outlives the setup. Errors: EM_USAGE for what does not go together, EM_INPUT for files, naming
  * them. Release: em_setup_close, not after a failure. */
 bool em_setup_open(em_setup *s, const em_setup_needs *needs, em_error *err);
+/* All of it, the models made of others first; harmless on a setup of zeros. */
 void em_setup_close(em_setup *s);
 /* Says on stderr what stands in for what was not given. */
 void em_setup_notes(const em_setup *s);
