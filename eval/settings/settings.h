@@ -82,7 +82,7 @@ typedef struct em_protocol_settings {
     em_pack_mode packs[2]; /* of runs; each reads the data */
     int n_packs;
     em_pack_mode pack; /* the one in force, at first the first */
-    int64_t seed;      /* of bootstrap intervals */
+    int64_t seed;      /* of the bootstrap behind growths */
     bool seed_given;
 } em_protocol_settings;
 

@@ -18,20 +18,13 @@ struct em_comparator {
     double kl_sum, kl_max;
 };
 
-static bool want_bootstrap(em_comparator *c, int kind, em_error *err) {
-    return (c->totals.bootstraps[kind] = em_alloc(1, sizeof(em_bootstrap), "a comparison", err)) !=
-           NULL;
-}
-
 em_comparator *em_comparator_new(const em_comparator_options *o, em_error *err) {
     em_comparator *c = em_alloc(1, sizeof *c, "a comparison", err);
     if (!c) return NULL;
     c->options = *o;
     c->kl_max = -INFINITY;
-    em_totals_init(&c->totals, o->groups_are_rows, o->seed);
-    if (want_bootstrap(c, EM_SUM_ALL, err) && want_bootstrap(c, EM_SUM_AFFECTED, err)) return c;
-    em_comparator_free(c);
-    return NULL;
+    em_totals_init(&c->totals, o->groups_are_rows);
+    return c;
 }
 
 void em_comparator_free(em_comparator *c) {
@@ -107,21 +100,19 @@ bool em_comparator_state(em_comparator *c, em_state *io) {
 static double ratio(double a, double b) { return b > 0 ? a / b : NAN; }
 static double mean_of(const em_sum *s) { return ratio(s->value, (double)s->predictions); }
 
-static void mean_figures(const em_total *t, const em_grouped *groups, const em_bootstrap *b,
-                         em_difference *out) {
+static void mean_figures(const em_total *t, const em_grouped *groups, em_difference *out) {
     out->predictions = t->sum.predictions;
     out->groups = groups->n;
     out->difference = mean_of(&t->sum);
     out->stderr_ = em_grouped_stderr(groups, out->difference, t->sum.predictions);
-    out->low = out->high = NAN;
-    if (groups->n > 1) em_bootstrap_interval(b, NULL, &out->low, &out->high);
+    em_grouped_interval(groups, out->difference, t->sum.predictions, &out->low, &out->high);
     out->documents_to_resolve = em_documents_to_resolve(t->documents, out->difference,
                                                         out->stderr_);
 }
 
 static void kind_figures(const em_comparator *c, int kind, em_difference *out) {
     const em_total *t = &c->totals.kinds[kind];
-    mean_figures(t, &t->groups, c->totals.bootstraps[kind], out);
+    mean_figures(t, &t->groups, out);
 }
 
 /* The upper edge of the bin that holds the quantile q. */
@@ -157,11 +148,12 @@ static void common_figures(const em_comparator *c, const em_comparator *shortest
     out->growth = out->growth_low = out->growth_high = NAN;
     out->has_common = c->options.has_common;
     if (!out->has_common) return;
-    mean_figures(common, &c->common, &c->common_bootstrap, &out->common);
+    mean_figures(common, &c->common, &out->common);
     if (!least || least->sum.predictions != common->sum.predictions)
         return; /* an interrupted run's differ */
     out->growth = out->common.difference - mean_of(&least->sum);
-    em_bootstrap_interval(&c->common_bootstrap, &shortest->common_bootstrap, &out->growth_low,
+    em_bootstrap_interval(&c->common_bootstrap, &shortest->common_bootstrap, &c->common,
+                          common->sum.predictions, out->growth, &out->growth_low,
                           &out->growth_high);
 }
 

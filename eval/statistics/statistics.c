@@ -15,7 +15,7 @@ struct em_statistics {
 
 em_statistics *em_statistics_new(bool groups_are_rows, em_error *err) {
     em_statistics *s = em_alloc(1, sizeof *s, "statistics", err);
-    if (s) em_totals_init(&s->totals, groups_are_rows, 0);
+    if (s) em_totals_init(&s->totals, groups_are_rows);
     return s;
 }
 

@@ -5,12 +5,11 @@
 
 #include "common/size.h"
 
-void em_totals_init(em_totals *t, bool groups_are_rows, uint64_t seed) {
-    *t = (em_totals){.groups_are_rows = groups_are_rows, .seed = seed, .document = -1};
+void em_totals_init(em_totals *t, bool groups_are_rows) {
+    *t = (em_totals){.groups_are_rows = groups_are_rows, .document = -1};
 }
 
 void em_totals_free(em_totals *t) {
-    for (int k = 0; k < EM_SUMS; k++) free(t->bootstraps[k]);
     free(t->subsets);
     free(t->over);
     *t = (em_totals){.document = -1};
@@ -18,17 +17,10 @@ void em_totals_free(em_totals *t) {
 
 /* ---- groups ---- */
 
-/* kind: whose bootstrap sees the group; -1: none's. */
-static void add_group(em_totals *t, em_total *x, int kind, double value, int64_t predictions) {
-    if (kind >= 0 && t->bootstraps[kind])
-        em_bootstrap_add(t->bootstraps[kind], t->seed, x->groups.n, value, predictions);
-    em_grouped_add(&x->groups, value, predictions);
-}
-
-static void close_part(em_totals *t, em_total *x, int kind) {
+static void close_part(const em_totals *t, em_total *x) {
     if (x->open.predictions == 0) return;
     x->documents++;
-    if (!t->groups_are_rows) add_group(t, x, kind, x->open.value, x->open.predictions);
+    if (!t->groups_are_rows) em_grouped_add(&x->groups, x->open.value, x->open.predictions);
     x->open.predictions = 0;
     x->open.value = 0;
 }
@@ -39,8 +31,8 @@ bool em_totals_close(em_totals *t, em_error *err) {
         return false;
     const em_total *all = &t->kinds[EM_SUM_ALL];
     t->over[t->n_over++] = (em_document_sum){t->document, all->open.predictions, all->open.value};
-    for (int k = 0; k < EM_SUMS; k++) close_part(t, &t->kinds[k], k);
-    close_part(t, &t->subsets[t->subset], -1);
+    for (int k = 0; k < EM_SUMS; k++) close_part(t, &t->kinds[k]);
+    close_part(t, &t->subsets[t->subset]);
     t->document = -1;
     return true;
 }
@@ -55,10 +47,10 @@ static void add(em_sum *s, const em_sum *row) {
     s->text_value += row->text_value;
 }
 
-static void add_sum(em_totals *t, em_total *x, int kind, const em_sum *row) {
+static void add_sum(const em_totals *t, em_total *x, const em_sum *row) {
     if (row->predictions == 0) return;
     add(&x->sum, row);
-    if (t->groups_are_rows) add_group(t, x, kind, row->value, row->predictions);
+    if (t->groups_are_rows) em_grouped_add(&x->groups, row->value, row->predictions);
 }
 
 static bool add_subset(em_totals *t, const em_subset_sum *row, em_error *err) {
@@ -69,7 +61,7 @@ static bool add_subset(em_totals *t, const em_subset_sum *row, em_error *err) {
         memset(t->subsets + t->n_subsets, 0, (need - t->n_subsets) * sizeof *t->subsets);
         t->n_subsets = need;
     }
-    add_sum(t, &t->subsets[row->group], -1, &row->sum);
+    add_sum(t, &t->subsets[row->group], &row->sum);
     return true;
 }
 
@@ -99,7 +91,7 @@ static bool open_document(em_totals *t, const em_row_sums *row, const em_documen
 
 bool em_totals_row(em_totals *t, const em_row_sums *row, em_error *err) {
     const em_piece *piece = row->pieces, *end = row->pieces + row->n_pieces;
-    for (int k = 0; k < EM_SUMS; k++) add_sum(t, &t->kinds[k], k, &row->sums[k]);
+    for (int k = 0; k < EM_SUMS; k++) add_sum(t, &t->kinds[k], &row->sums[k]);
     for (size_t i = 0; i < row->n_subsets; i++)
         if (!add_subset(t, &row->subsets[i], err)) return false;
     for (size_t i = 0; i < row->n_documents; i++) {
@@ -110,12 +102,6 @@ bool em_totals_row(em_totals *t, const em_row_sums *row, em_error *err) {
 }
 
 /* ---- saved and restored ---- */
-
-/* A bootstrap to which no group was added is left out: it is most of the bytes. */
-static bool bootstrap_state(em_totals *t, int kind, em_state *io) {
-    em_bootstrap *b = t->bootstraps[kind];
-    return !b || t->kinds[kind].groups.n == 0 || EM_STATE(io, *b);
-}
 
 static bool total_state(em_total *x, em_state *io) {
     return EM_STATE(io, x->sum) && em_state_count(io, &x->documents) &&
@@ -129,8 +115,7 @@ static bool kinds_state(em_totals *t, em_state *io) {
     if (!EM_STATE(io, there)) return false;
     if (there >> EM_SUMS) return em_state_bad(io);
     for (int k = 0; k < EM_SUMS; k++)
-        if (there >> k & 1 && (!total_state(&t->kinds[k], io) || !bootstrap_state(t, k, io)))
-            return false;
+        if (there >> k & 1 && !total_state(&t->kinds[k], io)) return false;
     return true;
 }
 

@@ -31,10 +31,8 @@ typedef struct em_document_sum {
 
 typedef struct em_totals {
     bool groups_are_rows; /* else documents */
-    uint64_t seed;        /* of bootstraps */
     em_total kinds[EM_SUMS];
-    em_bootstrap *bootstraps[EM_SUMS]; /* over the groups of kinds; owned; NULL: none asked for */
-    em_total *subsets;                 /* [n_subsets] by the loader's group index; owned */
+    em_total *subsets; /* [n_subsets] by the loader's group index; owned */
     size_t n_subsets, subsets_capacity;
     int64_t document;      /* the open one; -1: none */
     int64_t subset;        /* its subset */
@@ -44,7 +42,7 @@ typedef struct em_totals {
 } em_totals;
 
 /* An empty one is opened with this and freed with em_totals_free. */
-void em_totals_init(em_totals *t, bool groups_are_rows, uint64_t seed);
+void em_totals_init(em_totals *t, bool groups_are_rows);
 void em_totals_free(em_totals *t);
 
 /* Adds the next row, which may be without predictions; documents never go back. False with

@@ -26,7 +26,6 @@ typedef struct gathering {
     sums totals[2];
     double difference; /* sum */
     em_grouped groups;
-    em_bootstrap bootstrap;
 } gathering;
 
 /* One of the two sidecars, at one data set and row length. */
@@ -99,7 +98,6 @@ static bool add_document(const reader readers[2], gathering *g, int64_t document
     g->totals[1] = (sums){g->totals[1].predictions + b.predictions, g->totals[1].nll + b.nll};
     double difference = b.nll - a.nll;
     g->difference += difference;
-    em_bootstrap_add(&g->bootstrap, 0, g->groups.n, difference, a.predictions);
     em_grouped_add(&g->groups, difference, a.predictions);
     return true;
 }
@@ -122,7 +120,7 @@ static bool finish_row(const reader readers[2], gathering *g, em_error *err) {
     g->row->paired = true;
     f->groups = g->groups.n;
     f->stderr_ = em_grouped_stderr(&g->groups, f->difference, f->predictions);
-    if (f->groups > 1) em_bootstrap_interval(&g->bootstrap, NULL, &f->low, &f->high);
+    em_grouped_interval(&g->groups, f->difference, f->predictions, &f->low, &f->high);
     f->documents_to_resolve = em_documents_to_resolve(f->groups, f->difference, f->stderr_);
     return true;
 }

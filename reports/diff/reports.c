@@ -11,6 +11,7 @@
 #include "reports/results/json.h"
 #include "reports/results/names.h"
 #include "reports/sections/gates.h"
+#include "reports/sections/sections.h"
 
 static const em_result *before_of(const em_diff *d, int row) {
     return &d->before.results->results[d->rows[row].pair.before];
@@ -72,6 +73,14 @@ static bool crosses_documents(const em_diff *d) {
     return false;
 }
 
+static bool lacks_interval(const em_diff *d) {
+    for (int i = 0; i < d->pairing.n_pairs; i++) {
+        const em_difference *f = &d->rows[i].figures;
+        if (d->rows[i].paired && isfinite(f->difference) && !isfinite(f->low)) return true;
+    }
+    return false;
+}
+
 static void unpaired(const em_diff *d, em_page *p) {
     static const char why[] =
         "Paired by nothing: ± SE is that of two independent samples, much wider than a paired one.";
@@ -87,9 +96,10 @@ static void unpaired(const em_diff *d, em_page *p) {
 
 static void how_paired(const em_diff *d, em_page *p) {
     if (any_paired(d, true))
-        em_page_item(p, "Paired by document: the same documents on both sides, a bootstrap "
-                        "interval over them. Resolved by: how many "
+        em_page_item(p, "Paired by document: the same documents on both sides, an interval "
+                        "over them. Resolved by: how many "
                         "documents would put 0 at the edge of a 95 %% interval.");
+    if (lacks_interval(d)) em_page_item(p, EM_NO_INTERVAL);
     if (crosses_documents(d))
         em_page_item(p, "A mask that crosses documents makes those of one row depend on each "
                         "other; ± SE takes them as independent.");

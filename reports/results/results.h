@@ -26,7 +26,7 @@ typedef struct em_slice {
 /* The mean difference over some predictions, in nats, with what says how sure it is. */
 typedef struct em_difference {
     int64_t predictions, groups;
-    double difference, stderr_, low, high; /* low, high: 95 % bootstrap interval; NaN: null */
+    double difference, stderr_, low, high; /* low, high: 95 % interval; NaN: none, null */
     double documents_to_resolve;           /* that would put 0 at the edge of a 95 % interval */
 } em_difference;
 

@@ -25,6 +25,7 @@ bool em_report_body(const em_results *r, const char *documents, em_page *p, em_e
     em_section_masks(r, &s, p);
     em_section_lengths(r, &s, p);
     em_section_alphas(r, &s, p);
+    em_section_no_interval(r, p);
     em_plot_depths(r, &s, p);
     bool good = em_plot_documents(r, &s, documents, p, err);
     em_section_other_figures(r, &s, p);

@@ -151,9 +151,9 @@ void em_section_models(const em_results *r, const em_shown *s, em_page *p) {
     if (any)
         em_page_paragraph(
             p,
-            "Paired by prediction; a bootstrap interval over the groups of ± SE. Resolved by: how "
-            "many documents would "
-            "put 0 at the edge of a 95 %% interval. Better: share of predictions. P: change of the "
+            "Paired by prediction; the interval is over the groups of ± SE. Resolved by: how "
+            "many documents would put 0 at the edge of a 95 %% interval. Better: share of "
+            "predictions. P: change of the "
             "label's probability.%s%s",
             any_kl(r, NULL, true) ? " KL(after || before): percentiles over predictions." : "",
             any_kl(r, NULL, false) ? " KL is measured between the first model and each other one, "
@@ -380,4 +380,20 @@ void em_section_alphas(const em_results *r, const em_shown *s, em_page *p) {
         any = true;
     }
     em_buffer_free(&label);
+}
+
+/* ---- intervals that are not there ---- */
+
+static bool lacks_interval(const em_difference *d) {
+    return d->groups > 0 && isfinite(d->difference) && !isfinite(d->low);
+}
+
+void em_section_no_interval(const em_results *r, em_page *p) {
+    bool any = false;
+    for (int i = 0; i < r->n_comparisons; i++) {
+        const em_comparison *x = &r->comparisons[i];
+        any |= lacks_interval(&x->all) || (of_masks(x) && lacks_interval(&x->affected)) ||
+               (x->has_common && lacks_interval(&x->common));
+    }
+    if (any) em_page_paragraph(p, EM_NO_INTERVAL);
 }

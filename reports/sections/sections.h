@@ -10,6 +10,11 @@
 #include "reports/pages/page.h"
 #include "reports/results/results.h"
 
+/* Why a 95 % interval is a dash (common/grouped.h). */
+#define EM_NO_INTERVAL \
+    "No interval (-) where the predictions are of too few documents or rows: it takes 3 of one " \
+    "size, and more where sizes differ."
+
 /* By what the results differ: the keys that their tables show. The mask is always shown. */
 typedef struct em_shown {
     bool data_sets, models, labels, positions, depths, lengths;
@@ -54,6 +59,8 @@ void em_section_masks(const em_results *r, const em_shown *s, em_page *p);
 void em_section_lengths(const em_results *r, const em_shown *s, em_page *p);
 /* "Amplification": loss and difference from the first model at each alpha; and its plots. */
 void em_section_alphas(const em_results *r, const em_shown *s, em_page *p);
+/* Why an interval is a dash, where one is. */
+void em_section_no_interval(const em_results *r, em_page *p);
 /* Losses and differences by subset, by position in the document, and on and off boundaries, a
  * column each; long tables are folded. With the plots of the first two. */
 void em_section_breakdowns(const em_results *r, const em_shown *s, em_page *p);

@@ -1,4 +1,4 @@
-/* Paired differences against their definitions, the bootstrap's interval, KL quantiles, alphas. */
+/* Paired differences against their definitions, their intervals, KL quantiles, alphas. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "eval/settings/alphas.h"
+#include "common/grouped.h"
 #include "eval/statistics/compare.h"
 #include "figures.h"
 
@@ -86,9 +87,8 @@ static em_comparator *with_common_rows(int rows) {
     return c;
 }
 
-static em_comparison figures(bool rows, uint64_t bootstrap_seed) {
-    return figures_moved(&(em_comparator_options){.groups_are_rows = rows, .seed = bootstrap_seed},
-                         -1);
+static em_comparison figures(bool rows, uint64_t of_growth) {
+    return figures_moved(&(em_comparator_options){.groups_are_rows = rows, .seed = of_growth}, -1);
 }
 
 static void free_figures(em_comparison *x) {
@@ -159,20 +159,29 @@ static void differences(void **state) {
     }
 }
 
-/* The interval is near the normal one, follows the seed, and repeats. */
-static void bootstrap(void **state) {
+/* Mean ± t sqrt(Σ u² (1 + 2 N_g/N)) / N, by its definition. The seed is of growths alone. */
+static void intervals(void **state) {
     make_items(0.02);
-    em_comparison a = figures(false, 0), b = figures(false, 0), c = figures(false, 1);
-    assert_true(a.all.low == b.all.low && a.all.high == b.all.high);
-    assert_true(a.all.low != c.all.low || a.all.high != c.all.high);
-    double low = a.all.difference - 1.96 * a.all.stderr_,
-           high = a.all.difference + 1.96 * a.all.stderr_;
-    assert_true(fabs(a.all.low - low) < 0.3 * a.all.stderr_ &&
-                fabs(a.all.high - high) < 0.3 * a.all.stderr_);
-    assert_true(fabs(c.all.low - a.all.low) < 0.3 * a.all.stderr_);
-    free_figures(&a);
-    free_figures(&b);
-    free_figures(&c);
+    for (int rows = 0; rows < 2; rows++) {
+        em_comparison a = figures(rows, 0), b = figures(rows, 1);
+        double squares = 0, sizes = 0;
+        for (int g = 0; g < ROWS + N; g++) {
+            double sum = 0, members = 0;
+            for (int i = 0; i < N; i++)
+                if ((rows ? i / ROW : items[i].document) == g)
+                    sum += items[i].after - items[i].before, members++;
+            double u = sum - a.all.difference * members;
+            squares += u * u * (1 + 2 * members / N);
+            sizes += members * members;
+        }
+        double half = em_student_point((double)N * N / sizes - 1) * sqrt(squares) / N;
+        close_to(a.all.low, a.all.difference - half);
+        close_to(a.all.high, a.all.difference + half);
+        assert_true(half > 1.96 * a.all.stderr_ && half < 3 * a.all.stderr_);
+        assert_true(a.all.low == b.all.low && a.all.high == b.all.high);
+        free_figures(&a);
+        free_figures(&b);
+    }
 }
 
 /* Equal sides: no difference, no width, and no number of documents would resolve it. */
@@ -289,7 +298,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(differences),
         cmocka_unit_test(growth),
-        cmocka_unit_test(bootstrap),
+        cmocka_unit_test(intervals),
         cmocka_unit_test(equal_sides),
         cmocka_unit_test(kl_quantiles),
         cmocka_unit_test(alphas_parse),
