@@ -193,6 +193,21 @@ static void result_notes(em_results *r, const em_result *x) {
                         who, of, x->mask, x->labels, x->loss, uniform, vocab);
 }
 
+static bool any_of_subset(const em_results *r, const char *name) {
+    for (int i = 0; i < r->n_results; i++)
+        for (int k = 0; k < r->results[i].n_subsets; k++)
+            if (!strcmp(r->results[i].subsets[k].name, name)) return true;
+    return false;
+}
+
+/* A group that was asked for and is not there, while others are, would be missed by nobody. */
+static void subset_notes(em_results *r, const em_data_settings *data) {
+    for (int i = 0; i < data->n_subsets; i++)
+        if (!any_of_subset(r, data->subsets[i]))
+            em_results_note(r, "--subset %s: no prediction is of this group%s.", data->subsets[i],
+                            r->partial ? ", so far" : "");
+}
+
 void em_protocol_notes(em_results *r, const em_settings *settings, const em_setup *setup) {
     if (r->partial)
         em_results_note(
@@ -204,6 +219,7 @@ void em_protocol_notes(em_results *r, const em_settings *settings, const em_setu
     if (setup->bundled_sample)
         em_results_note(r, "No --data was given: this is the bundled sample shard.");
     for (size_t i = 0; i < setup->notes.n; i++) em_results_note(r, "%s.", setup->notes.text[i]);
+    subset_notes(r, &settings->data);
     if (*setup->row_tokens_note) em_results_note(r, "%s.", setup->row_tokens_note);
     if (*setup->eos.note) em_results_note(r, "EOS: %s.", setup->eos.note);
     for (int i = 1; i < r->n_models; i++)

@@ -46,6 +46,12 @@ class Data(cli.Case):
         run = self.run_program("--model", cli.MODEL, "--data", cli.MIXED, "--subset", "Wiki", status=3)
         self.assertIn("no record is of --subset Wiki: 23 are of other groups", run.err)
 
+    def test_a_subset_that_others_hide(self):
+        got = self.results("--data", cli.MIXED, "--subset", "RustRFCs", "--subset", "Typo", "--subset", "Inaugural", "-q", "-T", "64")
+        self.assertEqual([n for n in got["notes"] if "--subset" in n], ["--subset Typo: no prediction is of this group."])
+        got = self.results("--data", cli.MIXED, "--subset", "RustRFCs", "-q", "-T", "64")
+        self.assertFalse([n for n in got["notes"] if "--subset" in n])
+
     def test_max_docs_counts_after_the_subset_filter(self):
         got = self.results("--data", cli.MIXED, "--subset", "RustRFCs", "--max-docs", "3")
         self.assertEqual([s["subset"] for s in got["results"][0]["subsets"]], ["RustRFCs"])
