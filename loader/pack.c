@@ -18,6 +18,7 @@ struct em_packer {
     em_segment *segments; /* cover [begin, end); start and end count from token 0 of the arrays */
     size_t first_segment, n_segments, segment_capacity;
     int64_t rows, stream, tokens, bytes_covered, documents; /* stream: index of token `begin` */
+    int32_t overlap;                                        /* of the next row */
     bool ended;                                             /* no further documents */
 };
 
@@ -38,10 +39,16 @@ em_packer *em_packer_open(em_loader *source, const em_pack_options *options, em_
         em_fail(err, EM_USAGE, "a row needs at least one token");
         return NULL;
     }
+    if (options->stride < 0 || options->stride > options->row_tokens) {
+        em_fail(err, EM_USAGE, "--stride %d: rows of %d tokens would leave some out",
+                options->stride, options->row_tokens);
+        return NULL;
+    }
     em_packer *p = em_alloc(1, sizeof *p, "the packer", err);
     if (!p) return NULL;
     p->source = source;
     p->options = *options;
+    if (!p->options.stride) p->options.stride = p->options.row_tokens;
     return p;
 }
 
@@ -152,6 +159,7 @@ static em_row *cut_row(em_packer *p, int32_t tokens, int32_t window, em_error *e
     r->index = p->rows++;
     r->stream = p->stream;
     r->tokens = tokens;
+    r->overlap = p->overlap;
     r->scored_to = p->options.row_tokens;
     memcpy(r->ids, p->ids + p->begin, (size_t)window * sizeof *r->ids);
     memcpy(r->bytes, p->bytes + p->begin, (size_t)window * sizeof *r->bytes);
@@ -189,6 +197,8 @@ int em_packer_next(em_packer *p, em_row **out, em_error *err) {
     int32_t tokens = (int32_t)(pending < t ? pending : t);
     *out = cut_row(p, tokens, window, err);
     if (!*out) return -1;
-    advance(p, tokens);
+    int32_t step = pending > t ? p->options.stride : tokens; /* the end is reached: no more rows */
+    p->overlap = tokens - step;
+    advance(p, step);
     return 1;
 }

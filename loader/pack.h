@@ -1,6 +1,7 @@
 /* The stream cut into rows. The stream is every document's tokens one after another; a row is
  * T consecutive ones, and a row's window is the row and, where there is one, the token after
- * it (label schemes in which the caller shifts need it). */
+ * it (label schemes in which the caller shifts need it). Rows begin every `stride` tokens, until
+ * one reaches the stream's end. */
 #ifndef EM_LOADER_PACK_H
 #define EM_LOADER_PACK_H
 
@@ -23,6 +24,7 @@ typedef struct em_row {
     int64_t stream;                 /* stream index of the first token */
     int32_t tokens;                 /* of the row itself: T, or fewer in a short row */
     int32_t window;                 /* tokens in the arrays: tokens, or tokens + 1 */
+    int32_t overlap;                /* tokens at its begin that the row before has too */
     int32_t scored_from, scored_to; /* positions whose predictions count: [0, T) for packed rows */
     int32_t n_segments;             /* they cover the window without a gap */
     int32_t *ids;                   /* [window] */
@@ -46,6 +48,7 @@ typedef enum em_pack_mode {
 typedef struct em_pack_options {
     em_pack_mode mode;
     int32_t row_tokens; /* T */
+    int32_t stride;     /* at most T; 0: T */
     int64_t max_tokens; /* the stream is cut after that many; 0: no limit */
 } em_pack_options;
 

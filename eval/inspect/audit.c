@@ -155,9 +155,8 @@ static void question_free(question *q) {
 }
 
 static bool ask(const audit *a, question *q, em_error *err) {
-    const em_settings *s = a->settings;
-    q->reading = em_labels_read(q->scheme, s->protocol.window, s->protocol.pack, a->row_tokens,
-                                a->row);
+    em_row_rules rules = em_protocol_row_rules(&a->settings->protocol, a->row_tokens);
+    q->reading = em_labels_read(q->scheme, &rules, a->row);
     int32_t inputs = q->reading.inputs > 0 ? q->reading.inputs : 1;
     if (!(q->lo = em_alloc((size_t)inputs, sizeof *q->lo, "a mask", err)) ||
         !(q->hi = em_alloc((size_t)inputs, sizeof *q->hi, "a mask", err)) ||

@@ -344,8 +344,8 @@ static void row_tokens(const inspection *x, em_buffer *out) {
 /* The inputs that the first label scheme takes from the row. */
 static int32_t row_inputs(const inspection *x) {
     const em_settings *s = x->settings;
-    em_reading r = em_labels_read(s->protocol.labels[0], s->protocol.window, s->protocol.pack,
-                                  x->setup->row_tokens, x->chosen);
+    em_row_rules rules = em_protocol_row_rules(&s->protocol, x->setup->row_tokens);
+    em_reading r = em_labels_read(s->protocol.labels[0], &rules, x->chosen);
     return r.inputs > 0 ? r.inputs : x->chosen->tokens;
 }
 

@@ -117,7 +117,8 @@ static void close_batch(em_packing_scheme *to, em_packing_scheme *open, bool dro
 
 static void count_scheme(em_packing_counter *c, int l, const em_row *row) {
     const em_protocol_settings *s = c->protocol;
-    em_reading r = em_labels_read(s->labels[l], s->window, s->pack, c->row_tokens, row);
+    em_row_rules rules = em_protocol_row_rules(s, c->row_tokens);
+    em_reading r = em_labels_read(s->labels[l], &rules, row);
     if (r.inputs < 1) return;
     em_packing_scheme *open = &c->open[l];
     open->rows++;

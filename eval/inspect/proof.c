@@ -266,9 +266,8 @@ static void verdict(const trial *t, const em_mask *mask, const char *positions, 
 static bool try_one(const proof *p, const em_mask *mask, const em_label_scheme *scheme,
                     em_positions resolved, em_buffer *out, bool *refuted, em_error *err) {
     const em_settings *s = p->of->settings;
-    trial t = {.scheme = scheme,
-               .reading = em_labels_read(scheme, s->protocol.window, s->protocol.pack,
-                                         p->of->setup->row_tokens, p->of->row)};
+    em_row_rules rules = em_protocol_row_rules(&s->protocol, p->of->setup->row_tokens);
+    trial t = {.scheme = scheme, .reading = em_labels_read(scheme, &rules, p->of->row)};
     tally sum = {0};
     if (t.reading.from >= t.reading.to) return true;
     bool good = prepare(p, &t, mask, resolved, err) && run_changes(p, &t, &sum, err);

@@ -39,21 +39,40 @@ const em_label_scheme *em_labels_parse(const char *name, em_error *err) {
     return NULL;
 }
 
+static int32_t max(int32_t a, int32_t b) { return a > b ? a : b; }
+
+/* Behind the last position of so many inputs that has a label. */
+static int32_t labelled_end(const em_label_scheme *s, int32_t inputs) {
+    return s->library_shifts && s->offset > 0 ? inputs - 1 : inputs;
+}
+
+/* The first position that counts, of those up to `to`. A row that another one follows has T tokens
+ * and all its window, so what it has scored is known from its scheme. */
+static int32_t first_scored(const em_label_scheme *s, const em_row_rules *rules, const em_row *row,
+                            int32_t to) {
+    int32_t from = max(s->offset < 0 ? -s->offset : 0, row->scored_from), t = rules->row_tokens;
+    if (row->overlap) {
+        bool inside = s->caller_shifts && rules->window == EM_WINDOW_INSIDE;
+        from = max(from, labelled_end(s, inside ? t - 1 : t) - (t - row->overlap));
+    }
+    if (rules->score.kind == EM_SCORE_HALF) from = max(from, t / 2);
+    if (rules->score.kind == EM_SCORE_LAST) from = max(from, to - rules->score.last);
+    return from;
+}
+
 /* Inputs and completeness: without a shift by the caller the row's own tokens; with one, all
  * but the last token of the window (next: T + 1 tokens, inside: T). A document's own last row
  * (--pack none) is complete however short it is. */
-em_reading em_labels_read(const em_label_scheme *s, em_window_mode window, em_pack_mode pack,
-                          int32_t row_tokens, const em_row *row) {
+em_reading em_labels_read(const em_label_scheme *s, const em_row_rules *rules, const em_row *row) {
     em_reading r = {0};
-    bool next = s->caller_shifts && window == EM_WINDOW_NEXT;
-    int32_t want = next ? row_tokens + 1 : row_tokens;
+    bool next = s->caller_shifts && rules->window == EM_WINDOW_NEXT;
+    int32_t want = next ? rules->row_tokens + 1 : rules->row_tokens;
     int32_t have = next ? row->window : row->tokens;
     r.inputs = s->caller_shifts ? have - 1 : have;
-    r.complete = pack == EM_PACK_NONE || have == want;
-    r.from = s->offset < 0 ? -s->offset : 0;
-    r.to = s->library_shifts && s->offset > 0 ? r.inputs - 1 : r.inputs;
-    if (r.from < row->scored_from) r.from = row->scored_from;
+    r.complete = rules->pack == EM_PACK_NONE || have == want;
+    r.to = labelled_end(s, r.inputs);
     if (r.to > row->scored_to) r.to = row->scored_to;
+    r.from = first_scored(s, rules, row, r.to);
     if (r.to < r.from) r.to = r.from;
     return r;
 }

@@ -37,9 +37,24 @@ typedef struct em_reading {
     bool complete;    /* its whole window is there */
 } em_reading;
 
-/* window: where a scheme whose caller shifts takes labels from. row_tokens: T. The row's scored
- * range bounds [from, to), which may be empty (from = to). */
-em_reading em_labels_read(const em_label_scheme *s, em_window_mode window, em_pack_mode pack,
-                          int32_t row_tokens, const em_row *row);
+/* Which of a row's positions count, of those that have a label: all; those from T/2 on; the last
+ * so many. */
+typedef enum em_score_kind { EM_SCORE_ALL, EM_SCORE_HALF, EM_SCORE_LAST } em_score_kind;
+typedef struct em_score_rule {
+    em_score_kind kind;
+    int32_t last; /* EM_SCORE_LAST: how many, at least 1 */
+} em_score_rule;
+
+/* What all rows of a stream are read by. */
+typedef struct em_row_rules {
+    em_window_mode window; /* where a scheme whose caller shifts takes labels from */
+    em_pack_mode pack;
+    int32_t row_tokens; /* T */
+    em_score_rule score;
+} em_row_rules;
+
+/* How the scheme reads the row. [from, to) is within the row's scored range and leaves out what
+ * the row before has scored; it may be empty (from = to). */
+em_reading em_labels_read(const em_label_scheme *s, const em_row_rules *rules, const em_row *row);
 
 #endif

@@ -49,6 +49,18 @@ static void pack_line(em_results *r, const em_protocol_settings *protocol) {
                         both ? pack_name(protocol->packs[1]) : "");
 }
 
+static void put_score(em_buffer *b, const em_score_rule *rule) {
+    if (rule->kind == EM_SCORE_LAST) em_buffer_printf(b, "last:%d", rule->last);
+    else em_buffer_puts(b, rule->kind == EM_SCORE_HALF ? "half" : "all");
+}
+
+static void score_line(em_results *r, const em_score_rule *rule) {
+    em_buffer score = {0};
+    put_score(&score, rule);
+    em_results_protocol(r, "score", "%s", score.data);
+    em_buffer_free(&score);
+}
+
 void em_protocol_shared(em_results *r, const em_settings *settings, const em_setup *setup,
                         const em_backend *backend) {
     em_results_protocol(r, "tokenizer", "%s, %s", em_tokenizer_describe(setup->tokenizer),
@@ -57,6 +69,9 @@ void em_protocol_shared(em_results *r, const em_settings *settings, const em_set
     special_line(r, "eos", &setup->eos);
     row_lengths_line(r, setup);
     if (settings->models.common_vocab) em_results_protocol(r, "common_vocab", "yes");
+    if (settings->protocol.stride)
+        em_results_protocol(r, "stride", "%d", settings->protocol.stride);
+    if (settings->protocol.score.kind) score_line(r, &settings->protocol.score);
     em_results_protocol(r, "batch", "%d", settings->protocol.batch);
     pack_line(r, &settings->protocol);
     em_results_protocol(r, "window", "%s", window_name(settings->protocol.window));
@@ -90,9 +105,17 @@ static void fingerprint(em_result *out, const em_plan *plan) {
     if (plan->vocab) em_buffer_printf(&b, "common_vocab=%d\n", plan->vocab);
     em_buffer_printf(&b,
                      "compute_dtype=%s\nlabels=%s\nlogit_dtype=%s\nmask=%s\npack=%s\npositions=%"
-                     "s\nseq_len=%d\ntail=%s\n",
+                     "s\n",
                      out->compute_dtype, out->labels, out->logit_dtype, out->mask,
-                     pack_name(s->pack), out->positions, out->seq_len, tail_name(s->tail));
+                     pack_name(s->pack), out->positions);
+    if (s->score.kind) {
+        em_buffer_puts(&b, "score=");
+        put_score(&b, &s->score);
+        em_buffer_puts(&b, "\n");
+    }
+    em_buffer_printf(&b, "seq_len=%d\n", out->seq_len);
+    if (s->stride && s->stride != out->seq_len) em_buffer_printf(&b, "stride=%d\n", s->stride);
+    em_buffer_printf(&b, "tail=%s\n", tail_name(s->tail));
     if (*out->window) em_buffer_printf(&b, "window=%s\n", out->window);
     em_hash_hex(XXH3_128bits(b.data, b.length), out->fingerprints.protocol);
     em_buffer_free(&b);

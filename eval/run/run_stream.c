@@ -31,6 +31,7 @@ static void name_results(em_run *r, em_stream *s) {
 bool em_stream_packer(em_run *r, em_stream *s, em_error *err) {
     em_pack_options pack = {.mode = r->settings->protocol.pack,
                             .row_tokens = r->setup.row_lengths[s->length],
+                            .stride = r->settings->protocol.stride,
                             .max_tokens = r->settings->data.max_tokens};
     return (s->loader = em_setup_loader(&r->setup, &r->settings->data,
                                         &r->setup.datasets[s->data_set], err)) &&

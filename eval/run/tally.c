@@ -129,7 +129,7 @@ static bool count_combination(em_tally *t, const em_fed_row *f, const em_digest 
     int scheme = t->plan->combinations[c].labels;
     if (f->reading[scheme].inputs < 1) return true;
     t->counts[c].dropped_rows += f->dropped[scheme];
-    t->counts[c].dropped_tokens += f->dropped[scheme] ? f->row->tokens : 0;
+    t->counts[c].dropped_tokens += f->dropped[scheme] ? f->row->tokens - f->row->overlap : 0;
     if (f->dropped[scheme]) return true;
     t->counts[c].segments += em_row_segment(f->row, f->row->tokens - 1) + 1;
     end_batch(t, c, f->batch[scheme]);

@@ -11,8 +11,9 @@ static em_row cut(const em_common_predictions *e, int32_t t, int64_t r) {
 
 static em_reading reading(const em_common_predictions *e, int length, int scheme, int64_t row) {
     em_row r = cut(e, e->lengths[length], row);
-    return em_labels_read(e->protocol->labels[scheme], e->protocol->window, e->pack,
-                          e->lengths[length], &r);
+    em_row_rules rules = em_protocol_row_rules(e->protocol, e->lengths[length]);
+    rules.pack = e->pack;
+    return em_labels_read(e->protocol->labels[scheme], &rules, &r);
 }
 
 /* Rows that are in whole batches; only the last two can be without a whole window. */

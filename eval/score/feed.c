@@ -60,8 +60,9 @@ int64_t em_feed_rows(const em_feed *f) { return f->rows; }
 static bool place_row(em_feed *f, em_fed_row *r) {
     bool any = false;
     const em_protocol_settings *s = f->protocol;
+    em_row_rules rules = em_protocol_row_rules(s, f->row_tokens);
     for (int i = 0; i < s->n_labels; i++) {
-        r->reading[i] = em_labels_read(s->labels[i], s->window, s->pack, f->row_tokens, r->row);
+        r->reading[i] = em_labels_read(s->labels[i], &rules, r->row);
         if (r->reading[i].inputs < 1) continue;
         any = true;
         r->batch[i] = f->entered[i]++ / s->batch;

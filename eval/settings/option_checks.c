@@ -156,10 +156,18 @@ static bool check_arguments(const em_settings *s, em_error *err) {
         return em_fail(err, EM_USAGE,
                        "--alpha wants one --compare PATH or --adapter DIR: alphas lie on the line "
                        "through two models");
+    if (s->protocol.stride && (s->protocol.n_row_tokens > 1 || s->protocol.row_tokens_from))
+        return em_fail(err, EM_USAGE,
+                       "--stride with several row lengths: give one -T, which it goes with");
     if (s->models.alphas.n && (s->models.all_depths || s->models.n_depths))
         return em_fail(err, EM_USAGE,
                        "--alpha with --depth: alphas are of whole models; run them apart");
     return s->command != EM_INSPECT || check_inspect(s, err);
+}
+
+em_row_rules em_protocol_row_rules(const em_protocol_settings *p, int32_t row_tokens) {
+    return (em_row_rules){
+        .window = p->window, .pack = p->pack, .row_tokens = row_tokens, .score = p->score};
 }
 
 bool em_options_check(const em_settings *s, em_error *err) {

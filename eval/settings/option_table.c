@@ -189,6 +189,18 @@ SETTER(profile) { return s->output.profile_file = v, true; }
 WHOLE(max_docs, "--max-docs", data.max_docs, 1, INT64_MAX)
 WHOLE(max_tokens, "--max-tokens", data.max_tokens, 1, INT64_MAX)
 WHOLE(batch, "-B", protocol.batch, 1, 1 << 20)
+WHOLE(stride, "--stride", protocol.stride, 1, 1 << 24)
+SETTER(score) {
+    em_score_rule *rule = &s->protocol.score;
+    int64_t n = 0;
+    *rule = (em_score_rule){.kind = !strcmp(v, "half") ? EM_SCORE_HALF : EM_SCORE_ALL};
+    if (!strcmp(v, "all") || !strcmp(v, "half")) return true;
+    if (strncmp(v, "last:", 5))
+        return em_fail(err, EM_USAGE, "--score %s: say all, half or last:N", v);
+    if (!em_value_whole_number("--score last", v + 5, 1, 1 << 24, &n, err)) return false;
+    *rule = (em_score_rule){.kind = EM_SCORE_LAST, .last = (int32_t)n};
+    return true;
+}
 WHOLE(threads, "--threads", engine.threads, 1, 1024)
 WHOLE(zstd_window, "--zstd-window", data.zstd_window, 10, 31)
 WHOLE(layers, "--layers", audit.layers, 1, 4096)
@@ -379,6 +391,11 @@ const em_option_group em_option_groups[] = {
       {"seq-len", 'T', "LIST", EM_DATA_COMMANDS | EM_BENCH | EM_AGAIN, set_row_tokens,
        "tokens in a row (default 1024, or the model's limit); a list, 128..2048 or 128..limit "
        "(doubled) measures each length"},
+      {"stride", 0, "N", EM_RUN, set_stride,
+       "rows begin every N tokens, until one reaches the end, and score what no row before has "
+       "scored (default T)"},
+      {"score", 0, "all|half|last:N", EM_RUN, set_score,
+       "which positions of a row count: all, those from T/2 on, or the last N (default all)"},
       {"batch", 'B', "N", EM_RUN | EM_INSPECT | EM_BENCH, set_batch, "rows in a batch (default 8)"},
       {"positions", 0, "LIST", EM_DATA_COMMANDS | EM_AGAIN, set_positions,
        "continuous, reset, or auto: reset at each document under the doc masks (default auto)"},

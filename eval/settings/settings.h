@@ -75,7 +75,9 @@ typedef struct em_protocol_settings {
     int32_t row_tokens[EM_MAX_LIST]; /* T, ascending; none: 1024, or the model's limit */
     int n_row_tokens;
     int32_t row_tokens_from; /* FROM..limit: doubled up to the model's limit; 0: not asked for */
-    int32_t batch;           /* B, rows */
+    int32_t stride;          /* tokens from one row's begin to the next's; 0: T */
+    em_score_rule score;
+    int32_t batch; /* B, rows */
     em_window_mode window;
     em_boundary boundary;
     em_tail tail;
@@ -86,6 +88,8 @@ typedef struct em_protocol_settings {
     bool seed_given;
 } em_protocol_settings;
 
+/* What rows of so many tokens are read by, in the packing that is in force. */
+em_row_rules em_protocol_row_rules(const em_protocol_settings *p, int32_t row_tokens);
 /* Whether mask m (an index) is measured under label scheme l. */
 bool em_protocol_combine(const em_protocol_settings *p, int m, int l);
 

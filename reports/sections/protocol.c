@@ -108,11 +108,22 @@ static const char *rows_words(const char *pack) {
                : "packed across documents and each document by itself, one after the other";
 }
 
+/* Strides and scored ranges, where they are asked for. */
+static void put_row_choices(em_buffer *b, const em_results *r) {
+    const char *stride = em_protocol_value(r, "stride"), *score = em_protocol_value(r, "score");
+    if (*stride)
+        em_buffer_printf(b, ", one every %s tokens, scoring what no earlier one has", stride);
+    if (is(score, "half")) em_buffer_puts(b, ", of each the positions from T/2 on scored");
+    else if (*score)
+        em_buffer_printf(b, ", of each the last %s positions scored", score + strlen("last:"));
+}
+
 static void rows_item(const em_results *r, const em_shown *s, em_page *p) {
     em_buffer text = {0};
     bool pad = is(em_protocol_value(r, "tail"), "pad");
     em_buffer_puts(&text, "Rows: T = ");
     put_lengths(&text, r);
+    put_row_choices(&text, r);
     em_buffer_printf(&text, ", B = %d, %s; the last, incomplete batch is %s (", r->results->batch,
                      rows_words(em_protocol_value(r, "pack")), pad ? "scored as it is" : "dropped");
     if (pad) em_buffer_puts(&text, "0 tokens dropped");

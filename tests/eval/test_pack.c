@@ -132,6 +132,47 @@ static void rows_run_across_documents(void **unused) {
     }
 }
 
+/* Rows begin every `stride` tokens of the stream, or of a document, until one holds the last. */
+static void rows_overlap(void **unused) {
+    static const int32_t lengths[] = {5, 1, 9, 3, 30, 2, 2}; /* 52 tokens */
+    for (int alone = 0; alone < 2; alone++)
+        for (int32_t t = 1; t <= 55; t++)
+            for (int32_t stride = 1; stride <= t; stride++) {
+                fixture f;
+                int64_t index = 0, from = 0;
+                start(&f, lengths, 7, alone ? EM_PACK_NONE : EM_PACK_STREAM, t, 0);
+                em_packer_close(f.packer);
+                f.packer =
+                    em_packer_open(&f.loader,
+                                   &(em_pack_options){.mode = alone ? EM_PACK_NONE : EM_PACK_STREAM,
+                                                      .row_tokens = t,
+                                                      .stride = stride},
+                                   &f.err);
+                for (int d = 0; d < (alone ? 7 : 1); d++) {
+                    int64_t end = from + (alone ? lengths[d] : 52), at = from;
+                    for (bool more = true; more; at += stride, index++) {
+                        int32_t tokens = end - at < t ? (int32_t)(end - at) : t;
+                        em_row *r = next(&f);
+                        assert_non_null(r);
+                        check_row(r, lengths, index, at, tokens,
+                                  tokens + (at + tokens < end ? 1 : 0));
+                        assert_int_equal(r->overlap, at == from ? 0 : t - stride);
+                        em_row_free(r);
+                        more = at + tokens < end;
+                    }
+                    from = end;
+                }
+                finish(&f, 52, 7);
+            }
+}
+
+static void a_stride_beyond_the_row_is_refused(void **unused) {
+    em_error err = EM_ERROR_INIT;
+    em_loader loader = {0};
+    assert_null(em_packer_open(&loader, &(em_pack_options){.row_tokens = 4, .stride = 5}, &err));
+    assert_int_equal(err.status, EM_USAGE);
+}
+
 static void segments_of_a_row(void **unused) {
     static const int32_t lengths[] = {5, 1, 9};
     fixture f;
@@ -249,6 +290,8 @@ static void a_row_of_no_tokens_is_refused(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rows_run_across_documents),
+                                       cmocka_unit_test(rows_overlap),
+                                       cmocka_unit_test(a_stride_beyond_the_row_is_refused),
                                        cmocka_unit_test(segments_of_a_row),
                                        cmocka_unit_test(the_stream_is_cut_in_mid_document),
                                        cmocka_unit_test(documents_by_themselves),

@@ -36,6 +36,13 @@ CASES = {
     "tiny-rows": {"args": f"-T 2 -B 5 --max-tokens 400 --mask doc,regular {ALL_LABELS}"},
     "long-rows": {"args": "--mask doc,regular --labels unshifted,raw-shifted"},
     "odd-rows": {"args": "-T 97 -B 7 --mask doc,regular"},
+    # Overlapping rows and scored ranges.
+    "stride": {"args": f"-T 96 -B 3 --stride 40 --max-tokens 1500 --mask doc,regular {ALL_LABELS},backward"},
+    "stride-alone": {"args": "-T 64 -B 3 --stride 24 --pack none --max-tokens 1500 --window inside --tail drop "
+                             "--mask doc --labels unshifted,shifted"},
+    "score-half": {"args": "-T 96 -B 2 --score half --mask doc,regular --labels unshifted,raw-shifted"},
+    "score-last": {"args": "-T 96 -B 1 --stride 32 --score last:20 --tail drop --max-tokens 2000 --mask regular "
+                           "--labels unshifted,backward"},
     # Which documents, and what goes round them.
     "one-document": {"args": "-T 128 --max-docs 1 --mask doc,regular"},
     "subset": {"args": "-T 128 -B 3 --subset PEPs --subset Inaugural --max-docs 4 --mask doc,regular", "parts": True},

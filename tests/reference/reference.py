@@ -92,15 +92,16 @@ def cut(documents, max_tokens):
     return out
 
 
-def windows(tokens, T):
-    """Windows of up to T + 1 tokens at stride T: the row is the first T of each."""
-    return [tokens[start:start + T + 1] for start in range(0, len(tokens), T)]
+def windows(tokens, T, stride):
+    """Windows of up to T + 1 tokens, the row is the first T of each, until a row holds the last token."""
+    starts = range(0, max(len(tokens) - T, 0) + stride, stride)
+    return [tokens[start:start + T + 1] for start in starts]
 
 
 def rows_of(documents, o):
     if o.pack == "none":
-        return [w for d in documents for w in windows(d, o.T)]
-    return windows([t for d in documents for t in d], o.T)
+        return [w for d in documents for w in windows(d, o.T, o.stride or o.T)]
+    return windows([t for d in documents for t in d], o.T, o.stride or o.T)
 
 
 # ---- labels: who shifts ----
@@ -226,10 +227,23 @@ class Prediction:
         return self.token.document != self.label.document
 
 
+def scored(pairs, window, seen, o):
+    """Those that --score lets count, of tokens that no earlier row has scored; seen: the tokens whose prediction has been."""
+    new = [(i, j) for i, j in pairs if (window[i].document, window[i].place) not in seen]
+    seen |= {(window[i].document, window[i].place) for i, _ in pairs}
+    if o.score == "half":
+        return [(i, j) for i, j in new if i >= o.T // 2]
+    if o.score.startswith("last:"):
+        end = max((i for i, _ in pairs), default=0) + 1
+        return [(i, j) for i, j in new if i >= end - int(o.score[5:])]
+    return new
+
+
 def predictions_of(network, rows, mask, scheme, reset, o):
-    kept, out = [], []
+    kept, out, seen = [], [], set()
     for index, window in enumerate(rows):
         inputs, pairs, complete = read_row(scheme, window, o)
+        pairs = scored(pairs, window, seen, o)
         if inputs:
             kept.append((index, window, inputs, pairs, complete))
     batches = [kept[i:i + o.B] for i in range(0, len(kept), o.B)]
@@ -337,6 +351,8 @@ def options(arguments, extra):
     for name, default in (("window", "next"), ("boundary", "keep"), ("tail", "pad"), ("pack", "stream"), ("bos", "auto"),
                           ("eos", "auto")):
         a.add_argument("--" + name, default=default)
+    a.add_argument("--stride", type=int, default=0)
+    a.add_argument("--score", default="all")
     a.add_argument("--max-docs", type=int, default=0)
     a.add_argument("--max-tokens", type=int, default=0)
     a.add_argument("--subset", action="append")

@@ -65,7 +65,10 @@ static em_reading read_row(const expectation *e, em_pack_mode pack,
     em_row row = {.tokens = e->tokens, .window = e->window, .scored_to = T};
     *scheme = em_labels_parse(e->scheme, &err);
     assert_non_null(*scheme);
-    return em_labels_read(*scheme, (em_window_mode)e->window_mode, pack, T, &row);
+    return em_labels_read(
+        *scheme,
+        &(em_row_rules){.window = (em_window_mode)e->window_mode, .pack = pack, .row_tokens = T},
+        &row);
 }
 
 static void rows_are_read_as_the_design_says(void **unused) {
@@ -103,16 +106,62 @@ static void a_document_by_itself_is_complete(void **unused) {
 static void scored_range_bounds_the_predictions(void **unused) {
     em_error err = EM_ERROR_INIT;
     em_row row = {.tokens = 64, .window = 65, .scored_from = 48, .scored_to = 64};
-    em_reading r = em_labels_read(em_labels_parse("unshifted", &err), EM_WINDOW_NEXT,
-                                  EM_PACK_STREAM, 64, &row);
+    em_row_rules rules = {.row_tokens = 64};
+    em_reading r = em_labels_read(em_labels_parse("unshifted", &err), &rules, &row);
     assert_int_equal(r.inputs, 64);
     assert_int_equal(r.from, 48);
     assert_int_equal(r.to, 63);
     row.scored_from = 10;
     row.scored_to = 20;
-    r = em_labels_read(em_labels_parse("backward", &err), EM_WINDOW_NEXT, EM_PACK_STREAM, 64, &row);
+    r = em_labels_read(em_labels_parse("backward", &err), &rules, &row);
     assert_int_equal(r.from, 10);
     assert_int_equal(r.to, 20);
+}
+
+/* Every stream position that some row can score is scored once, by the first row that can. */
+static void overlapping_rows_score_each_once(void **unused) {
+    enum { N = 40 };
+    int n_schemes;
+    const em_label_scheme *schemes = em_label_schemes(&n_schemes);
+    for (int32_t t = 2; t < 14; t++)
+        for (int32_t stride = 1; stride <= t; stride++)
+            for (int k = 0; k < 2 * n_schemes; k++) {
+                em_row_rules rules = {.window = (em_window_mode)(k % 2), .row_tokens = t};
+                bool scored[N] = {false};
+                for (int32_t at = 0; at == 0 || at - stride + t < N; at += stride) {
+                    int32_t left = N - at, tokens = left < t ? left : t;
+                    em_row row = {.tokens = tokens,
+                                  .window = left > tokens ? tokens + 1 : tokens,
+                                  .scored_to = t};
+                    em_reading whole = em_labels_read(&schemes[k / 2], &rules, &row);
+                    row.overlap = at ? t - stride : 0;
+                    em_reading r = em_labels_read(&schemes[k / 2], &rules, &row);
+                    for (int32_t i = whole.from; i < whole.to; i++) {
+                        bool counts = i >= r.from && i < r.to;
+                        assert_int_equal(counts, !scored[at + i]);
+                        scored[at + i] = true;
+                    }
+                }
+            }
+}
+
+static void score_rules_bound_the_predictions(void **unused) {
+    em_error err = EM_ERROR_INIT;
+    const em_label_scheme *s = em_labels_parse("unshifted", &err);
+    em_row row = {.tokens = 64, .window = 65, .scored_to = 64};
+    em_row_rules rules = {.row_tokens = 64, .score = {.kind = EM_SCORE_HALF}};
+    em_reading r = em_labels_read(s, &rules, &row);
+    assert_true(r.from == 32 && r.to == 63);
+    rules.score = (em_score_rule){.kind = EM_SCORE_LAST, .last = 10};
+    r = em_labels_read(s, &rules, &row);
+    assert_true(r.from == 53 && r.to == 63);
+    rules.score.last = 100;
+    r = em_labels_read(s, &rules, &row);
+    assert_true(r.from == 0 && r.to == 63);
+    row.tokens = row.window = 20;
+    rules.score.kind = EM_SCORE_HALF;
+    r = em_labels_read(s, &rules, &row);
+    assert_true(r.from == r.to); /* a row that ends before T/2 */
 }
 
 static void schemes_are_what_they_say(void **unused) {
@@ -183,6 +232,8 @@ int main(void) {
         cmocka_unit_test(every_label_lies_in_the_window),
         cmocka_unit_test(a_document_by_itself_is_complete),
         cmocka_unit_test(scored_range_bounds_the_predictions),
+        cmocka_unit_test(overlapping_rows_score_each_once),
+        cmocka_unit_test(score_rules_bound_the_predictions),
         cmocka_unit_test(schemes_are_what_they_say),
         cmocka_unit_test(the_documentation_has_the_table),
         cmocka_unit_test(an_unknown_scheme_is_refused_with_the_list)};

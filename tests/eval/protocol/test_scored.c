@@ -58,7 +58,7 @@ static void random_rows(void **unused) {
         row.scored_from = below(3) ? 0 : below(n);
         row.scored_to = below(3) ? n : below(n + 1);
         const em_label_scheme *s = &schemes[below(n_schemes)];
-        em_reading r = em_labels_read(s, EM_WINDOW_NEXT, EM_PACK_STREAM, n, &row);
+        em_reading r = em_labels_read(s, &(em_row_rules){.row_tokens = n}, &row);
         check(&row, &r, s->offset, below(2) ? EM_BOUNDARY_DROP : EM_BOUNDARY_KEEP);
     }
 }
