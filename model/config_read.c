@@ -31,6 +31,9 @@ static bool refuse_experts(const em_config_reader *r, const char *model_type) {
                                   "%s is a mixture of experts, which is not supported", model_type);
 }
 
+/* Where flatten puts text_config's own model_type. */
+#define TEXT_TYPE "text_config.model_type"
+
 static bool pick_family(const em_config_reader *r, em_config *c) {
     const char *type = json_string_value(em_read_value(r, "model_type"));
     char list[EM_FAMILY_LIST];
@@ -41,6 +44,11 @@ static bool pick_family(const em_config_reader *r, em_config *c) {
         return em_fail_at(r->err, EM_INPUT, r->source, 0, -1,
                           "model_type %s is not supported; %s are", type,
                           em_family_list(list, sizeof list));
+    const char *inner = json_string_value(em_read_value(r, TEXT_TYPE));
+    if (inner && strcmp(inner, f->nested))
+        return em_fail_at(r->err, EM_INPUT, r->source, 0, -1,
+                          "text_config of model_type %s is not supported in a %s; %s is", inner,
+                          type, f->nested);
     c->names = f->names;
     c->form = f->form;
     snprintf(c->model_type, sizeof c->model_type, "%s", type);
@@ -249,6 +257,8 @@ static json_t *flatten(json_t *root) {
     const em_family *f = type ? em_family_find(type) : NULL;
     if (!f || !f->nested || !json_is_object(text)) return json_incref(root);
     json_t *flat = json_copy(text);
+    if (json_object_get(flat, "model_type"))
+        json_object_set(flat, TEXT_TYPE, json_object_get(flat, "model_type"));
     json_object_set(flat, "model_type", json_object_get(root, "model_type"));
     for (size_t i = 0; i < sizeof above / sizeof *above; i++)
         if (json_object_get(root, above[i]))

@@ -15,7 +15,8 @@ static bool read_rope_type(const em_config_reader *r, const json_t *object, cons
             out->type = (em_rope_type)i;
             return true;
         }
-    if (!strcmp(type, "su")) { /* its first name */
+    if (!strcmp(type, "mrope")) return true; /* three positions for images; one for text */
+    if (!strcmp(type, "su")) {               /* longrope's first name */
         out->type = EM_ROPE_LONG;
         return true;
     }

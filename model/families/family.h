@@ -36,8 +36,9 @@ typedef struct em_family {
     const char *called;     /* "Llama 1 to 3", for people */
     const em_family_keys *keys;
     const em_family_names *names;
-    bool nested;  /* the text model's config is under text_config (models with images) */
-    em_form form; /* tied: tie_word_embeddings' default; the four biases are these: */
+    const char *nested; /* models with images: the text model's config is under text_config, with
+                           this model_type; NULL: there is none */
+    em_form form;       /* tied: tie_word_embeddings' default; the four biases are these: */
     em_bias qkv_bias, o_bias, mlp_bias, head_bias;
     /* Defaults of the class; kv_heads 0: as many as heads; head_dim 0: hidden / heads; ffn 0: 4 *
      * hidden. */

@@ -16,11 +16,7 @@ static const em_family_names gemma2_names = {EM_LLAMA_ROOT, EM_LLAMA_NAMES, GEMM
 static const em_family_names gemma3_names = {EM_LLAMA_ROOT, EM_LLAMA_NAMES, GEMMA_NORMS,
                                              EM_HEAD_NORMS};
 static const em_family_names gemma3_image_names = {
-    EM_LLAMA_NAMES,
-    GEMMA_NORMS,
-    EM_HEAD_NORMS,
-    .prefixes = {"language_model.model.", "model.language_model.", "model.", ""},
-    .outputs = {"lm_head", "language_model.lm_head"},
+    EM_LLAMA_NAMES, GEMMA_NORMS, EM_HEAD_NORMS, EM_TEXT_ROOT,
     .ignored = {"vision_tower.", "model.vision_tower.", "multi_modal_projector.",
                 "model.multi_modal_projector."}};
 
@@ -97,7 +93,7 @@ const em_family em_gemma_kin[] = {
      .ffn = 9216, .max_positions = 8192, .norm_eps = 1e-6, .activation = "gelu_pytorch_tanh",
      .theta = 1e4, .eos = 1, .read = read_gemma2},
     {.model_type = "gemma3", .called = "Gemma 3, the text of models with images",
-     .names = &gemma3_image_names, .nested = true, GEMMA3},
+     .names = &gemma3_image_names, .nested = "gemma3_text", GEMMA3},
     {.model_type = "gemma3_text", .called = "Gemma 3", .names = &gemma3_names, GEMMA3},
     {0}};
 /* clang-format on */

@@ -31,6 +31,10 @@ extern const em_family em_exaone_kin[], em_falcon_kin[], em_gemma_kin[], em_glm_
     .q = "self_attn.q_proj", .k = "self_attn.k_proj", .v = "self_attn.v_proj", \
     .o = "self_attn.o_proj", .gate = "mlp.gate_proj", .up = "mlp.up_proj", .down = "mlp.down_proj"
 #define EM_HEAD_NORMS .q_norm = "self_attn.q_norm", .k_norm = "self_attn.k_norm"
+/* The text model inside one with images, as releases 4 and 5 of transformers store it. */
+#define EM_TEXT_ROOT \
+    .prefixes = {"language_model.model.", "model.language_model.", "model.", ""}, \
+    .outputs = {"lm_head", "language_model.lm_head"}
 #define EM_PRE_NORMS .attention_in = "input_layernorm", .ffn_in = "post_attention_layernorm"
 
 extern const em_family_keys em_llama_keys;

@@ -9,6 +9,10 @@ const em_family_keys em_llama_keys = {
 /* clang-format on */
 
 const em_family_names em_llama_names = {EM_LLAMA_ROOT, EM_LLAMA_NAMES, EM_PRE_NORMS};
+static const em_family_names mistral3_names = {EM_TEXT_ROOT, EM_LLAMA_NAMES, EM_PRE_NORMS,
+                                               .ignored = {"vision_tower.", "model.vision_tower.",
+                                                           "multi_modal_projector.",
+                                                           "model.multi_modal_projector."}};
 
 /* rope_interleaved: llama2.c's own, made from its header. */
 static bool read_llama(const em_config_reader *r, em_config *c) {
@@ -19,6 +23,17 @@ static bool read_mistral(const em_config_reader *r, em_config *c) {
     int64_t window = 4096;
     if (!em_read_window(r, "sliding_window", &window)) return false;
     em_window_everywhere(c, window);
+    return true;
+}
+
+/* layer_types, or the window everywhere. */
+static bool read_ministral(const em_config_reader *r, em_config *c) {
+    int64_t window = 4096;
+    bool listed;
+    if (!em_read_window(r, "sliding_window", &window) ||
+        !em_read_layer_types(r, c, window, &listed))
+        return false;
+    if (!listed) em_window_everywhere(c, window);
     return true;
 }
 
@@ -84,5 +99,24 @@ const em_family em_llama_kin[] = {
      .vocab = 155136, .layers = 64, .hidden = 4096, .heads = 80, .kv_heads = 8, .head_dim = 128,
      .ffn = 27648,
      .max_positions = 524288, .norm_eps = 1e-6, .activation = "silu", .theta = 1e4, .eos = 2},
+    {.model_type = "ministral", .called = "Ministral",
+     .keys = &em_llama_keys, .names = &em_llama_names,
+     .form = {.norm = EM_RMS, .gated = true},
+     .vocab = 32000, .layers = 32, .hidden = 4096, .heads = 32, .kv_heads = 8, .ffn = 14336,
+     .max_positions = 131072, .norm_eps = 1e-6, .activation = "silu", .theta = 1e4, .eos = 2,
+     .read = read_ministral},
+    {.model_type = "mistral3", .called = "Mistral Small 3.1, 3.2, text", .nested = "mistral",
+     .keys = &em_llama_keys, .names = &mistral3_names,
+     .form = {.norm = EM_RMS, .gated = true, .tied = true},
+     .vocab = 32000, .layers = 32, .hidden = 4096, .heads = 32, .kv_heads = 8, .ffn = 14336,
+     .max_positions = 131072, .norm_eps = 1e-6, .activation = "silu", .theta = 1e4, .eos = 2,
+     .read = read_mistral},
+    {.model_type = "helium", .called = "Helium",
+     .keys = &em_llama_keys, .names = &em_llama_names,
+     .form = {.norm = EM_RMS, .gated = true, .rope_interleaved = true},
+     .qkv_bias = EM_KEY("attention_bias", false), .mlp_bias = EM_KEY("mlp_bias", false),
+     .vocab = 48000, .layers = 24, .hidden = 2560, .heads = 20, .kv_heads = 20, .head_dim = 128,
+     .ffn = 7040,
+     .max_positions = 4096, .norm_eps = 1e-8, .activation = "silu", .theta = 1e5, .eos = 2},
     {0}};
 /* clang-format on */

@@ -9,7 +9,7 @@ is the row's two documents run each by itself (what mask `doc` with positions `r
 nll[i] belongs to the token at i + 1."""
 import json, os, shutil, sys
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROW, CUT = 24, 10
@@ -124,6 +124,27 @@ CASES = {
                       short_factor=[1.0, 1.3, 2.5], long_factor=[1.5, 4.0, 8.0])), []),
     'llama-longrope': ('llama', dict(BASE, rope_parameters=dict(rope_type='longrope', rope_theta=1e4, factor=4.0,
                        original_max_position_embeddings=24, short_factor=[1.0, 1.5, 2.0, 3.0], long_factor=[2.0] * 4)), []),
+    'ministral': ('ministral', dict(BASE, **GQA, head_dim=8, sliding_window=6), ['layer_types', 'rms_norm_eps', 'rope_parameters', 'hidden_act',
+                  'tie_word_embeddings']),
+    'ministral-layers': ('ministral', dict(BASE, **GQA, head_dim=12, sliding_window=5, layer_types=['sliding_attention',
+                         'full_attention'], **ROPE(rope_type='linear', factor=4.0)), []),
+    'helium': ('helium', dict(BASE, num_attention_heads=4, num_key_value_heads=2, head_dim=4), ['attention_bias', 'mlp_bias',
+               'rms_norm_eps', 'hidden_act', 'rope_parameters', 'tie_word_embeddings']),
+    'helium-biases': ('helium', dict(BASE, num_key_value_heads=1, head_dim=8, attention_bias=True, mlp_bias=True,
+                      tie_word_embeddings=True), []),
+    'mistral3': ('mistral3', dict(text_config=dict(BASE, **GQA, model_type='mistral', head_dim=12, sliding_window=None),
+                 vision_config=dict(model_type='pixtral', hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+                 num_attention_heads=1, head_dim=8, image_size=32, patch_size=16), tie_word_embeddings=False), []),
+    'qwen2_vl': ('qwen2_vl', dict(text_config=dict(BASE, **GQA, rope_parameters=dict(rope_type='default', rope_theta=1e4,
+                 mrope_section=[1, 1, 0])), vision_config=dict(depth=1, embed_dim=8, hidden_size=16, num_heads=1)), []),
+    'qwen2_5_vl': ('qwen2_5_vl', dict(text_config=dict(BASE, **GQA, use_sliding_window=True, sliding_window=5, max_window_layers=1,
+                   rope_parameters=dict(rope_type='default', rope_theta=1e5, mrope_section=[1, 1, 0])),
+                   vision_config=dict(depth=1, hidden_size=8, intermediate_size=8, num_heads=1, out_hidden_size=16,
+                   fullatt_block_indexes=[0]), tie_word_embeddings=True), []),
+    'qwen3_vl': ('qwen3_vl', dict(text_config=dict(BASE, **GQA, head_dim=12, attention_bias=True, rope_parameters=dict(
+                 rope_type='default', rope_theta=1e4, mrope_section=[2, 2, 2], mrope_interleaved=True)),
+                 vision_config=dict(depth=1, hidden_size=8, intermediate_size=8, num_heads=1, out_hidden_size=16,
+                 num_position_embeddings=16, deepstack_visual_indexes=[0])), []),
 }
 
 
@@ -139,9 +160,23 @@ def golden(model, ids):
             'documents': labelled(nlls(model, ids[:CUT]), 0) + labelled(nlls(model, ids[CUT:]), CUT)}
 
 
+def drop_images(folder, config):
+    """Leaves one tensor of the image's part, which has to be passed over."""
+    from safetensors.torch import load_file, save_file
+    tensors = load_file(f'{folder}/model.safetensors')
+    text = {k: v for k, v in tensors.items() if not any(part in k for part in ('visual', 'vision', 'projector'))}
+    other = min(k for k in tensors if k not in text)
+    save_file({**text, other: torch.zeros(2)}, f'{folder}/model.safetensors', metadata={'format': 'pt'})
+    config['vision_config'] = {}
+    for key in list(config['text_config']):
+        if key in ('initializer_range', 'use_cache', 'dtype') or 'dropout' in key: config['text_config'].pop(key)
+    json.dump(config, open(f'{folder}/config.json', 'w'), indent=1)
+
+
 def make(name, model_type, settings, omitted, seed):
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **settings), dtype=torch.float32, attn_implementation='eager').eval()
+    loader = AutoModelForImageTextToText if 'text_config' in settings else AutoModelForCausalLM
+    model = loader.from_config(AutoConfig.for_model(model_type, **settings), dtype=torch.float32, attn_implementation='eager').eval()
     for p in model.parameters():     # wide enough that every part moves the result
         p.data = p.data + 0.3 * torch.randn_like(p)
     folder = f'{HERE}/checkpoints/{name}'
@@ -154,6 +189,7 @@ def make(name, model_type, settings, omitted, seed):
     json.dump(config, open(f'{folder}/config.json', 'w'), indent=1)
     for extra in os.listdir(folder):
         if extra not in ('config.json', 'model.safetensors'): os.remove(f'{folder}/{extra}')
+    if 'text_config' in settings: drop_images(folder, config)
     if name == 'llama':      # the same in shards
         shutil.rmtree(f'{HERE}/sharded', ignore_errors=True)
         model.save_pretrained(f'{HERE}/sharded', max_shard_size='6KB')

@@ -110,6 +110,7 @@ C('gptj-rotary-wide', model_type='gptj', n_embd=32, n_head=4)
 C('olmo3-rope-flat', model_type='olmo3', rope_parameters={'rope_theta': 1e4, 'rope_type': 'default'})
 C('exaone4-no-window', model_type='exaone4', sliding_window=None)
 C('gemma-bidirectional', model_type='gemma', use_bidirectional_attention=True)
+C('mistral3-ministral3', model_type='mistral3', text_config={'model_type': 'ministral3'})
 C('tied-string', model_type='llama', tie_word_embeddings='yes')
 C('window-zero', model_type='mistral', sliding_window=0)
 C('layer-types-length', model_type='qwen2', layer_types=['full_attention'])
@@ -132,6 +133,7 @@ L('rest', 4, 8, 1, 2, 2, 8, 4, data=b'\0' * 4 * (32 + 4 + 16 * 4 + 4 + 96 + 4 + 
 
 # ---- accepted ----
 C('valid-phi3-su', model_type='phi3', rope_scaling={'type': 'su', 'short_factor': [1] * 48, 'long_factor': [2] * 48})
+C('valid-qwen2_5_vl-flat', model_type='qwen2_5_vl', hidden_size=64, num_attention_heads=4, num_key_value_heads=2, vision_config={'hidden_size': 32}, rope_scaling={'type': 'mrope', 'mrope_section': [2, 3, 3]})
 C('valid-exaone4', model_type='exaone4', sliding_window=None, sliding_window_pattern='LLLG', num_hidden_layers=2, layer_types=['full_attention'] * 2)
 S('valid-empty', st({}))
 S('valid-padded', st(b'{}      '))
