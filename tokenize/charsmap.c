@@ -92,3 +92,50 @@ bool em_charsmap_check(const void *model, size_t size, em_error *err) {
             return false;
     return at_end(&fields, err);
 }
+
+/* ---- following the rules ---- */
+
+bool em_charsmap_open(em_charsmap *out, const void *rules, size_t n, em_error *err) {
+    em_proto bytes = {rules, (const unsigned char *)rules + n};
+    *out = (em_charsmap){0};
+    if (!n) return true;
+    if (!check_rules(bytes, err)) return false;
+    *out = (em_charsmap){bytes.at + 4, little_endian(bytes.at) / 4};
+    return true;
+}
+
+static uint32_t unit_of(const em_charsmap *c, uint32_t i) {
+    return little_endian(c->units + 4 * (size_t)i);
+}
+
+static const char *text_of(const em_charsmap *c, uint32_t leaf) {
+    return (const char *)c->units + 4 * (size_t)c->n_units + (unit_of(c, leaf) & 0x7fffffff);
+}
+
+/* The first rule along text, and with all the last. */
+static size_t follow(const em_charsmap *c, const char *text, size_t n, bool all,
+                     const char **becomes) {
+    size_t found = 0;
+    uint32_t unit = unit_of(c, 0), at = offset_of(unit);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        at ^= byte;
+        unit = unit_of(c, at);
+        if (label_of(unit) != byte) break;
+        at ^= offset_of(unit);
+        if (!has_leaf(unit)) continue;
+        found = i + 1;
+        *becomes = text_of(c, at);
+        if (!all) break;
+    }
+    return found;
+}
+
+size_t em_charsmap_longest(const em_charsmap *c, const char *text, size_t n, const char **becomes) {
+    return c->units ? follow(c, text, n, true, becomes) : 0;
+}
+
+size_t em_charsmap_shortest(const em_charsmap *c, const char *text, size_t n,
+                            const char **becomes) {
+    return c->units ? follow(c, text, n, false, becomes) : 0;
+}

@@ -1,5 +1,5 @@
 /* From text to tokens by a tokenizer.json: added tokens of the raw text, normalization, added
- * tokens of the normalized text, words, byte-pair encoding. */
+ * tokens of the normalized text, words, the model. */
 #include "tokenize/json_model.h"
 
 #include <stdlib.h>
@@ -17,6 +17,7 @@ void em_json_close(void *model) {
     free(m->normalizers);
     free(m->stages);
     em_bpe_free(&m->bpe);
+    em_unigram_free(&m->unigram);
     free(m);
 }
 
@@ -25,6 +26,7 @@ void em_json_scratch_free(void *scratch) {
     em_normalize_scratch_free(&s->normalize);
     em_pretokenize_scratch_free(&s->pretokenize);
     em_bpe_scratch_free(&s->bpe);
+    em_unigram_scratch_free(&s->unigram);
     em_regex_scratch_free(s->regex);
     free(s);
 }
@@ -68,6 +70,13 @@ static bool emit_word(void *context, size_t from, const em_word *tokens, em_erro
     return true;
 }
 
+static bool encode_word(encoder *e, const char *word, size_t n) {
+    const em_json_model *m = e->m;
+    return m->is_unigram ? em_unigram_encode(&m->unigram, &e->s->unigram, e->s->bpe.cache, word, n,
+                                             emit_word, e, e->err)
+                         : em_bpe_encode(&m->bpe, &e->s->bpe, word, n, emit_word, e, e->err);
+}
+
 static bool encode_words(encoder *e, em_view text) {
     const em_pieces *words;
     if (!em_pretokenize(e->m->stages, e->m->n_stages, &e->s->pretokenize, &text, &words, e->err))
@@ -76,9 +85,7 @@ static bool encode_words(encoder *e, em_view text) {
     for (size_t i = 0; i < words->n; i++) {
         em_piece w = words->at[i];
         e->word = w.from;
-        if (!em_bpe_encode(&e->m->bpe, &e->s->bpe, text.data + w.from, w.to - w.from, emit_word, e,
-                           e->err))
-            return false;
+        if (!encode_word(e, text.data + w.from, w.to - w.from)) return false;
     }
     return true;
 }

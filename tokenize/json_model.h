@@ -7,6 +7,7 @@
 #include "tokenize/engine.h"
 #include "tokenize/normalize.h"
 #include "tokenize/pretokenize.h"
+#include "tokenize/unigram.h"
 
 /* An added token; its text is the vocabulary's. */
 typedef struct em_json_added {
@@ -25,6 +26,8 @@ typedef struct em_json_model {
     size_t n_normalizers, normalizers_capacity;
     em_stage *stages;
     size_t n_stages, stages_capacity;
+    bool is_unigram; /* which of the two there is */
+    em_unigram unigram;
     em_bpe bpe;
     bool byte_level; /* token strings are in the byte-level alphabet */
 } em_json_model;
@@ -32,7 +35,8 @@ typedef struct em_json_model {
 typedef struct em_json_scratch {
     em_normalize_scratch normalize;
     em_pretokenize_scratch pretokenize;
-    em_bpe_scratch bpe;
+    em_bpe_scratch bpe; /* its cache, for Unigram too */
+    em_unigram_scratch unigram;
     em_regex_scratch *regex;
 } em_json_scratch;
 

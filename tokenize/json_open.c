@@ -88,12 +88,9 @@ static bool refuse_options(const json_t *model, em_error *err) {
     static const char *const affixes[] = {"continuing_subword_prefix", "end_of_word_suffix"};
     const char *type = json_string_value(json_object_get(model, "type"));
     const json_t *dropout = json_object_get(model, "dropout");
-    if (type && strcmp(type, "BPE"))
-        return em_fail(
-            err, EM_INPUT,
-            "model: type \"%.40s\" is not supported (BPE is; a Unigram model may lie beside it as "
-            "tokenizer.model)",
-            type);
+    if (type && strcmp(type, "BPE") && strcmp(type, "Unigram"))
+        return em_fail(err, EM_INPUT,
+                       "model: type \"%.40s\" is not supported (BPE and Unigram are)", type);
     if (json_is_number(dropout) && json_number_value(dropout) != 0)
         return em_fail(err, EM_INPUT,
                        "model: dropout is not supported: a loss needs the same tokens each time");
@@ -136,10 +133,46 @@ static void use_raw_bytes(em_json_model *m) {
     if (m->bpe.raw_bytes) em_stage_free(&m->stages[--m->n_stages]);
 }
 
+/* ---- the Unigram model ---- */
+
+static bool read_piece(em_json_model *m, const json_t *entry, int32_t id, em_error *err) {
+    const json_t *piece = json_array_get(entry, 0), *score = json_array_get(entry, 1);
+    size_t n = json_string_length(piece);
+    if (!json_is_string(piece) || !json_is_number(score))
+        return em_fail(err, EM_INPUT, "model: entry %d of the vocabulary is no piece with a score",
+                       id);
+    return em_vocab_add(&m->vocab, json_string_value(piece), n, id, EM_TOKEN_MODEL, err) &&
+           em_unigram_add(&m->unigram, json_string_value(piece), n, json_number_value(score), id,
+                          err);
+}
+
+/* "vocab": [[piece, score], ...], an id by its place. */
+static bool read_unigram(em_json_model *m, const json_t *model, em_error *err) {
+    const json_t *vocab = json_object_get(model, "vocab"),
+                 *unknown = json_object_get(model, "unk_id"), *entry;
+    size_t i;
+    if (!json_array_size(vocab))
+        return em_fail(err, EM_INPUT, "model: the vocabulary is empty or no list");
+    if (json_array_size(vocab) > EM_MAX_TOKEN_ID)
+        return em_fail(err, EM_INPUT, "model: the vocabulary has more than %d pieces",
+                       EM_MAX_TOKEN_ID);
+    json_array_foreach(vocab, i, entry) if (!read_piece(m, entry, (int32_t)i, err)) return false;
+    m->is_unigram = true;
+    m->unigram.byte_fallback = json_is_true(json_object_get(model, "byte_fallback"));
+    m->unigram.unknown = -1;
+    if (!unknown || json_is_null(unknown)) return true;
+    if (!json_is_integer(unknown) || !em_vocab_has(&m->vocab, json_integer_value(unknown)))
+        return em_fail(err, EM_INPUT, "model: unk_id is not in the vocabulary");
+    m->unigram.unknown = (int32_t)json_integer_value(unknown);
+    return true;
+}
+
 static bool read_model(em_json_model *m, const json_t *model, em_error *err) {
     if (!json_is_object(model)) return em_fail(err, EM_INPUT, "it has no \"model\"");
-    if (!refuse_options(model, err) || !read_vocab(m, json_object_get(model, "vocab"), err))
-        return false;
+    const char *type = json_string_value(json_object_get(model, "type"));
+    if (!refuse_options(model, err)) return false;
+    if (type && !strcmp(type, "Unigram")) return read_unigram(m, model, err);
+    if (!read_vocab(m, json_object_get(model, "vocab"), err)) return false;
     m->bpe.vocab = &m->vocab;
     if (!read_options(m, model, err) || !read_merges(m, json_object_get(model, "merges"), err))
         return false;
@@ -288,7 +321,8 @@ bool em_open_json(em_tokenizer *t, const char *source, const void *data, size_t 
     json_decref(file);
     if (!ok) return false;
     t->size = m->vocab.size;
-    snprintf(t->describe, sizeof t->describe, "%s BPE, %d tokens",
-             m->byte_level ? "byte-level" : "tokenizer.json", t->size);
+    snprintf(t->describe, sizeof t->describe, "%s %s, %d tokens",
+             m->byte_level ? "byte-level" : "tokenizer.json", m->is_unigram ? "Unigram" : "BPE",
+             t->size);
     return true;
 }

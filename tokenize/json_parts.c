@@ -104,19 +104,53 @@ static bool replace_normalizer(em_json_model *m, const json_t *part, em_error *e
                                       &n->regex, err);
 }
 
+/* The value of a base64 digit, or -1. */
+static int base64_digit(char c) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = c ? strchr(digits, c) : NULL;
+    return at ? (int)(at - digits) : -1;
+}
+
+/* n digits without their padding; out has room. false: something else among them. */
+static bool base64(const char *s, size_t n, char *out) {
+    uint32_t bits = 0;
+    for (size_t i = 0, written = 0; i < n; i++) {
+        int digit = base64_digit(s[i]);
+        if (digit < 0) return false;
+        bits = bits << 6 | (uint32_t)digit;
+        if (i % 4) out[written++] = (char)(bits >> (6 - 2 * (i % 4)));
+    }
+    return true;
+}
+
+static bool precompiled_normalizer(em_json_model *m, const json_t *part, em_error *err) {
+    const json_t *text = json_object_get(part, "precompiled_charsmap");
+    const char *s = json_string_value(text);
+    size_t n = json_string_length(text);
+    em_normalizer *z = new_normalizer(m, EM_NORMALIZE_PRECOMPILED, err);
+    if (!z) return false;
+    while (n && s[n - 1] == '=') n--;
+    if (!s) return em_fail(err, EM_INPUT, "Precompiled has no string \"precompiled_charsmap\"");
+    if (!(z->content = em_alloc(n + 8, 1, "normalization rules", err))) return false;
+    z->content_n = n * 3 / 4;
+    return base64(s, n, z->content)
+               ? em_charsmap_open(&z->charsmap, z->content, z->content_n, err)
+               : em_fail(err, EM_INPUT, "Precompiled: its precompiled_charsmap is no base64");
+}
+
 static bool add_normalizer(em_json_model *m, const json_t *part, em_error *err) {
     const char *type = type_of(part);
     if (!strcmp(type, "NFC") || !strcmp(type, "NFD") || !strcmp(type, "NFKC") ||
         !strcmp(type, "NFKD"))
         return unicode_normalizer(m, type, err);
+    if (!strcmp(type, "Precompiled")) return precompiled_normalizer(m, part, err);
     if (!strcmp(type, "Prepend")) return prepend_normalizer(m, part, err);
     if (!strcmp(type, "Replace")) return replace_normalizer(m, part, err);
     if (!strcmp(type, "Lowercase")) return new_normalizer(m, EM_NORMALIZE_LOWERCASE, err) != NULL;
     if (strcmp(type, "Strip"))
         return em_fail(err, EM_INPUT,
                        "type \"%.40s\" is not supported (NFC, NFD, NFKC, NFKD, Prepend, Replace, "
-                       "Lowercase, Strip and "
-                       "Sequence are)",
+                       "Lowercase, Strip, Precompiled and Sequence are)",
                        type);
     em_normalizer *n = new_normalizer(m, EM_NORMALIZE_STRIP, err);
     if (!n) return false;

@@ -232,6 +232,47 @@ static bool replace(const em_normalizer *n, em_normalize_scratch *s, const em_vi
     return em_text_copy(out, view, done, view->n, err);
 }
 
+/* ---- SentencePiece's rules, by grapheme ---- */
+
+/* Where the grapheme cluster that begins at from ends. */
+static size_t grapheme_end(const em_view *view, size_t from) {
+    unsigned length;
+    utf8proc_int32_t state = 0;
+    int32_t c = em_utf8_at(view->data + from, &length);
+    for (from += length; from < view->n; from += length) {
+        int32_t next = em_utf8_at(view->data + from, &length);
+        if (utf8proc_grapheme_break_stateful(c, next, &state)) break;
+        c = next;
+    }
+    return from;
+}
+
+/* A short cluster is looked up whole, and becomes what the shortest rule along it says; else each
+ * of its characters is. So does the Rust crate spm_precompiled. */
+static bool precompiled_cluster(const em_normalizer *n, const em_view *view, size_t from, size_t to,
+                                em_text *out, em_error *err) {
+    const char *becomes;
+    if (to - from < 6 && em_charsmap_shortest(&n->charsmap, view->data + from, to - from, &becomes))
+        return em_text_put(out, becomes, strlen(becomes), em_view_end(view, to - 1), err);
+    for (size_t i = from, length; i < to; i += length) {
+        length = em_utf8_length((unsigned char)view->data[i]);
+        bool good = em_charsmap_shortest(&n->charsmap, view->data + i, length, &becomes)
+                        ? em_text_put(out, becomes, strlen(becomes),
+                                      em_view_end(view, i + length - 1), err)
+                        : em_text_copy(out, view, i, i + length, err);
+        if (!good) return false;
+    }
+    return true;
+}
+
+static bool precompiled(const em_normalizer *n, const em_view *view, em_text *out, em_error *err) {
+    for (size_t i = 0, end; i < view->n; i = end) {
+        end = grapheme_end(view, i);
+        if (!precompiled_cluster(n, view, i, end, out, err)) return false;
+    }
+    return true;
+}
+
 static bool step(const em_normalizer *n, em_normalize_scratch *s, const em_view *view, em_text *out,
                  em_error *err) {
     switch (n->kind) {
@@ -242,6 +283,7 @@ static bool step(const em_normalizer *n, em_normalize_scratch *s, const em_view 
         return (!view->n || em_text_put(out, n->content, n->content_n, view->base, err)) &&
                em_text_copy(out, view, 0, view->n, err);
     case EM_NORMALIZE_REPLACE: return replace(n, s, view, out, err);
+    case EM_NORMALIZE_PRECOMPILED: return precompiled(n, view, out, err);
     }
     return false;
 }

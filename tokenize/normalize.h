@@ -2,6 +2,7 @@
 #ifndef EM_TOKENIZE_NORMALIZE_H
 #define EM_TOKENIZE_NORMALIZE_H
 
+#include "tokenize/charsmap.h"
 #include "tokenize/regex.h"
 #include "tokenize/text.h"
 
@@ -10,7 +11,8 @@ typedef enum em_normalizer_kind {
     EM_NORMALIZE_LOWERCASE,
     EM_NORMALIZE_STRIP,
     EM_NORMALIZE_PREPEND, /* unless the text is empty */
-    EM_NORMALIZE_REPLACE
+    EM_NORMALIZE_REPLACE,
+    EM_NORMALIZE_PRECOMPILED /* SentencePiece's rules, as Hugging Face tokenizers follow them */
 } em_normalizer_kind;
 
 typedef struct em_normalizer {
@@ -19,7 +21,8 @@ typedef struct em_normalizer {
     bool left, right;         /* of EM_NORMALIZE_STRIP */
     char *pattern, *content;  /* owned; pattern NULL: regex */
     size_t pattern_n, content_n;
-    em_regex *regex; /* owned */
+    em_regex *regex;      /* owned */
+    em_charsmap charsmap; /* of EM_NORMALIZE_PRECOMPILED, in content */
 } em_normalizer;
 
 void em_normalizer_free(em_normalizer *n); /* frees what it owns and zeroes */

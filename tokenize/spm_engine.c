@@ -203,7 +203,7 @@ static inline rewritten rewrite(const em_spm_pieces *p, const char *text, size_t
     const char *becomes = NULL;
     size_t user = em_added_prefix(&p->user, text, n);
     if (user) return (rewritten){text, user, user};
-    size_t rule = p->charsmap ? em_spm_rule(p, text, n, &becomes) : 0;
+    size_t rule = em_charsmap_longest(&p->charsmap, text, n, &becomes);
     if (rule) return (rewritten){becomes, strlen(becomes), rule};
     unsigned length = em_utf8_length((unsigned char)text[0]);
     return (rewritten){text, length, length};

@@ -22,7 +22,7 @@ void em_spm_pieces_free(em_spm_pieces *p) {
     free(p->scores);
     free(p->ranks);
     free(p->joined);
-    free(p->charsmap);
+    free(p->rules);
     *p = (em_spm_pieces){0};
 }
 
@@ -130,18 +130,12 @@ static void read_trainer(reader *r, em_proto message) {
 static bool copy_charsmap(reader *r, em_proto rules, em_error *err) {
     em_spm_pieces *p = r->p;
     size_t n = (size_t)(rules.end - rules.at);
-    free(p->charsmap);
-    p->charsmap = NULL;
-    if (!n) return true;
-    p->n_units = ((uint32_t)rules.at[0] | (uint32_t)rules.at[1] << 8 | (uint32_t)rules.at[2] << 16 |
-                  (uint32_t)rules.at[3] << 24) /
-                 4;
-    p->charsmap = em_alloc(n, 1, "normalization rules", err); /* 4 more than there are */
-    if (!p->charsmap) return false;
-    memcpy(p->charsmap, rules.at + 4, n - 4);
-    const char *texts = (const char *)p->charsmap + 4 * (size_t)p->n_units;
-    size_t texts_n = n - 4 - 4 * (size_t)p->n_units;
-    r->odd |= em_utf8_check(texts, texts_n) != texts_n;
+    free(p->rules);
+    if (!(p->rules = em_alloc(n + 4, 1, "normalization rules", err))) return false;
+    if (n) memcpy(p->rules, rules.at, n);
+    if (!em_charsmap_open(&p->charsmap, p->rules, n, err)) return false;
+    size_t before = 4 + 4 * (size_t)p->charsmap.n_units;
+    r->odd |= n && em_utf8_check((char *)p->rules + before, n - before) != n - before;
     return true;
 }
 
@@ -158,7 +152,7 @@ static bool read_normalizer(reader *r, em_proto message, em_error *err) {
 
 static bool read_fields(reader *r, em_proto model, em_error *err) {
     em_proto_field f;
-    while (!r->odd && em_proto_next(&model, &f)) {
+    while (em_proto_next(&model, &f)) {
         if (f.number == 1 && !read_piece(r, f.content, err)) return false;
         if (f.number == 2) read_trainer(r, f.content);
         if (f.number == 3 && !read_normalizer(r, f.content, err)) return false;
@@ -262,30 +256,4 @@ bool em_spm_pieces_read(em_spm_pieces *p, const void *data, size_t size, bool *o
             bytes_are_there(p);
     if (!*ours) return ok;
     return note_pairs(p, err) && (p->unigram ? hold_pieces(p, err) : rank_scores(p, err));
-}
-
-/* ---- the normalizer's rules: a double array (Yata's Darts-clone) whose leaves are places among
- * the replacements ---- */
-
-static uint32_t unit_at(const em_spm_pieces *p, uint32_t i) {
-    const unsigned char *u = p->charsmap + 4 * (size_t)i;
-    return (uint32_t)u[0] | (uint32_t)u[1] << 8 | (uint32_t)u[2] << 16 | (uint32_t)u[3] << 24;
-}
-static uint32_t offset_of(uint32_t unit) { return unit >> 10 << ((unit & 1u << 9) >> 6); }
-
-size_t em_spm_rule(const em_spm_pieces *p, const char *text, size_t n, const char **becomes) {
-    size_t longest = 0;
-    uint32_t unit = unit_at(p, 0), at = offset_of(unit);
-    for (size_t i = 0; i < n; i++) {
-        unsigned char byte = (unsigned char)text[i];
-        at ^= byte;
-        unit = unit_at(p, at);
-        if ((unit & (1u << 31 | 255)) != byte) break;
-        at ^= offset_of(unit);
-        if (!(unit >> 8 & 1)) continue;
-        longest = i + 1;
-        *becomes = (const char *)p->charsmap + 4 * (size_t)p->n_units +
-                   (unit_at(p, at) & 0x7fffffff);
-    }
-    return longest;
 }

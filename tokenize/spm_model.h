@@ -6,6 +6,7 @@
 #define EM_TOKENIZE_SPM_MODEL_H
 
 #include "tokenize/added.h"
+#include "tokenize/charsmap.h"
 #include "tokenize/sentencepiece.h"
 #include "tokenize/vocab.h"
 
@@ -29,8 +30,8 @@ typedef struct em_spm_pieces {
     uint64_t *joined;                /* bit set of hashed pairs of characters; owned */
     uint64_t joined_ascii[128][2];   /* bit b of [a]: some piece holds a b; the space at 32 */
     bool dummy_prefix, remove_extra; /* the normalizer's rules */
-    unsigned char *charsmap;         /* its units and replacements; owned; NULL: characters stay */
-    uint32_t n_units;                /* of 4 bytes; the replacements follow them */
+    unsigned char *rules;            /* owned; NULL: characters stay */
+    em_charsmap charsmap;            /* what stands in them */
 } em_spm_pieces;
 
 /* Reads a serialized ModelProto that em_charsmap_check and the library have accepted. *ours:
@@ -50,10 +51,6 @@ static inline bool em_spm_joined(const em_spm_pieces *p, int32_t a, int32_t b) {
     if (a < 128 && b < 128) return p->joined_ascii[a][b >> 6] >> (b & 63) & 1;
     return em_spm_joined_wide(p, a, b);
 }
-
-/* The longest rule of the charsmap that text begins with: its bytes (0: none), and what it makes of
- * them, NUL-terminated. */
-size_t em_spm_rule(const em_spm_pieces *p, const char *text, size_t n, const char **becomes);
 
 /* ---- merging ---- */
 

@@ -1,5 +1,5 @@
 /* One interface, several engines: SentencePiece models (tokenizer.model, protobuf),
- * Hugging Face tokenizer.json (BPE), llama2.c's tok*.bin. The engine is chosen by the
+ * Hugging Face tokenizer.json (BPE, Unigram), llama2.c's tok*.bin. The engine is chosen by the
  * first bytes, never by the name. A component that we do not support is refused by name.
  *
  * A tokenizer is immutable after opening and may be shared by threads; what a thread

@@ -1,7 +1,7 @@
 """Writes valid/: one small tokenizer.json for each component, and the ids that Hugging Face tokenizers
 gives for every text of texts.json. Needs: pip install tokenizers. Tests read only what it wrote.
-usage: python3 make_cases.py"""
-import json, os, random
+usage: python3 make_cases.py [NAME ...]"""
+import json, os, random, sys
 from tokenizers import Regex, Tokenizer, models, trainers
 from tokenizers import normalizers as N, pre_tokenizers as P
 
@@ -77,6 +77,33 @@ BOTH = {'type': 'TemplateProcessing', 'single': [{'SpecialToken': {'id': '<s>', 
         {'SpecialToken': {'id': '</s>', 'type_id': 0}}], 'pair': [{'Sequence': {'id': 'A', 'type_id': 0}}, {'Sequence': {'id': 'B', 'type_id': 1}}]}
 
 
+def unigram(normalizer=None, pre=None, size=260, byte_fallback=False):
+    t = Tokenizer(models.Unigram())
+    if normalizer: t.normalizer = normalizer
+    if pre: t.pre_tokenizer = pre
+    special = ['<unk>', '</s>'] + (['<0x%02X>' % b for b in range(256)] if byte_fallback else [])
+    t.train_from_iterator(CORPUS.split('\n') * 3, trainers.UnigramTrainer(vocab_size=size + 256 * byte_fallback, show_progress=False,
+                          special_tokens=special, unk_token='<unk>', initial_alphabet=list('▁abc')))
+    j = json.loads(t.to_str())
+    j['added_tokens'] = [a for a in j['added_tokens'] if a['content'] in ('<unk>', '</s>')]
+    # scores rounded, so that they are the same number to every reader, and ties are there to be broken
+    return edit(j, byte_fallback=byte_fallback, vocab=[[piece, round(score, 3)] for piece, score in j['model']['vocab']])
+
+
+def rules():
+    """The charsmap of spm/rules.model: what make_spm.py's RULES compile to."""
+    from sentencepiece import sentencepiece_model_pb2
+    m = sentencepiece_model_pb2.ModelProto()
+    m.ParseFromString(open(os.path.join(HERE, 'spm/rules.model'), 'rb').read())
+    return m.normalizer_spec.precompiled_charsmap
+
+
+def holes(j):
+    """Ids with holes and out of order, which the library numbers anew."""
+    for id, token in zip((900, 700, 800), j['added_tokens']): token['id'] = id
+    return j
+
+
 def template(j):
     add(j, ('<s>', {'special': True}), ('</s>', {'special': True}))
     ids = {a['content']: a['id'] for a in j['added_tokens']}
@@ -129,6 +156,12 @@ def cases():
     yield 'added-flags', add(train(N.Lowercase(), byte_level()), ('the', {'single_word': True}), ('<l>', {'lstrip': True}),
                              ('<r>', {'rstrip': True}), ('<lr>', {'lstrip': True, 'rstrip': True, 'special': True}), ('<l>x', {}),
                              ('LOSS', {'normalized': True, 'lstrip': True}), ('loss!', {'normalized': True, 'rstrip': True}))
+    yield 'added-holes', holes(add(train(pre=byte_level()), ('<s>', {'special': True}), ('<l>', {}), ('<r>', {})))
+    yield 'unigram', unigram(N.NFKC(), P.Metaspace('▁', 'always'))
+    yield 'unigram-whole', unigram(None, P.Metaspace('▁', 'first', False))
+    yield 'unigram-bytes', unigram(None, P.Metaspace('▁', 'always'), byte_fallback=True)
+    yield 'unigram-precompiled', unigram(N.Sequence([N.Precompiled(rules()), N.Replace(R(' {2,}'), ' ')]), P.Metaspace('▁', 'always'))
+    yield 'precompiled', train(N.Precompiled(rules()), byte_level())
 
 
 FIXED = ['', ' ', '\n', 'a', 'Hello world', "It's they'LL we'Ve I'M you'ſ x'S", 'the other the, THE the', '  two  spaces   three    four',
@@ -154,6 +187,7 @@ def main():
     texts = FIXED + [random_text(r) for _ in range(40)]
     json.dump(texts, open(os.path.join(HERE, 'texts.json'), 'w'), ensure_ascii=True, indent=0)
     for name, j in cases():
+        if sys.argv[1:] and name not in sys.argv[1:]: continue
         t = Tokenizer.from_str(json.dumps(j))
         t.no_truncation()
         t.no_padding()
