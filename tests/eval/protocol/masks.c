@@ -26,14 +26,22 @@ static bool flip0(place q) {
     return flip0_of_m(q);
 }
 
+/* clang-format off */
 static const mask_rule rules[] = {
-    {"regular", false, false, regular},   {"doc", false, true, doc},
-    {"window", true, false, window},      {"doc-window", true, true, doc_window},
-    {"prefix", true, false, prefix},      {"doc-prefix", true, true, doc_prefix},
-    {"full", false, false, full},         {"doc-full", false, true, doc_full},
-    {"backward", false, false, backward}, {"doc-backward", false, true, doc_backward},
-    {"flip0", false, false, flip0},       {"flip0", true, false, flip0_of_m},
+    {"regular", false, false, regular},
+    {"doc", false, true, doc},
+    {"window", true, false, window},
+    {"doc-window", true, true, doc_window},
+    {"prefix", true, false, prefix},
+    {"doc-prefix", true, true, doc_prefix},
+    {"full", false, false, full},
+    {"doc-full", false, true, doc_full},
+    {"backward", false, false, backward},
+    {"doc-backward", false, true, doc_backward},
+    {"flip0", false, false, flip0},
+    {"flip0", true, false, flip0_of_m},
 };
+/* clang-format on */
 enum { RULES = sizeof rules / sizeof *rules };
 
 const mask_rule *mask_rules(int *n) {
