@@ -21,7 +21,7 @@ class Gate(Files):
         return {g["name"]: g for g in self.read(out)["gates"]}, run
 
     def test_the_same_passes_with_no_tolerance_at_all(self):
-        gates, run = self.gates("--tolerance", "0")
+        gates, run = self.gates("--tolerance", "0", "-q")
         self.assertEqual([g["difference"] for g in gates.values()], [0, 0])
         self.assertIn("## Gate: passed (2)", run.out)
         self.assertEqual(run.err, "")
