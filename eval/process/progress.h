@@ -15,7 +15,7 @@ typedef struct em_progress {
 
 /* Nothing is shown when quiet. */
 em_progress em_progress_start(bool quiet);
-/* position of size (compressed bytes read; size -1: unknown), for the time left. */
+/* position of size (compressed bytes read; size -1: unknown), for the share and the time left. */
 void em_progress_show(em_progress *p, int64_t documents, int64_t tokens, double loss,
                       int64_t position, int64_t size);
 /* The work begins here, at `position`: what comes before it was done by an earlier process. */
