@@ -1,107 +1,13 @@
-/* Opening the CPU backend, its threads' scratch memory, and what --memory has to know. */
-#include <omp.h>
+/* Opening the CPU backend, what --memory has to know of it, and a batch's activations. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #define XXH_STATIC_LINKING_ONLY /* the size of XXH3_state_t */
 #include <xxhash.h>
-#ifdef EM_X86
-#include <cpuid.h>
-#endif
 
 #include "common/size.h"
 #include "kernels/cpu/cpu.h"
 
-/* ---- the machine ---- */
-
-static bool at_least(dnnl_cpu_isa_t isa) { return (dnnl_get_effective_cpu_isa() & isa) == isa; }
-
-#ifdef EM_X86
-/* FMA and F16C: AVX2 does not promise them, and clang 14 cannot be asked for the latter by name. */
-static bool has_fma_and_f16c(void) {
-    unsigned a, b, c, d, want = bit_FMA | bit_F16C;
-    return __get_cpuid(1, &a, &b, &c, &d) && (c & want) == want;
-}
-#endif
-
-const em_cpu_kernels *em_cpu_kernels_best(void) {
-#ifdef EM_X86
-    if (at_least(dnnl_cpu_isa_avx512_core_bf16)) return &em_cpu_kernels_avx512_bf16;
-    if (at_least(dnnl_cpu_isa_avx512_core)) return &em_cpu_kernels_avx512;
-    if (at_least(dnnl_cpu_isa_avx2) && has_fma_and_f16c()) return &em_cpu_kernels_avx2;
-#endif
-    return &em_cpu_kernels_portable;
-}
-
-const em_bf16_kernels *em_bf16_kernels_best(void) {
-#ifdef EM_X86
-    if (at_least(dnnl_cpu_isa_avx512_core_amx) && em_amx_allowed()) return &em_bf16_kernels_amx;
-#endif
-    return NULL;
-}
-
-static const char *isa_name(void) {
-    static const struct {
-        dnnl_cpu_isa_t isa;
-        const char *name;
-    } names[] = {
-        {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"},
-        {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
-        {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni"},
-        {dnnl_cpu_isa_avx512_core, "avx512_core"},
-        {dnnl_cpu_isa_avx2_vnni, "avx2_vnni"},
-        {dnnl_cpu_isa_avx2, "avx2"},
-        {dnnl_cpu_isa_avx, "avx"},
-        {dnnl_cpu_isa_sse41, "sse41"},
-    };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (at_least(names[i].isa)) return names[i].name;
-    return "generic";
-}
-
-/* Without bf16 products in hardware, oneDNN's own are a reference loop: weights are widened
- * instead. */
-em_product em_cpu_product(const em_backend_options *o) {
-    if (o->compute == EM_F32) return EM_PRODUCT_F32;
-    return at_least(dnnl_cpu_isa_avx512_core_bf16) && !o->portable ? EM_PRODUCT_BF16
-                                                                   : EM_PRODUCT_BF16_WIDENED;
-}
-
-/* ---- memory ---- */
-
-#define HUGE_PAGE ((size_t)2 << 20)
-
-/* Large blocks ask for huge pages: weights and activations are swept from end to end, and packed
- * weights come and go with each batch (a third of the page faults, measured). */
-void *em_cpu_alloc(size_t bytes, const char *what, em_error *err) {
-    void *p = NULL;
-    bool large = bytes >= HUGE_PAGE;
-    if (posix_memalign(&p, large ? HUGE_PAGE : 64, bytes ? bytes : 64) == 0) {
-        if (large) madvise(p, bytes, MADV_HUGEPAGE);
-        return p;
-    }
-    em_fail_memory(err, bytes, what);
-    return NULL;
-}
-
-bool em_cpu_reserve(em_cpu *cpu, em_scratch which, size_t bytes, em_error *err) {
-    for (int i = 0; i < cpu->base.options.threads; i++) {
-        em_cpu_thread *t = &cpu->threads[i];
-        if (t->bytes[which] >= bytes) continue;
-        void *grown = em_cpu_alloc(bytes, "a thread's scratch", err);
-        if (!grown) return false;
-        free(t->scratch[which]);
-        t->scratch[which] = grown;
-        t->bytes[which] = bytes;
-    }
-    return true;
-}
-
-int em_cpu_enter(void) {
-    em_one_thread();
-    return omp_get_thread_num();
-}
+/* ---- what --memory has to know ---- */
 
 static size_t layer_bytes(const em_backend *b, const em_layer_spec *s) {
     const em_cpu *cpu = (const em_cpu *)b;
@@ -226,7 +132,7 @@ em_backend *em_backend_cpu_open(const em_backend_options *options, em_error *err
     cpu->base = (em_backend){.name = "cpu", .ops = &cpu_ops, .options = *options};
     cpu->kernels = options->portable ? &em_cpu_kernels_portable : em_cpu_kernels_best();
     if (em_cpu_product(options) == EM_PRODUCT_BF16) cpu->bf16 = em_bf16_kernels_best();
-    snprintf(cpu->base.isa, sizeof cpu->base.isa, "%s%s", isa_name(),
+    snprintf(cpu->base.isa, sizeof cpu->base.isa, "%s%s", em_cpu_isa_name(),
              options->portable ? "+portable" : "");
     cpu->threads = em_alloc((size_t)options->threads, sizeof *cpu->threads, "the CPU backend", err);
     if (cpu->threads &&

@@ -46,16 +46,25 @@ typedef struct em_cpu {
     em_cpu_thread *threads; /* [base.options.threads] */
 } em_cpu;
 
+/* The CPU backend behind b, which em_backend_cpu_open opened. */
 static inline em_cpu *em_cpu_of(em_backend *b) { return (em_cpu *)b; }
 
-/* How a backend with these options multiplies on this machine. */
+/* How a backend with these options multiplies on this machine. bf16 without bf16 products in
+ * hardware, or with options->portable: weights are widened to f32. */
 em_product em_cpu_product(const em_backend_options *o);
+/* oneDNN's name of the widest instruction set that it uses here: "avx2"; static. */
+const char *em_cpu_isa_name(void);
 
-/* 64-byte aligned, not cleared; release with free. */
+/* Memory at a multiple of 64 bytes (of 2 MiB where it is that large), not cleared; the caller
+ * releases it with free. what: for the error. NULL with err (EM_MACHINE): there is not so much. */
 void *em_cpu_alloc(size_t bytes, const char *what, em_error *err);
+/* Each thread's scratch `which` has at least so many bytes from here on; what it held is lost where
+ * it grows. The backend owns it. Call outside parallel regions. False with err (EM_MACHINE). */
 bool em_cpu_reserve(em_cpu *cpu, em_scratch which, size_t bytes, em_error *err);
-/* First call of each thread in a parallel region: its number. */
+/* First call of each thread in a parallel region: keeps libraries from opening teams of their own
+ * (em_one_thread), and gives the thread's number. */
 int em_cpu_enter(void);
+/* The thread's scratch, reserved before; NULL where none was. */
 static inline float *em_cpu_scratch(em_cpu *cpu, int thread, em_scratch which) {
     return cpu->threads[thread].scratch[which];
 }
@@ -92,9 +101,14 @@ typedef struct em_matrix_source {
     bool full_slices; /* slices of EM_SLICE outputs, however many inputs there are */
 } em_matrix_source;
 
+/* Converts and packs, on all threads; the views need not outlive the call. m owns what it holds:
+ * release with em_matrix_free, after a failure too. False with err: EM_INPUT where a weight or a
+ * bias is not finite (names the tensor and the element), EM_MACHINE where memory or oneDNN fails.
+ */
 bool em_matrix_load(em_cpu *cpu, em_matrix *m, const em_matrix_source *source, em_error *err);
+/* Also of a matrix that was never loaded, all zeros. */
 void em_matrix_free(em_matrix *m);
-/* Upper bound of the bytes that out x in weights take when packed. */
+/* Upper bound of the bytes that [out, in] weights take when packed. */
 size_t em_matrix_bytes(const em_cpu *cpu, int64_t in, int64_t out);
 /* Outputs of slice s. */
 static inline int em_matrix_width(const em_matrix *m, int s) {
@@ -105,7 +119,7 @@ void em_matrix_open_slice(em_cpu *cpu, int thread, const em_matrix *m, int s);
 /* The product of a tile with the open slice s: [EM_TILE, em_matrix_width(m, s)], in the thread's
  * scratch until the next product. a: [EM_TILE, in], as the products take it. */
 float *em_matrix_run(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a);
-/* The same, into y. */
+/* The same, into y: [EM_TILE, em_matrix_width(m, s)] f32, the caller's. */
 void em_matrix_run_to(em_cpu *cpu, int thread, const em_matrix *m, int s, const void *a, float *y);
 /* Some tiles, one after another, with all slices: y = product, y: [tiles, EM_TILE, out]; or y +=
  * product. */
@@ -118,9 +132,12 @@ void em_matrix_add_all(em_cpu *cpu, int thread, const em_matrix *m, int tiles, c
  * steps: they are computed where em_product_line says (to itself or the thread's scratch), then put
  * into place. */
 float *em_product_line(em_cpu *cpu, int thread, void *to);
+/* line: [n] f32, as em_product_line gave it for to; it may be rounded on the way. */
 void em_product_put(const em_cpu *cpu, void *to, float *line, int n);
-/* x: [tiles, EM_TILE, n] as the products take it; x itself may be rounded. */
+/* x: [tiles, EM_TILE, n] f32, as the products take it: x itself, perhaps rounded, or the thread's
+ * scratch (until its next use). */
 const void *em_product_input(em_cpu *cpu, int thread, float *x, int tiles, int n);
+/* Bytes of n numbers as the products take them. */
 size_t em_product_bytes(const em_cpu *cpu, int64_t n);
 
 /* Tiles are shared out to threads in groups. */
@@ -128,6 +145,7 @@ typedef struct em_groups {
     int64_t n;
     int tiles;
 } em_groups;
+/* Groups of up to EM_GROUP tiles, smaller ones where threads would be left without work. */
 em_groups em_groups_of(const em_cpu *cpu, int64_t n_tiles);
 /* Tiles of group g, which begin at g * groups->tiles. */
 static inline int em_group_tiles(const em_groups *groups, int64_t g, int64_t n_tiles) {
@@ -135,7 +153,8 @@ static inline int em_group_tiles(const em_groups *groups, int64_t g, int64_t n_t
     return left < groups->tiles ? (int)left : groups->tiles;
 }
 
-/* A vector of n floats plus add; *out NULL where w is absent. */
+/* w [n] as f32, plus add: *out, the caller's to free; NULL where w is absent. False with err:
+ * EM_INPUT where an element is not finite, EM_MACHINE where memory is out. */
 bool em_vector_load(em_cpu *cpu, const em_weight *w, float add, float **out, em_error *err);
 
 typedef struct em_norm {
@@ -145,11 +164,13 @@ typedef struct em_norm {
     float *w, *b; /* w NULL: no norm here; b may be NULL */
 } em_norm;
 
+/* y = norm(x) of one token; x, y: [norm->n] f32, y may be x. There must be a norm (w not NULL). */
 void em_norm_apply(const em_cpu *cpu, const em_norm *norm, float *y, const float *x);
 /* Tiles' input to a product: normed, or as it is where there is no norm. x: [tiles, EM_TILE, n].
- * Into the thread's scratch, or to. */
+ * The result, as the products take it, lies in the thread's scratch until its next use. */
 const void *em_normed_input(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int tiles,
                             int n);
+/* The same into to: em_product_bytes of [tiles, EM_TILE, n], the caller's. */
 void em_normed_input_to(em_cpu *cpu, int thread, const em_norm *norm, const float *x, int tiles,
                         int n, void *to);
 
@@ -188,6 +209,7 @@ struct em_activations {
     int64_t key_tile_bytes, value_tile_bytes;
 };
 
+/* Floats of a value with the zeros that fill it up. */
 static inline int em_value_width(int head_dim) {
     return (head_dim + EM_VALUE_ALIGN - 1) / EM_VALUE_ALIGN * EM_VALUE_ALIGN;
 }
@@ -197,10 +219,11 @@ static inline int em_depth(int head_dim) {
     return (head_dim + EM_DEPTH_ALIGN - 1) / EM_DEPTH_ALIGN * EM_DEPTH_ALIGN;
 }
 
-/* Bytes that a token's keys, and its values, take. */
+/* Bytes that a token's keys of all kv heads take. */
 static inline int64_t em_key_bytes(const em_cpu *cpu, const em_layer_spec *s) {
     return s->kv_heads * (int64_t)(cpu->bf16 ? em_depth(s->head_dim) * 2 : s->head_dim * 4);
 }
+/* Bytes that its values take. */
 static inline int64_t em_value_bytes(const em_cpu *cpu, const em_layer_spec *s) {
     return (int64_t)s->kv_heads * em_value_width(s->head_dim) * (cpu->bf16 ? 2 : 4);
 }
@@ -212,13 +235,15 @@ typedef struct em_token_sum {
     int32_t argmax;
 } em_token_sum;
 
-/* ---- stages: see em_backend_ops ---- */
+/* ---- stages ---- */
 
 /* x += norm(input W + bias). input: [tiles, EM_TILE, in], as the products take it; x: [tiles,
  * EM_TILE, out]. */
 void em_cpu_residual(em_cpu *cpu, int thread, const em_matrix *m, const em_norm *norm, int tiles,
                      const void *input, float *x);
 
+/* The entries of the same names in em_backend_ops: what each does, takes and refuses is said there.
+ */
 bool em_cpu_embed(em_backend *b, const em_embedding *e, const em_row_batch *batch,
                   em_activations *a, em_error *err);
 void em_cpu_attention_inputs(em_backend *b, const em_layer *l, em_activations *a);

@@ -40,16 +40,20 @@ typedef struct em_gemms {
     em_gemm *first;
 } em_gemms;
 
+/* No primitives yet; g owns them, release with em_gemms_close. False with err (EM_MACHINE), and
+ * closing is still right: memory or oneDNN fails. */
 bool em_gemms_open(em_gemms *g, em_product product, int threads, em_error *err);
+/* Also of one that was never opened, all zeros. Matrices made with it are released first. */
 void em_gemms_close(em_gemms *g);
 
-/* The primitive of that shape, made at its first use. Call outside parallel regions. */
+/* The primitive of that shape, made at its first use; g owns it. Call outside parallel regions.
+ * NULL with err (EM_MACHINE): memory or oneDNN fails. */
 em_gemm *em_gemms_get(em_gemms *g, const em_gemm_shape *shape, em_error *err);
 
 /* The following run on one thread of a parallel region, after em_one_thread. Addresses are
  * aligned to 64 bytes, but for those inside a tile's row. */
 
-/* rows: [n, k] f32 to packed (packed_bytes). */
+/* rows: [n, k] f32 to packed (packed_bytes). scratch: scratch_bytes, as for em_gemm_run. */
 void em_gemm_pack(const em_gemms *g, em_gemm *gemm, int thread, float *rows, void *packed,
                   void *scratch);
 /* a: [EM_TILE, k] of the product's input type; c: [EM_TILE, n]. weights: an object made by
@@ -58,8 +62,10 @@ void em_gemm_pack(const em_gemms *g, em_gemm *gemm, int thread, float *rows, voi
 void em_gemm_run(const em_gemms *g, em_gemm *gemm, int thread, const void *a, dnnl_memory_t weights,
                  void *wide, dnnl_memory_t bias, float *c, void *scratch);
 
-/* Objects over packed weights and a bias [n], which they do not own; NULL where oneDNN fails. */
+/* An object over packed weights, which it does not own; the caller destroys it. NULL where oneDNN
+ * fails. */
 dnnl_memory_t em_gemm_weights(const em_gemms *g, const em_gemm *gemm, void *packed);
+/* The same over a bias: [n] f32. */
 dnnl_memory_t em_gemm_bias(const em_gemms *g, int n, float *bias);
 
 /* Makes libraries that ask OpenMP for a team get one thread, in the calling thread of a parallel

@@ -65,10 +65,11 @@ typedef struct em_product_bf16 {
 
 /* What works on bf16 numbers, where the machine has tile registers for them. */
 typedef struct em_bf16_kernels {
-    void (*attend)(const em_attend_bf16 *a);
+    void (*attend)(const em_attend_bf16 *a); /* keys that a query does not see change no bit of it,
+                                                whatever they and their values hold */
     /* rows: [width, depth] f32 -> em_product_bf16's b */
     void (*pack)(uint16_t *packed, const float *rows, int depth, int width);
-    void (*product)(const em_product_bf16 *p);
+    void (*product)(const em_product_bf16 *p); /* c = a b + bias */
 } em_bf16_kernels;
 
 typedef struct em_cpu_kernels {
@@ -87,6 +88,8 @@ typedef struct em_cpu_kernels {
     /* y = act(gate) * up; up NULL: act(gate); y may be gate */
     void (*activate)(em_activation kind, float *y, const float *gate, const float *up, int n);
     void (*soft_cap)(float *x, int n, float cap); /* x = cap tanh(x / cap) */
+    /* one step of online softmax; keys that a query does not see change no bit of it, whatever they
+       and their values hold */
     void (*attend)(const em_attend *a);
     /* max of x and the sum of exp(x - max); x: [n], n >= 1 */
     void (*soft_sum)(const float *x, int n, float *max, double *sum);
@@ -97,10 +100,10 @@ typedef struct em_cpu_kernels {
     void (*round_bf16)(float *x, int64_t n); /* to the nearest bf16, ties to even */
     /* as round_bf16, but a number below the smallest normal float may become 0 */
     void (*to_bf16)(uint16_t *y, const float *x, int64_t n);
-    /* x need not be aligned: it may lie anywhere in a mapped file */
+    /* y = x, exactly, n numbers; x need not be aligned: it may lie anywhere in a mapped file */
     void (*from_bf16)(float *y, const void *x, int64_t n);
     void (*from_f16)(float *y, const void *x, int64_t n);
-    bool (*all_finite)(const float *x, int64_t n);
+    bool (*all_finite)(const float *x, int64_t n); /* no NaN and no infinity among them */
 } em_cpu_kernels;
 
 extern const em_cpu_kernels em_cpu_kernels_portable;
@@ -113,6 +116,8 @@ extern const em_cpu_kernels em_cpu_kernels_avx512_bf16;
 extern const em_bf16_kernels em_bf16_kernels_portable; /* says what they compute */
 #ifdef EM_X86
 extern const em_bf16_kernels em_bf16_kernels_amx;
+/* The members of em_bf16_kernels_amx, of two files; the machine must have tile registers, and
+ * em_amx_allowed have been true. */
 void em_attend_bf16_amx(const em_attend_bf16 *a);
 void em_pack_bf16_amx(uint16_t *packed, const float *rows, int depth, int width);
 void em_product_bf16_amx(const em_product_bf16 *p);

@@ -181,16 +181,17 @@ static bool send_rows(em_cuda *c, const em_weight *w, float scale, const distinc
                        "tensor %s: %lld elements are more than the CUDA engine takes", w->name,
                        (long long)w->in);
     if (step > EM_CUDA_TOKENS) step = EM_CUDA_TOKENS;
-    if (!em_pad_reserve(c, EM_PAD_SUM, EM_CUDA_TOKENS * row_bytes, err)) return false;
+    if (!em_workspace_reserve(c, EM_WORKSPACE_SUM, EM_CUDA_TOKENS * row_bytes, err)) return false;
     for (int64_t first = 0; first < d->n; first += step) {
         int64_t n = d->n - first < step ? d->n - first : step;
         float *rows = em_staging_next(c, err);
         if (!rows) return false;
         int64_t finite = widen_rows(c, w, scale, d->rows + first, n, rows, a->hidden);
         if (finite < n) return *bad = d->rows[first + finite], false;
-        if (!em_staging_send(c, c->compute, c->pads[EM_PAD_SUM], (size_t)n * row_bytes, err))
+        if (!em_staging_send(c, c->compute, c->workspaces[EM_WORKSPACE_SUM], (size_t)n * row_bytes,
+                             err))
             return false;
-        em_cuda_gather gather = {.rows = c->pads[EM_PAD_SUM],
+        em_cuda_gather gather = {.rows = c->workspaces[EM_WORKSPACE_SUM],
                                  .index = index,
                                  .first = (int)first,
                                  .n = (int)n,

@@ -32,17 +32,17 @@ typedef struct em_block {
 } em_block;
 
 /* Device memory that a chunk of EM_CUDA_TOKENS tokens passes through. */
-typedef enum em_pad {
-    EM_PAD_INPUT,         /* of a product, of type: [widest input] */
-    EM_PAD_WIDE,          /* qkv or the feed-forward's inner product, of type */
-    EM_PAD_SUM,           /* a product in f32 on its way into the residual stream: [hidden] */
-    EM_PAD_LOGITS,        /* [EM_CUDA_SLICE] f32 */
-    EM_PAD_LOGITS_BEFORE, /* a pair's other model */
-    EM_PAD_INPUT_BEFORE,
-    EM_PAD_LABELS, /* what score.c sends, */
-    EM_PAD_SUMS,   /* and fetches */
-    EM_PAD_COUNT
-} em_pad;
+typedef enum em_workspace {
+    EM_WORKSPACE_INPUT,         /* of a product, of type: [widest input] */
+    EM_WORKSPACE_WIDE,          /* qkv or the feed-forward's inner product, of type */
+    EM_WORKSPACE_SUM,           /* a product in f32 on its way into the residual stream: [hidden] */
+    EM_WORKSPACE_LOGITS,        /* [EM_CUDA_SLICE] f32 */
+    EM_WORKSPACE_LOGITS_BEFORE, /* a pair's other model */
+    EM_WORKSPACE_INPUT_BEFORE,
+    EM_WORKSPACE_LABELS, /* what score.c sends, */
+    EM_WORKSPACE_SUMS,   /* and fetches */
+    EM_WORKSPACE_COUNT
+} em_workspace;
 
 typedef struct em_timed {
     em_event from, to;
@@ -58,33 +58,57 @@ typedef struct em_cuda {
     size_t allocated; /* bytes of the device, now */
     em_block *blocks;
     int64_t frees;
-    void *pads[EM_PAD_COUNT];
-    size_t pad_bytes[EM_PAD_COUNT];
+    void *workspaces[EM_WORKSPACE_COUNT];
+    size_t workspace_bytes[EM_WORKSPACE_COUNT];
     void *host; /* pinned: scores on their way out */
     size_t host_bytes;
     em_timed *timed; /* stages whose time is not read yet, and events for more */
     size_t n_timed, timed_capacity;
 } em_cuda;
 
+/* The CUDA engine behind b, which em_backend_cuda_open opened. */
 static inline em_cuda *em_cuda_of(em_backend *b) { return (em_cuda *)b; }
 
-/* Memory of the device, counted. bytes: those that it was taken with; p may be NULL. */
+/* The staging buffers. False with err (EM_MACHINE): memory is out; em_cuda_memory_close is still
+ * right. */
+bool em_cuda_memory_open(em_cuda *c, em_error *err);
+/* Releases blocks, workspaces, staging buffers and the host's memory, used or not. */
+void em_cuda_memory_close(em_cuda *c);
+
+/* Memory of the device, not cleared, counted in c->allocated; give it back with em_cuda_give. what:
+ * for the error. NULL with err (EM_MACHINE): there is not so much. */
 void *em_cuda_take(em_cuda *c, size_t bytes, const char *what, em_error *err);
+/* Waits for what uses p. bytes: those that it was taken with; p may be NULL. */
 void em_cuda_give(em_cuda *c, void *p, size_t bytes);
 
+/* A block of at least so many bytes, one that was given back where that fits; what the copy stream
+ * does from here on comes after the work that still reads it. c owns it; give it back. NULL with
+ * err (EM_MACHINE): memory is out. */
 em_block *em_block_take(em_cuda *c, size_t bytes, const char *what, em_error *err);
-void em_block_give(em_cuda *c, em_block *b); /* after the work queued so far */
-bool em_pad_reserve(em_cuda *c, em_pad pad, size_t bytes, em_error *err);
-void *em_staging_next(em_cuda *c, em_error *err); /* EM_STAGING_BYTES that may be written */
-bool em_staging_send(em_cuda *c, em_stream s, void *to, size_t bytes,
-                     em_error *err); /* of the buffer that next gave */
+/* To be used again after the compute stream's work queued so far; b may be NULL. */
+void em_block_give(em_cuda *c, em_block *b);
+/* The workspace has at least so many bytes from here on; what it held is lost where it grows. c
+ * owns it. False with err (EM_MACHINE): memory is out. */
+bool em_workspace_reserve(em_cuda *c, em_workspace which, size_t bytes, em_error *err);
+/* The next staging buffer, EM_STAGING_BYTES that may be written: waits until what it held before
+ * was sent. c owns it. NULL with err (EM_MACHINE): the device failed. */
+void *em_staging_next(em_cuda *c, em_error *err);
+/* Queues a copy of the first bytes of the buffer that em_staging_next gave, to the device's memory
+ * at to, and returns. False with err (EM_MACHINE). */
+bool em_staging_send(em_cuda *c, em_stream s, void *to, size_t bytes, em_error *err);
+/* Pinned memory of the host of at least so many bytes; c owns it, and what it held is lost where it
+ * grows. NULL with err (EM_MACHINE): memory is out. */
 void *em_cuda_host(em_cuda *c, size_t bytes, em_error *err);
 
-/* From em_stage_begin to em_stage_end, on the device's clock; read into *seconds by
- * em_stages_settle, after a wait. */
+/* A stage begins at what the compute stream is given from here on; its time will be added to
+ * *seconds, on the device's clock. A failure is kept in c->base.failure. */
 void em_stage_begin(em_cuda *c, double *seconds);
+/* The stage that began last ends here. Also keeps what its kernels had to say at their start. */
 void em_stage_end(em_cuda *c);
+/* Adds the times of all stages that ended since; the device must be through with them. */
 void em_stages_settle(em_cuda *c);
+/* Releases the clock's events. */
+void em_stages_close(em_cuda *c);
 
 /* ---- weights ---- */
 
@@ -113,7 +137,9 @@ struct em_head {
     const float *bias;
 };
 
+/* Of a layer of that spec with weights in type: no memory is taken. */
 em_layer_layout em_layer_layout_of(const em_layer_spec *s, em_dtype type);
+/* Bytes of a head's block. */
 size_t em_cuda_head_bytes(const em_head_spec *s, em_dtype type);
 
 /* ---- a batch ---- */
@@ -155,8 +181,10 @@ struct em_activations {
     int n_arrays;
 };
 
-/* ---- stages: see em_backend_ops ---- */
+/* ---- stages ---- */
 
+/* The entries of the same names in em_backend_ops: what each does, takes, owns and refuses is said
+ * there. Stages queue work and return; what fails later is in em_backend.failure. */
 em_layer *em_cuda_layer_load(em_backend *b, const em_layer_spec *spec, const em_layer_weights *w,
                              em_error *err);
 void em_cuda_layer_free(em_backend *b, em_layer *l);
@@ -177,6 +205,7 @@ void em_cuda_score_pair(em_backend *b, const em_head *before, const em_head *aft
                         const em_pair_request *request, em_activations *x_before,
                         em_activations *x_after, em_pair_scores *out);
 
+/* Chunks of EM_CUDA_TOKENS that so many padded tokens come to. */
 static inline int64_t em_cuda_chunks(int64_t tokens) {
     return (tokens + EM_CUDA_TOKENS - 1) / EM_CUDA_TOKENS;
 }

@@ -77,6 +77,7 @@ typedef struct em_cuda_activation {
     int ffn, up_at, inner_stride;
     const float *bias;
 } em_cuda_activation;
+/* All tokens; see em_cuda_activation. */
 void em_cuda_activation_run(em_stream s, em_dtype type, void *y, const void *inner,
                             const em_cuda_activation *a, int tokens);
 
@@ -88,6 +89,7 @@ typedef struct em_cuda_logits {
     const float *bias; /* [n] or NULL: added first */
     float softcap;     /* then z = cap * tanh(z / cap); 0: none */
 } em_cuda_logits;
+/* Adds the bias and caps, in place; starts nothing where there is neither. */
 void em_cuda_logits_finish(em_stream s, const em_cuda_logits *l);
 
 /* Labels of a chunk's tokens, and what is known of one model or alpha so far. */
@@ -101,6 +103,8 @@ typedef struct em_cuda_sums {
     float *label_logit; /* [EM_CUDA_TOKENS, labels.n] */
 } em_cuda_sums;
 
+/* Adds the slice's logits to the sums of the tokens that are scored, and keeps the labels' logits
+ * that lie in it. */
 void em_cuda_score_run(em_stream s, const em_cuda_logits *l, const em_cuda_labels *labels,
                        const em_cuda_sums *sums);
 
@@ -112,6 +116,7 @@ typedef struct em_cuda_pair {
     int n_alphas;
     bool general; /* see em_pair_request: otherwise -1 and 0 are left out */
 } em_cuda_pair;
+/* As em_cuda_score_run for both models and each alpha; before, after: the same slice. */
 void em_cuda_pair_run(em_stream s, const em_cuda_logits *before, const em_cuda_logits *after,
                       const em_cuda_labels *labels, const em_cuda_pair *p);
 

@@ -52,6 +52,7 @@ EM_BOTH void em_cuda_rope_pair(int j, int dim, bool interleaved, int *a, int *b)
 EM_BOTH int em_cuda_slices(int vocab) {
     return (int)(((int64_t)vocab + EM_CUDA_SLICE - 1) / EM_CUDA_SLICE);
 }
+/* Ids of slice s: the last one may have fewer. */
 EM_BOTH int em_cuda_slice_width(int vocab, int s) {
     int rest = vocab - s * EM_CUDA_SLICE;
     return rest < EM_CUDA_SLICE ? rest : EM_CUDA_SLICE;
@@ -64,6 +65,7 @@ typedef struct em_cuda_widths {
     int attended;        /* heads * head_dim */
 } em_cuda_widths;
 
+/* Of a layer of that spec. */
 EM_BOTH em_cuda_widths em_cuda_widths_of(const em_layer_spec *s) {
     em_cuda_widths w;
     w.attended = s->heads * s->head_dim;

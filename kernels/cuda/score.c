@@ -17,7 +17,7 @@ typedef struct side {
     const em_head *head;
     const em_activations *x;
     em_scores out;
-    em_pad input, logits;
+    em_workspace input, logits;
     XXH3_state_t *digests; /* [EM_CUDA_TOKENS] or NULL: not asked for */
 } side;
 
@@ -54,13 +54,13 @@ static void measure(scoring *s) {
 
 static bool reserve_device(scoring *s, em_error *err) {
     const size_t tile = (size_t)EM_CUDA_TOKENS * EM_CUDA_SLICE * sizeof(float);
-    bool ok = em_pad_reserve(s->c, EM_PAD_LABELS, s->labels_bytes, err) &&
-              em_pad_reserve(s->c, EM_PAD_SUMS, s->sums_bytes, err);
+    bool ok = em_workspace_reserve(s->c, EM_WORKSPACE_LABELS, s->labels_bytes, err) &&
+              em_workspace_reserve(s->c, EM_WORKSPACE_SUMS, s->sums_bytes, err);
     for (int i = 0; i < s->n_sides; i++) {
         size_t input = (size_t)EM_CUDA_TOKENS * (size_t)s->sides[i].head->hidden *
                        em_dtype_size(s->c->base.options.compute);
-        ok = ok && em_pad_reserve(s->c, s->sides[i].input, input, err) &&
-             em_pad_reserve(s->c, s->sides[i].logits, tile, err);
+        ok = ok && em_workspace_reserve(s->c, s->sides[i].input, input, err) &&
+             em_workspace_reserve(s->c, s->sides[i].logits, tile, err);
     }
     return ok;
 }
@@ -113,7 +113,7 @@ static bool gather_labels(scoring *s, int64_t chunk) {
 }
 
 static em_cuda_labels device_labels(const scoring *s) {
-    char *p = s->c->pads[EM_PAD_LABELS];
+    char *p = s->c->workspaces[EM_WORKSPACE_LABELS];
     return (em_cuda_labels){
         .labels = (int32_t *)p, .scored = (uint8_t *)(p + s->scored_at), .n = s->request->n_labels};
 }
@@ -129,8 +129,9 @@ static em_cuda_sums sums_at(const scoring *s, void *memory, int i) {
 
 static void send_labels(scoring *s, em_error *err) {
     if (s->pair) memcpy(s->alphas, s->pair->alphas, (size_t)s->pair->n_alphas * sizeof *s->alphas);
-    em_copy_in(s->c->compute, s->c->pads[EM_PAD_LABELS], s->labels, s->labels_bytes, err);
-    em_cuda_soft_clear(s->c->compute, sums_at(s, s->c->pads[EM_PAD_SUMS], 0).soft,
+    em_copy_in(s->c->compute, s->c->workspaces[EM_WORKSPACE_LABELS], s->labels, s->labels_bytes,
+               err);
+    em_cuda_soft_clear(s->c->compute, sums_at(s, s->c->workspaces[EM_WORKSPACE_SUMS], 0).soft,
                        (int64_t)s->n_sums * EM_CUDA_TOKENS);
 }
 
@@ -144,7 +145,7 @@ static void start_digests(const scoring *s) {
 
 static void add_digests(const scoring *s, const side *m, int n, em_error *err) {
     if (!m->digests) return;
-    em_copy_out(s->c->compute, s->tile, s->c->pads[m->logits],
+    em_copy_out(s->c->compute, s->tile, s->c->workspaces[m->logits],
                 (size_t)EM_CUDA_TOKENS * EM_CUDA_SLICE * sizeof *s->tile, err);
     em_stream_wait(s->c->compute, err);
     for (int i = 0; i < EM_CUDA_TOKENS; i++)
@@ -159,7 +160,7 @@ static void norm_inputs(const scoring *s, int64_t chunk) {
     for (int i = 0; i < s->n_sides; i++) {
         const side *m = &s->sides[i];
         const float *x = m->x->x + chunk * EM_CUDA_TOKENS * m->x->hidden;
-        em_cuda_norm_run(s->c->compute, s->c->base.options.compute, s->c->pads[m->input], x,
+        em_cuda_norm_run(s->c->compute, s->c->base.options.compute, s->c->workspaces[m->input], x,
                          &m->head->norm, EM_CUDA_TOKENS, m->head->hidden);
     }
 }
@@ -177,8 +178,9 @@ static em_cuda_logits run_logits(const scoring *s, const side *m, int i, em_erro
                               .y_stride = EM_CUDA_SLICE,
                               .type = type,
                               .y_f32 = true};
-    em_product_run(c->products, c->compute, &shape, c->pads[m->input], w, c->pads[m->logits], err);
-    em_cuda_logits l = {.z = c->pads[m->logits],
+    em_product_run(c->products, c->compute, &shape, c->workspaces[m->input], w,
+                   c->workspaces[m->logits], err);
+    em_cuda_logits l = {.z = c->workspaces[m->logits],
                         .first = first,
                         .n = n,
                         .bias = m->head->bias ? m->head->bias + first : NULL,
@@ -189,7 +191,7 @@ static em_cuda_logits run_logits(const scoring *s, const side *m, int i, em_erro
 }
 
 static void run_slice(const scoring *s, int i, em_error *err) {
-    void *sums = s->c->pads[EM_PAD_SUMS];
+    void *sums = s->c->workspaces[EM_WORKSPACE_SUMS];
     em_cuda_labels labels = device_labels(s);
     em_cuda_logits first = run_logits(s, &s->sides[0], i, err);
     em_cuda_sums own = sums_at(s, sums, 0);
@@ -198,12 +200,13 @@ static void run_slice(const scoring *s, int i, em_error *err) {
         return;
     }
     em_cuda_logits after = run_logits(s, &s->sides[1], i, err);
-    em_cuda_pair p = {.before = own,
-                      .after = sums_at(s, sums, 1),
-                      .alphas = sums_at(s, sums, 2),
-                      .n_alphas = s->pair->n_alphas,
-                      .alpha = (const double *)((char *)s->c->pads[EM_PAD_LABELS] + s->alphas_at),
-                      .general = s->pair->general};
+    em_cuda_pair p = {
+        .before = own,
+        .after = sums_at(s, sums, 1),
+        .alphas = sums_at(s, sums, 2),
+        .n_alphas = s->pair->n_alphas,
+        .alpha = (const double *)((char *)s->c->workspaces[EM_WORKSPACE_LABELS] + s->alphas_at),
+        .general = s->pair->general};
     em_cuda_pair_run(s->c->compute, &first, &after, &labels, &p);
 }
 
@@ -262,7 +265,7 @@ static void score_chunk(scoring *s, int64_t chunk) {
     start_digests(s);
     norm_inputs(s, chunk);
     for (int i = 0; i < em_cuda_slices(s->sides[0].head->spec.vocab); i++) run_slice(s, i, err);
-    em_copy_out(s->c->compute, s->sums, s->c->pads[EM_PAD_SUMS], s->sums_bytes, err);
+    em_copy_out(s->c->compute, s->sums, s->c->workspaces[EM_WORKSPACE_SUMS], s->sums_bytes, err);
     if (em_stream_wait(s->c->compute, err) && err->status == EM_OK) finish_chunk(s, chunk);
 }
 
@@ -280,12 +283,14 @@ static void score_all(scoring *s) {
 
 void em_cuda_score(em_backend *b, const em_head *h, const em_score_request *request,
                    em_activations *a, em_scores *out) {
-    scoring s = {
-        .c = em_cuda_of(b),
-        .request = request,
-        .n_sides = 1,
-        .sides = {
-            {.head = h, .x = a, .out = *out, .input = EM_PAD_INPUT, .logits = EM_PAD_LOGITS}}};
+    scoring s = {.c = em_cuda_of(b),
+                 .request = request,
+                 .n_sides = 1,
+                 .sides = {{.head = h,
+                            .x = a,
+                            .out = *out,
+                            .input = EM_WORKSPACE_INPUT,
+                            .logits = EM_WORKSPACE_LOGITS}}};
     score_all(&s);
 }
 
@@ -300,12 +305,12 @@ void em_cuda_score_pair(em_backend *b, const em_head *before, const em_head *aft
                  .sides = {{.head = before,
                             .x = x_before,
                             .out = out->before,
-                            .input = EM_PAD_INPUT_BEFORE,
-                            .logits = EM_PAD_LOGITS_BEFORE},
+                            .input = EM_WORKSPACE_INPUT_BEFORE,
+                            .logits = EM_WORKSPACE_LOGITS_BEFORE},
                            {.head = after,
                             .x = x_after,
                             .out = out->after,
-                            .input = EM_PAD_INPUT,
-                            .logits = EM_PAD_LOGITS}}};
+                            .input = EM_WORKSPACE_INPUT,
+                            .logits = EM_WORKSPACE_LOGITS}}};
     score_all(&s);
 }

@@ -15,11 +15,13 @@ typedef struct em_soft {
     int32_t argmax; /* the lowest id of the largest */
 } em_soft;
 
+/* Of no logit at all. */
 EM_BOTH em_soft em_soft_none(void) {
     em_soft s = {0, 0, -INFINITY, INT32_MAX};
     return s;
 }
 
+/* Sums of both, where large has the larger maximum (or, of equal ones, the lower id). */
 EM_BOTH em_soft em_soft_merge_into_larger(em_soft large, em_soft small) {
     if (small.sum == 0) return large; /* nothing was seen; and -inf - -inf would be NaN */
     double factor = (double)expf(small.max - large.max);
@@ -35,6 +37,7 @@ EM_BOTH em_soft em_soft_merge(em_soft a, em_soft b) {
     return first ? em_soft_merge_into_larger(a, b) : em_soft_merge_into_larger(b, a);
 }
 
+/* log of the sum of exp(z), nats. */
 EM_BOTH double em_soft_log(em_soft s) { return log(s.sum) + (double)s.max; }
 
 #endif

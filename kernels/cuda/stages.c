@@ -12,19 +12,19 @@ static char *chunk(void *array, int64_t i, size_t token_bytes) {
     return (char *)array + (size_t)(i * EM_CUDA_TOKENS) * token_bytes;
 }
 
-static bool reserve(em_cuda *c, em_pad pad, int width, em_dtype type) {
-    return em_pad_reserve(c, pad, (size_t)EM_CUDA_TOKENS * (size_t)width * em_dtype_size(type),
-                          &c->base.failure);
+static bool reserve(em_cuda *c, em_workspace which, int width, em_dtype type) {
+    return em_workspace_reserve(
+        c, which, (size_t)EM_CUDA_TOKENS * (size_t)width * em_dtype_size(type), &c->base.failure);
 }
 
 static int larger(int a, int b) { return a > b ? a : b; }
 
-/* The pads of a layer; false: the failure is kept. */
+/* The workspaces of a layer; false: the failure is kept. */
 static bool reserve_for(em_cuda *c, const em_layer *l) {
     em_dtype type = c->base.options.compute;
-    return reserve(c, EM_PAD_INPUT, larger(l->at.hidden, l->at.ffn), type) &&
-           reserve(c, EM_PAD_WIDE, larger(l->at.qkv, l->at.inner), type) &&
-           reserve(c, EM_PAD_SUM, l->at.hidden, EM_F32);
+    return reserve(c, EM_WORKSPACE_INPUT, larger(l->at.hidden, l->at.ffn), type) &&
+           reserve(c, EM_WORKSPACE_WIDE, larger(l->at.qkv, l->at.inner), type) &&
+           reserve(c, EM_WORKSPACE_SUM, l->at.hidden, EM_F32);
 }
 
 /* x += norm(input W^T + bias) of chunk i; without norm and bias the product adds by itself. input:
@@ -41,10 +41,10 @@ static void add_product(em_cuda *c, const em_layer *l, em_activations *a, int64_
                               .type = c->base.options.compute,
                               .y_f32 = true};
     shape.add = !norm->w && !bias;
-    product(c, &shape, input, w, shape.add ? (void *)x : c->pads[EM_PAD_SUM]);
+    product(c, &shape, input, w, shape.add ? (void *)x : c->workspaces[EM_WORKSPACE_SUM]);
     if (!shape.add)
-        em_cuda_residual_run(c->compute, x, c->pads[EM_PAD_SUM], bias, norm, EM_CUDA_TOKENS,
-                             hidden);
+        em_cuda_residual_run(c->compute, x, c->workspaces[EM_WORKSPACE_SUM], bias, norm,
+                             EM_CUDA_TOKENS, hidden);
 }
 
 static void inputs_of_chunk(em_cuda *c, const em_layer *l, em_activations *a, int64_t i) {
@@ -53,16 +53,17 @@ static void inputs_of_chunk(em_cuda *c, const em_layer *l, em_activations *a, in
     size_t element = em_dtype_size(type),
            depth = (size_t)em_cuda_depth(s->head_dim, element == 2) * element;
     const float *x = (const float *)chunk(a->x, i, (size_t)l->at.hidden * sizeof(float));
-    em_cuda_norm_run(c->compute, type, c->pads[EM_PAD_INPUT], x, &l->attention_in, EM_CUDA_TOKENS,
-                     l->at.hidden);
+    em_cuda_norm_run(c->compute, type, c->workspaces[EM_WORKSPACE_INPUT], x, &l->attention_in,
+                     EM_CUDA_TOKENS, l->at.hidden);
     em_product_shape shape = {.tokens = EM_CUDA_TOKENS,
                               .n = l->at.qkv,
                               .k = l->at.hidden,
                               .y_stride = l->at.qkv,
                               .type = type,
                               .y_f32 = type == EM_F32};
-    product(c, &shape, c->pads[EM_PAD_INPUT], l->block->data + l->at.qkv_at, c->pads[EM_PAD_WIDE]);
-    em_cuda_place place = {.qkv = c->pads[EM_PAD_WIDE],
+    product(c, &shape, c->workspaces[EM_WORKSPACE_INPUT], l->block->data + l->at.qkv_at,
+            c->workspaces[EM_WORKSPACE_WIDE]);
+    em_cuda_place place = {.qkv = c->workspaces[EM_WORKSPACE_WIDE],
                            .stride = l->at.qkv,
                            .bias = l->qkv_bias,
                            .q_norm = l->q_norm,
@@ -98,7 +99,7 @@ void em_cuda_attention_output(em_backend *b, const em_layer *l, em_activations *
 static void feed_chunk(em_cuda *c, const em_layer *l, em_activations *a, int64_t i) {
     em_dtype type = c->base.options.compute;
     const float *x = (const float *)chunk(a->x, i, (size_t)l->at.hidden * sizeof(float));
-    void *input = c->pads[EM_PAD_INPUT], *wide = c->pads[EM_PAD_WIDE];
+    void *input = c->workspaces[EM_WORKSPACE_INPUT], *wide = c->workspaces[EM_WORKSPACE_WIDE];
     em_cuda_norm_run(c->compute, type, input, x, &l->ffn_in, EM_CUDA_TOKENS, l->at.hidden);
     em_product_shape shape = {.tokens = EM_CUDA_TOKENS,
                               .n = l->at.inner,
