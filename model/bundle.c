@@ -1,5 +1,6 @@
 #include "model/bundle.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -8,6 +9,7 @@
 #include "common/size.h"
 #include "model/bundle_parts.h"
 #include "model/directory.h"
+#include "model/gguf_model.h"
 #include "model/llama2c.h"
 #include "model/safetensors.h"
 
@@ -46,10 +48,74 @@ static bool open_safetensors(em_bundle *b, const em_mapping *m, em_error *err) {
 
 static bool open_llama2c(em_bundle *b, const em_mapping *m, em_error *err) {
     b->format = "llama2.c";
-    if (!em_llama2c_read(m->data, m->size, m->path, &b->tensors, &b->made_config, err))
-        return false;
-    b->files[0] = (em_bundle_bytes){b->made_config.data, b->made_config.length};
+    if (!em_llama2c_read(m->data, m->size, m->path, &b->tensors, &b->made[0], err)) return false;
+    b->files[0] = (em_bundle_bytes){b->made[0].data, b->made[0].length};
     return true;
+}
+
+/* ---- GGUF ---- */
+
+/* The path of shard k (from 1) of n beside the first one, NAME-00001-of-0000n.gguf; to be freed.
+ * NULL: the path is not of that form, or there is no memory. */
+static char *shard_path(const char *first, int64_t k, int64_t n) {
+    char tail[40], *path = NULL;
+    snprintf(tail, sizeof tail, "-00001-of-%05lld.gguf", (long long)n);
+    size_t length = strlen(first), end = strlen(tail);
+    if (length <= end || strcmp(first + length - end, tail)) return NULL;
+    if (asprintf(&path, "%.*s-%05lld-of-%05lld.gguf", (int)(length - end), first, (long long)k,
+                 (long long)n) < 0)
+        return NULL;
+    return path;
+}
+
+/* The tensors of the shards behind the first one; the keys are all in that. */
+static bool add_shards(em_bundle *b, const em_gguf *first, em_error *err) {
+    int64_t n = 1, number = 0;
+    if (!em_gguf_int(first, "split.count", 0, 99999, &n, err) ||
+        !em_gguf_int(first, "split.no", 0, 99999, &number, err))
+        return false;
+    if (n > 1 && number != 0)
+        return em_fail_at(err, EM_INPUT, b->path, 0, -1,
+                          "is shard %lld of %lld; give the first one", (long long)number + 1,
+                          (long long)n);
+    for (int64_t k = 2; k <= n; k++) {
+        em_gguf shard = {0};
+        char *path = shard_path(b->path, k, n);
+        if (!path)
+            return em_fail_at(
+                err, EM_INPUT, b->path, 0, -1,
+                "is the first of %lld shards, but not named NAME-00001-of-%05lld.gguf: "
+                "the others cannot be found",
+                (long long)n, (long long)n);
+        const em_mapping *m = em_bundle_map(b, path, err);
+        free(path);
+        bool good = m && em_gguf_read(m->data, m->size, m->path, &shard, &b->tensors, err);
+        em_gguf_free(&shard);
+        if (!good) return false;
+    }
+    return true;
+}
+
+/* tokenizer.json, tokenizer.model and tokenizer_config.json of the keys. */
+static bool make_tokenizer(em_bundle *b, const em_gguf *g, em_error *err) {
+    em_gguf_tokenizer t = {0};
+    bool good = em_gguf_tokenizer_make(g, &t, &b->notes, err);
+    b->made[1] = t.json, b->made[2] = t.model, b->made[3] = t.config;
+    for (int i = 1; i <= 3; i++)
+        if (b->made[i].length) b->files[i] = (em_bundle_bytes){b->made[i].data, b->made[i].length};
+    return good;
+}
+
+static bool open_gguf(em_bundle *b, const em_mapping *m, em_error *err) {
+    em_gguf g = {0};
+    b->format = "gguf";
+    bool good = em_gguf_read(m->data, m->size, m->path, &g, &b->tensors, err) &&
+                add_shards(b, &g, err) &&
+                em_gguf_model_make(&g, &b->tensors, &b->made[0], &b->notes, err) &&
+                make_tokenizer(b, &g, err);
+    b->files[0] = (em_bundle_bytes){b->made[0].data, b->made[0].length};
+    em_gguf_free(&g);
+    return good;
 }
 
 /* What wrappers of a module write before every name: torch.compile, (Distributed)DataParallel, PEFT
@@ -95,11 +161,12 @@ static bool open_file(em_bundle *b, em_error *err) {
     const em_mapping *m = em_bundle_map(b, b->path, err);
     if (!m) return false;
     if (em_safetensors_looks(m->data, m->size)) return open_safetensors(b, m, err);
+    if (em_gguf_looks(m->data, m->size)) return open_gguf(b, m, err);
     if (em_llama2c_looks(m->data, m->size)) return open_llama2c(b, m, err);
     if (!em_bundle_refuse(m, err)) return false;
     return em_fail_at(err, EM_INPUT, b->path, 0, 0,
                       "is no model that this version reads: a Hugging Face directory, "
-                      "a .bin made by `evalmask convert`, or a llama2.c checkpoint");
+                      "a GGUF file, a .bin made by `evalmask convert`, or a llama2.c checkpoint");
 }
 
 em_bundle *em_bundle_open(const char *path, em_error *err) {
@@ -122,7 +189,7 @@ void em_bundle_close(em_bundle *b) {
     }
     free(b->mappings);
     em_tensors_free(&b->tensors);
-    em_buffer_free(&b->made_config);
+    for (int i = 0; i < EM_BUNDLE_FILES; i++) em_buffer_free(&b->made[i]);
     em_notes_free(&b->notes);
     free(b->path);
     free(b->name);

@@ -3,6 +3,8 @@
  *   directory     config.json, model.safetensors or its shards with an index, tokenizer files
  *   .bin          ours: safetensors whose U8 tensors "file:NAME" hold those small files
  *   safetensors   a bare file: looked at as .bin; without a config in it, refused with a hint
+ *   GGUF          versions 2 and 3, shards by the first one: seen as a checkpoint of its family,
+ * with a config.json and the tokenizer's files made from its keys; tensors may be in blocks
  *   llama2.c      the legacy .bin: seen as a Llama with Hugging Face tensor names, a config.json
  *                 made from its header (with "rope_interleaved": true), no tokenizer
  * A path that does not exist and looks like ORG/NAME is looked up in the local Hugging Face
@@ -27,7 +29,7 @@ void em_bundle_close(em_bundle *b);
 const char *em_bundle_path(const em_bundle *b);
 /* The stem of the file or directory; the bundle's. */
 const char *em_bundle_name(const em_bundle *b);
-/* "directory", "bin" or "llama2.c". */
+/* "directory", "bin", "gguf" or "llama2.c". */
 const char *em_bundle_format(const em_bundle *b);
 
 /* The bytes of a small file: config.json, tokenizer.json, tokenizer.model, tokenizer_config.json,

@@ -37,8 +37,7 @@ static bool starts(const em_mapping *m, const char *magic, size_t n) {
 bool em_bundle_refuse(const em_mapping *m, em_error *err) {
     if (starts(m, "GGUF", 4))
         return em_fail_at(err, EM_INPUT, m->path, 0, 0,
-                          "is a GGUF file, a format that this version does not read; "
-                          "give the model's safetensors checkpoint");
+                          "is a GGUF file, no safetensors; give the file itself as the model");
     if (starts(m, "PK\3\4", 4) ||
         (starts(m, "\x80", 1) && m->size > 1 && ((const char *)m->data)[1] >= 2 &&
          ((const char *)m->data)[1] <= 5))

@@ -24,15 +24,15 @@ typedef struct em_bundle {
     size_t n_mappings, mappings_capacity;
     em_tensors tensors;
     em_bundle_bytes files[EM_BUNDLE_FILES];
-    em_notes notes;        /* what its files say against each other */
-    em_buffer made_config; /* llama2.c: config.json made from the header */
+    em_notes notes;                  /* what its files say against each other */
+    em_buffer made[EM_BUNDLE_FILES]; /* those small files that were made from a header or keys */
 } em_bundle;
 
 /* Maps a file; the bundle keeps it and closes it. NULL with err: EM_INPUT where it cannot be read,
  * EM_MACHINE. */
 const em_mapping *em_bundle_map(em_bundle *b, const char *path, em_error *err);
-/* Refuses by name (EM_INPUT, false) what a weight file may be instead of safetensors: pickle, GGUF,
- * a Git LFS pointer. */
+/* Refuses by name (EM_INPUT, false) what a weight file may be instead of safetensors: pickle, a Git
+ * LFS pointer. */
 bool em_bundle_refuse(const em_mapping *m, em_error *err);
 /* Where a path that may be a repository's name lies, and the model's name by it; both to be freed.
  * *directory: it is none of a single file. Errors: EM_INPUT where there is nothing, with what to

@@ -5,6 +5,7 @@
 
 #include "common/dtype.h"
 #include "common/size.h"
+#include "model/stored.h"
 
 /* ---- elements as f32 ---- */
 
@@ -62,7 +63,14 @@ static factors widen_factors(const em_made *t, float *room) {
     return f;
 }
 
-int64_t em_made_room(const em_made *t) { return factor_floats(t) * (t->transposed ? 2 : 1); }
+/* Floats that `after` is unpacked into, where it is not plain. */
+static int64_t after_floats(const em_made *t) {
+    return t->after && !em_tensor_is_plain(t->after) ? t->rows * t->columns : 0;
+}
+
+int64_t em_made_room(const em_made *t) {
+    return factor_floats(t) * (t->transposed ? 2 : 1) + after_floats(t);
+}
 
 /* out[i] += scale * sum over k of left[row, k] * right[k, column + i], k ascending, in double. */
 static void add_product(const em_made *t, const factors *f, int64_t row, int64_t column, int n,
@@ -77,9 +85,12 @@ static void add_product(const em_made *t, const factors *f, int64_t row, int64_t
     for (int i = 0; i < n; i++) out[i] = (float)(out[i] + t->scale * sum[i]);
 }
 
-static void interpolate(const em_made *t, double alpha, int64_t first, int n, float *out) {
-    float after[CHUNK];
-    widen(t->after, first, n, after);
+/* unpacked: all of `after`, where it is not plain. */
+static void interpolate(const em_made *t, double alpha, const float *unpacked, int64_t first, int n,
+                        float *out) {
+    float some[CHUNK];
+    const float *after = unpacked ? unpacked + first : some;
+    if (!unpacked) widen(t->after, first, n, some);
     for (int i = 0; i < n; i++) out[i] = (float)((1 + alpha) * after[i] - alpha * out[i]);
 }
 
@@ -89,24 +100,27 @@ static void add_shift(const em_made *t, int64_t first, int n, float *out) {
     for (int i = 0; i < n; i++) out[i] = (float)(out[i] + t->scale * shift[i]);
 }
 
-/* Elements [column, column + n) of a row. */
-static void make_chunk(const em_composition *c, const em_made *t, const factors *f, int64_t row,
-                       int64_t column, int n, float *out) {
+/* Elements [column, column + n) of a row; where the values are not plain they are there already. */
+static void make_chunk(const em_composition *c, const em_made *t, const factors *f,
+                       const float *after, int64_t row, int64_t column, int n, float *out) {
     int64_t first = row * t->columns + column;
-    if (t->values) widen(t->values, first, n, out);
-    else memset(out, 0, (size_t)n * sizeof *out);
-    if (t->after) interpolate(t, c->alpha, first, n, out);
+    if (!t->values) memset(out, 0, (size_t)n * sizeof *out);
+    else if (em_tensor_is_plain(t->values)) widen(t->values, first, n, out);
+    if (t->after) interpolate(t, c->alpha, after, first, n, out);
     if (t->a) add_product(t, f, row, column, n, out);
     if (t->shift) add_shift(t, first, n, out);
 }
 
 void em_made_make(const em_composition *c, const em_made *t, float *room, int threads, float *out) {
     factors f = widen_factors(t, room);
+    float *after = after_floats(t) ? room + em_made_room(t) - after_floats(t) : NULL;
+    if (t->values && !em_tensor_is_plain(t->values)) em_tensor_values(t->values, threads, out);
+    if (after) em_tensor_values(t->after, threads, after);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t row = 0; row < t->rows; row++)
         for (int64_t column = 0; column < t->columns; column += CHUNK) {
             int64_t left = t->columns - column;
-            make_chunk(c, t, &f, row, column, (int)(left < CHUNK ? left : CHUNK),
+            make_chunk(c, t, &f, after, row, column, (int)(left < CHUNK ? left : CHUNK),
                        out + row * t->columns + column);
         }
 }

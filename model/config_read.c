@@ -192,9 +192,11 @@ static bool check_rope_dims(const em_config_reader *r, const em_config *c) {
         if (dim < 2 || dim % 2)
             return em_fail_at(r->err, EM_INPUT, r->source, 0, -1,
                               "%d rotated elements of a head; an even number is supported", dim);
-        if (c->rope[i].type == EM_ROPE_LONG && c->rope[i].n_factors != dim / 2)
+        bool by_pair = c->rope[i].type == EM_ROPE_LONG || c->rope[i].type == EM_ROPE_DIVIDED;
+        if (by_pair && c->rope[i].n_factors != dim / 2)
             return em_fail_at(r->err, EM_INPUT, r->source, 0, -1,
-                              "short_factor has %d entries for %d pairs of a head",
+                              "%s has %d entries for %d pairs of a head",
+                              c->rope[i].type == EM_ROPE_LONG ? "short_factor" : "factors",
                               c->rope[i].n_factors, dim / 2);
     }
     return true;

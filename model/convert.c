@@ -9,6 +9,7 @@
 #include "common/output.h"
 #include "common/size.h"
 #include "model/model_parts.h"
+#include "model/stored.h"
 
 #define ALIGN 64
 
@@ -20,13 +21,14 @@ typedef struct item {
     int64_t shape[EM_MAX_DIMS];
     const void *data; /* NULL: made holds what makes it */
     const em_made *made;
+    const em_tensor *packed; /* to be unpacked; NULL: it is plain, or made */
     size_t bytes;
 } item;
 
 typedef struct plan {
     const em_model *m;
     int threads;
-    XXH3_state_t *hash; /* of a model with an adapter: all bytes of the file */
+    XXH3_state_t *hash; /* of a model that is not as stored: all bytes of the file */
     item *items;
     size_t n, capacity, bytes;
     em_error *err;
@@ -57,6 +59,14 @@ static bool push_padding(plan *p) {
     return push_bytes(p, "align:", name, zeros, gap);
 }
 
+bool em_model_is_remade(const em_model *m) {
+    for (int64_t i = 0; i < em_bundle_tensors(m->bundle); i++)
+        if (m->part_of[i] != EM_PART_UNUSED &&
+            !em_tensor_is_plain(em_bundle_tensor_at(m->bundle, i)))
+            return true;
+    return m->composition != NULL;
+}
+
 /* What the model has in the tensor's place; NULL: the tensor itself. */
 static const em_made *made_for(const em_model *m, const em_tensor *t) {
     for (size_t i = 0; m->composition && i < m->composition->n; i++)
@@ -70,6 +80,9 @@ static bool push_tensor(plan *p, const em_tensor *t) {
     if (made)
         i.type = "F32", i.data = NULL, i.made = made,
         i.bytes = (size_t)(made->rows * made->columns) * sizeof(float);
+    else if (!em_tensor_is_plain(t))
+        i.type = "F32", i.data = NULL, i.packed = t,
+        i.bytes = (size_t)em_tensor_elements(t) * sizeof(float);
     if (strlen(t->name) >= sizeof i.name)
         return em_fail_at(p->err, EM_INPUT, t->file, 0, -1,
                           "the tensor's name is too long: %.80s...", t->name);
@@ -195,8 +208,10 @@ static bool put(const plan *p, em_output *out, const void *data, size_t n) {
 
 static bool put_made(const plan *p, em_output *out, const item *i) {
     float *values = em_alloc(i->bytes / sizeof *values, sizeof *values, i->name, p->err);
-    bool good = values && em_made_values(p->m->composition, i->made, p->threads, values, p->err) &&
-                put(p, out, values, i->bytes);
+    bool good = values && (i->packed ||
+                           em_made_values(p->m->composition, i->made, p->threads, values, p->err));
+    if (good && i->packed) em_tensor_values(i->packed, p->threads, values);
+    good = good && put(p, out, values, i->bytes);
     free(values);
     return good;
 }
@@ -207,7 +222,8 @@ static bool write_all(const plan *p, const char *header, size_t length, em_outpu
     if (!put(p, out, size, 8) || !put(p, out, header, length)) return false;
     for (size_t i = 0; i < p->n; i++) {
         const item *x = &p->items[i];
-        if (!(x->made ? put_made(p, out, x) : put(p, out, x->data, x->bytes))) return false;
+        if (!(x->made || x->packed ? put_made(p, out, x) : put(p, out, x->data, x->bytes)))
+            return false;
     }
     return true;
 }
@@ -237,7 +253,7 @@ static bool read_back(const plan *p, const char *path) {
 }
 
 static bool start_hash(plan *p) {
-    if (!p->m->composition) return true;
+    if (!em_model_is_remade(p->m)) return true;
     if (!(p->hash = XXH3_createState())) return em_fail_memory(p->err, 576, "a hash");
     XXH3_128bits_reset(p->hash);
     return true;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "model/model_parts.h"
+#include "model/stored.h"
 #include "model/tensors.h"
 
 /* Part of every fingerprint: a name that changes makes all of them others. */
@@ -49,9 +50,26 @@ static void hash_elements(XXH3_state_t *h, const em_weight *w) {
                             (size_t)w->out * size);
 }
 
+static void hash_tensor(XXH3_state_t *h, const char *name, const em_tensor *t) {
+    char head[320], shape[160];
+    if (!t) return;
+    int n = snprintf(head, sizeof head, "%s %s %s\n", name,
+                     em_shape_text(t->n_dims, t->shape, shape, sizeof shape), t->type);
+    XXH3_128bits_update(h, head, (size_t)n);
+    XXH3_128bits_update(h, t->data, t->bytes);
+}
+
 static void hash_weight(em_model *m, int layer, const char *name, const em_weight *w) {
     char head[160];
     if (!w->data || !w->name) return; /* absent, or in no file */
+    const em_tensor *t = em_bundle_tensor(m->bundle, w->name);
+    if (t && !em_tensor_is_plain(t)) { /* the stored bytes, once for all of its views */
+        int n = snprintf(head, sizeof head, "%d.%s layout %d heads %d ", layer, name, t->layout,
+                         t->heads);
+        XXH3_128bits_update(m->hash, head, (size_t)n);
+        if (w->data == t->data) hash_tensor(m->hash, name, t);
+        return;
+    }
     int n = snprintf(head, sizeof head, "%d.%s [%lld, %lld] %s\n", layer, name, (long long)w->out,
                      (long long)w->in, em_dtype_name(w->dtype));
     XXH3_128bits_update(m->hash, head, (size_t)n);
@@ -76,15 +94,6 @@ static void hash_head(em_model *m) {
 }
 
 /* ---- of composed models ---- */
-
-static void hash_tensor(XXH3_state_t *h, const char *name, const em_tensor *t) {
-    char head[320], shape[160];
-    if (!t) return;
-    int n = snprintf(head, sizeof head, "%s %s %s\n", name,
-                     em_shape_text(t->n_dims, t->shape, shape, sizeof shape), t->type);
-    XXH3_128bits_update(h, head, (size_t)n);
-    XXH3_128bits_update(h, t->data, t->bytes);
-}
 
 /* What the adapter changes, tensor by tensor; names are the base's and so do not depend on how keys
  * are spelt. */

@@ -10,6 +10,7 @@
 #include "model/config_read.h"
 #include "model/contradictions.h"
 #include "model/model_parts.h"
+#include "model/stored.h"
 
 /* ---- config.json ---- */
 
@@ -152,12 +153,42 @@ static void fill_spec(em_model *m) {
     }
 }
 
+/* The types of the weights that are read, the largest share first. */
+static void name_types(em_model *m) {
+    struct {
+        const char *name;
+        int64_t elements;
+    } types[40] = {{0}};
+    int n = 0;
+    bool packed = false;
+    em_model_spec *s = &m->spec;
+    for (int64_t i = 0, k; i < em_bundle_tensors(m->bundle); i++) {
+        const em_tensor *t = em_bundle_tensor_at(m->bundle, i);
+        if (m->part_of[i] == EM_PART_UNUSED) continue;
+        packed |= !em_tensor_is_plain(t);
+        for (k = 0; k < n && strcmp(types[k].name, t->type); k++) {}
+        if (k == 40) continue;
+        if (k == n) types[n++].name = t->type;
+        types[k].elements += em_tensor_elements(t);
+    }
+    for (size_t used = 0; packed && n > 0 && used < sizeof s->weight_types;) {
+        int most = 0;
+        for (int k = 1; k < n; k++)
+            if (types[k].elements > types[most].elements) most = k;
+        used += (size_t)snprintf(s->weight_types + used, sizeof s->weight_types - used,
+                                 "%s%s %.1f %%", used ? ", " : "", types[most].name,
+                                 100.0 * (double)types[most].elements / (double)s->parameters);
+        types[most] = types[--n];
+    }
+}
+
 static bool fill(em_model *m, em_error *err) {
     m->next_part = EM_PART_EMBEDDING;
     if (!read_config(m, err) || !make_layers(m, err) || !make_parts(m, err)) return false;
     make_ends(m);
     if (!em_model_find_weights(m, err)) return false;
     fill_spec(m);
+    name_types(m);
     m->hash = XXH3_createState();
     if (!m->hash) return em_fail_memory(err, 512, "a fingerprint");
     XXH3_128bits_reset(m->hash);

@@ -17,7 +17,9 @@ typedef struct em_model_spec {
     int64_t max_positions;  /* config's limit (max_position_embeddings); 0 where it names none */
     bool learned_positions; /* then max_positions is a hard limit */
     bool length_limited;    /* as it is here: longer rows would meet another network (longrope) */
-    em_dtype weight_dtype;  /* of the layers' matrices */
+    em_dtype weight_dtype;  /* of the layers' matrices as they are read */
+    char weight_types[128]; /* "Q5_0 78 %, Q8_0 21 %", by share of the weights, where tensors are in
+                               blocks; else "" */
     int64_t parameters;     /* tied ones once */
     bool tied;
     int32_t eos;         /* -1: none. config.json's, else generation_config.json's, else the default
@@ -74,6 +76,10 @@ const char *em_model_fingerprint(const em_model *m);
  * name and bytes, and tokenizer_config.json's (NULL if none); false: the model has none. */
 bool em_model_tokenizer(const em_model *m, const char **name, const void **data, size_t *size,
                         const void **config, size_t *config_size);
+
+/* Whether em_convert writes other bytes than are stored: tensors in blocks or in another order are
+ * unpacked, those that an adapter changes are made. */
+bool em_model_is_remade(const em_model *m);
 
 /* Writes the model as one .bin: 64-byte aligned tensors, config and tokenizer files inside, renamed
  * when whole. Only what evaluation reads is copied. Tensors that an adapter changes are written as

@@ -4,14 +4,15 @@
 
 #include "common/size.h"
 #include "model/model_parts.h"
+#include "model/stored.h"
 
 /* ---- views ---- */
 
-/* A view that lies inside the tensor moves to what was made for it. */
+/* A view of the tensor moves to what was made for it. */
 static void shift_view(em_weight *w, const em_tensor *t, const float *made) {
-    const char *at = w->data, *begin = t->data;
-    if (!at || at < begin || at >= begin + t->bytes) return;
-    w->data = made + (size_t)(at - begin) / em_dtype_size(w->dtype);
+    if (!w->data || w->name != t->name) return;
+    w->data = made +
+              ((const char *)w->data - (const char *)t->data) / (int64_t)em_dtype_size(w->dtype);
     w->dtype = EM_F32;
 }
 
@@ -57,6 +58,46 @@ static void set_fresh(em_part *p, const em_made *t, const float *made) {
 
 static int64_t made_floats(const em_made *t) { return t->rows * t->columns; }
 
+/* ---- tensors that are not plain ---- */
+
+static bool is_composed(const em_composition *c, int part, const em_tensor *t) {
+    for (size_t i = 0; c && i < c->n; i++)
+        if (c->made[i].part == part && c->made[i].place == t) return true;
+    return false;
+}
+
+/* The first tensor of the part from number *i on that has to be unpacked, and that no composition
+ * makes; NULL: there is none. A tied matrix is the head's too. */
+static const em_tensor *next_packed(const em_model *m, int part, int64_t *i) {
+    for (; *i < em_bundle_tensors(m->bundle); ++*i) {
+        const em_tensor *t = em_bundle_tensor_at(m->bundle, *i);
+        bool here = m->part_of[*i] == part ||
+                    (part == m->spec.layers && m->spec.tied && m->head.output.name == t->name);
+        if (here && !em_tensor_is_plain(t) && !is_composed(m->composition, part, t)) {
+            ++*i;
+            return t;
+        }
+    }
+    return NULL;
+}
+
+static int64_t packed_floats(const em_model *m, int part) {
+    int64_t floats = 0, i = 0;
+    for (const em_tensor *t; (t = next_packed(m, part, &i));) floats += em_tensor_elements(t);
+    return floats;
+}
+
+/* Unpacks the part's tensors into `made`. */
+static void unpack(const em_model *m, int part, int threads, float *made, em_part *out) {
+    int64_t i = 0;
+    for (const em_tensor *t; (t = next_packed(m, part, &i)); made += em_tensor_elements(t)) {
+        em_tensor_values(t, threads, made);
+        shift_part(out, part, m->spec.layers, t, made);
+    }
+}
+
+/* ---- composed ones ---- */
+
 /* Floats that the part's tensors take, and, behind them, the largest room for factors. */
 static int64_t scratch_floats(const em_composition *c, int part) {
     int64_t floats = 0, room = 0;
@@ -74,16 +115,11 @@ void em_part_as_stored(const em_model *m, int part, em_part *out) {
     if (part >= 0 && part < m->spec.layers) out->layer = m->weights[part];
 }
 
-bool em_part_open(const em_model *m, int part, int threads, em_part *out, em_error *err) {
+static void make_composed(const em_model *m, int part, int threads, float *made, em_part *out) {
     const em_composition *c = m->composition;
-    em_part_as_stored(m, part, out);
-    int64_t floats = c ? scratch_floats(c, part) : 0;
-    if (!floats) return true;
-    float *made = em_alloc((size_t)floats, sizeof *made, "a part's weights", err), *room = made;
-    if (!made) return false;
+    float *room = made;
     for (size_t i = 0; i < c->n; i++)
         if (c->made[i].part == part) room += made_floats(&c->made[i]);
-    out->scratch = made;
     for (int fresh = 1; fresh >= 0; fresh--)
         for (size_t i = 0; i < c->n; i++) {
             const em_made *t = &c->made[i];
@@ -93,6 +129,22 @@ bool em_part_open(const em_model *m, int part, int threads, em_part *out, em_err
             else shift_part(out, part, m->spec.layers, t->place, made);
             made += made_floats(t);
         }
+}
+
+bool em_part_open(const em_model *m, int part, int threads, em_part *out, em_error *err) {
+    em_part_as_stored(m, part, out);
+    int64_t floats = packed_floats(m, part) +
+                     (m->composition ? scratch_floats(m->composition, part) : 0);
+    if (!floats) return true;
+    float *made = out->scratch = em_alloc((size_t)floats, sizeof *made, "a part's weights", err);
+    if (!made) return false;
+    /* Fresh biases are found by matrices that have not moved yet: the composed ones first. */
+    if (m->composition) {
+        int64_t composed = scratch_floats(m->composition, part);
+        make_composed(m, part, threads, made, out);
+        made += composed;
+    }
+    unpack(m, part, threads, made, out);
     return true;
 }
 
@@ -105,8 +157,9 @@ static size_t bytes_of(const em_tensor *t) { return t ? t->bytes : 0; }
 
 size_t em_part_bytes(const em_model *m, int part) {
     const em_composition *c = m->composition;
-    if (!c) return 0;
-    size_t bytes = (size_t)scratch_floats(c, part) * sizeof(float);
+    size_t bytes = (size_t)packed_floats(m, part) * sizeof(float);
+    if (!c) return bytes;
+    bytes += (size_t)scratch_floats(c, part) * sizeof(float);
     for (size_t i = 0; i < c->n; i++) {
         const em_made *t = &c->made[i];
         if (t->part == part)

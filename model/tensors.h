@@ -9,6 +9,16 @@
 
 #define EM_MAX_DIMS 8
 
+/* How a tensor's rows are stored, where they are not as its shape says (GGUF). */
+typedef enum em_layout {
+    EM_LAYOUT_PLAIN,
+    EM_LAYOUT_PAIRS,  /* [heads, size / 2, 2, …] for [heads, 2, size / 2, …]: rotary pairs are
+                         neighbours */
+    EM_LAYOUT_THIRDS, /* [3, heads, size, …] for [heads, 3, size, …] */
+    EM_LAYOUT_TRANSPOSED, /* [out, in] for [in, out] */
+    EM_LAYOUT_PLUS_ONE    /* 1 + w for w */
+} em_layout;
+
 typedef struct em_tensor {
     const char *name;
     const char *type; /* as the file spells it: "F32", "BF16", "I64", … */
@@ -16,6 +26,8 @@ typedef struct em_tensor {
     int64_t shape[EM_MAX_DIMS];
     const void *data; /* mapped, little-endian; not necessarily aligned */
     size_t bytes;
+    em_layout layout;
+    int32_t heads;    /* of PAIRS and THIRDS */
     const char *file; /* for errors */
 } em_tensor;
 

@@ -6,6 +6,8 @@
 #include "common/size.h"
 #include "model/contradictions.h"
 #include "model/model_parts.h"
+#include "model/blocks.h"
+#include "model/stored.h"
 #include "model/tensors.h"
 
 typedef struct finder {
@@ -19,10 +21,16 @@ typedef struct finder {
 
 /* ---- one tensor ---- */
 
+/* Of what a view gives: a tensor that is not plain is made in f32 (model/stored.h). */
 static bool view_dtype(const em_tensor *t, em_dtype *out, em_error *err) {
-    if (!strcmp(t->type, "F32")) *out = EM_F32;
+    char list[256];
+    if (!em_tensor_is_plain(t) && em_tensor_is_read(t)) *out = EM_F32;
+    else if (!strcmp(t->type, "F32")) *out = EM_F32;
     else if (!strcmp(t->type, "F16")) *out = EM_F16;
     else if (!strcmp(t->type, "BF16")) *out = EM_BF16;
+    else if (em_block_type_named(t->type))
+        return em_fail_at(err, EM_INPUT, t->file, 0, -1, "tensor %s is %s; what is read: %s",
+                          t->name, t->type, em_block_type_list(list, sizeof list));
     else
         return em_fail_at(
             err, EM_INPUT, t->file, 0, -1,

@@ -26,9 +26,9 @@ static bool has_tokenizer(const em_model *m) {
     return em_model_tokenizer(m, &name, &data, &size, &config, &config_size);
 }
 
-/* merged: of what; NULL: it has the weights of the source. */
+/* merged: of what; NULL: it has no adapter. same: its weights are the stored ones of the source. */
 static void report(const em_model *m, const char *path, int64_t file_bytes, const char *merged,
-                   em_buffer *out) {
+                   bool same, em_buffer *out) {
     const em_model_spec *s = em_model_spec_of(m);
     const em_bundle *b = em_model_bundle(m);
     int64_t bytes = 0;
@@ -47,7 +47,7 @@ static void report(const em_model *m, const char *path, int64_t file_bytes, cons
         em_buffer_printf(out, "  with the adapter %s in its weights, f32 where it changes them\n",
                          merged);
     em_buffer_printf(out, "  model fingerprint %s%s\n", em_model_fingerprint(m),
-                     merged ? "" : ", the same as the source's");
+                     same ? ", the same as the source's" : "");
 }
 
 static bool same_weights(em_model *source, em_model *written, const char *path, em_error *err) {
@@ -66,11 +66,12 @@ static bool check(em_model *source, const char *path, const char *merged, em_err
     em_model *written = em_model_open(path, err);
     if (!written) return false;
     em_buffer out = {0};
-    bool good = merged ? *fingerprint(written) != 0 : same_weights(source, written, path, err);
+    bool same = !merged && !em_model_is_remade(source);
+    bool good = !same ? *fingerprint(written) != 0 : same_weights(source, written, path, err);
     if (good && stat(path, &st))
         good = em_fail_at(err, EM_MACHINE, path, 0, -1, "%s", strerror(errno));
     if (good) {
-        report(written, path, st.st_size, merged, &out);
+        report(written, path, st.st_size, merged, same, &out);
         good = em_print(out.data, out.length, err) == 0;
     }
     em_buffer_free(&out);

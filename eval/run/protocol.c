@@ -146,8 +146,9 @@ void em_protocol_result(em_result *out, const em_plan *plan, em_cell cell, int32
     out->offset = labels->offset;
     out->seq_len = row_tokens;
     out->batch = protocol->batch;
+    const em_model_spec *spec = em_model_spec_of(setup->models[side->model]);
     snprintf(out->weight_dtype, sizeof out->weight_dtype, "%s",
-             em_dtype_name(em_model_spec_of(setup->models[side->model])->weight_dtype));
+             *spec->weight_types ? spec->weight_types : em_dtype_name(spec->weight_dtype));
     snprintf(out->compute_dtype, sizeof out->compute_dtype, "%s",
              em_dtype_name(backend->options.compute));
     snprintf(out->logit_dtype, sizeof out->logit_dtype, "f32");

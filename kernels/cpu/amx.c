@@ -188,57 +188,6 @@ static void new_sums(const em_attend_bf16 *a, const block *b, work *w, int r) {
     v_store(sum, v_fma(v_load(sum), v_load(w->keep + r), sum_of_each(x)));
 }
 
-static uint16_t value_of(const em_attend_bf16 *a, int key, int d) {
-    return a->values[((ptrdiff_t)(key / 2) * a->value_width + d) * 2 + key % 2];
-}
-
-static bool is_finite(uint16_t bf16) { return (bf16 & 0x7f80) != 0x7f80; }
-
-/* key: of the tile */
-static bool sees(const em_attend_bf16 *a, int query, int key) {
-    int at = query % EM_TILE;
-    return a->first_key + key >= a->lo[at] && a->first_key + key < a->hi[at];
-}
-
-/* x: [ROWS, COLUMNS], of these half where it is not wide */
-static bool all_finite(const float *x, bool wide) {
-    vf zero = v_set(0), even = zero, odd = zero;
-    for (int r = 0; r < ROWS; r++, x += COLUMNS) {
-        even = v_fma(v_load(x), zero, even);
-        if (wide) odd = v_fma(v_load(x + VW), zero, odd);
-    }
-    return v_sum(v_add(even, odd)) == 0;
-}
-
-/* The values of columns [d, d + columns) and the keys of the block, zeros in place of those that
- * have overflowed. */
-static void clean_values(const em_attend_bf16 *a, const block *b, int d, int columns,
-                         uint16_t (*clean)[COLUMNS][2]) {
-    for (int k = b->first; k < b->last; k++)
-        for (int c = 0; c < columns; c++) {
-            uint16_t v = value_of(a, k, d + c);
-            clean[(k - b->first) / 2][c][k % 2] = is_finite(v) ? v : 0;
-        }
-}
-
-/* p . values of the columns from d on where values have overflowed: 0 times such a one is not 0. So
- * the product takes zeros in their place, and a query that sees one gets it as it is: what it adds
- * up to is no number either way. */
-static void mix_overflowed(const em_attend_bf16 *a, const block *b, const work *w, int d, bool wide,
-                           float (*mixed)[COLUMNS]) {
-    _Alignas(64) uint16_t clean[EM_KEY_TILE / 2][COLUMNS][2];
-    int columns = wide ? COLUMNS : COLUMNS / 2;
-    clean_values(a, b, d, columns, clean);
-    block_product(&w->p[0][b->first], sizeof w->p[0], clean[0][0], sizeof clean[0],
-                  b->last - b->first, wide, mixed[0], sizeof mixed[0]);
-    for (int k = b->first; k < b->last; k++)
-        for (int c = 0; c < columns; c++) {
-            uint16_t v = value_of(a, k, d + c);
-            for (int r = 0; !is_finite(v) && r < ROWS; r++)
-                if (sees(a, b->query + r, k)) mixed[r][c] += em_bf16_to_f32(v);
-        }
-}
-
 /* out = out * keep + p . values, 32 (or the last 16) columns at a time */
 static void mix_values(const em_attend_bf16 *a, const block *b, work *w) {
     _Alignas(64) float mixed[ROWS][COLUMNS];
@@ -249,7 +198,6 @@ static void mix_values(const em_attend_bf16 *a, const block *b, work *w) {
                       a->values + ((ptrdiff_t)b->first * a->value_width + 2 * d),
                       2 * (size_t)a->value_width * sizeof *a->values, b->last - b->first, wide,
                       mixed[0], sizeof mixed[0]);
-        if (!all_finite(mixed[0], wide)) mix_overflowed(a, b, w, d, wide, mixed);
         for (int r = 0; r < ROWS; r++) {
             float *out = a->out + (ptrdiff_t)(b->query + r) * a->value_width + d;
             vf keep = v_set(w->keep[r]);

@@ -207,33 +207,6 @@ static void scores(const em_attend *a, int first, int last, float (*z)[EM_KEY_TI
     }
 }
 
-static inline int clamp(int x) { return x < 0 ? 0 : x > EM_KEY_TILE ? EM_KEY_TILE : x; }
-
-/* Two chains of sums of 0 x: NaN where an x is not finite. */
-static inline bool block_is_finite(vf acc[BLOCK][2]) {
-    vf zero = v_set(0), sum[2] = {zero, zero};
-    for (int r = 0; r < BLOCK; r++)
-        for (int c = 0; c < 2; c++) sum[c] = v_fma(acc[r][c], zero, sum[c]);
-    return v_sum(v_add(sum[0], sum[1])) == 0;
-}
-
-/* block_product of the queries from query on, with the keys that each of them sees alone: 0 times a
- * value that has overflowed would not be 0. The order of the sums is the same, and so are the bits
- * where all values are finite. */
-static void visible_product(const em_attend *a, int query, int first, int last,
-                            float (*p)[EM_KEY_TILE], int d, int columns, vf acc[BLOCK][2]) {
-    for (int r = 0; r < BLOCK; r++) {
-        int lo = clamp(a->lo[query + r] - a->first_key),
-            hi = clamp(a->hi[query + r] - a->first_key);
-        acc[r][0] = acc[r][1] = v_set(0);
-        for (int k = lo > first ? lo : first; k < (hi < last ? hi : last); k++)
-            for (int c = 0; c < columns; c++)
-                acc[r][c] = v_fma(v_set(p[query + r][k]),
-                                  v_load(a->values + (ptrdiff_t)k * a->value_width + d + c * VW),
-                                  acc[r][c]);
-    }
-}
-
 /* out = out * keep + p . values, over keys [first, last). */
 static void mix_values(const em_attend *a, int first, int last, float (*p)[EM_KEY_TILE],
                        const float *keep) {
@@ -248,7 +221,6 @@ static void mix_values(const em_attend *a, int first, int last, float (*p)[EM_KE
             else
                 block_product(p[r] + first, EM_KEY_TILE, values, a->value_width, last - first, 1,
                               acc);
-            if (!block_is_finite(acc)) visible_product(a, r, first, last, p, d, columns, acc);
             for (int i = 0; i < BLOCK; i++) {
                 float *out = a->out + (ptrdiff_t)(r + i) * a->value_width + d;
                 vf k = v_set(keep[r + i]);
@@ -284,6 +256,8 @@ static float exponentials(float *z, int first, int last, float max) {
     }
     return v_sum(total);
 }
+
+static inline int clamp(int x) { return x < 0 ? 0 : x > EM_KEY_TILE ? EM_KEY_TILE : x; }
 
 /* The keys of this tile that any of the queries sees, widened to whole vectors; the keys that
  * this adds or leaves out have probability 0, so they change nothing. */

@@ -47,10 +47,7 @@ __device__ inline void plain_step(const em_cuda_attend &a, em_seen seen, int fir
     __syncwarp();
 #pragma unroll
     for (int i = 0; i < PLAIN_PARTS; i++) r->out[i] *= keep;
-    /* of the keys that are seen alone: 0 times a value that has overflowed is not 0 */
-    int begin = seen.lo > first ? seen.lo - first : 0,
-        end = seen.hi - first < PLAIN_KEYS ? seen.hi - first : PLAIN_KEYS;
-    for (int k = begin; k < end; k++) {
+    for (int k = 0; k < PLAIN_KEYS; k++) {
 #pragma unroll
         for (int i = 0; i < PLAIN_PARTS; i++)
             if (lane + 32 * i < n) r->out[i] += p[k] * values[k * (n + 1) + lane + 32 * i];
@@ -285,63 +282,10 @@ __device__ void write_out(const em_cuda_attend &a, int64_t token, int head,
     }
 }
 
-/* A query once more, from the keys that it sees alone, by the whole warp: slow, and rare. */
-template <typename T>
-__device__ __noinline__ void attend_seen(const em_cuda_attend &a, int64_t row_token, int64_t token,
-                                         int head) {
-    int depth = em_cuda_depth(a.head_dim, true), kv = em_cuda_kv_head(head, a.heads, a.kv_heads);
-    const em_seen seen = a.seen[token];
-    const T *q = (const T *)a.q + em_cuda_head_index(token, head, a.heads, depth);
-    float max = LOWEST, sum = 0, out[PLAIN_PARTS];
-    for (int i = 0; i < PLAIN_PARTS; i++) out[i] = 0;
-    for (int key = seen.lo; key < seen.hi; key++) {
-        const T *k = (const T *)a.k + em_cuda_head_index(row_token + key, kv, a.kv_heads, depth);
-        float z = 0;
-        for (int d = threadIdx.x % 32; d < a.head_dim; d += 32)
-            z += em_to_float(q[d]) * em_to_float(k[d]);
-        z = capped(em_warp_sum(z), a.softcap);
-        float before = max;
-        max = fmaxf(max, z);
-        float keep = expf(before - max), p = expf(z - max);
-        sum = sum * keep + p;
-        for (int i = 0; i < PLAIN_PARTS; i++) {
-            int d = threadIdx.x % 32 + 32 * i;
-            if (d >= a.head_dim) continue;
-            T v = ((const T *)
-                       a.v)[em_cuda_value_index(row_token + key, kv, a.kv_heads, depth, d, true)];
-            out[i] = out[i] * keep + p * em_to_float(v);
-        }
-    }
-    T *to = (T *)a.out + token * a.out_stride + head * a.head_dim;
-    for (int i = 0; i < PLAIN_PARTS; i++) {
-        int d = threadIdx.x % 32 + 32 * i;
-        if (d < a.head_dim) em_from_float(&to[d], out[i] * (sum > 0 ? 1 / sum : 0));
-    }
-}
-
-/* To the tensor cores, 0 times a value that has overflowed is not 0: it reached those queries, too,
- * to which it is masked. Those of the warp's 16 that did not come out finite are computed again. */
-template <typename T, int OUTS>
-__device__ void mend_overflowed(const em_cuda_attend &a, int64_t row_token, int64_t token, int head,
-                                const mma_state<OUTS> *r) {
-    int g = threadIdx.x % 32 / 4;
-    for (int half = 0; half < 2; half++) {
-        float zero = 0; /* or NaN */
-#pragma unroll
-        for (int n = 0; n < OUTS; n++)
-            for (int c = 0; c < 2; c++) zero = fmaf(r->out[n][2 * half + c], 0, zero);
-        if (!em_warp_any(zero != 0)) continue;
-        __syncwarp(); /* what write_out wrote comes before what is written here */
-        for (int row = 0; row < 8; row++)
-            if (em_warp_any(zero != 0 && g == row))
-                attend_seen<T>(a, row_token, token + row + 8 * half, head);
-    }
-}
-
 /* Keys of the next tile come while this one's probabilities meet its values. blocks: [items, heads
  * / HEADS] */
 template <typename T, int D, int HEADS>
-__global__ void __launch_bounds__(128) attend_mma(const __grid_constant__ em_cuda_attend a) {
+__global__ void __launch_bounds__(128) attend_mma(em_cuda_attend a) {
     typedef mma_shape<D, HEADS> shape;
     uint32_t *keys = (uint32_t *)em_shared_bytes, *values = keys + shape::KEY_WORDS,
              *queries = values + shape::VALUE_WORDS;
@@ -382,10 +326,7 @@ __global__ void __launch_bounds__(128) attend_mma(const __grid_constant__ em_cud
         add_values<T, D, HEADS>(z, values, r);
     }
 #pragma unroll
-    for (int h = 0; h < HEADS; h++) {
-        write_out<T>(a, token, head + h, &r[h]);
-        mend_overflowed<T>(a, item.row_token, token, head + h, &r[h]);
-    }
+    for (int h = 0; h < HEADS; h++) write_out<T>(a, token, head + h, &r[h]);
 }
 
 template <typename T, int D, int HEADS> static void run_mma(em_stream s, const em_cuda_attend *a) {

@@ -11,7 +11,8 @@ void em_config_free(em_config *c) {
 /* ---- for fingerprints ---- */
 
 static void describe_rope(const em_config *c, int i, em_buffer *out) {
-    static const char *const names[] = {"default", "linear", "llama3", "yarn", "longrope"};
+    static const char *const names[] = {"default", "linear",   "llama3",
+                                        "yarn",    "longrope", "divided"};
     const em_rope_config *r = &c->rope[i];
     em_buffer_printf(out, "rope.%d=%s theta=%.17g partial=%.17g", i, names[r->type], r->theta,
                      r->partial);
@@ -28,8 +29,9 @@ static void describe_rope(const em_config *c, int i, em_buffer *out) {
     if (r->type == EM_ROPE_LONG)
         em_buffer_printf(out, " original=%.17g longest=%.17g attention=%.17g short=", r->original,
                          r->longest, r->attention_factor);
-    for (int j = 0; r->type == EM_ROPE_LONG && j < r->n_factors; j++)
-        em_buffer_printf(out, "%s%.17g", j ? "," : "", r->short_factor[j]);
+    if (r->type == EM_ROPE_DIVIDED) em_buffer_puts(out, " by=");
+    for (int j = 0; j < r->n_factors; j++)
+        em_buffer_printf(out, "%s%.17g", j ? "," : "", r->factors[j]);
     em_buffer_puts(out, "\n");
 }
 

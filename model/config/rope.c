@@ -63,7 +63,7 @@ static double yarn_scale(const em_rope_config *c) {
  */
 static float stretched(const em_rope_config *c, int dim, int j) {
     float position = powf((float)c->theta, (float)(2 * j) / (float)dim);
-    return 1.0f / ((float)c->short_factor[j] * position);
+    return 1.0f / ((float)c->factors[j] * position);
 }
 
 static double long_scale(const em_rope_config *c) {
@@ -77,6 +77,7 @@ float em_rope_frequencies(const em_rope_config *c, int dim, float *inv_freq) {
         case EM_ROPE_DEFAULT: inv_freq[j] = plain(c, dim, j); break;
         case EM_ROPE_LINEAR: inv_freq[j] = plain(c, dim, j) / (float)c->factor; break;
         case EM_ROPE_LLAMA3: inv_freq[j] = llama3(c, plain(c, dim, j)); break;
+        case EM_ROPE_DIVIDED: inv_freq[j] = plain(c, dim, j) / (float)c->factors[j]; break;
         case EM_ROPE_YARN: inv_freq[j] = yarn(c, dim, j); break;
         case EM_ROPE_LONG: inv_freq[j] = stretched(c, dim, j); break;
         }

@@ -10,7 +10,8 @@ typedef enum em_rope_type {
     EM_ROPE_LINEAR,
     EM_ROPE_LLAMA3,
     EM_ROPE_YARN,
-    EM_ROPE_LONG /* longrope, arXiv 2402.13753: each frequency has a factor of its own */
+    EM_ROPE_LONG,   /* longrope, arXiv 2402.13753: each frequency has a factor of its own */
+    EM_ROPE_DIVIDED /* ours, GGUF's rope_freqs: each frequency is divided by its own factor */
 } em_rope_type;
 
 #define EM_MAX_ROPE_PAIRS 128
@@ -26,8 +27,8 @@ typedef struct em_rope_config {
     double beta_fast, beta_slow, mscale, mscale_all_dim; /* yarn */
     bool truncate;                                       /* yarn */
     double longest; /* longrope: max_position_embeddings, over original the factor where it is 0 */
-    int n_factors;  /* longrope: of short_factor */
-    double short_factor[EM_MAX_ROPE_PAIRS]; /* of rows up to `original`; longer ones have others */
+    int n_factors;  /* longrope: of short_factor; divided */
+    double factors[EM_MAX_ROPE_PAIRS]; /* of rows up to `original`; longer ones have others */
 } em_rope_config;
 
 /* Rotated elements of a head. */

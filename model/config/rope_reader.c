@@ -5,12 +5,13 @@
 
 static bool read_rope_type(const em_config_reader *r, const json_t *object, const char *name,
                            em_rope_config *out) {
-    static const char *const names[] = {"default", "linear", "llama3", "yarn", "longrope"};
+    static const char *const names[] = {"default", "linear",   "llama3",
+                                        "yarn",    "longrope", "divided"};
     const json_t *v = json_object_get(object, "rope_type");
     const char *type = json_string_value(v ? v : json_object_get(object, "type"));
     out->type = EM_ROPE_DEFAULT;
     if (!type) return true;
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 6; i++)
         if (!strcmp(names[i], type)) {
             out->type = (em_rope_type)i;
             return true;
@@ -28,15 +29,15 @@ static bool read_rope_type(const em_config_reader *r, const json_t *object, cons
 
 /* longrope's factors of rows that are not longer than the original length. */
 static bool read_factors(const em_config_reader *r, em_rope_config *out) {
-    static const char key[] = "short_factor";
+    const char *key = out->type == EM_ROPE_DIVIDED ? "factors" : "short_factor";
     const json_t *list = em_read_value(r, key);
     size_t n = json_array_size(list);
     if (!list) return true;
     if (n == 0 || n > EM_MAX_ROPE_PAIRS) return em_config_fail(r, key, "is no list of 1 to 128");
     for (size_t i = 0; i < n; i++) {
         const json_t *x = json_array_get(list, i);
-        out->short_factor[i] = json_number_value(x);
-        if (!json_is_number(x) || !(out->short_factor[i] > 0x1p-10))
+        out->factors[i] = json_number_value(x);
+        if (!json_is_number(x) || !(out->factors[i] > 0x1p-10))
             return em_config_fail(r, key, "holds something else than numbers above 1/1024");
     }
     out->n_factors = (int)n;
@@ -54,7 +55,8 @@ static bool check_rope(const em_config_reader *r, int64_t max_positions, em_rope
         return em_config_fail(r, "rope_theta", "is not above 1");
     if (out->type == EM_ROPE_YARN && out->factor == 0 && out->original > 0)
         out->factor = (double)max_positions / out->original;
-    bool whole = out->type != EM_ROPE_DEFAULT && out->type != EM_ROPE_LONG; /* one factor */
+    bool whole = out->type != EM_ROPE_DEFAULT && out->type != EM_ROPE_LONG &&
+                 out->type != EM_ROPE_DIVIDED; /* one factor */
     if (whole && !need(r, "factor", out->factor)) return false;
     if (whole && out->factor < 0x1p-10)
         return em_config_fail(r, "factor", "of the rotary embedding is below 1/1024");

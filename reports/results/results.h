@@ -63,7 +63,7 @@ typedef struct em_result {
     int n_subsets;
     em_slice *by_position; /* owned, ascending */
     int n_by_position;
-    char weight_dtype[8], compute_dtype[8], logit_dtype[8];
+    char weight_dtype[128], compute_dtype[8], logit_dtype[8];
     em_fingerprints fingerprints;
 } em_result;
 

@@ -301,47 +301,6 @@ static void test_shapes(void **state) {
     free(b);
 }
 
-/* ---- values that have overflowed ---- */
-
-/* Those of some tokens become infinite in one element: whoever sees one has no number there, and to
- * the others it is as if the values were finite. */
-static void overflow(const batch *b, const shape *s) {
-    enum { EVERY = 61, ELEMENT = 5 };
-    uint64_t state = 11;
-    numbers x = {.q = random_heads(s, s->heads, &state, query_scale(s->dim)),
-                 .k = random_heads(s, s->kv_heads, &state, 1)};
-    x.v = random_heads(s, s->kv_heads, &state, 1);
-    for (int token = 17; token < TOKENS; token += EVERY)
-        x.v[token * s->kv_heads * s->dim + ELEMENT] = INFINITY; /* of the first key head */
-    float *out = attend(b, s, x.q, x.k, x.v);
-    for (int r = 0; r < N_ROWS; r++)
-        for (int i = 0; i < rows[r].length; i++)
-            for (int head = 0; head < s->heads; head++) {
-                int token = b->start[r] + i, next = b->start[r] + b->seen[token].lo;
-                while (next % EVERY != 17) next++;
-                bool seen = next < b->start[r] + b->seen[token].hi &&
-                            em_cuda_kv_head(head, s->heads, s->kv_heads) == 0;
-                if (seen) assert_false(isfinite(out[(token * s->heads + head) * s->dim + ELEMENT]));
-                else compare_query(s, &x, b, r, i, head, out);
-            }
-    free(x.q);
-    free(x.k);
-    free(x.v);
-    free(out);
-}
-
-static void test_overflow(void **state) {
-    static const shape shapes[] = {{EM_BF16, 4, 2, 64, 0},
-#ifndef EM_SHORT
-                                   {EM_F32, 2, 1, 72, 0},
-                                   {EM_F16, 1, 1, 96, 3}
-#endif
-    };
-    batch *b = make_batch();
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) overflow(b, &shapes[i]);
-    free(b);
-}
-
 /* ---- how many heads a block has ---- */
 
 static void assert_same_rows(const batch *b, const shape *s, const float *x, const float *y) {
@@ -418,7 +377,6 @@ int main(void) {
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_overflow),
         cmocka_unit_test(test_heads_of_a_block),
 #ifdef EM_EMULATED
         cmocka_unit_test(test_copies),

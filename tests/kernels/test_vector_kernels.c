@@ -409,41 +409,6 @@ static void test_attend_neighbours(void **state) {
     free(narrow);
 }
 
-/* What a query does not see is not there, whatever it is: values that have overflowed, and keys. To
- * a query that sees one they are what they are. */
-static void test_attend_overflow(void **state) {
-    static const float overflowed[] = {INFINITY, -INFINITY, NAN};
-    enum { KEY = 37 };
-    attention *t = calloc(1, sizeof *t), *clean = calloc(1, sizeof *t);
-    FOR_TABLES(k)
-    for (int head_dim = 8; head_dim < 90; head_dim += 16)
-        for (int trial = 0; trial < 6; trial++) {
-            seed = (uint64_t)trial + 31;
-            fill(t->q, EM_ATTEND_QUERIES * 300, -2, 2);
-            draw_intervals(t, EM_KEY_TILE);
-            memcpy(clean, t, sizeof *t);
-            attention_start(clean, head_dim);
-            attention_tile(clean, 0);
-            k->attend(&clean->a);
-            attention_start(t, head_dim);
-            attention_tile(t, 0);
-            int width = t->a.value_width;
-            t->values[KEY * width + trial % head_dim] = overflowed[trial % 3];
-            if (trial > 2)
-                for (int d = 0; d < head_dim; d++) t->keys[d * EM_KEY_TILE + KEY] = INFINITY;
-            k->attend(&t->a);
-            for (int r = 0; r < EM_ATTEND_QUERIES; r++) {
-                bool seen = t->lo[r] <= KEY && KEY < t->hi[r];
-                if (seen) assert_false(isfinite(t->out[r * width + trial % head_dim]));
-                else
-                    assert_memory_equal(t->out + r * width, clean->out + r * width,
-                                        (size_t)width * sizeof(float));
-            }
-        }
-    free(t);
-    free(clean);
-}
-
 /* ---- number formats ---- */
 
 /* Every half there is, read from an odd address. */
@@ -518,7 +483,6 @@ int main(void) {
         cmocka_unit_test(test_attend),
         cmocka_unit_test(test_attend_large_scores),
         cmocka_unit_test(test_attend_neighbours),
-        cmocka_unit_test(test_attend_overflow),
         cmocka_unit_test(test_halves),
         cmocka_unit_test(test_rounding),
         cmocka_unit_test(test_all_finite),

@@ -250,7 +250,7 @@ typedef struct file_case {
 } file_case;
 
 static const file_case files[] = {
-    {"model.gguf", "GGUF\3\0\0\0\0\0\0\0", 12, "is a GGUF file"},
+    {"model.gguf", "GGUF\3\0\0\0\0\0\0\0", 12, "the file ends here"},
     {"pytorch.bin", "PK\3\4..........", 14, "is a pickle checkpoint"},
     {"old.pt", "\x80\2}q\0.......", 12, "is a pickle checkpoint"},
     {"pointer", "version https://git-lfs.github.com/spec/v1\n", 43, "is a Git LFS pointer"},

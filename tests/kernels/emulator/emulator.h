@@ -16,8 +16,6 @@
 
 #define __global__
 #define __device__
-#define __noinline__
-#define __grid_constant__
 #define __launch_bounds__(threads)
 
 struct em_index {
