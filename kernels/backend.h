@@ -35,7 +35,13 @@ static inline int64_t em_weight_index(const em_weight *w, int64_t o, int64_t i) 
 /* ---- what a layer computes ---- */
 
 typedef enum em_norm_kind { EM_NORM_RMS, EM_NORM_LAYER } em_norm_kind;
-typedef enum em_activation { EM_SILU, EM_GELU, EM_GELU_TANH, EM_RELU } em_activation;
+typedef enum em_activation {
+    EM_SILU,
+    EM_GELU,
+    EM_GELU_TANH,
+    EM_RELU,
+    EM_RELU2 /* the square of ReLU */
+} em_activation;
 typedef enum em_head_norm { EM_HEAD_NORM_NONE, EM_HEAD_NORM_EACH, EM_HEAD_NORM_ALL } em_head_norm;
 /* EACH: q and k are RMS-normed head by head with one weight [head_dim] (Qwen 3, Gemma 3);
    ALL: over all heads together with a weight [heads * head_dim] (OLMo 2) */

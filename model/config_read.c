@@ -128,6 +128,7 @@ static bool read_activation(const em_config_reader *r, em_config *c) {
                 {"gelu", EM_GELU},
                 {"gelu_python", EM_GELU},
                 {"relu", EM_RELU},
+                {"relu2", EM_RELU2},
                 {"gelu_new", EM_GELU_TANH},
                 {"gelu_fast", EM_GELU_TANH},
                 {"gelu_pytorch_tanh", EM_GELU_TANH},
@@ -142,7 +143,7 @@ static bool read_activation(const em_config_reader *r, em_config *c) {
         }
     return em_fail_at(
         r->err, EM_INPUT, r->source, 0, -1,
-        "%s %s is not supported; silu, gelu, gelu_new, gelu_pytorch_tanh and relu are",
+        "%s %s is not supported; silu, gelu, gelu_new, gelu_pytorch_tanh, relu and relu2 are",
         c->family->keys->activation, name ? name : "(no string)");
 }
 

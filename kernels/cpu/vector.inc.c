@@ -134,9 +134,11 @@ static inline vf activation(em_activation kind, vf x) {
     case EM_SILU: return silu(x);
     case EM_GELU: return gelu(x);
     case EM_GELU_TANH: return gelu_tanh(x);
-    case EM_RELU: break;
+    case EM_RELU:
+    case EM_RELU2: break;
     }
-    return v_max(v_set(0), x);
+    vf relu = v_max(v_set(0), x);
+    return kind == EM_RELU2 ? v_mul(relu, relu) : relu;
 }
 
 static inline __attribute__((always_inline)) void activate_as(em_activation kind, float *y,
@@ -156,6 +158,7 @@ static void activate(em_activation kind, float *y, const float *gate, const floa
     case EM_GELU: activate_as(EM_GELU, y, gate, up, n); break;
     case EM_GELU_TANH: activate_as(EM_GELU_TANH, y, gate, up, n); break;
     case EM_RELU: activate_as(EM_RELU, y, gate, up, n); break;
+    case EM_RELU2: activate_as(EM_RELU2, y, gate, up, n); break;
     }
 }
 

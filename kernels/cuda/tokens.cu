@@ -257,9 +257,11 @@ __device__ inline float activation(em_activation kind, float x) {
     case EM_SILU: return x / (1 + expf(-x));
     case EM_GELU: return 0.5f * x * erfcf(-x * 0.70710678f);
     case EM_GELU_TANH: return x / (1 + expf(-1.59576912f * (x + 0.044715f * x * x * x)));
-    case EM_RELU: break;
+    case EM_RELU:
+    case EM_RELU2: break;
     }
-    return x > 0 ? x : 0;
+    float relu = x > 0 ? x : 0;
+    return kind == EM_RELU2 ? relu * relu : relu;
 }
 
 /* A piece a thread; fewer than 2^32 of them. */

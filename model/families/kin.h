@@ -38,7 +38,7 @@ extern const em_family em_exaone_kin[], em_falcon_kin[], em_gemma_kin[], em_glm_
 #define EM_PRE_NORMS .attention_in = "input_layernorm", .ffn_in = "post_attention_layernorm"
 
 extern const em_family_keys em_llama_keys;
-extern const em_family_names em_llama_names;
+extern const em_family_names em_llama_names, em_plain_llama_names; /* plain: without a gate */
 
 /* ---- for readers ---- */
 

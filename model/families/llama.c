@@ -9,6 +9,12 @@ const em_family_keys em_llama_keys = {
 /* clang-format on */
 
 const em_family_names em_llama_names = {EM_LLAMA_ROOT, EM_LLAMA_NAMES, EM_PRE_NORMS};
+/* clang-format off */
+const em_family_names em_plain_llama_names = {
+    EM_LLAMA_ROOT, EM_PRE_NORMS, .tokens = "embed_tokens", .final_norm = "norm",
+    .layer = "layers.%d.", .q = "self_attn.q_proj", .k = "self_attn.k_proj",
+    .v = "self_attn.v_proj", .o = "self_attn.o_proj", .up = "mlp.up_proj", .down = "mlp.down_proj"};
+/* clang-format on */
 static const em_family_names mistral3_names = {EM_TEXT_ROOT, EM_LLAMA_NAMES, EM_PRE_NORMS,
                                                .ignored = {"vision_tower.", "model.vision_tower.",
                                                            "multi_modal_projector.",
@@ -118,5 +124,12 @@ const em_family em_llama_kin[] = {
      .vocab = 48000, .layers = 24, .hidden = 2560, .heads = 20, .kv_heads = 20, .head_dim = 128,
      .ffn = 7040,
      .max_positions = 4096, .norm_eps = 1e-8, .activation = "silu", .theta = 1e5, .eos = 2},
+    {.model_type = "arcee", .called = "Arcee AFM",
+     .keys = &em_llama_keys, .names = &em_plain_llama_names,
+     .form = {.norm = EM_RMS},
+     .qkv_bias = EM_KEY("attention_bias", false), .o_bias = EM_KEY("attention_bias", false),
+     .mlp_bias = EM_KEY("mlp_bias", false),
+     .vocab = 32000, .layers = 32, .hidden = 2560, .heads = 32, .ffn = 18432,
+     .max_positions = 4096, .norm_eps = 1e-5, .activation = "relu2", .theta = 1e4, .eos = 128001},
     {0}};
 /* clang-format on */

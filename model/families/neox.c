@@ -21,6 +21,11 @@ static const em_family_keys stablelm_keys = {
     .kv_heads = "num_key_value_heads", .ffn = "intermediate_size",
     .max_positions = "max_position_embeddings", .activation = "hidden_act",
     .norm_eps = "layer_norm_eps"};
+static const em_family_keys nemotron_keys = {
+    .layers = "num_hidden_layers", .hidden = "hidden_size", .heads = "num_attention_heads",
+    .kv_heads = "num_key_value_heads", .head_dim = "head_dim", .ffn = "intermediate_size",
+    .max_positions = "max_position_embeddings", .activation = "hidden_act",
+    .norm_eps = "norm_eps"};
 static const em_family_keys gptj_keys = {
     .layers = "n_layer", .hidden = "n_embd", .heads = "n_head", .ffn = "n_inner",
     .max_positions = "n_positions", .activation = "activation_function",
@@ -109,5 +114,13 @@ const em_family em_neox_kin[] = {
      .vocab = 49152, .layers = 30, .hidden = 3072, .heads = 24, .kv_heads = 2, .ffn = 12288,
      .max_positions = 4096, .norm_eps = 1e-5, .activation = "gelu_pytorch_tanh", .theta = 1e4,
      .eos = 50256, .read = read_starcoder2},
+    {.model_type = "nemotron", .called = "Nemotron 4, Minitron",
+     .keys = &nemotron_keys, .names = &em_plain_llama_names,
+     .form = {.norm = {.kind = EM_NORM_LAYER, .plus_one = true}},
+     .qkv_bias = EM_KEY("attention_bias", false), .o_bias = EM_KEY("attention_bias", false),
+     .mlp_bias = EM_KEY("mlp_bias", false),
+     .vocab = 256000, .layers = 32, .hidden = 6144, .heads = 48, .ffn = 24576,
+     .max_positions = 4096, .norm_eps = 1e-5, .activation = "relu2", .theta = 1e4, .partial = 0.5,
+     .eos = 3},
     {0}};
 /* clang-format on */

@@ -27,6 +27,7 @@ const network_shape network_shapes[] = {
                .norm_eps = 1e-6f,
                .attention_scale = 0.12f,
                .rope = {.dim = 72, .scale = 1.1f, .interleaved = true},
+               .activation = EM_RELU,
                .gated = true}},
     {.name = "gpt-neox: fused heads, parallel residual, partial rope",
      .dtype = EM_F32,
@@ -92,7 +93,7 @@ const network_shape network_shapes[] = {
                .head_norm = EM_HEAD_NORM_ALL,
                .attention_scale = 0.3f,
                .rope = {.dim = 12, .scale = 1},
-               .activation = EM_RELU}},
+               .activation = EM_RELU2}},
 };
 const int n_network_shapes = sizeof network_shapes / sizeof *network_shapes;
 
@@ -352,6 +353,7 @@ static double activation(em_activation kind, double x) {
     case EM_GELU_TANH:
         return 0.5 * x * (1 + tanh(sqrt(2 / 3.14159265358979) * (x + 0.044715 * x * x * x)));
     case EM_RELU: return x > 0 ? x : 0;
+    case EM_RELU2: return x > 0 ? x * x : 0;
     }
     return x;
 }

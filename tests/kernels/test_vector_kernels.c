@@ -143,6 +143,7 @@ static double reference(em_activation kind, double v) {
     case EM_GELU: return 0.5 * v * erfc(-v * sqrt(0.5));
     case EM_GELU_TANH: return v / (1 + exp(-2 * sqrt(2 / acos(-1)) * (v + 0.044715 * v * v * v)));
     case EM_RELU: return v > 0 ? v : 0;
+    case EM_RELU2: return v > 0 ? v * v : 0;
     }
     return v;
 }
@@ -161,15 +162,16 @@ static void check_activation(const em_cpu_kernels *k, em_activation kind, int n,
 }
 
 static void test_activations(void **state) {
-    static const em_activation kinds[] = {EM_SILU, EM_GELU, EM_GELU_TANH, EM_RELU};
-    FOR_TABLES(k) for (int kind = 0; kind < 4; kind++) {
+    static const em_activation kinds[] = {EM_SILU, EM_GELU, EM_GELU_TANH, EM_RELU, EM_RELU2};
+    FOR_TABLES(k) for (int kind = 0; kind < 5; kind++) {
         for (int s = 0; s < N_SIZES; s++) check_activation(k, kinds[kind], sizes[s], -4, 4);
         check_activation(k, kinds[kind], 2000, -0.001, 0.001);
         fill(x, 4, 0, 0);
         x[0] = 1e30f, x[1] = -1e30f, x[2] = 0, x[3] = NAN;
         k->activate(kinds[kind], y, x, NULL, 4);
-        assert_true(y[0] == 1e30f && y[1] == 0 && y[2] == 0 &&
-                    (isnan(y[3]) || (kinds[kind] == EM_RELU && i_table == 0)));
+        bool relu = kinds[kind] == EM_RELU || kinds[kind] == EM_RELU2;
+        assert_true(y[0] == (kinds[kind] == EM_RELU2 ? INFINITY : 1e30f) && y[1] == 0 &&
+                    y[2] == 0 && (isnan(y[3]) || (relu && i_table == 0)));
     }
 }
 

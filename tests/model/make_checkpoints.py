@@ -145,6 +145,14 @@ CASES = {
                  rope_type='default', rope_theta=1e4, mrope_section=[2, 2, 2], mrope_interleaved=True)),
                  vision_config=dict(depth=1, hidden_size=8, intermediate_size=8, num_heads=1, out_hidden_size=16,
                  num_position_embeddings=16, deepstack_visual_indexes=[0])), []),
+    'nemotron': ('nemotron', dict(BASE, **GQA), ['rope_parameters', 'norm_eps', 'hidden_act', 'attention_bias', 'mlp_bias',
+                 'tie_word_embeddings', 'head_dim']),
+    'nemotron-biases': ('nemotron', dict(BASE, num_key_value_heads=1, head_dim=12, attention_bias=True, mlp_bias=True, norm_eps=0.01,
+                        tie_word_embeddings=True, **ROPE(rope_type='default', partial_rotary_factor=0.34)), []),
+    'arcee': ('arcee', dict(BASE, **GQA), ['rms_norm_eps', 'hidden_act', 'rope_parameters', 'head_dim', 'attention_bias', 'mlp_bias',
+              'tie_word_embeddings']),
+    'arcee-yarn': ('arcee', dict(BASE, head_dim=16, num_key_value_heads=1, attention_bias=True, mlp_bias=True, **ROPE(rope_type='yarn',
+                   factor=4.0, original_max_position_embeddings=16)), []),
 }
 
 

@@ -76,7 +76,7 @@ C('kv-heads-do-not-divide', model_type='llama', hidden_size=16, num_attention_he
 C('head-dim-zero', model_type='llama', head_dim=0)
 C('head-dim-512', model_type='llama', head_dim=512)
 C('head-dim-odd', model_type='llama', hidden_size=12, num_attention_heads=4)
-C('activation', model_type='llama', hidden_act='relu2')
+C('activation', model_type='llama', hidden_act='quick_gelu')
 C('eps-zero', model_type='llama', rms_norm_eps=0)
 C('rope-dynamic', model_type='llama', rope_scaling={'type': 'dynamic', 'factor': 2.0})
 C('rope-longrope', model_type='llama', rope_parameters={'rope_type': 'longrope'})

@@ -59,6 +59,7 @@ static double activate(em_activation kind, double x) {
     case EM_SILU: return x / (1 + exp(-x));
     case EM_GELU: return 0.5 * x * (1 + erf(x / sqrt(2)));
     case EM_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+    case EM_RELU2: return x > 0 ? x * x : 0;
     default: return x > 0 ? x : 0;
     }
 }
