@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/size.h"
+#include "tokenize/pretokenize.h"
 
 static const char CONFIG[] = "tokenizer_config.json", ADDED[] = "added_tokens.json",
                   MAP[] = "special_tokens_map.json";
@@ -376,6 +377,24 @@ static void dummy_space(beside *b) {
     if (b->t->engine->space_each) b->t->engine->space_each(b->t->model, each);
 }
 
+/* transformers' LlamaTokenizer takes vocabulary, merges and added tokens from a tokenizer.json, and
+ * makes the rest by itself. Models were trained with the file's, which count here. */
+static void note_llama(beside *b) {
+    const char *class = json_string_value(json_object_get(b->config, "tokenizer_class"));
+    const json_t *space = json_object_get(b->config, "add_prefix_space");
+    int prepend = json_is_false(space)                                 ? EM_PREPEND_NEVER
+                  : json_is_true(json_object_get(b->config, "legacy")) ? EM_PREPEND_ALWAYS
+                                                                       : EM_PREPEND_FIRST;
+    if (!class || !one_of(class, llama) || !b->t->engine->like_llama ||
+        b->t->engine->like_llama(b->t->model, prepend))
+        return;
+    note(b,
+         "%s says tokenizer_class %s, for which transformers 5 makes a normalizer and a "
+         "pre-tokenizer of its own: those of tokenizer.json count here, and ids may differ from "
+         "transformers' where a text begins with a space or holds added or unknown tokens",
+         CONFIG, class);
+}
+
 /* ---- chat templates ---- */
 
 static bool writes_bos(const em_tokenizer *t, const char *template, size_t n) {
@@ -458,6 +477,7 @@ static bool apply(beside *b) {
         !prefix_space(b))
         return false;
     dummy_space(b);
+    note_llama(b);
     say(b);
     return b->noted &&
            (!b->changed || !b->t->engine->ready || b->t->engine->ready(b->t->model, b->err));

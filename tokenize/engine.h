@@ -53,6 +53,10 @@ typedef struct em_engine {
     /* Whether that space goes before each stretch between added tokens, or before the first. */
     void (*space_each)(void *model, bool each);
 
+    /* Whether what cuts and rewrites texts is what transformers' class LlamaTokenizer would make
+     * for the model instead: U+2581 for spaces and, by prepend (em_prepend), before the text. */
+    bool (*like_llama)(const void *model, int prepend);
+
     bool own_affixes; /* the file itself says what goes before and after a text */
 } em_engine;
 

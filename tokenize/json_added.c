@@ -117,3 +117,15 @@ bool em_json_set_prefix_space(void *model, bool there, em_error *err) {
     m->n_stages++;
     return true;
 }
+
+/* ---- the class LlamaTokenizer ---- */
+
+/* It leaves byte-level tokenizers alone, and makes no Unigram model. */
+bool em_json_like_llama(const void *model, int prepend) {
+    const em_json_model *m = model;
+    const em_stage *s = m->stages;
+    if (m->byte_level || m->is_unigram) return true;
+    return m->n_normalizers == 0 && m->n_stages == 1 && s->kind == EM_STAGE_METASPACE && !s->cut &&
+           (int)s->prepend == prepend && !strcmp(s->replacement, "\xe2\x96\x81") &&
+           m->bpe.fuse_unknown && m->bpe.byte_fallback && !m->bpe.ignore_merges;
+}

@@ -53,6 +53,7 @@ bool em_json_add(void *model, const em_extra *token, int32_t *id, em_error *err)
 bool em_json_ready(void *model, em_error *err);
 em_prefix_space em_json_prefix_space(const void *model);
 bool em_json_set_prefix_space(void *model, bool there, em_error *err);
+bool em_json_like_llama(const void *model, int prepend);
 
 /* json_parts.c: fill the model's components from tokenizer.json's sections (NULL or null: none).
  * Each refuses by name what it does not know (EM_INPUT). */

@@ -283,6 +283,7 @@ static const em_engine json_engine = {.encode = em_json_encode,
                                       .ready = em_json_ready,
                                       .prefix_space = em_json_prefix_space,
                                       .set_prefix_space = em_json_set_prefix_space,
+                                      .like_llama = em_json_like_llama,
                                       .own_affixes = true};
 
 static bool read_truncation(em_tokenizer *t, const json_t *section, em_error *err) {

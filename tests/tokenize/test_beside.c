@@ -42,14 +42,16 @@ static json_t *tokenizer_json(const json_t *base, const json_t *c) {
     return j;
 }
 
-static void read_spm(em_buffer *out) {
+static void read_file(const char *path, em_buffer *out) {
     char chunk[1 << 14];
-    FILE *f = fopen(HERE "spm/plain.model", "rb");
+    FILE *f = fopen(path, "rb");
     assert_non_null(f);
     for (size_t n; (n = fread(chunk, 1, sizeof chunk, f)) > 0;)
         assert_true(em_buffer_append(out, chunk, n, NULL));
     fclose(f);
 }
+
+static void read_spm(em_buffer *out) { read_file(HERE "spm/plain.model", out); }
 
 static void make_files(files *f, const json_t *base, const json_t *c) {
     *f = (files){0};
@@ -169,10 +171,36 @@ static void test_broken_files(void **state) {
     refuse("{\"add_prefix_space\": false}", NULL, "make the two files agree");
 }
 
+/* What transformers makes of a class by itself is not followed, and said. */
+static void test_llama_class(void **state) {
+    static const struct {
+        const char *file, *config;
+        size_t notes;
+    } cases[] = {{"legacy-llama", "{\"tokenizer_class\": \"LlamaTokenizerFast\"}", 1},
+                 {"legacy-llama", "{\"tokenizer_class\": \"PreTrainedTokenizerFast\"}", 0},
+                 {"gpt2", "{\"tokenizer_class\": \"LlamaTokenizer\"}", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char path[512];
+        em_buffer file = {0};
+        em_error err = EM_ERROR_INIT;
+        snprintf(path, sizeof path, HERE "valid/%s.json", cases[i].file);
+        read_file(path, &file);
+        em_tokenizer *t = em_tokenizer_open(path, file.data, file.length, cases[i].config,
+                                            strlen(cases[i].config), &err);
+        assert_non_null(t);
+        const em_notes *notes = em_tokenizer_notes(t);
+        assert_int_equal(notes->n, cases[i].notes);
+        if (notes->n) assert_non_null(strstr(notes->text[0], "those of tokenizer.json count here"));
+        em_tokenizer_close(t);
+        em_buffer_free(&file);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_broken_files),
+        cmocka_unit_test(test_llama_class),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
