@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/size.h"
+#include "common/shown.h"
 #include "common/utf8.h"
 
 void em_buffer_free(em_buffer *b) {
@@ -78,4 +79,12 @@ void em_buffer_json(em_buffer *b, const char *s, size_t n) {
         else if (!em_buffer_append(b, s + i, length, NULL)) out_of_memory();
     }
     em_buffer_puts(b, "\"");
+}
+
+void em_buffer_shown(em_buffer *b, const char *s, size_t n) {
+    char one[EM_SHOWN_BYTES];
+    for (size_t i = 0; i < n;) {
+        i += em_shown_character(s + i, n - i, one);
+        em_buffer_puts(b, one);
+    }
 }

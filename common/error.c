@@ -3,24 +3,24 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/shown.h"
+
 void em_error_init(em_error *err) { *err = (em_error)EM_ERROR_INIT; }
 
 static void set_source(em_error *err, const char *source) {
     if (!source || !*source) return;
     size_t n = strlen(source), room = sizeof err->source - 1;
-    if (n <= room) memcpy(err->source, source, n + 1);
-    else snprintf(err->source, sizeof err->source, "...%s", source + n - (room - 3));
-}
-
-static void one_line(char *s) {
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f) *s = ' ';
+    char shown[sizeof err->source];
+    if (n <= room) memcpy(shown, source, n + 1);
+    else snprintf(shown, sizeof shown, "...%s", source + n - (room - 3));
+    em_show(err->source, sizeof err->source, shown);
 }
 
 static void set(em_error *err, em_status status, const char *format, va_list args) {
     err->status = status;
-    vsnprintf(err->text, sizeof err->text, format, args);
-    one_line(err->text);
+    char text[sizeof err->text];
+    vsnprintf(text, sizeof text, format, args);
+    em_show(err->text, sizeof err->text, text);
 }
 
 bool em_fail(em_error *err, em_status status, const char *format, ...) {
@@ -41,7 +41,6 @@ bool em_fail_at(em_error *err, em_status status, const char *source, int64_t lin
     set(err, status, format, args);
     va_end(args);
     set_source(err, source);
-    one_line(err->source);
     err->line = line;
     err->byte = byte;
     return false;
@@ -49,10 +48,7 @@ bool em_fail_at(em_error *err, em_status status, const char *source, int64_t lin
 
 bool em_error_place(em_error *err, const char *source, int64_t line, int64_t byte) {
     if (!err || err->status == EM_OK) return false;
-    if (!err->source[0]) {
-        set_source(err, source);
-        one_line(err->source);
-    }
+    if (!err->source[0]) set_source(err, source);
     if (err->line == 0) err->line = line;
     if (err->byte < 0) err->byte = byte;
     return false;

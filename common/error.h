@@ -32,10 +32,12 @@ typedef struct em_error {
 #define EM_ERROR_INIT \
     { EM_OK, "", "", 0, -1 }
 
+/* As EM_ERROR_INIT. */
 void em_error_init(em_error *err);
 
-/* Sets status and text if err holds no error yet. Always returns false, so that
- * `return em_fail(err, EM_INPUT, "...")` reads well. err may be NULL. */
+/* Sets status and text if err holds no error yet; control characters in it are shown as escapes.
+ * Always returns false, so that `return em_fail(err, EM_INPUT, "...")`
+ * reads well. err may be NULL. */
 bool em_fail(em_error *err, em_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -17,10 +17,13 @@ typedef struct em_groups {
     int32_t n;
 } em_groups;
 
+/* Without groups. EM_MACHINE; g may be freed then too. */
 bool em_groups_init(em_groups *g, em_error *err);
+/* Frees what g owns and makes it {0}. */
 void em_groups_free(em_groups *g);
-/* The number of the group of this name, new or known; -1 with err, which says --group-by, where
- * there are too many or the name is too long for one. */
+/* The number of the group of this name (n bytes, none of them NUL; copied), new or known; -1 with
+ * err: EM_INPUT, which says --group-by, where there are too many or the name is too long for one;
+ * EM_MACHINE. */
 int32_t em_groups_add(em_groups *g, const char *name, size_t n, em_error *err);
 
 #endif

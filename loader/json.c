@@ -21,6 +21,8 @@ const char *em_json_kind(char first) {
     case 'n': return "null";
     case 't':
     case 'f': return "a boolean";
+    case 'N': return "NaN";
+    case 'I': return "an infinity";
     }
     return "a number";
 }
@@ -63,10 +65,13 @@ static size_t unicode_escape(em_json *s, char *out) {
     if (x < 0) return EM_JSON_FAIL(s, at, "\\u needs four hex digits");
     s->p += 6;
     if (x < 0xd800 || x > 0xdfff) return encode_utf8((unsigned)x, out);
-    if (x > 0xdbff) return EM_JSON_FAIL(s, at, "a low surrogate without a high one before it");
+    if (x > 0xdbff)
+        return s->loose ? encode_utf8((unsigned)x, out)
+                        : EM_JSON_FAIL(s, at, "a low surrogate without a high one before it");
     int low = s->end - s->p >= 6 && s->p[0] == '\\' && s->p[1] == 'u' ? hex4(s->p + 2, s->end) : -1;
     if (low < 0xdc00 || low > 0xdfff)
-        return EM_JSON_FAIL(s, at, "a high surrogate without a low one after it");
+        return s->loose ? encode_utf8((unsigned)x, out)
+                        : EM_JSON_FAIL(s, at, "a high surrogate without a low one after it");
     s->p += 6;
     return encode_utf8(0x10000u + ((unsigned)(x - 0xd800) << 10) + (unsigned)(low - 0xdc00), out);
 }
@@ -130,21 +135,22 @@ static bool digits(em_json *s, const char *where) {
     return true;
 }
 
+static bool skip_word(em_json *s, const char *word) {
+    size_t n = strlen(word);
+    if ((size_t)(s->end - s->p) < n || memcmp(s->p, word, n)) return em_json_expected(s, "a value");
+    s->p += n;
+    return true;
+}
+
 static bool skip_number(em_json *s) {
     em_json_take(s, '-');
+    if (s->loose && s->p < s->end && *s->p == 'I') return skip_word(s, "Infinity");
     if (!em_json_take(s, '0') && !digits(s, "a digit")) return false;
     if (em_json_take(s, '.') && !digits(s, "a digit after the point")) return false;
     if (em_json_take(s, 'e') || em_json_take(s, 'E')) {
         if (!em_json_take(s, '+')) em_json_take(s, '-');
         return digits(s, "a digit in the exponent");
     }
-    return true;
-}
-
-static bool skip_word(em_json *s, const char *word) {
-    size_t n = strlen(word);
-    if ((size_t)(s->end - s->p) < n || memcmp(s->p, word, n)) return em_json_expected(s, "a value");
-    s->p += n;
     return true;
 }
 
@@ -156,6 +162,12 @@ static bool skip_scalar(em_json *s) {
     case 't': return skip_word(s, "true");
     case 'f': return skip_word(s, "false");
     case 'n': return skip_word(s, "null");
+    case 'N':
+        if (s->loose) return skip_word(s, "NaN");
+        break;
+    case 'I':
+        if (s->loose) return skip_word(s, "Infinity");
+        break;
     }
     return *s->p == '-' || em_json_is_digit(*s->p) ? skip_number(s)
                                                    : em_json_expected(s, "a value");
@@ -175,7 +187,10 @@ bool em_json_key(em_json *s, em_buffer *scratch, const char **key, size_t *n) {
     *n = (size_t)(s->p - *key);
     if (!em_json_take(s, '"')) {
         s->p = *key;
-        if (!em_json_string(s, scratch)) return false;
+        s->loose = true;
+        bool good = em_json_string(s, scratch);
+        s->loose = false;
+        if (!good) return false;
         *key = scratch->data;
         *n = scratch->length;
     }
@@ -218,4 +233,11 @@ bool em_json_skip(em_json *s, int depth) {
         em_json_space(s);
         if (closes[open - 1] == '}' && !skip_key(s)) return false;
     }
+}
+
+bool em_json_skip_unread(em_json *s, int depth) {
+    s->loose = true;
+    bool good = em_json_skip(s, depth);
+    s->loose = false;
+    return good;
 }

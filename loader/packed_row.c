@@ -34,6 +34,8 @@ typedef struct parser {
     em_json json;
     em_packed_row *out;
     const field *field; /* whose value is read */
+    bool batched;       /* input_ids is an array of arrays: fields are rows, of which one is read */
+    size_t index, rows; /* that row; rows of the batch */
     em_buffer key;      /* a key that holds escapes */
 } parser;
 
@@ -86,7 +88,7 @@ static bool read_value(parser *s, size_t index, int32_t *out) {
     const char *at = j->p;
     if (j->p < j->end && (*j->p == 't' || *j->p == 'f') && s->field->is_mask)
         return read_word(j, out);
-    if (j->p < j->end && memchr("\"{[tfn", *j->p, 6))
+    if (j->p < j->end && memchr("\"{[tfnNI", *j->p, 8))
         return EM_JSON_FAIL(j, at, "%s[%zu] is %s, not a whole number", s->field->key, index,
                             em_json_kind(*j->p));
     bool negative = em_json_take(j, '-');
@@ -191,10 +193,10 @@ static void forget_field(parser *s) {
     s->out->lo.given = s->out->hi.given = false;
 }
 
-static bool read_field(parser *s) {
+/* The field of one row. */
+static bool read_one(parser *s) {
     em_json *j = &s->json;
     const char *at = j->p;
-    forget_field(s);
     if (j->p < j->end && *j->p == 'n') return em_json_skip(j, 1);
     if (!em_json_take(j, '['))
         return j->p == j->end ? em_json_expected(j, "an array")
@@ -204,10 +206,50 @@ static bool read_field(parser *s) {
     em_ints *to = ints_of(s->out, s->field);
     if (j->p < j->end && *j->p == '[') {
         if (s->field->is_mask) return read_matrix(s);
-        return EM_JSON_FAIL(j, at, "%s is an array of arrays: write one row a line", s->field->key);
+        return s->batched
+                   ? EM_JSON_FAIL(j, at, "%s has three dimensions where a batch of rows has two",
+                                  s->field->key)
+                   : EM_JSON_FAIL(j, at, "%s is an array of arrays, input_ids is not",
+                                  s->field->key);
     }
     to->given = true;
     return em_json_take(j, ']') || read_list(s, to);
+}
+
+/* Whether the next value is an array of arrays. */
+static bool is_nested(const em_json *json) {
+    em_json j = *json;
+    if (!em_json_take(&j, '[')) return false;
+    em_json_space(&j);
+    return em_json_take(&j, '[');
+}
+
+/* The field of row s->index of a batch; the other rows' are passed over. */
+static bool read_batch(parser *s) {
+    em_json *j = &s->json;
+    const char *at = j->p;
+    size_t n = 0;
+    em_json_take(j, '[');
+    em_json_space(j);
+    for (int more = 1; more; n++) {
+        if (!(n == s->index ? read_one(s) : em_json_skip(j, 2))) return false;
+        more = next_element(j);
+        if (more < 0) return false;
+    }
+    return n == s->rows ||
+           EM_JSON_FAIL(j, at, "%s has %zu rows, input_ids has %zu", s->field->key, n, s->rows);
+}
+
+static bool read_field(parser *s) {
+    em_json *j = &s->json;
+    forget_field(s);
+    if (s->batched && is_nested(j)) return read_batch(s);
+    bool flat = s->batched && j->p < j->end && *j->p == '[' &&
+                (s->field->offset != offsetof(em_packed_row, cu) || s->rows > 1);
+    if (flat)
+        return EM_JSON_FAIL(j, j->p, "%s is one row, input_ids is a batch of %zu", s->field->key,
+                            s->rows);
+    return read_one(s);
 }
 
 /* ---- the row ---- */
@@ -230,11 +272,48 @@ static bool read_members(parser *s) {
         if (!em_json_take(j, '"')) return em_json_expected(j, "a key in quotes");
         if (!em_json_key(j, &s->key, &key, &n)) return false;
         s->field = find_field(key, n);
-        if (!(s->field ? read_field(s) : em_json_skip(j, 1))) return false;
+        if (!(s->field ? read_field(s) : em_json_skip_unread(j, 1))) return false;
         em_json_space(j);
         if (em_json_take(j, '}')) return true;
         if (!em_json_take(j, ',')) return em_json_expected(j, "',' or '}'");
     }
+}
+
+/* Elements of an array, its bracket taken. false: the form is broken. */
+static bool count_elements(em_json *j, size_t *n) {
+    *n = 0;
+    em_json_space(j);
+    if (em_json_take(j, ']')) return true;
+    for (int more = 1; more > 0; ++*n) {
+        if (!em_json_skip_unread(j, 2)) return false;
+        more = next_element(j);
+        if (more < 0) return false;
+    }
+    return true;
+}
+
+/* Whether the line is a batch, and of how many rows: looked at first, since a mask may stand before
+ * input_ids and means another thing in a batch. What is broken is said when it is read. */
+static void find_batch(parser *s) {
+    em_json j = s->json;
+    em_error ignored = EM_ERROR_INIT;
+    const char *key;
+    size_t n;
+    j.err = &ignored;
+    em_json_space(&j);
+    s->rows = 1;
+    if (!em_json_take(&j, '{')) return;
+    do {
+        em_json_space(&j);
+        if (!em_json_take(&j, '"') || !em_json_key(&j, &s->key, &key, &n)) return;
+        const field *f = find_field(key, n);
+        bool ids = f && f->offset == offsetof(em_packed_row, ids);
+        if (ids) s->batched = is_nested(&j), s->rows = 1;
+        if (ids && s->batched ? !em_json_take(&j, '[') || !count_elements(&j, &s->rows)
+                              : !em_json_skip_unread(&j, 1))
+            return;
+        em_json_space(&j);
+    } while (em_json_take(&j, ','));
 }
 
 static bool read_row(parser *s) {
@@ -282,14 +361,18 @@ static bool check_lengths(em_packed_row *r, em_error *err) {
     return check_cu(r, err);
 }
 
-bool em_packed_row_parse(const char *line, size_t n, em_packed_row *out, em_error *err) {
-    parser s = {.out = out};
+bool em_packed_row_parse(const char *line, size_t n, size_t index, em_packed_row *out,
+                         em_error *err) {
+    parser s = {.out = out, .index = index};
     em_json_begin(&s.json, line, n, err);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         s.field = &fields[i];
         forget_field(&s);
     }
-    bool good = em_json_utf8(&s.json) && read_row(&s) && check_lengths(out, err);
+    bool good = em_json_utf8(&s.json);
+    if (good) find_batch(&s);
+    out->batch = s.rows;
+    good = good && read_row(&s) && check_lengths(out, err);
     em_buffer_free(&s.key);
     return good;
 }

@@ -19,6 +19,7 @@ typedef struct em_ints {
 
 /* Every field but cu has as many entries as ids. Reused from row to row; starts as {0}. */
 typedef struct em_packed_row {
+    size_t batch;      /* rows of the line: more than 1 only where its fields are arrays of rows */
     int32_t tokens;    /* T, at least 1 */
     em_ints ids;       /* input_ids */
     em_ints labels;    /* EM_LABEL_IGNORED where none counts */
@@ -32,10 +33,15 @@ typedef struct em_packed_row {
 
 #define EM_PACKED_TOKENS_MAX ((size_t)1 << 24)
 
+/* Frees what r owns and makes it {0}, not r itself. */
 void em_packed_row_free(em_packed_row *r);
 
-/* line: without its newline; not blank. On failure (EM_INPUT, EM_MACHINE) err->byte is the offset
- * within the line, and *out is not to be used but may be freed or given to the next call. */
-bool em_packed_row_parse(const char *line, size_t n, em_packed_row *out, em_error *err);
+/* Row `index`, from 0, of a line without its newline that is not blank. A line is one row, or a
+ * batch as a collator makes it: input_ids is an array of arrays, and every other field that is read
+ * has as many elements (cu_seqlens of a batch of one may be flat). out->batch says how many rows
+ * there are; index must be less. On failure (EM_INPUT, EM_MACHINE) err->byte is the offset within
+ * the line, and *out is not to be used but may be freed or given to the next call. */
+bool em_packed_row_parse(const char *line, size_t n, size_t index, em_packed_row *out,
+                         em_error *err);
 
 #endif

@@ -40,7 +40,9 @@ em_reader *em_reader_open(const em_reader_options *options, em_error *err) {
     pthread_mutex_init(&r->lock, NULL);
     r->chunk = malloc(CHUNK_BYTES);
     if (!r->chunk) em_fail_memory(err, CHUNK_BYTES, "reading records");
-    if (r->chunk && em_files_list(options->paths, options->n_paths, &r->files, err)) return r;
+    if (r->chunk &&
+        em_files_list(options->paths, options->n_paths, options->keys.text, &r->files, err))
+        return r;
     em_reader_close(r);
     return NULL;
 }
@@ -199,11 +201,32 @@ static bool record_failed(em_reader *r, const em_place *place, em_error *err) {
     return skip;
 }
 
+/* A byte order mark stands where files that begin with one were joined. */
+static void skip_mark(const char **line, size_t *n, int64_t *byte) {
+    if (*n < 3 || memcmp(*line, "\xef\xbb\xbf", 3)) return;
+    *line += 3;
+    *n -= 3;
+    *byte += 3;
+}
+
+/* No record ends in the middle of an object: a first line that does is JSON laid out over several.
+ */
+static bool check_first(const em_reader *r, const char *line, size_t n, const em_place *place,
+                        em_error *err) {
+    while (n && em_record_blank(line + n - 1, 1)) n--;
+    if (!memchr("{[,:", line[n - 1], 4)) return true;
+    return em_fail_at(err, EM_INPUT, path_name(r), 0, place->byte,
+                      "is JSON laid out over several lines, which is not JSON lines; convert it "
+                      "with jq -c .");
+}
+
 /* The next line that is not blank. 1, 0: the file's end, -1: err. */
 static int next_record(em_reader *r, const char **line, size_t *n, em_place *place, em_error *err) {
     int got;
-    while ((got = next_line(r, line, n, &place->byte, err)) > 0 && em_record_blank(*line, *n)) {}
+    do got = next_line(r, line, n, &place->byte, err);
+    while (got > 0 && (skip_mark(line, n, &place->byte), em_record_blank(*line, *n)));
     if (got > 0) place->record = ++r->records;
+    if (got > 0 && r->records == 1 && !check_first(r, *line, *n, place, err)) return -1;
     return got;
 }
 

@@ -1,5 +1,6 @@
 #include "loader/record.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "loader/json.h"
@@ -56,6 +57,7 @@ static bool read_members(parser *s, bool inside_parent);
 static bool read_value(parser *s, bool inside_parent, int keep) {
     const char *at = s->json.p;
     found value = {at < s->json.end ? *at : 0, at};
+    if (value.kind == '-' && at + 1 < s->json.end && at[1] == 'I') value.kind = 'I';
     if (keep & KEEP_TEXT) s->text = value;
     if (keep & KEEP_GROUP) s->group = value;
     if (keep & GROUP_PARENT) {
@@ -66,7 +68,7 @@ static bool read_value(parser *s, bool inside_parent, int keep) {
         }
     }
     if (value.kind != '"' || !(keep & (KEEP_TEXT | KEEP_GROUP))) {
-        if (!em_json_skip(&s->json, inside_parent ? 2 : 1)) return false;
+        if (!em_json_skip_unread(&s->json, inside_parent ? 2 : 1)) return false;
         if (!(keep & KEEP_GROUP) || value.kind == '"') return true;
         em_buffer_clear(&s->out->group);
         bool is_text = value.kind != '{' && value.kind != '[' && value.kind != 'n';
@@ -92,7 +94,7 @@ static bool read_members(parser *s, bool inside_parent) {
         if (!em_json_key(&s->json, &s->key, &key, &n)) return false;
         int keep = wanted(s, inside_parent, key, n);
         if (!(keep ? read_value(s, inside_parent, keep)
-                   : em_json_skip(&s->json, inside_parent ? 2 : 1)))
+                   : em_json_skip_unread(&s->json, inside_parent ? 2 : 1)))
             return false;
         em_json_space(&s->json);
         if (em_json_take(&s->json, '}')) return true;
@@ -100,15 +102,50 @@ static bool read_members(parser *s, bool inside_parent) {
     }
 }
 
+/* The first few keys of the record, as they are written, with commas between them; no more than
+ * fit. */
+static void list_keys(const em_json *json, char *out, size_t room) {
+    em_json s = *json;
+    em_error ignored = EM_ERROR_INIT;
+    size_t at = 0;
+    int listed = 0;
+    s.err = &ignored;
+    s.p = s.begin;
+    *out = 0;
+    em_json_space(&s);
+    for (em_json_take(&s, '{'); listed < 12; listed++) {
+        em_json_space(&s);
+        const char *from = s.p;
+        if (from == s.end || *from != '"' || !em_json_skip_unread(&s, 1)) break;
+        size_t n = (size_t)(s.p - from);
+        if (at + n + 8 > room) {
+            snprintf(out + at, room - at, " …");
+            break;
+        }
+        at += (size_t)snprintf(out + at, room - at, "%s%.*s", listed ? ", " : "", (int)n, from);
+        em_json_space(&s);
+        if (!em_json_take(&s, ':')) break;
+        em_json_space(&s);
+        if (!em_json_skip_unread(&s, 1)) break;
+        em_json_space(&s);
+        if (!em_json_take(&s, ',')) break;
+    }
+}
+
+static bool no_text(parser *s, const char *key) {
+    char keys[400];
+    list_keys(&s->json, keys, sizeof keys);
+    return em_fail(s->json.err, EM_INPUT, "no \"%s\" key (--text-key names another): %s%s", key,
+                   *keys ? "the record has " : "the record is empty", keys);
+}
+
 /* Whether the values that won are of a kind that can be used. */
 static bool check_found(parser *s, const em_record_keys *keys) {
-    if (!s->text.kind)
-        return em_fail(s->json.err, EM_INPUT, "no \"%s\" key (--text-key names another)",
-                       keys->text);
+    if (!s->text.kind) return no_text(s, keys->text);
     if (s->text.kind != '"')
         return EM_JSON_FAIL(&s->json, s->text.at, "\"%s\" is %s, not a string", keys->text,
                             em_json_kind(s->text.kind));
-    if (s->group.kind == '{' || s->group.kind == '[')
+    if (s->group.kind && strchr("{[NI", s->group.kind))
         return EM_JSON_FAIL(
             &s->json, s->group.at,
             "\"%s\" is %s, where --group-by needs a string, a number, true or false", keys->group,

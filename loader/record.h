@@ -1,6 +1,7 @@
 /* One JSONL record, scanned once and strictly: the whole line must be one valid JSON object
  * (RFC 8259) in valid UTF-8; only the text and the group are kept. Duplicate keys: the last one
- * wins, as in Python's json and in jansson. */
+ * wins, as in Python's json and in jansson. Values that nobody reads may hold what Python's json
+ * writes beyond the RFC: NaN, Infinity, half a surrogate pair. */
 #ifndef EM_LOADER_RECORD_H
 #define EM_LOADER_RECORD_H
 
@@ -21,6 +22,7 @@ typedef struct em_record {
                         is missing or null. No NUL bytes. */
 } em_record;
 
+/* Frees the buffers, not r; r may then be used again. */
 void em_record_free(em_record *r);
 
 /* True where the line holds nothing but JSON's white space: no record. */

@@ -192,6 +192,16 @@ static bool check_window(const em_source *s, em_error *err) {
                       at, window, log);
 }
 
+static bool check_dictionary(const em_source *s, em_error *err) {
+    unsigned id = ZSTD_getDictID_fromFrame(s->input + s->begin, available(s));
+    return !id ||
+           em_fail_at(err, EM_INPUT, s->path, 0, s->offset,
+                      "the Zstandard frame at compressed byte %lld needs the dictionary with "
+                      "id %u, and dictionaries are not read: decompress it with zstd -d -D "
+                      "DICTIONARY",
+                      (long long)em_source_position(s), id);
+}
+
 /* Looks at the next frame's header. 1: it may be decoded, 0: end of the file, -1: err. */
 static int zstd_begin(em_source *s, em_error *err) {
     if (!fill(s, ZSTD_HEADER_BYTES, err)) return -1;
@@ -200,7 +210,7 @@ static int zstd_begin(em_source *s, em_error *err) {
     if (!kind)
         fail(s, err,
              "the last Zstandard frame is followed by bytes that are none: the file is damaged");
-    if (!kind || (kind == 1 && !check_window(s, err))) return -1;
+    if (!kind || (kind == 1 && (!check_dictionary(s, err) || !check_window(s, err)))) return -1;
     s->inside = true;
     return 1;
 }
@@ -245,8 +255,17 @@ static bool is_gzip(const unsigned char *p, size_t n) {
     return n >= 2 && p[0] == 0x1f && p[1] == 0x8b;
 }
 
+/* Past zeros that pad a file after its members, as gzip does. */
+static bool skip_padding(em_source *s, em_error *err) {
+    for (;;) {
+        if (!fill(s, 1, err)) return false;
+        if (!available(s) || s->input[s->begin]) return true;
+        s->begin++;
+    }
+}
+
 static int gzip_begin(em_source *s, em_error *err) {
-    if (!fill(s, 2, err)) return -1;
+    if (!skip_padding(s, err) || !fill(s, 2, err)) return -1;
     if (!available(s)) return 0;
     if (!is_gzip(s->input + s->begin, available(s))) {
         fail(s, err,
@@ -318,29 +337,48 @@ static ptrdiff_t decode(em_source *s, void *out, size_t n, em_error *err) {
     return plain_read(s, out, n, err);
 }
 
-/* Containers that people have and that we do not read, by their first bytes. */
+/* Formats that people have and that we do not read, by their first bytes: enough of them that no
+ * text begins so. */
+static const struct {
+    const char *magic;
+    size_t n;
+    const char *name;
+} others[] = {
+    {"\xfd"
+     "7zXZ\0",
+     6, "xz"},
+    {"BZh", 3, "bzip2"}, /* and "1AY&SY" after the block size */
+    {"\x04\x22\x4d\x18", 4, "lz4"},
+    {"\xff\x06\0\0sNaPpY", 10, "Snappy"},
+    {"7z\xbc\xaf\x27\x1c", 6, "7-Zip"},
+    {"PK\3\4", 4, "zip"}, /* .npz too */
+    {"PAR1\x15", 5, "Parquet"},
+    {"ARROW1\0\0", 8, "Arrow (Feather)"},
+    {"\xff\xff\xff\xff", 4, "Arrow stream"}, /* and the length of its schema's message */
+    {"\x93NUMPY", 6, "NumPy (.npy)"},
+    {"\x89HDF\r\n\x1a\n", 8, "HDF5"},
+    {"Obj\1", 4, "Avro"},
+    {"SQLite format 3\0", 16, "SQLite"},
+    {"GGUF\3\0\0\0", 8, "GGUF"},
+    {"%PDF-", 5, "PDF"},
+};
+
+static const char *other_format(const unsigned char *p, size_t n) {
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (n < others[i].n || memcmp(p, others[i].magic, others[i].n)) continue;
+        if (*p == 'B' && (n < 10 || memcmp(p + 4, "1AY&SY", 6))) continue;
+        if (*p == 0xff && p[1] == 0xff && (n < 16 || p[6] || p[7] || p[8] != 16)) continue;
+        return others[i].name;
+    }
+    return NULL;
+}
+
 static bool refuse_others(const em_source *s, em_error *err) {
-    static const struct {
-        const char *magic;
-        size_t n;
-        const char *name;
-    } others[] = {
-        {"\xfd"
-         "7zXZ\0",
-         6, "xz"},
-        {"BZh91AY&SY", 10, "bzip2"},
-        {"\x04\x22\x4d\x18", 4, "lz4"},
-        {"PK\3\4", 4, "zip"},
-        {"PAR1\x15", 5, "Parquet"},
-    };
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (available(s) >= others[i].n &&
-            !memcmp(s->input + s->begin, others[i].magic, others[i].n))
-            return em_fail_at(err, EM_INPUT, s->path, 0, -1,
-                              "is %s data, which is not read: convert it to JSON lines "
-                              "(.jsonl, .jsonl.zst or .jsonl.gz)",
-                              others[i].name);
-    return true;
+    const char *name = other_format(s->input + s->begin, available(s));
+    return !name || em_fail_at(err, EM_INPUT, s->path, 0, -1,
+                               "is %s data, which is not read: convert it to JSON lines "
+                               "(.jsonl, .jsonl.zst or .jsonl.gz)",
+                               name);
 }
 
 static bool open_decoder(em_source *s, em_error *err) {

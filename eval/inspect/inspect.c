@@ -93,6 +93,7 @@ static void documents_lines(const inspection *x, em_buffer *out) {
     if (c->filtered)
         em_buffer_printf(out, "; %lld of other subsets left out", (long long)c->filtered);
     if (c->bad) em_buffer_printf(out, "; %lld broken records skipped", (long long)c->bad);
+    if (*x->data->left_out) em_buffer_printf(out, "\n- directories: %s", x->data->left_out);
     em_buffer_printf(out, "\n- tokens: %lld, EOS and BOS among them\n", (long long)p->tokens);
     special_line(out, "EOS", &x->setup->eos, p->eos_added, p->eos_in_text, p->documents);
     special_line(out, "BOS", &x->setup->bos, p->bos_added, p->bos_in_text, p->documents);

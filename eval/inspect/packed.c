@@ -26,6 +26,7 @@ typedef struct inspection {
     em_packed_view view;
     em_packed_counts counts;
     em_buffer chosen;   /* the line of the row to draw */
+    size_t chosen_at;   /* the row's index in that line */
     int64_t chosen_row; /* its index; -1: none yet */
     bool chosen_several;
 } inspection;
@@ -65,22 +66,32 @@ static bool check_ids(inspection *x, em_error *err) {
 /* ---- reading ---- */
 
 /* --row N, else the first row that holds two documents, else the first. */
-static bool choose(inspection *x, const char *line, size_t n, em_error *err) {
+static bool choose(inspection *x, const char *line, size_t n, size_t index, em_error *err) {
     int64_t row = x->counts.rows;
     bool several = em_packed_documents(&x->view, &x->row, &x->ids) > 1;
     if (x->settings->inspect.row >= 0 ? row != x->settings->inspect.row
                                       : x->chosen_row >= 0 && (x->chosen_several || !several))
         return true;
     x->chosen_row = row;
+    x->chosen_at = index;
     x->chosen_several = several;
     em_buffer_clear(&x->chosen);
     return em_buffer_append(&x->chosen, line, n, err);
 }
 
-static bool read_row(inspection *x, const char *line, size_t n, em_error *err) {
-    return em_packed_row_parse(line, n, &x->row, err) &&
-           em_packed_view_make(&x->view, &x->row, &x->ids, err) && choose(x, line, n, err) &&
+static bool read_row(inspection *x, const char *line, size_t n, size_t index, em_error *err) {
+    return em_packed_row_parse(line, n, index, &x->row, err) &&
+           em_packed_view_make(&x->view, &x->row, &x->ids, err) && choose(x, line, n, index, err) &&
            em_packed_counts_add(&x->counts, &x->row, &x->view, &x->ids, err);
+}
+
+/* A line is one row, or a batch of them. */
+static bool read_line(inspection *x, const char *line, size_t n, em_error *err) {
+    size_t i = 0;
+    do
+        if (!read_row(x, line, n, i, err)) return false;
+    while (++i < x->row.batch);
+    return true;
 }
 
 static bool read_rows(inspection *x, em_error *err) {
@@ -89,7 +100,7 @@ static bool read_rows(inspection *x, em_error *err) {
     em_place place;
     int got;
     while ((got = em_reader_next_line(x->reader, &line, &n, &place, err)) > 0)
-        if (!read_row(x, line, n, err)) return em_reader_place(&place, err);
+        if (!read_line(x, line, n, err)) return em_reader_place(&place, err);
     if (got < 0) return false;
     if (!x->counts.rows)
         return em_fail_at(err, EM_INPUT, x->path, 0, -1,
@@ -483,7 +494,7 @@ static void row_mask(inspection *x, em_buffer *out) {
 }
 
 static bool draw_row(inspection *x, em_buffer *out, em_error *err) {
-    if (!em_packed_row_parse(x->chosen.data, x->chosen.length, &x->row, err) ||
+    if (!em_packed_row_parse(x->chosen.data, x->chosen.length, x->chosen_at, &x->row, err) ||
         !em_packed_view_make(&x->view, &x->row, &x->ids, err))
         return false;
     row_tokens(x, out);

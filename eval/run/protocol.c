@@ -259,6 +259,9 @@ void em_protocol_notes(em_results *r, const em_settings *settings, const em_setu
         if (d->totals.bad_records)
             em_results_note(r, "%s%s%lld broken records were skipped, the first: %s", d->name,
                             *d->name ? ": " : "", (long long)d->totals.bad_records, d->first_bad);
+        if (*setup->datasets[i].left_out)
+            em_results_note(r, "%s%sDirectories of --data: %s.", d->name, *d->name ? ": " : "",
+                            setup->datasets[i].left_out);
     }
     for (int i = 0; i < settings->protocol.n_labels; i++)
         if (settings->protocol.labels[i]->offset == 2)

@@ -115,9 +115,10 @@ static bool put_tokenizer(em_buffer *out, const char *path, em_error *err) {
     return true;
 }
 
-static bool put_data_set(em_buffer *out, const em_dataset *d, em_error *err) {
+static bool put_data_set(em_buffer *out, const em_dataset *d, const char *text_key, em_error *err) {
     em_files files;
-    if (!em_files_list(d->paths, d->n_paths, &files, err)) return em_files_free(&files), false;
+    if (!em_files_list(d->paths, d->n_paths, text_key, &files, err))
+        return em_files_free(&files), false;
     bool good = true;
     for (size_t i = 0; good && i < files.n; i++) good = put_file(out, files.paths[i], err);
     em_files_free(&files);
@@ -145,7 +146,7 @@ bool em_identity_make(em_buffer *out, const em_identity_source *source, const em
     if (source->config && !put_file(out, source->config, err)) return false;
     if (source->baseline && !put_file(out, source->baseline, err)) return false;
     for (int i = 0; i < setup->n_datasets; i++)
-        if (!put_data_set(out, &setup->datasets[i], err)) return false;
+        if (!put_data_set(out, &setup->datasets[i], setup->text_key, err)) return false;
     return true;
 }
 

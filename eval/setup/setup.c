@@ -11,6 +11,7 @@
 #include "common/buffer.h"
 #include "common/size.h"
 #include "eval/process/installed.h"
+#include "loader/files.h"
 #include "model/compose.h"
 
 /* ---- the tokenizer ---- */
@@ -484,6 +485,20 @@ static bool resolve_data(em_setup *s, const em_data_settings *data,
     return add_data(s, &(em_named_path){NULL, sample}, err) && pack_data(s, protocol, err);
 }
 
+/* Walks the directories, so that what is left out of them can be said. */
+static bool list_data(em_setup *s, const char *text_key, em_error *err) {
+    bool good = true;
+    s->text_key = text_key;
+    for (int i = 0; good && i < s->n_datasets; i++) {
+        em_dataset *d = &s->datasets[i];
+        em_files files;
+        good = em_files_list(d->paths, d->n_paths, text_key, &files, err);
+        em_files_note(&files, d->left_out, sizeof d->left_out);
+        em_files_free(&files);
+    }
+    return good;
+}
+
 /* ---- together ---- */
 
 static bool keep_model(em_setup *s, em_model *m, const char *name, const char *group,
@@ -618,7 +633,9 @@ bool em_setup_open(em_setup *s, const em_setup_needs *needs, em_error *err) {
     if (!em_notes_join(&s->notes, em_tokenizer_notes(s->tokenizer), err)) goto fail;
     if (!open_amplified(s, needs->models, err)) goto fail;
     if (!resolve_row_tokens(s, needs->protocol, err)) goto fail;
-    if (needs->data && !resolve_data(s, needs->data, needs->protocol, err)) goto fail;
+    if (needs->data && (!resolve_data(s, needs->data, needs->protocol, err) ||
+                        !list_data(s, needs->data->text_key, err)))
+        goto fail;
     s->taken = taken_already();
     return true;
 fail:

@@ -25,6 +25,7 @@ typedef struct em_dataset { /* one row of the table: what is read, and how it be
     em_pack_mode pack;
     const char *paths[EM_MAX_LIST];
     int n_paths;
+    char left_out[384]; /* what its directories hold and nobody reads, or "" */
 } em_dataset;
 
 typedef struct em_setup {
@@ -49,7 +50,8 @@ typedef struct em_setup {
     char row_tokens_note[160]; /* why T is not what one would expect, or "" */
     em_dataset datasets[2 * EM_MAX_LIST];
     int n_datasets;
-    bool bundled_sample; /* no --data was given, and no config names data of its own */
+    const char *text_key; /* of their records */
+    bool bundled_sample;  /* no --data was given, and no config names data of its own */
     int threads;
     int node_rank, node_ranks; /* of this process, where several share a run; set by the caller. 0,
                                   0: it is alone */

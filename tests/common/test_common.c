@@ -27,7 +27,7 @@ static void first_error_wins(void **state) {
     assert_false(em_fail(&err, EM_MACHINE, "later"));
     assert_int_equal(err.status, EM_INPUT);
     assert_string_equal(em_error_line(&err, line, sizeof line),
-                        "a.jsonl, record 12, byte 345: bad thing");
+                        "a.jsonl, record 12, byte 345: bad\\x0athing");
 }
 
 static void place_is_added_once(void **state) {

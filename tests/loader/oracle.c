@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "loader/json.h"
+#include "python_json.h"
 
 static void set(em_buffer *b, const char *s, size_t n) {
     em_buffer_clear(b);
@@ -57,7 +58,11 @@ oracle_verdict oracle_record(const char *line, size_t n, const em_record_keys *k
     json_error_t error;
     if (memchr(line, 0, n)) return ORACLE_BAD;
     if (depth_of(line, n) > EM_JSON_DEPTH) return ORACLE_DIFFERS;
-    json_t *record = json_loadb(line, n, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
+    bool halves;
+    em_buffer plain = python_json(line, n, &halves);
+    json_t *record = json_loadb(plain.data, plain.length, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL,
+                                &error);
+    em_buffer_free(&plain);
     if (!record) {
         enum json_error_code code = json_error_code(&error);
         return code == json_error_numeric_overflow || code == json_error_null_byte_in_key
@@ -66,7 +71,7 @@ oracle_verdict oracle_record(const char *line, size_t n, const em_record_keys *k
     }
     oracle_verdict v = verdict(record, keys, out);
     json_decref(record);
-    return v;
+    return v == ORACLE_GOOD && halves ? ORACLE_UNREAD : v;
 }
 
 static bool equal(const em_buffer *a, const em_buffer *b) {

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "loader/groups.h"
+#include "loader/files.h"
 #include "loader/loader.h"
 #include "loader/reader.h"
 #include "make.h"
@@ -172,7 +173,8 @@ static void broken_records(void **state) {
     assert_transcript(o, "0  1: 97\n1 documents, 0 empty, 0 bad, 0 filtered, 1 bytes, 1 tokens\n");
     path = make_text("b.jsonl", "\xef\xbb\xbf{\"txt\":\"b\"}");
     o.skip_bad_records = false;
-    assert_transcript(o, "b.jsonl, record 1, byte 3: no \"text\" key (--text-key names another)\n");
+    assert_transcript(o, "b.jsonl, record 1, byte 3: no \"text\" key (--text-key names another): "
+                         "the record has \"txt\"\n");
 }
 
 /* What has been read ahead is not counted: the figures belong to the document at hand. */
@@ -208,7 +210,6 @@ static void several_paths(void **state) {
     mkdir(make_path("d"), 0777);
     mkdir(make_path("d/below"), 0777);
     mkdir(make_path("none"), 0777);
-    make_text("d/below/x.jsonl", "not read");
     make_text("d/.hidden", "not read");
     make_text("d/b", "{\"text\":\"b\"}");
     make_text("d/B.jsonl", "{\"text\":\"B\"}\n");
@@ -217,13 +218,144 @@ static void several_paths(void **state) {
                            make_text("y", "{\"text\":\"y\"}\n{}")};
     em_loader_options o = {.paths = paths, .n_paths = 3, .keys = PILE};
     assert_transcript(o, "0  1: 66\n1  1: 97\n2  1: 99\n3  1: 98\n4  1: 122\n5  1: 121\n"
-                         "y, record 2, byte 13: no \"text\" key (--text-key names another)\n");
+                         "y, record 2, byte 13: no \"text\" key (--text-key names another): "
+                         "the record is empty\n");
     paths[2] = make_path("missing");
     assert_transcript(o, "missing: cannot be opened: No such file or directory\n");
     paths[2] = make_path("none");
     assert_transcript(o, "none: the directory holds no files\n");
+    make_text("none/.hidden", "not read");
+    assert_transcript(o, "none: the directory holds no data: JSON lines with \"text\", or .txt; 1 "
+                         "other file: .hidden\n");
     paths[1] = paths[2] = "-";
     assert_transcript(o, "stdin (\"-\") can be read only once\n");
+}
+
+static em_files list(const char *folder, const char *text_key, const char *error) {
+    const char *path = make_path(folder);
+    em_files files;
+    em_error err = EM_ERROR_INIT;
+    char line[1280];
+    bool good = em_files_list(&path, 1, text_key, &files, &err);
+    assert_string_equal(good ? "" : tail(em_error_line(&err, line, sizeof line)), error);
+    return files;
+}
+
+/* The files under the folder, in order. */
+static void assert_listed(em_files *files, const char *wanted, const char *note) {
+    em_buffer got = {0};
+    char line[600];
+    em_buffer_puts(&got, "");
+    for (size_t i = 0; i < files->n; i++)
+        em_buffer_printf(&got, "%s%s", i ? " " : "", files->paths[i] + strlen(make_path("hub/")));
+    assert_string_equal(got.data, wanted);
+    assert_string_equal(em_files_note(files, line, sizeof line), note);
+    em_buffer_free(&got);
+    em_files_free(files);
+}
+
+/* A data set as it is downloaded: what is data says the content, or a name that promises it. */
+static void directories_are_walked(void **state) {
+    em_buffer zst = {0}, gz = {0};
+    add_zstd(&zst, "{\"text\":\"c\"}\n", 13);
+    add_gzip(&gz, "# no data\n", 10);
+    mkdir(make_path("hub"), 0777);
+    mkdir(make_path("hub/empty"), 0777);
+    mkdir(make_path("hub/more"), 0777);
+    mkdir(make_path("hub/more/deep"), 0777);
+    make_text("hub/README.md", "---\nlicense: mit\n---\n{\"text\": \"an example\"}\n");
+    make_text("hub/LICENSE", "MIT");
+    make_text("hub/LICENSE-MIT.txt", "MIT");
+    make_text("hub/licenses_of_all.txt", "a document");
+    make_text("hub/.gitattributes", "*.zst lfs");
+    make_text("hub/dataset_infos.json",
+              "{\"default\": {\"features\": {\"text\": {\"dtype\": \"string\"}}}}");
+    make_text("hub/shard", "\n {\"meta\": {\"x\": [1]}, \"text\" : \"b\"}\n");
+    make_file("hub/zipped", zst.data, zst.length);
+    make_file("hub/notes.gz", gz.data, gz.length);
+    make_text("hub/train.parquet", "PAR1\x15\4\x15\4PAR1");
+    make_text("hub/more/deep/a.jsonl", "{\"broken");
+    make_text("hub/more.jsonl", "{\"text\":\"d\"}\n");
+    assert_int_equal(symlink("..", make_path("hub/more/loop")), 0);
+    assert_int_equal(symlink("../shard", make_path("hub/more/again")), 0);
+    assert_int_equal(link(make_path("hub/shard"), make_path("hub/shard2")), 0);
+    em_files files = list("hub", "text", "");
+    assert_listed(
+        &files, "licenses_of_all.txt more/again more/deep/a.jsonl more.jsonl zipped",
+        "7 files there are no data and were left out: .gitattributes, LICENSE, LICENSE-MIT.txt, "
+        "README.md, dataset_infos.json, notes.gz, train.parquet; 3 second links");
+    em_buffer_free(&zst);
+    em_buffer_free(&gz);
+}
+
+/* Another text key, other data; packed rows are known by input_ids. */
+static void what_is_data_follows_the_key(void **state) {
+    mkdir(make_path("hub"), 0777);
+    make_text("hub/a", "{\"content\":\"b\"}\n");
+    make_text("hub/b", "{\"text\":\"b\"}\n");
+    make_text("hub/c", "{\"input_ids\": [1]}\n");
+    em_files files = list("hub", "content", "");
+    assert_listed(&files, "a", "2 files there are no data and were left out: b, c");
+    files = list("hub", NULL, "");
+    assert_listed(&files, "c", "2 files there are no data and were left out: a, b");
+    files = list("hub", "absent",
+                 "hub: the directory holds no data: JSON lines with \"absent\", or .txt; 3 other "
+                 "files: a, b, c");
+    em_files_free(&files);
+    for (int i = 0; i < 400; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "hub/\x1b[31m%03d", i);
+        make_text(name, "x");
+    }
+    char line[600];
+    files = list("hub", "text", "");
+    assert_int_equal(files.left_out, 402);
+    em_files_note(&files, line, sizeof line);
+    assert_non_null(strstr(line, "402 files there are no data and were left out: \\x1b[31m000, "));
+    assert_string_equal(line + strlen(line) - 4, " …");
+    em_files_free(&files);
+}
+
+static void addresses_are_no_files(void **state) {
+    static const struct {
+        const char *path, *error;
+    } cases[] = {
+        {"s3://bucket/a.jsonl", "aws s3 cp 's3://bucket/a.jsonl' - | evalmask --data - …"},
+        {"https://x.org/a.zst", "curl -L 'https://x.org/a.zst' | evalmask --data - …"},
+        {"gs://bucket/a", "gcloud storage cat 'gs://bucket/a' | evalmask --data - …"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        em_files files;
+        em_error err = EM_ERROR_INIT;
+        assert_false(em_files_list(&cases[i].path, 1, "text", &files, &err));
+        assert_int_equal(err.status, EM_INPUT);
+        assert_string_equal(err.source, cases[i].path);
+        assert_non_null(strstr(err.text, cases[i].error));
+        em_files_free(&files);
+    }
+}
+
+static void files_are_joined(void **state) {
+    const char *path = make_text("a", "\xef\xbb\xbf{\"text\":\"a\"}\n\xef\xbb\xbf{\"text\":\"b\"}\n"
+                                      "\xef\xbb\xbf\n\xef\xbb\xbf{\"txt\":1}\n");
+    assert_transcript(one_path(&path), "0  1: 97\n1  1: 98\na, record 3, byte 39: no \"text\" key "
+                                       "(--text-key names another): the record has \"txt\"\n");
+}
+
+static void json_in_several_lines(void **state) {
+    static const char *const texts[] = {"{\n  \"text\": \"a\"\n}\n", "\n{\"meta\": {\n\"x\": 1},\n",
+                                        "{ \"text\": \"a\", \r\n \"x\": 1}", "{\"text\":\n\"a\"}"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char wanted[200];
+        const char *path = make_text("a", texts[i]);
+        em_loader_options o = one_path(&path);
+        o.skip_bad_records = true; /* the file is of another kind */
+        snprintf(wanted, sizeof wanted,
+                 "a, byte %d: is JSON laid out over several lines, which is not JSON lines; "
+                 "convert it with jq -c .\n",
+                 i == 1);
+        assert_transcript(o, wanted);
+    }
 }
 
 static void text_files(void **state) {
@@ -439,6 +571,11 @@ int main(void) {
         IN_FOLDER(counts_follow_the_documents),
         IN_FOLDER(tokenizer_errors_have_a_place),
         IN_FOLDER(several_paths),
+        IN_FOLDER(directories_are_walked),
+        IN_FOLDER(what_is_data_follows_the_key),
+        IN_FOLDER(addresses_are_no_files),
+        IN_FOLDER(files_are_joined),
+        IN_FOLDER(json_in_several_lines),
         IN_FOLDER(text_files),
         IN_FOLDER(other_data_is_refused),
         IN_FOLDER(truncated_shard),

@@ -13,7 +13,7 @@
 
 static bool parse(const char *line, em_packed_row *out, em_error *err) {
     em_error_init(err);
-    return em_packed_row_parse(line, strlen(line), out, err);
+    return em_packed_row_parse(line, strlen(line), 0, out, err);
 }
 
 static void assert_ints(const em_ints *x, const char *numbers) {
@@ -48,6 +48,33 @@ static void values(void **state) {
     em_packed_row_free(&r);
 }
 
+/* What a collator writes: fields of B rows. A mask is B x T there, and before input_ids too. */
+static void batches(void **state) {
+    static const char line[] =
+        "{\"attention_mask\": [[1,1],[1,0]], \"loss\": NaN, \"a\\ud800\": [Infinity, -Infinity], "
+        "\"input_ids\": [[5,2],[6,7]], \"labels\": [[-100,2],[6,-100]], \"position_ids\": null}";
+    em_packed_row r = {0};
+    em_error err = EM_ERROR_INIT;
+    assert_true(em_packed_row_parse(line, strlen(line), 1, &r, &err));
+    assert_int_equal(r.batch, 2);
+    assert_ints(&r.ids, "6 7");
+    assert_ints(&r.mask, "1 0");
+    assert_ints(&r.labels, "6 -100");
+    assert_false(r.positions.given || r.lo.given);
+    assert_true(em_packed_row_parse(line, strlen(line), 0, &r, &err));
+    assert_ints(&r.ids, "5 2");
+    assert_ints(&r.labels, "-100 2");
+    /* DataCollatorWithFlattening: a batch of one, whose cu_seq_lens_q is flat */
+    assert_true(
+        parse("{\"input_ids\": [[5,2,6]], \"position_ids\": [[0,1,0]], "
+              "\"cu_seq_lens_q\": [0,2,3], \"attention_mask\": [[[1,0,0],[1,1,0],[0,0,1]]]}",
+              &r, &err));
+    assert_int_equal(r.batch, 1);
+    assert_ints(&r.cu, "0 2 3");
+    assert_ints(&r.lo, "0 0 2");
+    em_packed_row_free(&r);
+}
+
 static void errors(void **state) {
     static const struct {
         const char *line, *text;
@@ -57,7 +84,15 @@ static void errors(void **state) {
         {"{\"input_ids\":[1,-1]}", "input_ids[1] is -1: it cannot be negative", 16},
         {"{\"input_ids\":[2147483648]}", "input_ids[0] is 2147483648, beyond 2^31 - 1", 14},
         {"{\"input_ids\":[\"1\"]}", "input_ids[0] is a string, not a whole number", 14},
-        {"{\"input_ids\":[[1]]}", "input_ids is an array of arrays: write one row a line", 13},
+        {"{\"input_ids\":[[[1]]]}", "input_ids has three dimensions", 14},
+        {"{\"input_ids\":[1],\"labels\":[[1]]}", "labels is an array of arrays, input_ids is not",
+         26},
+        {"{\"labels\":[1],\"input_ids\":[[1],[2]]}", "labels is one row, input_ids is a batch of 2",
+         10},
+        {"{\"labels\":[[1]],\"input_ids\":[[1],[2]]}", "labels has 1 rows, input_ids has 2", 10},
+        {"{\"input_ids\":[NaN]}", "input_ids[0] is NaN, not a whole number", 14},
+        {"{\"input_ids\":[[1,2],[3]],\"labels\":[[1],[3]]}",
+         "labels has 1 entries, input_ids has 2", -1},
         {"{\"input_ids\":{}}", "input_ids is an object, not an array", 13},
         {"{\"input_ids\":[1],\"labels\":[-1]}", "labels[0] is -1: no label is negative but -100",
          27},
@@ -113,7 +148,23 @@ static size_t random_list(char *out, size_t n, uint32_t most, bool ascending) {
     return at + (size_t)sprintf(out + at, "]");
 }
 
+/* The same in rows. */
+static size_t random_batch(char *out) {
+    static const char *const keys[] = {"input_ids", "labels", "attention_mask"};
+    size_t rows = 1 + draw(3), n = 1 + draw(4), at = (size_t)sprintf(out, "{");
+    for (int k = 0; k < 3; k++) {
+        at += (size_t)sprintf(out + at, "%s\"%s\": [", k ? ", " : "", keys[k]);
+        for (size_t i = 0; i < rows; i++) {
+            if (i) out[at++] = ',';
+            at += random_list(out + at, n, k == 2 ? 2 : 300, false);
+        }
+        at += (size_t)sprintf(out + at, "]");
+    }
+    return at + (size_t)sprintf(out + at, ", \"x\": NaN}");
+}
+
 static size_t random_row(char *out) {
+    if (!draw(4)) return random_batch(out);
     size_t n = 1 + draw(6), at = (size_t)sprintf(out, "{\"input_ids\": ");
     at += random_list(out + at, n, 300, false);
     static const char *const keys[] = {"labels", "position_ids", "attention_mask"};
@@ -152,7 +203,7 @@ static void against_jansson(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(errors),
-                                       cmocka_unit_test(against_jansson)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(batches),
+                                       cmocka_unit_test(errors), cmocka_unit_test(against_jansson)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,7 +145,7 @@ static void trailing_bytes_are_an_error(void **state) {
     add_zstd(&zst, "first", 5);
     add_gzip(&gz, "first", 5);
     assert_int_equal(zst.length, 18);
-    assert_true(em_buffer_append(&zst, "\n", 1, NULL) && em_buffer_append(&gz, "\0\0", 2, NULL));
+    assert_true(em_buffer_append(&zst, "\n", 1, NULL) && em_buffer_append(&gz, "\0\1", 2, NULL));
     assert_fails(make_file("a.zst", zst.data, zst.length), 0,
                  "a.zst, byte 5: the last Zstandard frame is followed by bytes that are none: the "
                  "file is damaged "
@@ -153,9 +153,67 @@ static void trailing_bytes_are_an_error(void **state) {
     assert_fails(make_file("a.gz", gz.data, gz.length), 0,
                  "a.gz, byte 5: the last gzip member is followed by bytes that are none: the file "
                  "is damaged "
-                 "(compressed byte 25)");
+                 "(compressed byte 26)");
     em_buffer_free(&zst);
     em_buffer_free(&gz);
+}
+
+/* As tapes, block devices and some object stores leave them. */
+static void zeros_pad_gzip(void **state) {
+    static const char zeros[300000];
+    em_buffer gz = {0}, got = {0};
+    add_gzip(&gz, "first", 5);
+    assert_true(em_buffer_append(&gz, zeros, sizeof zeros, NULL));
+    assert_true(read_all(make_file("a.gz", gz.data, gz.length), 0, 4096, &got));
+    assert_string_equal(got.data, "first");
+    em_buffer_clear(&got);
+    add_gzip(&gz, "second", 6); /* padded to whole blocks, then joined */
+    assert_true(read_all(make_file("a.gz", gz.data, gz.length), 0, 4096, &got));
+    assert_string_equal(got.data, "firstsecond");
+    em_buffer_free(&got);
+    em_buffer_free(&gz);
+}
+
+static void dictionaries_are_named(void **state) {
+    /* a frame's header with the two-byte dictionary id 4660, and an empty last block */
+    static const char frame[] = "\x28\xb5\x2f\xfd\x22\x34\x12\x00\x01\x00\x00";
+    assert_fails(make_file("a.zst", frame, 11), 0,
+                 "a.zst, byte 0: the Zstandard frame at compressed byte 0 needs the dictionary "
+                 "with id 4660, and dictionaries are not read: decompress it with zstd -d -D "
+                 "DICTIONARY");
+}
+
+static void formats_are_named(void **state) {
+    static const struct {
+        const char *bytes, *name;
+        size_t n;
+    } cases[] = {
+        {"\x93NUMPY\1\0v\0{'descr': '<u2'", "NumPy (.npy)", 24},
+        {"ARROW1\0\0\xff\xff\xff\xff", "Arrow (Feather)", 12},
+        {"\xff\xff\xff\xff\x78\2\0\0\x10\0\0\0\0\0\x0a\0", "Arrow stream", 16},
+        {"PAR1\x15\4\x15", "Parquet", 7},
+        {"PK\3\4\x14\0", "zip", 6},
+        {"BZh51AY&SY", "bzip2", 10},
+        {"GGUF\3\0\0\0", "GGUF", 8},
+        {"\x89HDF\r\n\x1a\n", "HDF5", 8},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char wanted[200];
+        snprintf(
+            wanted, sizeof wanted,
+            "q.bin: is %s data, which is not read: convert it to JSON lines (.jsonl, .jsonl.zst "
+            "or .jsonl.gz)",
+            cases[i].name);
+        assert_fails(make_file("q.bin", cases[i].bytes, cases[i].n), 0, wanted);
+    }
+    /* words are no format */
+    static const char *const texts[] = {"BZhou is a name", "PARIS", "ARROW1 is a key", "GGUF is"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        em_buffer got = {0};
+        assert_true(read_all(make_text("a", texts[i]), 0, 4096, &got));
+        assert_string_equal(got.data, texts[i]);
+        em_buffer_free(&got);
+    }
 }
 
 static void damage_is_an_error(void **state) {
@@ -320,17 +378,13 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(formats_agree),
-        IN_FOLDER(frames_follow_one_another),
-        IN_FOLDER(truncation_is_an_error),
-        IN_FOLDER(trailing_bytes_are_an_error),
-        IN_FOLDER(damage_is_an_error),
-        IN_FOLDER(windows_are_bounded),
-        IN_FOLDER(byte_order_mark_is_skipped),
-        IN_FOLDER(what_cannot_be_read),
-        IN_FOLDER(stdin_is_a_dash),
-        IN_FOLDER(bombs_are_streamed),
-        IN_FOLDER(waiting_can_be_interrupted),
+        IN_FOLDER(formats_agree),          IN_FOLDER(frames_follow_one_another),
+        IN_FOLDER(truncation_is_an_error), IN_FOLDER(trailing_bytes_are_an_error),
+        IN_FOLDER(zeros_pad_gzip),         IN_FOLDER(dictionaries_are_named),
+        IN_FOLDER(formats_are_named),      IN_FOLDER(damage_is_an_error),
+        IN_FOLDER(windows_are_bounded),    IN_FOLDER(byte_order_mark_is_skipped),
+        IN_FOLDER(what_cannot_be_read),    IN_FOLDER(stdin_is_a_dash),
+        IN_FOLDER(bombs_are_streamed),     IN_FOLDER(waiting_can_be_interrupted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,8 @@ typedef struct case_row {
 
 static void read_row(case_row *c, const char *line, em_packed_ids ids) {
     em_error err = EM_ERROR_INIT;
-    if (!em_packed_row_parse(line, strlen(line), &c->row, &err)) fail_msg("%s: %s", line, err.text);
+    if (!em_packed_row_parse(line, strlen(line), 0, &c->row, &err))
+        fail_msg("%s: %s", line, err.text);
     assert_true(em_packed_view_make(&c->view, &c->row, &ids, &err));
 }
 
