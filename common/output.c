@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <xxhash.h>
 #include <zstd.h>
 
 #include "common/size.h"
@@ -19,15 +20,17 @@ struct em_output {
     FILE *file;           /* NULL: committed by an earlier process */
     char *path, *partial; /* partial: what is written to; equal to path where no rename is due */
     bool rename;
-    bool keep;       /* a failed commit leaves the partial file for another process */
-    ZSTD_CCtx *zstd; /* NULL: plain */
-    bool frame;      /* a Zstandard frame is open */
-    char *packed;    /* [ZSTD_CStreamOutSize()] */
+    bool keep;          /* a failed commit leaves the partial file for another process */
+    ZSTD_CCtx *zstd;    /* NULL: plain */
+    bool frame;         /* a Zstandard frame is open */
+    char *packed;       /* [ZSTD_CStreamOutSize()] */
+    XXH3_state_t *hash; /* of the file's bytes so far */
 };
 
 static void output_free(em_output *o) {
     if (o->file) fclose(o->file);
     ZSTD_freeCCtx(o->zstd);
+    XXH3_freeState(o->hash);
     free(o->packed);
     free(o->path);
     free(o->partial);
@@ -67,8 +70,11 @@ static em_output *output_new(const char *path, const char *id, em_error *err) {
     struct stat st;
     o->rename = stat(path, &st) != 0 || S_ISREG(st.st_mode);
     o->path = strdup(path);
-    if (!o->path || asprintf(&o->partial, "%s%s%s%s", path, o->rename ? "." : "",
-                             o->rename ? id : "", o->rename ? ".partial" : "") < 0) {
+    o->hash = XXH3_createState();
+    if (o->hash) XXH3_64bits_reset(o->hash);
+    if (!o->path || !o->hash ||
+        asprintf(&o->partial, "%s%s%s%s", path, o->rename ? "." : "", o->rename ? id : "",
+                 o->rename ? ".partial" : "") < 0) {
         o->partial = NULL;
         em_fail_memory(err, strlen(path), path);
     } else if (!ends_with(path, ".zst") || make_compressor(o, err)) {
@@ -78,21 +84,29 @@ static em_output *output_new(const char *path, const char *id, em_error *err) {
     return NULL;
 }
 
-static bool open_file(em_output *o, const char *mode, em_error *err) {
-    o->file = fopen(o->partial, mode);
-    return o->file || write_failed(o, err);
+/* Made anew, or emptied where an earlier process of this run left it. */
+static bool open_file(em_output *o, em_error *err) {
+    int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | (o->rename ? O_NOFOLLOW : 0);
+    int file = open(o->partial, flags, 0666);
+    o->file = file < 0 ? NULL : fdopen(file, "wb");
+    if (o->file) return true;
+    write_failed(o, err);
+    if (file >= 0) close(file);
+    return false;
 }
 
 em_output *em_output_open(const char *path, em_error *err) {
     char id[EM_OUTPUT_ID];
     em_output_new_id(id);
     em_output *o = output_new(path, id, err);
-    if (!o || open_file(o, "wb", err)) return o;
+    if (!o || open_file(o, err)) return o;
     output_free(o);
     return NULL;
 }
 
 static bool open_unnamed(em_output *o, em_error *err) {
+    if (!(o->hash = XXH3_createState())) return em_fail_memory(err, 576, "a temporary file");
+    XXH3_64bits_reset(o->hash);
     int file = em_temporary_file("/tmp", err);
     if (file < 0) return false;
     if (asprintf(&o->path, "/proc/self/fd/%d", file) < 0) o->path = NULL;
@@ -109,41 +123,81 @@ em_output *em_output_open_temporary(em_error *err) {
     return NULL;
 }
 
-/* At the end of what counts. */
-static bool open_at(em_output *o, int64_t length, em_error *err) {
+/* Hashes the file's first bytes. Whether they are those of the mark. */
+static bool same_bytes(em_output *o, FILE *file, const em_output_mark *mark) {
+    char part[1 << 16];
+    XXH3_64bits_reset(o->hash);
+    for (int64_t left = mark->length; left > 0;) {
+        size_t n = left < (int64_t)sizeof part ? (size_t)left : sizeof part;
+        if (fread(part, 1, n, file) != n) return false;
+        XXH3_64bits_update(o->hash, part, n);
+        left -= (int64_t)n;
+    }
+    return XXH3_64bits_digest(o->hash) == mark->check;
+}
+
+static bool not_resumed(const em_output *o, int64_t byte, const char *what, em_error *err) {
+    return em_fail_at(err, EM_INPUT, o->partial, 0, byte, "%s; delete the journal to start over",
+                      what);
+}
+
+/* At the end of what counts, where the bytes before it are those that were written. */
+static bool open_at(em_output *o, const em_output_mark *mark, em_error *err) {
     struct stat st;
-    o->file = fopen(o->partial, "r+b");
-    if (!o->file || fstat(fileno(o->file), &st))
-        return em_fail_at(err, EM_INPUT, o->partial, 0, -1,
-                          "cannot be gone on with: %s; delete the journal to start over",
-                          strerror(errno));
-    if (st.st_size < length)
-        return em_fail_at(err, EM_INPUT, o->partial, 0, st.st_size,
-                          "ends here, and the journal has %lld bytes of it; delete the "
-                          "journal to start over",
-                          (long long)length);
-    return (!ftruncate(fileno(o->file), length) && !fseeko(o->file, length, SEEK_SET)) ||
+    char what[200];
+    int file = open(o->partial, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    o->file = file < 0 ? NULL : fdopen(file, "r+b");
+    if (!o->file || fstat(file, &st)) {
+        snprintf(what, sizeof what, "cannot be gone on with: %s", strerror(errno));
+        if (!o->file && file >= 0) close(file);
+        return not_resumed(o, -1, what, err);
+    }
+    if (st.st_size < mark->length) {
+        snprintf(what, sizeof what, "ends here, and the journal has %lld bytes of it",
+                 (long long)mark->length);
+        return not_resumed(o, st.st_size, what, err);
+    }
+    if (!same_bytes(o, o->file, mark)) {
+        snprintf(what, sizeof what,
+                 "its first %lld bytes are not those that the journal's run wrote",
+                 (long long)mark->length);
+        return not_resumed(o, -1, what, err);
+    }
+    return (!ftruncate(file, mark->length) && !fseeko(o->file, mark->length, SEEK_SET)) ||
            write_failed(o, err);
 }
 
-static bool committed_before(const em_output *o, const em_output_resumed *from) {
+/* Whether the file has its name, and is the one that was written. */
+static bool committed_before(em_output *o, const em_output_resumed *from) {
     struct stat st;
-    return from->complete && access(o->partial, F_OK) && stat(o->path, &st) == 0 &&
-           S_ISREG(st.st_mode) && st.st_size == from->length;
+    if (!from->complete || !access(o->partial, F_OK) || stat(o->path, &st) ||
+        !S_ISREG(st.st_mode) || st.st_size != from->mark.length)
+        return false;
+    FILE *file = fopen(o->path, "rb");
+    bool same = file && same_bytes(o, file, &from->mark);
+    if (file) fclose(file);
+    return same;
 }
 
 em_output *em_output_resume(const char *path, const em_output_resumed *from, em_error *err) {
     em_output *o = output_new(path, from->id, err);
     if (!o || committed_before(o, from)) return o;
     o->keep = true;
-    if (from->length ? open_at(o, from->length, err)
-                     : open_file(o, "wb", err) && em_sync_folder(path, err))
+    if (from->mark.length ? open_at(o, &from->mark, err)
+                          : open_file(o, err) && em_sync_folder(path, err))
         return o;
     output_free(o);
     return NULL;
 }
 
 /* ---- writing ---- */
+
+/* To the file, as it is. */
+static bool put(em_output *o, const void *data, size_t n, em_error *err) {
+    if (fwrite(data, 1, n, o->file) != n) return write_failed(o, err);
+    XXH3_64bits_update(o->hash, data, n);
+    return true;
+}
 
 static bool compress(em_output *o, const void *data, size_t n, ZSTD_EndDirective end,
                      em_error *err) {
@@ -154,8 +208,7 @@ static bool compress(em_output *o, const void *data, size_t n, ZSTD_EndDirective
         left = ZSTD_compressStream2(o->zstd, &out, &in, end);
         if (ZSTD_isError(left))
             return em_fail_at(err, EM_MACHINE, o->path, 0, -1, "zstd: %s", ZSTD_getErrorName(left));
-        if (out.pos && fwrite(o->packed, 1, out.pos, o->file) != out.pos)
-            return write_failed(o, err);
+        if (out.pos && !put(o, o->packed, out.pos, err)) return false;
     } while (end == ZSTD_e_end ? left != 0 : in.pos < in.size);
     o->frame = end != ZSTD_e_end;
     return true;
@@ -163,7 +216,7 @@ static bool compress(em_output *o, const void *data, size_t n, ZSTD_EndDirective
 
 bool em_output_write(em_output *o, const void *data, size_t n, em_error *err) {
     if (o->zstd) return compress(o, data, n, ZSTD_e_continue, err);
-    return fwrite(data, 1, n, o->file) == n || write_failed(o, err);
+    return put(o, data, n, err);
 }
 
 /* A compressed file has at least one frame. */
@@ -172,11 +225,11 @@ static bool end_frame(em_output *o, em_error *err) {
     return compress(o, "", 0, ZSTD_e_end, err);
 }
 
-bool em_output_sync(em_output *o, int64_t *length, em_error *err) {
+bool em_output_sync(em_output *o, em_output_mark *mark, em_error *err) {
     if (!end_frame(o, err)) return false;
     off_t at = fflush(o->file) ? -1 : ftello(o->file);
     if (at < 0 || fsync(fileno(o->file))) return write_failed(o, err);
-    *length = at;
+    *mark = (em_output_mark){at, XXH3_64bits_digest(o->hash)};
     return true;
 }
 

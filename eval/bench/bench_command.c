@@ -61,9 +61,10 @@ static const char *temporary_model(bench *x, const em_shape *shape, const em_sha
 /* --keep-model: written under a name of its own, and renamed when it is whole. */
 static bool make_kept_model(const char *path, const em_shape *shape, const em_shape_file *how,
                             em_error *err) {
-    char partial[4096];
-    snprintf(partial, sizeof partial, "%s.partial", path);
-    int file = open(partial, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    char partial[4096], id[EM_OUTPUT_ID];
+    em_output_new_id(id);
+    snprintf(partial, sizeof partial, "%s.%s.partial", path, id);
+    int file = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0)
         return em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno));
     bool good = em_shape_write(shape, how, file, &em_interrupted, err);

@@ -7,6 +7,7 @@
 #include "common/buffer.h"
 #include "common/output.h"
 #include "eval/cli/commands.h"
+#include "eval/setup/inputs.h"
 #include "model/compose.h"
 
 static const char *fingerprint(em_model *m) {
@@ -88,13 +89,28 @@ static bool may_add_tokenizer(const em_settings *s, const em_model *source, em_e
                    s->models.tokenizer, s->arguments[0], s->arguments[1]);
 }
 
+/* What is read is mapped while the model is written. */
+static bool writes_apart(const em_settings *s, const em_model *source, const char *to,
+                         em_error *err) {
+    em_inputs inputs = {0};
+    bool good = em_inputs_add(&inputs, em_model_path(source), "its source", err) &&
+                (!s->models.n_adapters ||
+                 em_inputs_add(&inputs, s->models.adapters[0].path, "its adapter", err)) &&
+                (!s->models.tokenizer ||
+                 em_inputs_add(&inputs, s->models.tokenizer, "its tokenizer", err)) &&
+                em_inputs_apart(&inputs, &to, 1, err);
+    em_inputs_free(&inputs);
+    return good;
+}
+
 int em_command_convert(const em_settings *settings, em_error *err) {
     const char *to = settings->arguments[1],
                *adapter = settings->models.n_adapters ? settings->models.adapters[0].path : NULL;
     em_model *source = em_model_open(settings->arguments[0], err);
     em_model *merged = source && adapter ? em_model_with_adapter(source, adapter, err) : NULL;
     if (source && !settings->output.quiet) em_notes_print(em_model_notes(source));
-    bool good = source && (!adapter || merged) && may_add_tokenizer(settings, source, err) &&
+    bool good = source && (!adapter || merged) && writes_apart(settings, source, to, err) &&
+                may_add_tokenizer(settings, source, err) &&
                 em_convert(merged ? merged : source, settings->models.tokenizer,
                            omp_get_num_procs(), to, err) &&
                 check(source, to, adapter, err);

@@ -8,8 +8,22 @@
 #include "common/output.h"
 #include "common/temporary.h"
 #include "eval/cli/commands.h"
+#include "eval/setup/inputs.h"
 #include "eval/run/run.h"
 #include "reports/explore/explore.h"
+
+/* Whether the page is none of the files that are read, as far as they are named. */
+static bool writes_apart(const em_settings *s, const char *tokens, em_error *err) {
+    em_inputs inputs = {0};
+    bool good = !tokens || em_inputs_add(&inputs, tokens, "its tokens", err);
+    for (int i = 0; good && i < s->data.n_sets; i++)
+        good = em_inputs_add(&inputs, s->data.sets[i].path, "its data", err);
+    if (good && s->models.first.path)
+        good = em_inputs_add(&inputs, s->models.first.path, "its model", err);
+    good = good && em_inputs_apart(&inputs, s->output.files, 1, err);
+    em_inputs_free(&inputs);
+    return good;
+}
 
 static bool write_page(const em_settings *s, const char *tokens, em_error *err) {
     em_buffer text = {0};
@@ -54,6 +68,7 @@ int em_command_explore(const em_settings *s, em_error *err) {
         return em_fail(err, EM_USAGE, "-o %s: explore writes a page; the name must end in .html",
                        s->output.files[0]),
                err->status;
+    if (!writes_apart(s, s->n_arguments ? s->arguments[0] : NULL, err)) return err->status;
     if (s->n_arguments) return write_page(s, s->arguments[0], err) ? EM_OK : err->status;
     return s->output.tokens_file ? run_and_write(s, s->output.tokens_file, err)
                                  : run_with_scratch(s, err);

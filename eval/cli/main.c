@@ -74,6 +74,7 @@ int main(int argc, char **argv) {
     em_error err = EM_ERROR_INIT;
     signal(SIGPIPE,
            SIG_IGN); /* a closed pipe is an error of the write, with a message and exit code 4 */
+    signal(SIGXFSZ, SIG_IGN); /* so is a file that has reached the limit of its size (ulimit -f) */
     signal(SIGBUS, on_lost_page);
     bool good = em_options_parse(argc, argv, &settings, &err);
     int code = good ? dispatch(&settings, &err) : (int)err.status;

@@ -4,6 +4,7 @@
 
 #include "common/output.h"
 #include "eval/cli/commands.h"
+#include "eval/setup/inputs.h"
 #include "reports/results/documents.h"
 #include "reports/results/read.h"
 #include "reports/formats/formats.h"
@@ -23,12 +24,23 @@ static bool print_and_write(const em_settings *s, const em_results *results, em_
     return good;
 }
 
+static bool writes_apart(const em_settings *s, em_error *err) {
+    em_inputs inputs = {0};
+    char *documents = em_documents_path(s->arguments[0]);
+    bool good = em_inputs_add(&inputs, s->arguments[0], "its results", err) &&
+                (!documents || em_inputs_add(&inputs, documents, "its results", err)) &&
+                em_inputs_apart(&inputs, s->output.files, s->output.n_files, err);
+    em_inputs_free(&inputs);
+    free(documents);
+    return good;
+}
+
 int em_command_report(const em_settings *settings, em_error *err) {
     em_results results;
     for (int i = 0; i < settings->output.n_files; i++)
         if (!em_report_format_of(settings->output.files[i], err)) return err->status;
     bool good = em_results_read(settings->arguments[0], &results, err) &&
-                print_and_write(settings, &results, err);
+                writes_apart(settings, err) && print_and_write(settings, &results, err);
     em_results_free(&results);
     return good ? EM_OK : err->status;
 }

@@ -59,11 +59,18 @@ bool em_checkpoint_state(em_checkpoint *c, em_state *io) {
 }
 
 static bool outputs_state(em_outputs_point *p, em_state *io) {
-    return em_state_within(io, &p->tokens, 0, INT64_MAX) &&
-           em_state_within(io, &p->documents, 0, INT64_MAX);
+    return em_state_within(io, &p->tokens.length, 0, INT64_MAX) &&
+           em_state_within(io, &p->documents.length, 0, INT64_MAX) &&
+           EM_STATE(io, p->tokens.check) && EM_STATE(io, p->documents.check);
 }
 
 /* ---- the run's ---- */
+
+em_input_paths em_checkpoints_inputs(const em_settings *settings) {
+    return (em_input_paths){.tokenizer = settings->models.tokenizer,
+                            .config = settings->experiment ? settings->experiment->path : NULL,
+                            .baseline = settings->output.baseline};
+}
 
 em_checkpoints *em_checkpoints_open(const em_settings *settings, const em_setup *setup,
                                     const em_backend *backend, em_error *err) {
@@ -72,10 +79,7 @@ em_checkpoints *em_checkpoints_open(const em_settings *settings, const em_setup 
     em_buffer identity = {0};
     c->every = settings->output.journal_rows;
     c->written = em_seconds();
-    em_identity_source source = {.given = settings->given.data,
-                                 .tokenizer = settings->models.tokenizer,
-                                 .config = settings->experiment ? settings->experiment->path : NULL,
-                                 .baseline = settings->output.baseline};
+    em_identity_source source = {settings->given.data, em_checkpoints_inputs(settings)};
     if (em_identity_make(&identity, &source, setup, backend, err))
         c->journal = em_journal_open(settings->output.journal, &identity, err);
     em_buffer_free(&identity);

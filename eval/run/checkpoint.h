@@ -29,6 +29,8 @@ bool em_checkpoint_state(em_checkpoint *c, em_state *io);
 
 typedef struct em_checkpoints em_checkpoints;
 
+/* What the run reads beside what its setup knows. */
+em_input_paths em_checkpoints_inputs(const em_settings *settings);
 /* Makes or finds the journal that settings name. em_checkpoints_close or _remove frees it. Errors:
  * those of em_identity_make and em_journal_open. */
 em_checkpoints *em_checkpoints_open(const em_settings *settings, const em_setup *setup,

@@ -16,7 +16,8 @@
 /* A record in the file, before its content. */
 typedef struct header {
     char mark[8];
-    uint64_t kind, length, check; /* check: XXH3-64 of kind, length and content */
+    uint64_t sequence, kind, length; /* sequence: 0 the head, one more each record */
+    uint64_t check;                  /* XXH3-64 of these three and the content */
 } header;
 
 static const char mark[8] = "EMrecord";
@@ -55,6 +56,7 @@ static bool write_at(int file, int64_t offset, const void *data, size_t n) {
 
 static void check_start(XXH3_state_t *hash, const header *h) {
     XXH3_64bits_reset(hash);
+    XXH3_64bits_update(hash, &h->sequence, sizeof h->sequence);
     XXH3_64bits_update(hash, &h->kind, sizeof h->kind);
     XXH3_64bits_update(hash, &h->length, sizeof h->length);
 }
@@ -78,10 +80,11 @@ static bool content_sound(int file, int64_t offset, const header *h, em_error *e
     return good;
 }
 
-/* Whether a whole record lies at offset. */
-static bool record_sound(int file, int64_t size, int64_t offset, header *h, em_error *err) {
+/* Whether a whole record lies at offset, the one that is due there. */
+static bool record_sound(int file, int64_t size, int64_t offset, uint64_t sequence, header *h,
+                         em_error *err) {
     if (size - offset < (int64_t)sizeof *h || !read_at(file, offset, h, sizeof *h, err) ||
-        memcmp(h->mark, mark, sizeof mark))
+        memcmp(h->mark, mark, sizeof mark) || h->sequence != sequence)
         return false;
     return h->length <= (uint64_t)(size - offset - (int64_t)sizeof *h) &&
            content_sound(file, offset, h, err);
@@ -109,12 +112,13 @@ static bool take_head(int file, const header *h, em_records *r, em_error *err) {
 bool em_records_scan(int file, int64_t size, em_records *r, em_error *err) {
     header h;
     *r = (em_records){.head = -1, .point = -1};
-    while (record_sound(file, size, r->end, &h, err)) {
+    while (record_sound(file, size, r->end, r->n, &h, err)) {
         if (r->end == 0 ? !take_head(file, &h, r, err)
                         : h.kind != EM_RECORD_STREAM && h.kind != EM_RECORD_POINT)
             break;
         if (r->end && !note_record(r, &h, r->end, err)) break;
         r->end += (int64_t)sizeof h + (int64_t)h.length;
+        r->n++;
     }
     if (r->head < 0) em_fail(err, EM_INPUT, "is damaged at its beginning; delete it to start over");
     return err->status == EM_OK;
@@ -148,7 +152,7 @@ static bool write_failed(const em_journal *j, em_error *err) {
 /* Behind what is whole, which moves on only when the bytes are on the disk. */
 static bool put_record(em_journal *j, em_record_kind kind, const em_buffer *content,
                        em_error *err) {
-    header h = {.kind = kind, .length = content->length};
+    header h = {.sequence = j->records.n, .kind = kind, .length = content->length};
     memcpy(h.mark, mark, sizeof mark);
     XXH3_state_t *hash = XXH3_createState();
     if (!hash) return em_fail_memory(err, 576, j->path);
@@ -163,6 +167,7 @@ static bool put_record(em_journal *j, em_record_kind kind, const em_buffer *cont
         return write_failed(j, err);
     if (kind != EM_RECORD_HEAD && !note_record(&j->records, &h, at, err)) return false;
     j->records.end += (int64_t)sizeof h + (int64_t)content->length;
+    j->records.n++;
     return true;
 }
 
@@ -175,8 +180,13 @@ static bool lock(int file, const char *path, em_error *err) {
     return em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be locked: %s", strerror(errno));
 }
 
+/* Never through a link: what that leads to is somebody's. */
 static int open_locked(const char *path, int flags, em_error *err) {
-    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | flags, 0666);
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0666);
+    if (file < 0 && errno == ELOOP)
+        return em_fail_at(err, EM_USAGE, path, 0, -1,
+                          "is a link; --journal wants a file of its own"),
+               -1;
     if (file < 0)
         return em_fail_at(err, EM_MACHINE, path, 0, -1, "cannot be written: %s", strerror(errno)),
                -1;
@@ -185,7 +195,8 @@ static int open_locked(const char *path, int flags, em_error *err) {
     return -1;
 }
 
-/* FILE.new, written and whole, becomes FILE: j goes on in it. The other way round it is removed. */
+/* FILE.ID.new, written and whole, becomes FILE: j goes on in it. The other way round it is removed.
+ */
 static bool replace_file(em_journal *j, em_journal *fresh, const char *name, bool whole,
                          em_error *err) {
     if (whole && rename(name, j->path)) whole = write_failed(j, err);
@@ -201,13 +212,17 @@ static bool replace_file(em_journal *j, em_journal *fresh, const char *name, boo
     return em_sync_folder(j->path, err);
 }
 
-/* A file beside the journal, written by the holder of its lock. *name: owned by the caller, also on
- * failure. */
-static bool open_fresh(const em_journal *j, em_journal *fresh, char **name, em_error *err) {
+/* A file beside the journal with this id, written by the holder of its lock. Its name holds the id,
+ * so that it is nobody's, but for one that an earlier process of the run left. *name: owned by the
+ * caller, also on failure. */
+static bool open_fresh(const em_journal *j, const char *id, em_journal *fresh, char **name,
+                       em_error *err) {
     *fresh = (em_journal){.path = j->path, .file = -1, .records = {.head = 0, .point = -1}};
-    if (asprintf(name, "%s.new", j->path) < 0)
+    memcpy(fresh->records.id, id, EM_OUTPUT_ID);
+    if (asprintf(name, "%s.%s.new", j->path, id) < 0)
         return *name = NULL, em_fail_memory(err, strlen(j->path), j->path);
-    fresh->file = open_locked(*name, O_TRUNC, err);
+    unlink(*name);
+    fresh->file = open_locked(*name, O_EXCL, err);
     return fresh->file >= 0;
 }
 
@@ -215,9 +230,9 @@ static bool open_fresh(const em_journal *j, em_journal *fresh, char **name, em_e
 static bool create(em_journal *j, const em_buffer *identity, em_error *err) {
     em_buffer head = {0};
     em_journal fresh;
-    char *name;
-    bool good = open_fresh(j, &fresh, &name, err);
-    em_output_new_id(fresh.records.id);
+    char *name, id[EM_OUTPUT_ID];
+    em_output_new_id(id);
+    bool good = open_fresh(j, id, &fresh, &name, err);
     good = good && em_buffer_append(&head, fresh.records.id, EM_OUTPUT_ID, err) &&
            em_buffer_append(&head, identity->data, identity->length, err) &&
            put_record(&fresh, EM_RECORD_HEAD, &head, err);
@@ -237,7 +252,6 @@ static bool copy_record(em_journal *to, int from, int64_t offset, em_record_kind
 }
 
 static bool copy_records(em_journal *to, const em_journal *from, em_error *err) {
-    memcpy(to->records.id, from->records.id, EM_OUTPUT_ID);
     bool good = copy_record(to, from->file, 0, EM_RECORD_HEAD, err);
     for (size_t i = 0; good && i < from->records.n_streams; i++)
         good = copy_record(to, from->file, from->records.streams[i], EM_RECORD_STREAM, err);
@@ -249,7 +263,7 @@ static bool copy_records(em_journal *to, const em_journal *from, em_error *err) 
 static bool compact(em_journal *j, em_error *err) {
     em_journal fresh;
     char *name;
-    bool good = open_fresh(j, &fresh, &name, err) && copy_records(&fresh, j, err);
+    bool good = open_fresh(j, j->records.id, &fresh, &name, err) && copy_records(&fresh, j, err);
     good = replace_file(j, &fresh, name, good, err);
     free(name);
     return good;

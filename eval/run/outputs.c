@@ -31,6 +31,30 @@ static int list_paths(const em_outputs *o, const char *paths[MAX_PATHS]) {
     return s->n_files + 4;
 }
 
+/* NAME.documents.jsonl.zst beside the first NAME.json of the reports, or "". */
+static void sidecar_path(const em_output_settings *s, char *out, size_t room) {
+    *out = 0;
+    for (int i = 0; i < s->n_files && !*out; i++) {
+        size_t n = strlen(s->files[i]);
+        if (n > 5 && !strcmp(s->files[i] + n - 5, ".json"))
+            snprintf(out, room, "%.*s.documents.jsonl.zst", (int)(n - 5), s->files[i]);
+    }
+}
+
+bool em_outputs_apart(const em_output_settings *settings, const em_input_paths *given,
+                      const em_setup *setup, em_error *err) {
+    em_outputs o = {.settings = settings};
+    em_inputs inputs = {0};
+    const char *paths[MAX_PATHS];
+    sidecar_path(settings, o.documents_path, sizeof o.documents_path);
+    int n = list_paths(&o, paths);
+    if (*o.documents_path) paths[2] = o.documents_path;
+    bool good = em_inputs_of_run(&inputs, given, setup, err) &&
+                em_inputs_apart(&inputs, paths, n, err);
+    em_inputs_free(&inputs);
+    return good;
+}
+
 static const char *base_name(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
@@ -72,8 +96,8 @@ static bool is_jsonl(const char *path) {
 }
 
 /* A file that grows during the run. */
-static em_output *open_growing(const char *path, const em_outputs_journal *journal, int64_t length,
-                               em_error *err) {
+static em_output *open_growing(const char *path, const em_outputs_journal *journal,
+                               em_output_mark mark, em_error *err) {
     struct stat st;
     if (!journal) return em_output_open(path, err);
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
@@ -82,8 +106,7 @@ static em_output *open_growing(const char *path, const em_outputs_journal *journ
                 path);
         return NULL;
     }
-    return em_output_resume(path, &(em_output_resumed){journal->id, length, journal->complete},
-                            err);
+    return em_output_resume(path, &(em_output_resumed){journal->id, mark, journal->complete}, err);
 }
 
 static bool any_html(const em_output_settings *s) {
@@ -106,7 +129,8 @@ static bool open_sidecar(em_outputs *o, const em_outputs_journal *journal, em_er
         snprintf(o->documents_path, sizeof o->documents_path, "%.*s.documents.jsonl.zst",
                  (int)(n - 5), s->files[i]);
         if (!(o->documents = open_growing(o->documents_path, journal,
-                                          journal ? journal->point.documents : 0, err)))
+                                          journal ? journal->point.documents : (em_output_mark){0},
+                                          err)))
             return false;
     }
     if (o->documents || journal || !any_html(s)) return true;
@@ -131,8 +155,9 @@ bool em_outputs_open(em_outputs *o, const em_output_settings *s, const em_output
     if (s->tokens_file && !is_jsonl(s->tokens_file))
         return em_fail(err, EM_USAGE, "--tokens %s: the name must end in .jsonl or .jsonl.zst",
                        s->tokens_file);
-    if (s->tokens_file && !(o->tokens = open_growing(s->tokens_file, journal,
-                                                     journal ? journal->point.tokens : 0, err)))
+    if (s->tokens_file &&
+        !(o->tokens = open_growing(s->tokens_file, journal,
+                                   journal ? journal->point.tokens : (em_output_mark){0}, err)))
         return false;
     return open_sidecar(o, journal, err) && written_once(o, err) && open_baseline(o, err);
 }

@@ -6,6 +6,7 @@
 #include "reports/results/results.h"
 #include "eval/run/baseline.h"
 #include "eval/settings/settings.h"
+#include "eval/setup/inputs.h"
 
 typedef struct em_outputs {
     const em_output_settings *settings;
@@ -19,7 +20,7 @@ typedef struct em_outputs {
 
 /* What a journal knows of the files that grow: where a run goes on. */
 typedef struct em_outputs_point {
-    int64_t tokens, documents; /* bytes */
+    em_output_mark tokens, documents;
 } em_outputs_point;
 
 typedef struct em_outputs_journal {
@@ -28,6 +29,10 @@ typedef struct em_outputs_journal {
     bool complete; /* nothing is to be added to them any more */
 } em_outputs_journal;
 
+/* Whether the run, whose outputs and journal the settings name, writes over nothing that it reads:
+ * EM_USAGE. To be asked first: the other functions write. */
+bool em_outputs_apart(const em_output_settings *settings, const em_input_paths *given,
+                      const em_setup *setup, em_error *err);
 /* Opens what grows during the run and tries what is written at its end: said now, not after hours.
  * journal: NULL without one. The settings outlive *o. Errors: EM_USAGE for names that
  * do not go together, EM_MACHINE for a file that cannot be written; em_outputs_close in any case.

@@ -101,6 +101,8 @@ static bool check_rereading(const em_run *r, em_error *err) {
 /* The files that grow, from where a journal says that they count. */
 static bool open_outputs(em_run *r, em_error *err) {
     em_outputs_journal journal;
+    em_input_paths given = em_checkpoints_inputs(r->settings);
+    if (!em_outputs_apart(&r->settings->output, &given, &r->setup, err)) return false;
     if (!r->settings->output.journal)
         return em_outputs_open(&r->outputs, &r->settings->output, NULL, err);
     return (r->journal = em_checkpoints_open(r->settings, &r->setup, r->backend, err)) &&

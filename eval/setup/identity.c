@@ -1,17 +1,14 @@
 #include "eval/setup/identity.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "common/hash.h"
-#include "loader/files.h"
 
 enum { HEAD_BYTES = 1 << 20 };
 
@@ -58,70 +55,13 @@ static bool put_file(em_buffer *out, const char *path, em_error *err) {
     return true;
 }
 
-/* What a model's or adapter's directory holds that evaluation may read; not the results that a user
- * puts there. */
-static int of_a_model(const struct dirent *e) {
-    static const char *const names[] = {"config.json",           "generation_config.json",
-                                        "tokenizer.json",        "tokenizer.model",
-                                        "tokenizer_config.json", "model.safetensors.index.json",
-                                        "adapter_config.json",   "added_tokens.json",
-                                        "chat_template.jinja",   "special_tokens_map.json"};
-    const char *dot = strrchr(e->d_name, '.');
-    if (dot && dot != e->d_name && !strcmp(dot, ".safetensors")) return 1;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strcmp(e->d_name, names[i])) return 1;
-    return 0;
-}
-
-static int byte_order(const struct dirent **a, const struct dirent **b) {
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static bool put_directory(em_buffer *out, const char *path, em_error *err) {
-    struct dirent **entries;
-    int n = scandir(path, &entries, of_a_model, byte_order);
-    if (n < 0) return em_fail_at(err, EM_INPUT, path, 0, -1, "%s", strerror(errno));
-    bool good = true;
-    for (int i = 0; i < n; i++) {
-        char name[4400];
-        snprintf(name, sizeof name, "%s/%s", path, entries[i]->d_name);
-        good = good && put_file(out, name, err);
-        free(entries[i]);
-    }
-    free(entries);
-    return good;
-}
-
-static bool put_model(em_buffer *out, const char *path, em_error *err) {
-    struct stat st;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return put_directory(out, path, err);
-    return put_file(out, path, err);
-}
-
-/* A tokenizer's file counts with what lies beside it, as it does where it is read. */
-static bool put_tokenizer(em_buffer *out, const char *path, em_error *err) {
-    static const char *const names[] = {"tokenizer_config.json", "added_tokens.json",
-                                        "special_tokens_map.json", "chat_template.jinja"};
-    struct stat st;
-    char beside[4400];
-    const char *slash = strrchr(path, '/');
-    if (!put_model(out, path, err)) return false;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return true;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        snprintf(beside, sizeof beside, "%.*s%s", slash ? (int)(slash - path + 1) : 0, path,
-                 names[i]);
-        if (access(beside, F_OK) == 0 && !put_file(out, beside, err)) return false;
-    }
-    return true;
-}
-
-static bool put_data_set(em_buffer *out, const em_dataset *d, const char *text_key, em_error *err) {
-    em_files files;
-    if (!em_files_list(d->paths, d->n_paths, text_key, &files, err))
-        return em_files_free(&files), false;
-    bool good = true;
-    for (size_t i = 0; good && i < files.n; i++) good = put_file(out, files.paths[i], err);
-    em_files_free(&files);
+/* Every input. */
+static bool put_inputs(em_buffer *out, const em_input_paths *given, const em_setup *setup,
+                       em_error *err) {
+    em_inputs inputs = {0};
+    bool good = em_inputs_of_run(&inputs, given, setup, err);
+    for (size_t i = 0; good && i < inputs.n; i++) good = put_file(out, inputs.files[i].path, err);
+    em_inputs_free(&inputs);
     return good;
 }
 
@@ -140,14 +80,7 @@ bool em_identity_make(em_buffer *out, const em_identity_source *source, const em
     if (!put_program(out, err)) return false;
     em_buffer_printf(out, "device\t%s, %s\n", backend->name, backend->isa);
     em_buffer_puts(out, source->given ? source->given : "");
-    for (int i = 0; i < setup->n_models; i++)
-        if (!put_model(out, em_model_path(setup->models[i]), err)) return false;
-    if (source->tokenizer && !put_tokenizer(out, source->tokenizer, err)) return false;
-    if (source->config && !put_file(out, source->config, err)) return false;
-    if (source->baseline && !put_file(out, source->baseline, err)) return false;
-    for (int i = 0; i < setup->n_datasets; i++)
-        if (!put_data_set(out, &setup->datasets[i], setup->text_key, err)) return false;
-    return true;
+    return put_inputs(out, &source->inputs, setup, err);
 }
 
 /* ---- the comparison ---- */

@@ -5,13 +5,14 @@
 #define EM_EVAL_IDENTITY_H
 
 #include "common/buffer.h"
+#include "eval/setup/inputs.h"
 #include "eval/setup/setup.h"
 #include "kernels/backend.h"
 
 /* What a run was asked for, beside what its setup has opened. */
 typedef struct em_identity_source {
-    const char *given;                         /* lines, as em_settings has them, or NULL */
-    const char *tokenizer, *config, *baseline; /* paths; NULL: not given */
+    const char *given; /* lines, as em_settings has them, or NULL */
+    em_input_paths inputs;
 } em_identity_source;
 
 /* Appends the lines. EM_USAGE where an input cannot be read twice (stdin, a pipe). */

@@ -131,7 +131,32 @@ class Data(cli.Case):
     def test_empty_data(self):
         self.bad("", "no prediction to score")
 
+    def test_a_directory_as_it_is_downloaded(self):
+        os.makedirs(self.path("set/data/deep"))
+        records = cli.records()
+        self.write("set/README.md", "# no data\n")
+        self.write("set/data/a.jsonl", jsonl(records[:5]))
+        self.write("set/data/deep/part-0", jsonl(records[5:9]))
+        self.write("set/z.jsonl", jsonl(records[9:]))
+        self.write("set/data/evil\x1b]0;t\x07\u202e.bin", "x")
+        self.write("set/data/train.parquet", "PAR1\x15\x04")
+        run = self.run_program("--model", cli.MODEL, "--data", self.path("set"), "-T", "128", "-q", "-o", self.path("r.json"))
+        with open(self.path("r.json"), encoding="utf-8") as f:
+            got = json.load(f)
+        self.assertEqual(got["results"], self.results("--data", cli.MIXED, "-T", "128")["results"])
+        note = next(x for x in got["notes"] if "left out" in x)
+        self.assertIn("3 files there are no data and were left out: README.md, data/evil\\x1b]0;t\\x07\\u202e.bin, data/train.parquet",
+                      note)
+        self.assertNotIn("\x1b", run.out)
+        run = self.run_program("inspect", "--model", cli.MODEL, "--data", self.path("set"), "-q")
+        self.assertIn("3 files there are no data", run.out)
+
     def test_results_of_a_directory_without_data(self):
+        os.mkdir(self.path("papers"))
+        self.write("papers/README.md", "x")
+        self.write("papers/a.pdf", "%PDF-1.5")
+        run = self.run_program("--model", cli.MODEL, "--data", self.path("papers"), status=3)
+        self.assertIn("holds no data: JSON lines with \"text\", or .txt; 2 other files: README.md, a.pdf", run.err)
         os.mkdir(self.path("empty"))
         run = self.run_program("--model", cli.MODEL, "--data", self.path("empty"), status=3)
         self.assert_one_line(run.err)

@@ -73,6 +73,50 @@ class Journal(cli.Case):
         self.journaled(*SMALL, "-o", "r.json")
         self.assertEqual(self.read("r.json"), want)
 
+    def test_a_limit_of_file_sizes_is_a_full_disk(self):
+        """With SIGXFSZ as a shell leaves it: the default is to end the process."""
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+        run = self.journaled(*SMALL, "--tokens", "t.jsonl", status=4, preexec_fn=limit)
+        self.assertIn("cannot be written: File too large", run.err)
+        run = self.run_program("--model", cli.MODEL, *SMALL, "--tokens", self.path("u.jsonl"), status=4, preexec_fn=limit)
+        self.assertIn("cannot be written: File too large", run.err)
+
+    def test_a_changed_partial_file_is_refused(self):
+        for name in ("t.jsonl", "t.jsonl.zst"):
+            given = (*SMALL, "--tokens", name, "--journal-every", "5")
+            self.stopped_by_a_full_disk(*given, size=200_000 if name == "t.jsonl" else 40_000)
+            partial = next(x for x in os.listdir(self.scratch) if x.endswith(".partial"))
+            for at in (0, 2091, 9_000):
+                with self.subTest(name=name, at=at):
+                    content = bytearray(self.read(partial))
+                    content[at] ^= 1
+                    with open(self.path(partial), "wb") as f:
+                        f.write(content)
+                    run = self.journaled(*given, status=3)
+                    self.assert_one_line(run.err)
+                    self.assertIn("are not those that the journal's run wrote; delete the journal", run.err)
+                    content[at] ^= 1
+                    with open(self.path(partial), "wb") as f:
+                        f.write(content)
+            self.journaled(*given)
+
+    def test_files_of_others_beside_it(self):
+        self.write("j.new", "precious")
+        self.write("victim", "precious")
+        self.journaled(*SMALL, "--max-docs", "3", "--journal-every", "1", "-o", "r.json")
+        self.assertEqual(self.read("j.new"), b"precious")
+        os.symlink("victim", self.path("j"))
+        run = self.journaled(*SMALL, "--max-docs", "3", status=2)
+        self.assertIn("is a link", run.err)
+        self.assertEqual(self.read("victim"), b"precious")
+        os.unlink(self.path("j"))
+        os.unlink(self.path("j.new"))
+        os.symlink("victim", self.path("j.new"))
+        self.journaled(*SMALL, "--max-docs", "3")
+        self.assertEqual(self.read("victim"), b"precious")
+
     def test_another_run_is_refused_with_the_field(self):
         data = shutil.copy(cli.MIXED, self.path("d.jsonl"))
         given = ("--data", "d.jsonl", "-T", "64", "-q", "--tokens", "t.jsonl", "--journal-every", "5")

@@ -3,6 +3,7 @@ import json
 import math
 import os
 import resource
+import shutil
 import subprocess
 import unittest
 
@@ -109,6 +110,57 @@ class Outputs(cli.Case):
                 self.assert_one_line(run.err)
                 self.assertIn("cannot be written", run.err)
                 self.assertEqual(os.listdir(self.scratch), [])
+
+    def test_what_is_read_is_never_written_over(self):
+        """By inode, through links; refused before anything is written, whatever the input is for."""
+        def copy(source, name):
+            return shutil.copy(source, self.path(name))
+        data, model, page = copy(cli.MIXED, "d.jsonl"), copy(cli.MODEL, "m.bin"), copy(cli.MIXED, "x.json")
+        os.mkdir(self.path("dir"))
+        inside = copy(cli.MIXED, "dir/in.jsonl")
+        os.symlink("d.jsonl", self.path("link.jsonl"))
+        os.link(data, self.path("hard.jsonl"))
+        base = ("--model", model, "-T", "64", "--max-docs", "2", "-q")
+        self.write("c.json", json.dumps({"options": {"max-docs": 2}}))
+        adapter = shutil.copytree(os.path.join(cli.ROOT, "data/bard-lora"), self.path("lora"))
+        before = {name: self.content(name) for name in self.files()}
+        for arguments, words in (
+                ((*base, "--data", data, "--tokens", data), "its data"),
+                ((*base, "--data", data, "--tokens", self.path("link.jsonl")), "its data"),
+                ((*base, "--data", data, "--tokens", self.path("hard.jsonl")), "its data"),
+                ((*base, "--data", self.path("link.jsonl"), "--profile", data), "its data"),
+                ((*base, "--data", page, "-o", page), "its data"),
+                ((*base, "--data", "a=" + data, "--data", "b=" + page, "-o", page), "its data"),
+                ((*base, "--data", self.path("dir"), "--tokens", inside), "its data"),
+                ((*base, "--data", data, "--profile", model), "its model"),
+                ((*base, "--data", data, "--compare", cli.MODEL, "--profile", model), "its model"),
+                ((*base, "--data", data, "--tokenizer", model, "--profile", model), "its model"),
+                (("--model", cli.MODEL, "--adapter", adapter, "-T", "64", "-q", "--data", data, "-o",
+                  self.path("lora/adapter_config.json")), "its model"),
+                (("--model", cli.MODEL, "--tokenizer", model, "-T", "64", "-q", "--data", data, "--profile", model), "its tokenizer"),
+                ((*base, "--data", data, "--config", self.path("c.json"), "-o", self.path("c.json")), "its config"),
+                (("convert", model, model), "its source"),
+                (("convert", model, self.path("lora/../m.bin")), "its source")):
+            with self.subTest(arguments):
+                run = self.run_program(*arguments, status=2)
+                self.assert_one_line(run.err)
+                self.assertIn("would write over " + words, run.err)
+                self.assertEqual({name: self.content(name) for name in self.files()}, before)
+        with open(data, "rb") as f:
+            run = self.run_program(*base, "--data", "-", "--tokens", data, status=2, stdin=f)
+        self.assertIn("its data, -", run.err)
+        self.run_program(*base, "--data", data, "-o", self.path("r.json"))
+        for arguments in (("report", "r.json", "-o", "r.json"), ("diff", "r.json", "r.json", "-o", "./r.json")):
+            with self.subTest(arguments):
+                self.assertIn("write over", self.run_program(*arguments, status=2, cwd=self.scratch).err)
+
+    def files(self):
+        return sorted(os.path.relpath(os.path.join(folder, name), self.scratch)
+                      for folder, _, names in os.walk(self.scratch) for name in names)
+
+    def content(self, name):
+        with open(self.path(name), "rb") as f:
+            return f.read()
 
     def test_what_cannot_be_written_is_said_before_the_work(self):
         for option, name in (("-o", "none/r.md"), ("-o", "none/r.json"), ("--profile", "none/p.json"), ("--profile", "")):

@@ -17,6 +17,7 @@
 #include "common/dtype.h"
 #include "common/error.h"
 #include "common/output.h"
+#include "common/shown.h"
 #include "common/size.h"
 #include "common/state.h"
 
@@ -156,60 +157,159 @@ static void two_outputs_of_one_name(void **state) {
     unlink(path_of("two"));
 }
 
-static em_output *resume(const char *name, int64_t length, bool complete, em_error *err) {
-    return em_output_resume(path_of(name),
-                            &(em_output_resumed){"0123456789abcdef", length, complete}, err);
+static em_output *resume(const char *name, em_output_mark mark, bool complete, em_error *err) {
+    return em_output_resume(path_of(name), &(em_output_resumed){"0123456789abcdef", mark, complete},
+                            err);
 }
+
+static const em_output_mark nothing;
 
 static void output_goes_on_where_it_was_synced(void **state) {
     em_error err = EM_ERROR_INIT;
-    int64_t length;
-    em_output *o = resume("u", 0, false, &err);
-    assert_true(em_output_write(o, "kept", 4, &err) && em_output_sync(o, &length, &err));
-    assert_int_equal(length, 4);
+    em_output_mark mark;
+    em_output *o = resume("u", nothing, false, &err);
+    assert_true(em_output_write(o, "kept", 4, &err) && em_output_sync(o, &mark, &err));
+    assert_int_equal(mark.length, 4);
+    assert_true(mark.check == XXH3_64bits("kept", 4));
     assert_true(em_output_write(o, "lost in the crash", 17, &err));
     em_output_leave(o);
-    o = resume("u", length, false, &err);
-    assert_true(em_output_write(o, " on", 3, &err) && em_output_sync(o, &length, &err) &&
+    o = resume("u", mark, false, &err);
+    assert_true(em_output_write(o, " on", 3, &err) && em_output_sync(o, &mark, &err) &&
                 em_output_commit(o, &err));
+    assert_true(mark.check == XXH3_64bits("kept on", 7));
     char text[32] = "";
     FILE *f = fopen(path_of("u"), "rb");
     assert_int_equal(fread(text, 1, sizeof text, f), 7);
     fclose(f);
     assert_string_equal(text, "kept on");
 
-    o = resume("u", length, true, &err); /* it has its name already */
+    o = resume("u", mark, true, &err); /* it has its name already */
     assert_true(o && em_output_commit(o, &err));
     assert_int_equal(access(path_of("u"), F_OK), 0);
-    assert_null(resume("u", length, false, &err)); /* but more was to come */
+    assert_null(resume("u", mark, false, &err)); /* but more was to come */
     assert_int_equal(err.status, EM_INPUT);
     em_error_init(&err);
-    em_output_leave(resume("v", 0, false, &err));
-    assert_null(resume("v", 1, false, &err)); /* shorter than it was */
+    f = fopen(path_of("u"), "wb"); /* somebody else's of the same length */
+    assert_int_equal(fwrite("kept off", 1, 7, f), 7);
+    fclose(f);
+    assert_null(resume("u", mark, true, &err));
+    assert_int_equal(err.status, EM_INPUT);
+    em_error_init(&err);
+    em_output_leave(resume("v", nothing, false, &err));
+    assert_null(resume("v", (em_output_mark){1, 0}, false, &err)); /* shorter than it was */
     assert_int_equal(err.status, EM_INPUT);
     unlink(path_of("u"));
     unlink(path_of("v.0123456789abcdef.partial"));
 }
 
+/* A bit flipped in any byte that counts, and in none behind them. */
+static void changed_bytes_are_refused(void **state) {
+    static const char name[] = "x.0123456789abcdef.partial";
+    em_error err = EM_ERROR_INIT;
+    em_output_mark mark;
+    em_output *o = resume("x", nothing, false, &err);
+    assert_true(em_output_write(o, "0123456789", 10, &err) && em_output_sync(o, &mark, &err) &&
+                em_output_write(o, "torn", 4, &err));
+    em_output_leave(o);
+    for (int at = 0; at < 14; at++) {
+        em_error_init(&err);
+        FILE *f = fopen(path_of(name), "wb");
+        char bytes[15] = "0123456789torn";
+        bytes[at] ^= 1;
+        assert_int_equal(fwrite(bytes, 1, 14, f), 14);
+        fclose(f);
+        o = resume("x", mark, false, &err);
+        assert_true((o != NULL) == (at >= 10));
+        em_output_leave(o);
+        if (at >= 10) continue;
+        assert_int_equal(err.status, EM_INPUT);
+        assert_non_null(strstr(err.text, "its first 10 bytes are not those"));
+    }
+    unlink(path_of(name));
+}
+
+/* A link at the name is replaced, one at the partial file's name refused; what they lead to stays.
+ */
+static void links_are_not_followed(void **state) {
+    em_error err = EM_ERROR_INIT;
+    FILE *f = fopen(path_of("precious"), "wb");
+    fputs("precious", f);
+    fclose(f);
+    assert_int_equal(symlink("precious", path_of("y")), 0);
+    assert_int_equal(symlink("precious", path_of("z.0123456789abcdef.partial")), 0);
+    em_output *o = em_output_open(path_of("y"), &err);
+    assert_true(o && em_output_write(o, "{}", 2, &err) && em_output_commit(o, &err));
+    assert_null(resume("z", nothing, false, &err));
+    assert_int_equal(err.status, EM_MACHINE);
+    em_error_init(&err);
+    assert_null(resume("z", (em_output_mark){8, XXH3_64bits("precious", 8)}, false, &err));
+    assert_int_equal(err.status, EM_INPUT);
+    char text[32] = "";
+    f = fopen(path_of("precious"), "rb");
+    assert_int_equal(fread(text, 1, sizeof text, f), 8);
+    fclose(f);
+    assert_string_equal(text, "precious");
+    unlink(path_of("precious"));
+    unlink(path_of("y"));
+    unlink(path_of("z.0123456789abcdef.partial"));
+}
+
 static void compressed_output_goes_on(void **state) {
     em_error err = EM_ERROR_INIT;
-    int64_t length = 0;
+    em_output_mark mark = {0};
     for (int i = 0; i < 5; i++) {
-        em_output *o = resume("w.zst", length, false, &err);
-        assert_true(em_output_write(o, "0123456789", 10, &err) && em_output_sync(o, &length, &err));
+        em_output *o = resume("w.zst", mark, false, &err);
+        assert_true(em_output_write(o, "0123456789", 10, &err) && em_output_sync(o, &mark, &err));
         assert_true(em_output_write(o, "lost", 4, &err));
         em_output_leave(o);
     }
-    em_output *o = resume("w.zst", length, true, &err);
+    em_output *o = resume("w.zst", mark, true, &err);
     assert_true(em_output_commit(o, &err));
     char packed[512], plain[100];
     FILE *f = fopen(path_of("w.zst"), "rb");
     size_t n = fread(packed, 1, sizeof packed, f);
     fclose(f);
-    assert_int_equal(n, length);
+    assert_int_equal(n, mark.length);
     assert_int_equal(ZSTD_decompress(plain, sizeof plain, packed, n), 50);
     assert_memory_equal(plain + 40, "0123456789", 10);
     unlink(path_of("w.zst"));
+}
+
+/* What names of others may hold, as people see it. */
+static void text_is_shown(void **state) {
+    static const struct {
+        const char *text, *shown;
+    } cases[] = {
+        {"plain caf\xc3\xa9 \xf0\x9f\x98\x80 \\", "plain caf\xc3\xa9 \xf0\x9f\x98\x80 \\"},
+        {"\x1b]0;title\x07\x1b[31m", "\\x1b]0;title\\x07\\x1b[31m"},
+        {"a\nb\tc\x7f", "a\\x0ab\\x09c\\x7f"},
+        {"\xc2\x85\xc2\x9b"
+         "31m",
+         "\\x85\\x9b31m"},
+        {"\xe2\x80\xae"
+         "a\xe2\x81\xa6"
+         "b\xe2\x80\x8e\xd8\x9c",
+         "\\u202ea\\u2066b\\u200e\\u061c"},
+        {"\xe2\x80\xa8\xe2\x80\xa9", "\\u2028\\u2029"},
+        {"\xff\xc3(\xed\xa0\x80", "\\xff\\xc3(\\xed\\xa0\\x80"},
+        {"\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa",
+         "\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char out[200];
+        em_buffer b = {0};
+        em_show(out, sizeof out, cases[i].text);
+        assert_string_equal(out, cases[i].shown);
+        em_buffer_shown(&b, cases[i].text, strlen(cases[i].text));
+        assert_string_equal(b.data, cases[i].shown);
+        em_buffer_free(&b);
+        for (size_t room = 1; room < 12; room++) { /* a cut escape is none */
+            em_show(out, room, cases[i].text);
+            assert_true(strlen(out) < room && !strncmp(out, cases[i].shown, strlen(out)));
+            const char *last = strrchr(out, '\\');
+            if (last && i) assert_true(strlen(last) >= 4);
+        }
+    }
 }
 
 /* Cut anywhere, the hash's input gives the same hash. */
@@ -305,6 +405,9 @@ int main(void) {
                                        cmocka_unit_test(output_compresses),
                                        cmocka_unit_test(two_outputs_of_one_name),
                                        cmocka_unit_test(output_goes_on_where_it_was_synced),
+                                       cmocka_unit_test(changed_bytes_are_refused),
+                                       cmocka_unit_test(links_are_not_followed),
+                                       cmocka_unit_test(text_is_shown),
                                        cmocka_unit_test(compressed_output_goes_on),
                                        cmocka_unit_test(a_hash_goes_on),
                                        cmocka_unit_test(states_are_checked)};

@@ -97,7 +97,7 @@ static void damage_is_as_if_it_had_never_been(void **state) {
     em_journal_close(j);
     unsigned char whole[1024];
     FILE *f = fopen(path_of("whole"), "rb");
-    size_t n = fread(whole, 1, sizeof whole, f), head = sizeof(uint64_t) * 4 + EM_OUTPUT_ID + 4;
+    size_t n = fread(whole, 1, sizeof whole, f), head = sizeof(uint64_t) * 5 + EM_OUTPUT_ID + 4;
     fclose(f);
     for (size_t k = 0; k < 2 * n; k++) {
         size_t at = k % n, size = k < n ? k : n;
@@ -170,7 +170,6 @@ static void it_does_not_grow_without_bound(void **state) {
     }
     em_error_init(&err);
     em_journal_close(j);
-    assert_int_equal(access(path_of("c.new"), F_OK), -1);
     j = open_journal("c", "x\t1\n", &err);
     assert_int_equal(em_journal_streams(j), 1);
     expect(j, 0, "first");
@@ -179,10 +178,88 @@ static void it_does_not_grow_without_bound(void **state) {
     em_buffer_free(&big);
 }
 
+static void write_text(const char *name, const char *content) {
+    FILE *f = fopen(path_of(name), "wb");
+    fputs(content, f);
+    fclose(f);
+}
+
+static void expect_text(const char *name, const char *content) {
+    char got[64] = "";
+    FILE *f = fopen(path_of(name), "rb");
+    got[fread(got, 1, sizeof got - 1, f)] = 0;
+    fclose(f);
+    assert_string_equal(got, content);
+}
+
+/* Whatever lies beside it, and wherever a link leads. */
+static void files_of_others_stay(void **state) {
+    em_error err;
+    char target[320];
+    write_text("d.new", "precious");
+    write_text("victim", "precious");
+    write_text("empty", "");
+    em_journal *j = open_journal("d", "x\t1\n", &err);
+    assert_non_null(j);
+    em_buffer big = {0};
+    for (int i = 0; i < 1 << 17; i++) em_buffer_puts(&big, "01234567");
+    snprintf(target, sizeof target, "%s.%s.new", path_of("d"), em_journal_id(j));
+    for (int i = 0; i < 12; i++) { /* it is rewritten meanwhile, where a link waits */
+        if (i == 3) assert_int_equal(symlink("victim", target), 0);
+        assert_true(em_journal_append(j, EM_RECORD_POINT, &big, &err));
+    }
+    assert_true(em_journal_remove(j, &err));
+    em_buffer_free(&big);
+    expect_text("d.new", "precious");
+    expect_text("victim", "precious");
+    static const char *const targets[] = {"victim", "empty", "missing"};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(symlink(targets[i], path_of("link")), 0);
+        assert_null(open_journal("link", "x\t1\n", &err));
+        assert_int_equal(err.status, EM_USAGE);
+        assert_non_null(strstr(err.text, "is a link"));
+        unlink(path_of("link"));
+    }
+    expect_text("victim", "precious");
+    expect_text("empty", "");
+    assert_int_equal(access(path_of("missing"), F_OK), -1);
+}
+
+/* A record twice, one left out, two exchanged: each is whole, and they are not what was written. */
+static void records_are_in_sequence(void **state) {
+    enum { HEADER = sizeof(uint64_t) * 5 };
+    static const int orders[][4] = {{0, 1, 1, 2}, {0, 2, 3, 3}, {0, 2, 1, 3}, {0, 1, 2, 3}};
+    static const int whole_records[] = {1, 0, 0, 3};
+    em_error err;
+    em_journal *j = open_journal("e", "x\t1\n", &err);
+    append(j, EM_RECORD_STREAM, "first");
+    append(j, EM_RECORD_STREAM, "other");
+    append(j, EM_RECORD_STREAM, "third");
+    em_journal_close(j);
+    unsigned char whole[1024];
+    FILE *f = fopen(path_of("e"), "rb");
+    size_t n = fread(whole, 1, sizeof whole, f), record = HEADER + 5, head = n - 3 * record;
+    fclose(f);
+    for (size_t k = 0; k < 4; k++) {
+        f = fopen(path_of("f"), "wb");
+        for (int i = 0; i < 4; i++) {
+            int at = orders[k][i];
+            fwrite(at ? whole + head + (size_t)(at - 1) * record : whole, 1, at ? record : head, f);
+        }
+        fclose(f);
+        j = open_journal("f", "x\t1\n", &err);
+        assert_non_null(j);
+        assert_int_equal(em_journal_streams(j), whole_records[k]);
+        em_journal_close(j);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(what_was_appended_comes_back),
                                        cmocka_unit_test(damage_is_as_if_it_had_never_been),
                                        cmocka_unit_test(another_run_or_process_does_not_get_it),
-                                       cmocka_unit_test(it_does_not_grow_without_bound)};
+                                       cmocka_unit_test(it_does_not_grow_without_bound),
+                                       cmocka_unit_test(files_of_others_stay),
+                                       cmocka_unit_test(records_are_in_sequence)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
