@@ -223,9 +223,8 @@ typedef struct pair {
     const em_pair_request *request;
     em_pair_scores *out;
     side before, after;
-    em_token_sum *alphas; /* [n_alphas, EM_TILE] */
-    double gap[EM_TILE]; /* sum of exp(z - max) * (z - before's logit) over the after model's z, its
-                            max so far */
+    em_token_sum *alphas;      /* [n_alphas, EM_TILE] */
+    em_divergence kl[EM_TILE]; /* so far */
 } pair;
 
 static void pair_open(em_cpu *cpu, int thread, pair *p, const em_head *before, const em_head *after,
@@ -263,7 +262,7 @@ static void pair_start(em_cpu *cpu, int thread, pair *p, const labelled_tile *t,
         tile_sums sums = alpha_sums(p, k);
         sums_start(&sums, t);
     }
-    for (int i = 0; i < t->tile.count; i++) p->gap[i] = 0;
+    for (int i = 0; i < t->tile.count; i++) p->kl[i] = em_divergence_none(-INFINITY, -INFINITY);
 }
 
 /* before, after: [n] logits of the ids from first on, capped */
@@ -282,22 +281,13 @@ static void alpha_add(const em_cpu *cpu, pair *p, int k, const labelled_tile *t,
 
 static void pair_add(const em_cpu *cpu, pair *p, const labelled_tile *t, int i, float *before,
                      float *after, int first, int n) {
-    em_token_sum *sum = &p->after.tokens[i];
-    float max = sum->max;
     side_add(cpu, &p->before, t, i, before, first, n);
     side_add(cpu, &p->after, t, i, after, first, n);
-    p->gap[i] = p->gap[i] * exp((double)max - (double)sum->max) +
-                cpu->kernels->soft_gap(after, before, sum->max, n);
+    em_divergence slice = cpu->kernels->divergence(after, before, p->after.tokens[i].max,
+                                                   p->before.tokens[i].max, n);
+    p->kl[i] = em_divergence_merge(p->kl[i], slice);
     for (int k = 0; k < p->request->n_alphas; k++)
         alpha_add(cpu, p, k, t, i, before, after, first, n);
-}
-
-/* sum p (log p - log q) with log p = z_after - log_sum_after, log q alike. The sums are of f32
- * exponentials, so that below some 1e-7 it is rounding; what that leaves below 0 is 0. */
-static double divergence(const pair *p, int i) {
-    const em_token_sum *after = &p->after.tokens[i];
-    double kl = p->gap[i] / after->sum - (log_sum(after) - log_sum(&p->before.tokens[i]));
-    return kl < 0 ? 0 : kl;
 }
 
 static void pair_finish(pair *p, const labelled_tile *t) {
@@ -308,7 +298,7 @@ static void pair_finish(pair *p, const labelled_tile *t) {
         sums_finish(&sums, t);
     }
     for (int i = 0; i < t->tile.count; i++)
-        if (t->scored[i]) p->out->kl[t->tile.token + i] = divergence(p, i);
+        if (t->scored[i]) p->out->kl[t->tile.token + i] = em_divergence_kl(p->kl[i]);
 }
 
 static void pair_tile(em_cpu *cpu, int thread, pair *p, int64_t tile) {

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "kernels/backend.h"
+#include "kernels/divergence.h"
 
 /* Queries of one head that attend() takes at once, and the keys of a key tile. Both count from
  * the row's start, so that a query's sums have one order whatever the mask or the batch. */
@@ -95,8 +96,9 @@ typedef struct em_cpu_kernels {
     void (*soft_sum)(const float *x, int n, float *max, double *sum);
     /* z = (1 + alpha) * after - alpha * before, in double; z: [n], apart from both */
     void (*mix)(float *z, const float *after, const float *before, double alpha, int n);
-    /* the sum of exp(x - max) * (x - y); x, y: [n], x <= max */
-    double (*soft_gap)(const float *x, const float *y, float max, int n);
+    /* the ids' part of KL(after || before) under these maxima; after, before: [n], at most these */
+    em_divergence (*divergence)(const float *after, const float *before, float max_after,
+                                float max_before, int n);
     void (*round_bf16)(float *x, int64_t n); /* to the nearest bf16, ties to even */
     /* as round_bf16, but a number below the smallest normal float may become 0 */
     void (*to_bf16)(uint16_t *y, const float *x, int64_t n);

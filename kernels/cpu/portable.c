@@ -182,10 +182,11 @@ static void mix(float *z, const float *after, const float *before, double alpha,
         z[i] = (float)((1 + alpha) * (double)after[i] - alpha * (double)before[i]);
 }
 
-static double soft_gap(const float *x, const float *y, float max, int n) {
-    double sum = 0;
-    for (int i = 0; i < n; i++) sum += (double)expf(x[i] - max) * ((double)x[i] - (double)y[i]);
-    return sum;
+static em_divergence divergence(const float *after, const float *before, float max_after,
+                                float max_before, int n) {
+    em_divergence v = em_divergence_none(max_after, max_before);
+    for (int i = 0; i < n; i++) em_divergence_add(&v, after[i], before[i]);
+    return v;
 }
 
 static void round_bf16(float *x, int64_t n) {
@@ -229,7 +230,7 @@ const em_cpu_kernels em_cpu_kernels_portable = {
     .attend = attend,
     .soft_sum = soft_sum,
     .mix = mix,
-    .soft_gap = soft_gap,
+    .divergence = divergence,
     .round_bf16 = round_bf16,
     .to_bf16 = to_bf16,
     .from_bf16 = from_bf16,

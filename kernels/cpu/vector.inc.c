@@ -331,19 +331,59 @@ static void mix(float *restrict z, const float *after, const float *before, doub
     for (int i = 0; i < n; i++) z[i] = (float)(more * (double)after[i] - alpha * (double)before[i]);
 }
 
-static inline vf gap(vf x, vf y, vf max, vf acc) {
-    return v_fma(v_exp(v_sub(x, max)), v_sub(x, y), acc);
+/* (after - max) - (before - max), as f32, and 2^-64 of it, so that no difference of two floats is
+ * beyond what f32 holds. */
+static void differences(const float *after, const float *before, float max_after, float max_before,
+                        int n, float *d, float *small) {
+    for (int i = 0; i < n; i++) {
+        double x = ((double)after[i] - (double)max_after) -
+                   ((double)before[i] - (double)max_before);
+        d[i] = (float)x;
+        small[i] = (float)(x * 0x1p-64);
+    }
 }
 
-static double soft_gap(const float *x, const float *y, float max, int n) {
-    vf m = v_set(max), none = v_set(0), s[2] = {none, none};
-    int i = 0;
-    for (; i + 2 * VW <= n; i += 2 * VW)
-        for (int c = 0; c < 2; c++)
-            s[c] = gap(v_load(x + i + c * VW), v_load(y + i + c * VW), m, s[c]);
-    for (; i < n; i += VW)
-        s[0] = gap(v_load_n(x + i, n - i, m), v_load_n(y + i, n - i, m), m, s[0]);
-    return v_sum(v_add(s[0], s[1]));
+/* em_divergence_add in lanes. */
+typedef struct divergence_lanes {
+    vf sum, near_first, far_first, near, far; /* far_first: 2^-64 of it */
+} divergence_lanes;
+
+static inline void divergence_add(divergence_lanes *s, vf a, vf b, vf d, vf small) {
+    static const float series[] = EM_DIVERGENCE_SERIES;
+    vf zero = v_set(0), p = v_set(series[0]);
+    for (int i = 1; i < 7; i++) p = v_fma(p, d, v_set(series[i]));
+    vm is_near = v_lt(v_abs(d), v_set(0.5f));
+    vf ad = v_mul(a, d), first = v_mul(v_mul(ad, d), p);
+    s->sum = v_add(s->sum, a);
+    s->near_first = v_add(s->near_first, v_select(is_near, first, zero));
+    s->near = v_add(s->near, v_select(is_near, v_sub(first, ad), zero));
+    s->far = v_add(s->far, v_select(is_near, zero, v_sub(b, a)));
+    vf far_first = v_select(v_lt(zero, a), v_mul(a, small), zero);
+    s->far_first = v_add(s->far_first, v_select(is_near, zero, far_first));
+}
+
+static em_divergence divergence(const float *after, const float *before, float max_after,
+                                float max_before, int n) {
+    em_divergence v = em_divergence_none(max_after, max_before);
+    vf m = v_set(max_after), w = v_set(max_before), zero = v_set(0);
+    for (int c = 0; c < n; c += CHUNK) {
+        int count = n - c < CHUNK ? n - c : CHUNK;
+        _Alignas(64) float d[CHUNK], small[CHUNK];
+        divergence_lanes s = {zero, zero, zero, zero, zero};
+        differences(after + c, before + c, max_after, max_before, count, d, small);
+        for (int i = 0; i < count; i += VW) { /* no id: a = b = 0, d = 0 */
+            int lanes = count - i;
+            vf none = v_set(-INFINITY);
+            divergence_add(&s, v_exp(v_sub(v_load_n(after + c + i, lanes, none), m)),
+                           v_exp(v_sub(v_load_n(before + c + i, lanes, none), w)),
+                           v_load_n(d + i, lanes, zero), v_load_n(small + i, lanes, zero));
+        }
+        v.sum += v_sum(s.sum);
+        v.first += v_sum(s.near_first) + 0x1p64 * v_sum(s.far_first);
+        v.near += v_sum(s.near);
+        v.far += v_sum(s.far);
+    }
+    return v;
 }
 
 /* ---- number formats ---- */
@@ -420,7 +460,7 @@ const em_cpu_kernels EM_KERNELS = {
     .attend = attend,
     .soft_sum = soft_sum,
     .mix = mix,
-    .soft_gap = soft_gap,
+    .divergence = divergence,
     .round_bf16 = round_bf16,
     .to_bf16 = to_bf16,
     .from_bf16 = from_bf16,

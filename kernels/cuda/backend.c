@@ -34,7 +34,8 @@ static size_t fixed_bytes(const em_backend *b, const em_layer_spec *s, const em_
     size_t input = (size_t)(l.hidden > l.ffn ? l.hidden : l.ffn),
            wide = (size_t)(l.qkv > l.inner ? l.qkv : l.inner);
     size_t logits = 2 * EM_CUDA_SLICE * sizeof(float),
-           sums = (EM_PAIR_MAX_ALPHAS + 2) * (sizeof(em_soft) + 2 * sizeof(float));
+           sums = (EM_PAIR_MAX_ALPHAS + 2) * (sizeof(em_soft) + 2 * sizeof(float)) +
+                  sizeof(em_divergence);
     size_t token = token_bytes(b, s) + (2 * input + wide) * element +
                    (size_t)l.hidden * sizeof(float) + logits + sums;
     return EM_CUDA_TOKENS * token + 2 * l.bytes + (size_t)em_cuda_pad(head->hidden) * element * 16;

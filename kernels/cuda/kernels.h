@@ -8,6 +8,7 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/layout.h"
 #include "kernels/cuda/softsum.h"
+#include "kernels/divergence.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -113,6 +114,7 @@ typedef struct em_cuda_pair {
     em_cuda_sums before, after;
     em_cuda_sums alphas; /* the first of n_alphas, one after another */
     const double *alpha; /* [n_alphas] */
+    em_divergence *kl;   /* [EM_CUDA_TOKENS]; the slice that begins with id 0 begins it anew */
     int n_alphas;
     bool general; /* see em_pair_request: otherwise -1 and 0 are left out */
 } em_cuda_pair;

@@ -43,8 +43,7 @@ __device__ inline void read_own(const em_cuda_logits &l, float *z) {
     }
 }
 
-/* other: the logits that gap is against, or NULL */
-__device__ inline em_soft own_sums(const float *z, const float *other, int first, int n) {
+__device__ inline em_soft own_sums(const float *z, int first, int n) {
     em_soft v = em_soft_none();
     float sum = 0;
 #pragma unroll
@@ -57,9 +56,7 @@ __device__ inline em_soft own_sums(const float *z, const float *other, int first
 #pragma unroll
     for (int i = 0; i < OWN; i++) {
         if ((int)threadIdx.x + i * THREADS >= n) continue;
-        float p = expf(z[i] - v.max);
-        sum += p;
-        if (other) v.gap = fma((double)p, (double)z[i] - (double)other[i], v.gap);
+        sum += expf(z[i] - v.max);
     }
     v.sum = sum;
     return v;
@@ -98,8 +95,7 @@ __global__ void __launch_bounds__(256)
     if (!labels.scored[blockIdx.x]) return;
     float z[OWN];
     read_own(l, z);
-    block_merge(own_sums(z, NULL, l.first, l.n), &sums.soft[blockIdx.x],
-                (em_soft *)em_shared_bytes);
+    block_merge(own_sums(z, l.first, l.n), &sums.soft[blockIdx.x], (em_soft *)em_shared_bytes);
     keep_labels(l, labels, sums);
 }
 
@@ -123,13 +119,39 @@ __device__ inline void add_alpha(const em_cuda_logits &before, const em_cuda_log
     float z[OWN];
 #pragma unroll
     for (int i = 0; i < OWN; i++) z[i] = em_mix(alpha, a[i], b[i]);
-    block_merge(own_sums(z, NULL, after.first, after.n), &p.alphas.soft[place], scratch);
+    block_merge(own_sums(z, after.first, after.n), &p.alphas.soft[place], scratch);
     for (int j = threadIdx.x; j < labels.n; j += THREADS) {
         int at = label_place(labels, j, after.first, after.n);
         if (at >= 0)
             p.alphas.label_logit[place * labels.n + j] = em_mix(alpha, after.z[row + at],
                                                                 before.z[row + at]);
     }
+}
+
+/* The slice's part of the token's KL, under the maxima that both models have by now. scratch:
+ * [WARPS]; all threads call. */
+__device__ inline void add_divergence(const em_cuda_pair &p, const float *a, const float *b,
+                                      int first, int n, em_divergence *scratch) {
+    __syncthreads(); /* thread 0 has written the maxima */
+    em_divergence v = em_divergence_none(p.after.soft[blockIdx.x].max,
+                                         p.before.soft[blockIdx.x].max);
+#pragma unroll
+    for (int i = 0; i < OWN; i++)
+        if ((int)threadIdx.x + i * THREADS < n) em_divergence_add(&v, a[i], b[i]);
+    v = em_warp_reduce(v, [](em_divergence x, em_divergence y) {
+        x.sum += y.sum, x.first += y.first, x.near += y.near, x.far += y.far;
+        return x;
+    });
+    if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = v;
+    __syncthreads();
+    if (threadIdx.x != 0) return;
+    em_divergence sum = scratch[0];
+    for (int w = 1; w < WARPS; w++) {
+        sum.sum += scratch[w].sum, sum.first += scratch[w].first;
+        sum.near += scratch[w].near, sum.far += scratch[w].far;
+    }
+    em_divergence *kl = &p.kl[blockIdx.x];
+    *kl = first == 0 ? sum : em_divergence_merge(*kl, sum);
 }
 
 __global__ void __launch_bounds__(256)
@@ -139,16 +161,17 @@ __global__ void __launch_bounds__(256)
     float b[OWN], a[OWN];
     read_own(before, b);
     read_own(after, a);
-    block_merge(own_sums(b, NULL, before.first, before.n), &p.before.soft[blockIdx.x], scratch);
+    block_merge(own_sums(b, before.first, before.n), &p.before.soft[blockIdx.x], scratch);
     keep_labels(before, labels, p.before);
-    block_merge(own_sums(a, b, after.first, after.n), &p.after.soft[blockIdx.x], scratch);
+    block_merge(own_sums(a, after.first, after.n), &p.after.soft[blockIdx.x], scratch);
     keep_labels(after, labels, p.after);
+    add_divergence(p, a, b, after.first, after.n, (em_divergence *)em_shared_bytes);
     for (int k = 0; k < p.n_alphas; k++)
         if (!is_a_model(p, p.alpha[k])) add_alpha(before, after, labels, p, k, b, a, scratch);
 }
 
 void em_cuda_pair_run(em_stream s, const em_cuda_logits *before, const em_cuda_logits *after,
                       const em_cuda_labels *labels, const em_cuda_pair *p) {
-    EM_LAUNCH(pair_token, EM_CUDA_TOKENS, THREADS, WARPS * sizeof(em_soft), s, *before, *after,
-              *labels, *p);
+    EM_LAUNCH(pair_token, EM_CUDA_TOKENS, THREADS, WARPS * sizeof(em_divergence), s, *before,
+              *after, *labels, *p);
 }

@@ -34,9 +34,9 @@ typedef struct scoring {
     uint8_t *scored; /* [EM_CUDA_TOKENS], */
     double *alphas;  /* [n_alphas]: sent together */
     size_t labels_bytes, scored_at, alphas_at;
-    char *sums;                   /* host, pinned: as on the device */
-    size_t sums_bytes, logits_at; /* logits_at: of the labels, inside */
-    float *tile;                  /* host, pinned: logits to hash, or NULL */
+    char *sums;                          /* host, pinned: as on the device */
+    size_t sums_bytes, logits_at, kl_at; /* inside: the labels' logits, and a pair's KL */
+    float *tile;                         /* host, pinned: logits to hash, or NULL */
 } scoring;
 
 static size_t align(size_t n) { return (n + 255) / 256 * 256; }
@@ -49,7 +49,8 @@ static void measure(scoring *s) {
     s->alphas_at = s->scored_at + align(tokens);
     s->labels_bytes = s->alphas_at + align(alphas * sizeof *s->alphas);
     s->logits_at = align((size_t)s->n_sums * tokens * sizeof(em_soft));
-    s->sums_bytes = s->logits_at + align((size_t)s->n_sums * tokens * n * sizeof(float));
+    s->kl_at = s->logits_at + align((size_t)s->n_sums * tokens * n * sizeof(float));
+    s->sums_bytes = s->kl_at + (s->pair ? align(tokens * sizeof(em_divergence)) : 0);
 }
 
 static bool reserve_device(scoring *s, em_error *err) {
@@ -206,6 +207,7 @@ static void run_slice(const scoring *s, int i, em_error *err) {
         .alphas = sums_at(s, sums, 2),
         .n_alphas = s->pair->n_alphas,
         .alpha = (const double *)((char *)s->c->workspaces[EM_WORKSPACE_LABELS] + s->alphas_at),
+        .kl = (em_divergence *)((char *)sums + s->kl_at),
         .general = s->pair->general};
     em_cuda_pair_run(s->c->compute, &first, &after, &labels, &p);
 }
@@ -224,12 +226,6 @@ static void finish_token(const scoring *s, const em_cuda_sums *sums, int i, doub
                   : sums->soft[i].argmax; /* no logit is a number: lowest id */
 }
 
-/* sum p (log p - log q); what rounding leaves below 0 is 0. */
-static double divergence(em_soft before, em_soft after) {
-    double kl = after.gap / after.sum - (em_soft_log(after) - em_soft_log(before));
-    return kl < 0 ? 0 : kl;
-}
-
 static void finish_pair(const scoring *s, int i, int64_t token) {
     int n = s->request->n_labels, alphas = s->pair->n_alphas;
     em_cuda_sums before = sums_at(s, s->sums, 0), after = sums_at(s, s->sums, 1);
@@ -240,7 +236,7 @@ static void finish_pair(const scoring *s, int i, int64_t token) {
         int64_t at = token * alphas + k;
         finish_token(s, &sums, i, s->pair_out->alpha_nll + at * n, &s->pair_out->alpha_argmax[at]);
     }
-    s->pair_out->kl[token] = divergence(before.soft[i], after.soft[i]);
+    s->pair_out->kl[token] = em_divergence_kl(((em_divergence *)(s->sums + s->kl_at))[i]);
 }
 
 static void finish_chunk(const scoring *s, int64_t chunk) {

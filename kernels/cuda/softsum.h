@@ -10,14 +10,13 @@
 
 typedef struct em_soft {
     double sum; /* of exp(z - max) */
-    double gap; /* of exp(z - max) * (z - the other model's logit): a pair's after; else 0 */
     float max;
     int32_t argmax; /* the lowest id of the largest */
 } em_soft;
 
 /* Of no logit at all. */
 EM_BOTH em_soft em_soft_none(void) {
-    em_soft s = {0, 0, -INFINITY, INT32_MAX};
+    em_soft s = {0, -INFINITY, INT32_MAX};
     return s;
 }
 
@@ -26,7 +25,6 @@ EM_BOTH em_soft em_soft_merge_into_larger(em_soft large, em_soft small) {
     if (small.sum == 0) return large; /* nothing was seen; and -inf - -inf would be NaN */
     double factor = (double)expf(small.max - large.max);
     large.sum = fma(small.sum, factor, large.sum);
-    large.gap = fma(small.gap, factor, large.gap);
     return large;
 }
 

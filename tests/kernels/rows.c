@@ -1,5 +1,6 @@
 #include "tests/kernels/rows.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -110,6 +111,49 @@ void score_labels(const network *n, em_backend_options options, const rows *r, i
     b->ops->head_free(b, h);
     b->ops->activations_free(b, a);
     b->ops->close(b);
+}
+
+double *log_probabilities(const network *n, em_backend_options options, const rows *r) {
+    size_t cells = (size_t)r->tokens * NETWORK_VOCAB;
+    double *p = malloc(cells * sizeof *p);
+    int32_t *labels = calloc(cells, sizeof *labels), argmax[MAX_TOKENS];
+    for (size_t i = 0; i < cells; i++) labels[i] = (int32_t)(i % NETWORK_VOCAB);
+    score_labels(n, options, r, NETWORK_VOCAB, labels, &(em_scores){p, argmax, NULL});
+    for (size_t i = 0; i < cells; i++) p[i] = -p[i];
+    free(labels);
+    return p;
+}
+
+void amplify(network *n, float factor) {
+    int hidden = n->head.hidden;
+    float *w = malloc((size_t)hidden * sizeof *w);
+    uint64_t random = 5;
+    for (int i = 0; i < hidden; i++) w[i] = factor * (1 + 0.1f * network_random(&random));
+    n->owned[n->n_owned++] = w;
+    n->head.final_norm = (em_weight){.data = w,
+                                     .dtype = EM_F32,
+                                     .out = hidden,
+                                     .in = 1,
+                                     .out_stride = 1,
+                                     .in_stride = 1,
+                                     .block = hidden,
+                                     .name = "amplified"};
+}
+
+double log_sum(const double *z) {
+    double max = z[0], sum = 0;
+    for (int v = 1; v < NETWORK_VOCAB; v++) max = fmax(max, z[v]);
+    for (int v = 0; v < NETWORK_VOCAB; v++) sum += exp(z[v] - max);
+    return max + log(sum);
+}
+
+double kl_of(const double *after, const double *before) {
+    double total = 0, a = log_sum(after), b = log_sum(before);
+    for (int v = 0; v < NETWORK_VOCAB; v++) {
+        double p = exp(after[v] - a), q = exp(before[v] - b), d = (after[v] - a) - (before[v] - b);
+        total += fabs(d) < 1 ? p * (d + expm1(-d)) : p * d + q - p;
+    }
+    return total;
 }
 
 /* oneDNN reads the variable once: another process says what it finds without it. */

@@ -42,6 +42,15 @@ extern em_backend *(*open_backend)(const em_backend_options *options, em_error *
 void score_labels(const network *n, em_backend_options options, const rows *r, int n_labels,
                   const int32_t *labels, em_scores *out);
 
+/* Each token's log-probabilities by score(), with the whole vocabulary as labels: [tokens,
+ * NETWORK_VOCAB], the caller's to free. */
+double *log_probabilities(const network *n, em_backend_options options, const rows *r);
+/* A head whose logits are so many times as large, where it has no bias. */
+void amplify(network *n, float factor);
+/* Of one token's logits, up to a constant of each: [NETWORK_VOCAB]. KL in terms of at least 0. */
+double log_sum(const double *z);
+double kl_of(const double *after, const double *before);
+
 /* Whether ONEDNN_MAX_CPU_ISA is set to no less than this machine has: a test would only repeat
  * itself and is skipped. Call before anything else has asked oneDNN. */
 bool isa_limit_is_void(void);

@@ -308,6 +308,34 @@ static void test_pair(void **state) {
     free(r);
 }
 
+/* Small logits that hardly differ, and very large ones: against the same logits in double. */
+static void check_kl(float before, float after) {
+    rows *r = calloc(1, sizeof *r);
+    add_row(r, 4, 20, CAUSAL);
+    network *x = network_new(&network_shapes[0]), *y = network_new(&network_shapes[5]);
+    amplify(x, before);
+    amplify(y, after);
+    pair_scores *s = score_both(x, y, f32, r, 1, false);
+    double *p = log_probabilities(x, f32, r), *q = log_probabilities(y, f32, r);
+    for (int64_t t = 0; t < r->tokens; t++) {
+        if (r->labels[t] < 0) continue;
+        double kl = kl_of(q + t * NETWORK_VOCAB, p + t * NETWORK_VOCAB);
+        if (!(fabs(s->kl[t] - kl) <= 1e-5 * kl))
+            fail_msg("token %d: KL %.9g, should be %.9g", (int)t, s->kl[t], kl);
+    }
+    free(p);
+    free(q);
+    free(s);
+    network_free(x);
+    network_free(y);
+    free(r);
+}
+
+static void test_kl(void **state) {
+    check_kl(1e-6f, 1e-6f);
+    check_kl(1e30f, 1e6f);
+}
+
 /* An alpha's bits are those that it has alone. */
 static void test_alpha_alone(void **state) {
     rows *r = some_rows();
@@ -406,6 +434,7 @@ int main(void) {
         cmocka_unit_test(test_order_of_threads),
 #endif
         cmocka_unit_test(test_pair),
+        cmocka_unit_test(test_kl),
         cmocka_unit_test(test_alpha_alone),
 #endif
         cmocka_unit_test(test_weights_refused),

@@ -245,25 +245,11 @@ static void test_untouched(void **state) {
 
 /* ---- against plain double precision ---- */
 
-static double log_sum(const double *z) {
-    double max = z[0], sum = 0;
-    for (int v = 1; v < NETWORK_VOCAB; v++) max = fmax(max, z[v]);
-    for (int v = 0; v < NETWORK_VOCAB; v++) sum += exp(z[v] - max);
-    return max + log(sum);
-}
-
 static int largest(const double *z) {
     int best = 0;
     for (int v = 1; v < NETWORK_VOCAB; v++)
         if (z[v] > z[best]) best = v;
     return best;
-}
-
-static double kl_of(const double *after, const double *before) {
-    double total = 0, a = log_sum(after), b = log_sum(before);
-    for (int v = 0; v < NETWORK_VOCAB; v++)
-        total += exp(after[v] - a) * ((after[v] - a) - (before[v] - b));
-    return total;
 }
 
 typedef struct tolerance {
@@ -324,18 +310,6 @@ static void test_naive(void **state) {
     free(r);
 }
 
-/* Each token's log-probabilities by score(), with the whole vocabulary as labels. */
-static double *log_probabilities(const network *n, em_backend_options options, const rows *r) {
-    size_t cells = (size_t)r->tokens * NETWORK_VOCAB;
-    double *p = malloc(cells * sizeof *p);
-    int32_t *labels = calloc(cells, sizeof *labels), argmax[MAX_TOKENS];
-    for (size_t i = 0; i < cells; i++) labels[i] = (int32_t)(i % NETWORK_VOCAB);
-    score_labels(n, options, r, NETWORK_VOCAB, labels, &(em_scores){p, argmax, NULL});
-    for (size_t i = 0; i < cells; i++) p[i] = -p[i];
-    free(labels);
-    return p;
-}
-
 static void check_against_scores(const network *before, const network *after,
                                  em_backend_options options, const rows *r, alphas a,
                                  tolerance by) {
@@ -347,23 +321,6 @@ static void check_against_scores(const network *before, const network *after,
     free(x);
     free(y);
     free(s);
-}
-
-/* A head whose logits are so many times as large. */
-static void amplify(network *n, float factor) {
-    int hidden = n->head.hidden;
-    float *w = malloc((size_t)hidden * sizeof *w);
-    uint64_t random = 5;
-    for (int i = 0; i < hidden; i++) w[i] = factor * (1 + 0.1f * network_random(&random));
-    n->owned[n->n_owned++] = w;
-    n->head.final_norm = (em_weight){.data = w,
-                                     .dtype = EM_F32,
-                                     .out = hidden,
-                                     .in = 1,
-                                     .out_stride = 1,
-                                     .in_stride = 1,
-                                     .block = hidden,
-                                     .name = "amplified"};
 }
 
 /* Logits hundreds apart, and alphas that put the models against each other: whatever exp of any of
@@ -414,6 +371,41 @@ static void test_like_models(void **state) {
     network_free(n);
     network_free(near);
     free(r);
+}
+
+/* Logits of any size beside those of any other, in both directions: KL is what double precision
+ * makes of them, to a part of itself. */
+static void check_kl(em_backend_options options, float before, float after) {
+    rows *r = calloc(1, sizeof *r);
+    add_row(r, 4, 20, CAUSAL);
+    couple c = {network_new(&network_shapes[0]), network_new(&network_shapes[5])};
+    amplify(c.before, before);
+    amplify(c.after, after);
+    pair_scores *s = score_both(c.before, c.after, options, r, (alphas){0});
+    double *x = log_probabilities(c.before, options, r),
+           *y = log_probabilities(c.after, options, r);
+    for (int64_t t = 0; t < r->tokens; t++) {
+        if (s->kl[t] == UNTOUCHED) continue;
+        double kl = kl_of(y + t * NETWORK_VOCAB, x + t * NETWORK_VOCAB);
+        if (!(fabs(s->kl[t] - kl) <= 1e-5 * kl))
+            fail_msg("logits %g and %g times, token %d: KL %.9g, should be %.9g", (double)before,
+                     (double)after, (int)t, s->kl[t], kl);
+    }
+    free(x);
+    free(y);
+    free(s);
+    couple_free(c);
+    free(r);
+}
+
+static void test_kl_of_all_sizes(void **state) {
+    static const float sizes[] = {1e-6f, 1, 1e6f, 1e30f};
+    for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++)
+            for (int portable = 0; portable < 2; portable++)
+                check_kl(
+                    (em_backend_options){.threads = 1, .compute = EM_F32, .portable = portable},
+                    sizes[i], sizes[j]);
 }
 
 /* An alpha whose logits overflow has no loss, and the rest is as ever. */
@@ -543,19 +535,13 @@ static void test_scratch(void **state) {
 int main(void) {
     if (isa_limit_is_void()) return SKIPPED;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_models_and_ends),
-        cmocka_unit_test(test_ends_in_general),
-        cmocka_unit_test(test_no_alphas),
-        cmocka_unit_test(test_untouched),
-        cmocka_unit_test(test_naive),
-        cmocka_unit_test(test_against_scores),
-        cmocka_unit_test(test_unlike_models),
-        cmocka_unit_test(test_like_models),
-        cmocka_unit_test(test_overflowing_alpha),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_batch_and_place),
-        cmocka_unit_test(test_alphas_alone),
-        cmocka_unit_test(test_scratch),
+        cmocka_unit_test(test_models_and_ends), cmocka_unit_test(test_ends_in_general),
+        cmocka_unit_test(test_no_alphas),       cmocka_unit_test(test_untouched),
+        cmocka_unit_test(test_naive),           cmocka_unit_test(test_against_scores),
+        cmocka_unit_test(test_unlike_models),   cmocka_unit_test(test_like_models),
+        cmocka_unit_test(test_kl_of_all_sizes), cmocka_unit_test(test_overflowing_alpha),
+        cmocka_unit_test(test_threads),         cmocka_unit_test(test_batch_and_place),
+        cmocka_unit_test(test_alphas_alone),    cmocka_unit_test(test_scratch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

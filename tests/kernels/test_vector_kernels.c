@@ -243,23 +243,61 @@ static void test_mix(void **state) {
         }
 }
 
-static void test_soft_gap(void **state) {
-    FOR_TABLES(k) for (int s = 0; s < N_SIZES; s++) {
-        int n = sizes[s];
-        double expected = 0, size = 0;
-        fill(x, n, -120, -3);
-        fill(w, n, -40, 40);
-        for (int i = 0; i < 64; i++)
-            x[n + i] = w[n + i] = NAN; /* what lies behind must not matter */
-        for (int i = 0; i < n; i++) {
-            double term = exp((double)x[i] + 3) * ((double)x[i] - w[i]);
-            expected += term;
-            size += fabs(term);
-        }
-        close_to(k, "soft_gap", k->soft_gap(x, w, -3, n), expected, 0, 1e-6 * size + 1e-30);
-        assert_true(k->soft_gap(x, x, -3, n) == 0);
-        x[n / 2] = NAN;
-        assert_true(isnan(k->soft_gap(x, w, -3, n)));
+/* KL in double, each term at least 0. */
+static double kl_of(const float *after, const float *before, int n) {
+    double m = -INFINITY, k = -INFINITY, sum = 0, other = 0, kl = 0;
+    for (int i = 0; i < n; i++) m = fmax(m, after[i]), k = fmax(k, before[i]);
+    for (int i = 0; i < n; i++) sum += exp(after[i] - m), other += exp(before[i] - k);
+    for (int i = 0; i < n; i++) {
+        double r = (after[i] - m) - (before[i] - k) - log(sum) + log(other);
+        double p = exp(after[i] - m) / sum;
+        kl += fabs(r) < 1 ? p * (r + expm1(-r)) : p * r + exp(before[i] - k) / other - p;
+    }
+    return kl;
+}
+
+/* In slices of 100, under maxima that grow. */
+static double divergence_of(const em_cpu_kernels *k, const float *after, const float *before,
+                            int n) {
+    em_divergence v = em_divergence_none(-INFINITY, -INFINITY);
+    float max = -INFINITY, max_before = -INFINITY;
+    for (int at = 0; at < n; at += 100) {
+        int count = n - at < 100 ? n - at : 100;
+        for (int i = at; i < at + count; i++)
+            max = fmaxf(max, after[i]), max_before = fmaxf(max_before, before[i]);
+        v = em_divergence_merge(v, k->divergence(after + at, before + at, max, max_before, count));
+    }
+    return em_divergence_kl(v);
+}
+
+/* Logits of any size, and differences of any size between them, in both directions. */
+static void test_divergence(void **state) {
+    static const double scales[] = {1e-6, 1e-3, 1, 30, 1e3, 1e6, 1e10, 1e20, 1e30, 1e38};
+    static float z[MAX + 64], other[MAX + 64];
+    FOR_TABLES(k)
+    for (int s = 0; s < N_SIZES; s++)
+        for (size_t i = 0; i < sizeof scales / sizeof *scales; i++)
+            for (size_t j = 0; j < sizeof scales / sizeof *scales; j++) {
+                int n = sizes[s];
+                fill(z, n, -scales[i], scales[i]);
+                fill(other, n, -scales[j], scales[j]);
+                for (int v = 0; v < n && i == j; v++) /* twice: one that hardly differs */
+                    other[v] = s % 2 ? other[v] : z[v] * (1 + 1e-3f * other[v] / (float)scales[j]);
+                for (int v = 0; v < 64; v++) z[n + v] = other[n + v] = NAN; /* must not matter */
+                double there = kl_of(z, other, n), back = kl_of(other, z, n);
+                close_to(k, "divergence", divergence_of(k, z, other, n), there, 1e-5, 1e-20);
+                close_to(k, "divergence, back", divergence_of(k, other, z, n), back, 1e-5, 1e-20);
+                assert_true(divergence_of(k, z, z, n) == 0);
+            }
+    FOR_TABLES(k) {
+        fill(z, 100, -3, 3);
+        memcpy(other, z, sizeof z);
+        other[50] = -INFINITY; /* an id that one model cannot give */
+        assert_true(divergence_of(k, z, other, 100) == INFINITY);
+        double kl = divergence_of(k, other, z, 100);
+        assert_true(kl > 0 && kl < 10);
+        other[50] = NAN;
+        assert_true(isnan(divergence_of(k, z, other, 100)));
     }
 }
 
@@ -481,7 +519,7 @@ int main(void) {
         cmocka_unit_test(test_scale_and_add),
         cmocka_unit_test(test_soft_sum),
         cmocka_unit_test(test_mix),
-        cmocka_unit_test(test_soft_gap),
+        cmocka_unit_test(test_divergence),
         cmocka_unit_test(test_attend),
         cmocka_unit_test(test_attend_large_scores),
         cmocka_unit_test(test_attend_neighbours),
