@@ -7,10 +7,11 @@
 
 #include "common/utf8.h"
 
-/* Unicode 15, Bidi_Control and the separators of lines and paragraphs. */
+/* Unicode 15, Bidi_Control, the separators of lines and paragraphs, and what XML has no form for.
+ */
 static bool turns(uint32_t c) {
-    return c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
-           (c >= 0x2066 && c <= 0x2069);
+    return c == 0xfffe || c == 0xffff || c == 0x61c || c == 0x200e || c == 0x200f ||
+           (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
 /* Of two or three bytes: no control has four. */
@@ -23,7 +24,7 @@ static uint32_t code_point(const unsigned char *s, size_t n) {
 size_t em_shown_character(const char *s, size_t n, char out[EM_SHOWN_BYTES]) {
     const unsigned char *u = (const unsigned char *)s;
     size_t length = em_utf8_character(u, n);
-    uint32_t c = length && length < 4 ? code_point(u, length) : 0xffff;
+    uint32_t c = length && length < 4 ? code_point(u, length) : 'x';
     if (!length) snprintf(out, EM_SHOWN_BYTES, "\\x%02x", u[0]);
     else if (c < 0x20 || (c >= 0x7f && c < 0xa0)) snprintf(out, EM_SHOWN_BYTES, "\\x%02x", c);
     else if (turns(c)) snprintf(out, EM_SHOWN_BYTES, "\\u%04x", c);

@@ -195,10 +195,12 @@ static void put_title(const explorer *e, const token *t) {
 
 /* Line ends and tabs are seen and take effect. */
 static void put_text(em_buffer *out, const char *text) {
-    for (const char *c = text; *c; c++) {
-        if (*c == '\n') em_buffer_puts(out, "<i>↵</i>\n");
-        else if (*c == '\t') em_buffer_puts(out, "<i>⇥</i>\t");
-        else if (*c != '\r') em_put_escaped_n(out, c, 1);
+    for (size_t n; *text; text += n) {
+        n = strcspn(text, "\n\t\r");
+        em_put_escaped_n(out, text, n);
+        if (text[n] == '\n') em_buffer_puts(out, "<i>↵</i>\n");
+        if (text[n] == '\t') em_buffer_puts(out, "<i>⇥</i>\t");
+        n += text[n] != 0;
     }
 }
 

@@ -10,9 +10,10 @@
 
 static void put_attribute(em_buffer *b, const char *name, const char *value) {
     em_buffer_printf(b, " %s=\"", name);
-    for (const char *c = value; *c; c++) {
-        if (*c == '\n' || *c == '\r' || *c == '\t') em_buffer_puts(b, " ");
-        else em_put_escaped_n(b, c, 1);
+    for (size_t n; *value; value += n) {
+        n = strcspn(value, "\n\r\t");
+        em_put_escaped_n(b, value, n);
+        if (value[n]) em_buffer_puts(b, " "), n++;
     }
     em_buffer_puts(b, "\"");
 }

@@ -2,19 +2,23 @@
 
 #include <string.h>
 
+#include "common/shown.h"
+
 void em_put_escaped_n(em_buffer *out, const char *text, size_t n) {
     static const struct {
         char c;
         const char *entity;
     } entities[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
-    for (size_t i = 0; i < n; i++) {
-        const char *entity = NULL;
+    char shown[EM_SHOWN_BYTES];
+    for (size_t i = 0; i < n;) {
+        char c = text[i];
+        const char *put = shown;
+        i += em_shown_character(text + i, n - i, shown);
+        if (c == '\t' || c == '\n' || c == '\r')
+            shown[0] = c, shown[1] = 0; /* white space there too */
         for (size_t k = 0; k < sizeof entities / sizeof *entities; k++)
-            if (text[i] == entities[k].c) entity = entities[k].entity;
-        unsigned char c = (unsigned char)text[i];
-        if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f) entity = "\xef\xbf\xbd";
-        if (entity) em_buffer_puts(out, entity);
-        else em_buffer_append(out, text + i, 1, NULL);
+            if (c == entities[k].c) put = entities[k].entity;
+        em_buffer_puts(out, put);
     }
 }
 

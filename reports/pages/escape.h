@@ -5,7 +5,8 @@
 #include "common/buffer.h"
 
 /* Appends text with &, <, > and quotes escaped, for elements and attributes of HTML and XML;
- * control characters that XML forbids become U+FFFD. Text is NUL-terminated or [n] bytes. */
+ * what common/shown.h shows as an escape is one here too, but for tabs and line ends. Text is
+ * NUL-terminated or [n] bytes. */
 void em_put_escaped(em_buffer *out, const char *text);
 void em_put_escaped_n(em_buffer *out, const char *text, size_t n);
 

@@ -86,7 +86,13 @@ static void put_wrapped(em_buffer *out, em_face face, const char *text, const ch
 
 static char *formatted(const char *format, va_list args) {
     char *text;
-    if (vasprintf(&text, format, args) >= 0) return text;
+    em_buffer shown = {0};
+    if (vasprintf(&text, format, args) >= 0) {
+        em_buffer_puts(&shown, "");
+        em_buffer_shown(&shown, text, strlen(text));
+        free(text);
+        return shown.data;
+    }
     fputs("evalmask: out of memory while writing a report\n", stderr);
     exit(EM_MACHINE);
 }
@@ -192,8 +198,11 @@ void em_page_notes(em_page *p, bool loud, const char *const *sentences, int n) {
     if (p->face == EM_FACE_GITHUB) em_buffer_printf(p->out, "> [!%s]\n", loud ? "WARNING" : "NOTE");
     for (int i = 0; i < n; i++) {
         if (p->face == EM_FACE_GITHUB) {
+            em_buffer shown = {0};
+            em_buffer_shown(&shown, sentences[i], strlen(sentences[i]));
             em_buffer_puts(p->out, "> - ");
-            put_wrapped(p->out, p->face, sentences[i], ">   ", 4);
+            put_wrapped(p->out, p->face, shown.data ? shown.data : "", ">   ", 4);
+            em_buffer_free(&shown);
         } else {
             em_page_item(p, "%s", sentences[i]);
         }

@@ -12,10 +12,11 @@ size_t em_text_width(const char *s) {
 }
 
 void em_text_cell(em_table *t, const char *text) {
-    size_t from = t->cells.length;
-    em_buffer_puts(&t->cells, text);
-    for (char *c = t->cells.data + from; *c; c++) /* a line end would break the table */
-        if (*c == '\n' || *c == '\r') *c = ' ';
+    for (size_t n; *text; text += n) {
+        n = strcspn(text, "\n\r");
+        em_buffer_shown(&t->cells, text, n);
+        if (text[n]) em_buffer_puts(&t->cells, " "), n++; /* a line end would break the table */
+    }
     em_buffer_append(&t->cells, "", 1, NULL);
     t->n++;
 }

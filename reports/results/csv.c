@@ -7,8 +7,8 @@
  *   subset, from, to    which part
  *   figure, value       loss, stderr, …; value is empty where results.json has null
  *
- * RFC 4180: lines end in CRLF. Which fields are lines, and which are columns, is said by the fields
- * (fields.h). */
+ * RFC 4180: lines end in CRLF. A name that begins with = + - or @ has a ' before it. Which fields
+ * are lines, and which are columns, is said by the fields (fields.h). */
 #include "reports/results/csv.h"
 
 #include <inttypes.h>
@@ -28,12 +28,15 @@ typedef struct writer {
     em_buffer cells[N_COLUMNS]; /* of the lines to come, escaped */
 } writer;
 
+/* A name that begins as a formula gets a ' before it, so that a spreadsheet shows it and runs
+ * nothing. */
 static void put_text(em_buffer *b, const char *text) {
+    bool formula = *text && strchr("=+-@", *text);
     if (!text[strcspn(text, ",\"\r\n")]) {
-        em_buffer_puts(b, text);
+        em_buffer_printf(b, "%s%s", formula ? "'" : "", text);
         return;
     }
-    em_buffer_puts(b, "\"");
+    em_buffer_puts(b, formula ? "\"'" : "\"");
     for (; *text; text++) {
         if (*text == '"') em_buffer_puts(b, "\"");
         em_buffer_append(b, text, 1, NULL);

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "reports/formats/formats.h"
+#include "reports/results/csv.h"
 #include "reports/results/json.h"
 
 static em_slice subset(const char *name, int64_t n, double nll) {
@@ -354,6 +355,55 @@ static void formats_go_by_the_name(void **state) {
     em_results_free(&r);
 }
 
+/* Names of others reach no terminal, page or XML as they are; CSV runs no formula. */
+static void names_are_shown(void **state) {
+    static const char *const evil[] = {"\x1b]0;title\x07\x1b[31mred",
+                                       "\xc2\x85\xc2\x9b"
+                                       "31m",
+                                       "\xe2\x80\xae"
+                                       "a\xe2\x81\xa6",
+                                       "\x7f\x08\x0b",
+                                       "\xef\xbf\xbe",
+                                       "\xef\xbf\xbf",
+                                       "bytes \xff"};
+    static const char *const raw[] = {"\x1b",         "\x07",         "\xc2\x85",     "\xc2\x9b",
+                                      "\xe2\x80\xae", "\xe2\x81\xa6", "\x7f",         "\x08",
+                                      "\x0b",         "\xef\xbf\xbe", "\xef\xbf\xbf", "\xff"};
+    for (size_t k = 0; k < sizeof evil / sizeof *evil; k++) {
+        em_results r = sample(1);
+        em_buffer b = {0};
+        em_error err = EM_ERROR_INIT;
+        free(r.results[0].subsets[0].name);
+        r.results[0].subsets[0].name = strdup(evil[k]);
+        snprintf(r.models[0].name, sizeof r.models[0].name, "%s", evil[k]);
+        snprintf(r.results[0].model, sizeof r.results[0].model, "%s", evil[k]);
+        em_results_note(&r, "A note of %s.", evil[k]);
+        em_report_markdown(&r, EM_MARKDOWN_PLAIN, &b);
+        em_report_markdown(&r, EM_MARKDOWN_GITHUB, &b);
+        em_report_junit(&r, &b);
+        assert_true(em_report_html(&r, NULL, &b, &err));
+        for (size_t i = 0; i < sizeof raw / sizeof *raw; i++)
+            if (strstr(b.data, raw[i]))
+                fail_msg("name %zu, character %zu: %.200s", k, i, strstr(b.data, raw[i]) - 100);
+        em_buffer_free(&b);
+        em_results_free(&r);
+    }
+}
+
+static void csv_holds_no_formula(void **state) {
+    static const char *const names[] = {"=1+1", "+1", "-1,2", "@x", "a=1"};
+    static const char *const cells[] = {",'=1+1,", ",'+1,", ",\"'-1,2\",", ",'@x,", ",a=1,"};
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+        em_results r = sample(1);
+        em_buffer b = {0};
+        snprintf(r.results[0].model, sizeof r.results[0].model, "%s", names[k]);
+        em_report_csv(&r, &b);
+        assert_non_null(strstr(b.data, cells[k]));
+        em_buffer_free(&b);
+        em_results_free(&r);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(json_has_every_field),
                                        cmocka_unit_test(markdown_tables_are_even),
@@ -361,6 +411,8 @@ int main(void) {
                                        cmocka_unit_test(counts_in_words_name_what_they_count),
                                        cmocka_unit_test(comparisons_and_alphas),
                                        cmocka_unit_test(many_subsets),
+                                       cmocka_unit_test(names_are_shown),
+                                       cmocka_unit_test(csv_holds_no_formula),
                                        cmocka_unit_test(formats_go_by_the_name)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
