@@ -198,7 +198,9 @@ void em_settings_notes(const em_settings *s) {
         fputs(
             "--window inside moves nothing here: under none of the labels does the caller shift\n",
             stderr);
-    if (s->protocol.seed_given && !any_comparison(s))
-        fputs("--seed moves nothing here: intervals are of differences, and nothing is compared\n",
+    bool one_length = s->protocol.n_row_tokens < 2 && !s->protocol.row_tokens_from;
+    if (s->protocol.seed_given && (one_length || !any_comparison(s)))
+        fputs("--seed moves nothing here: it is for intervals of growth, which takes a comparison "
+              "and several row lengths\n",
               stderr);
 }

@@ -409,8 +409,7 @@ const em_option_group em_option_groups[] = {
       {"pack", 0, "LIST", EM_DATA_COMMANDS | EM_AGAIN, set_pack,
        "stream: rows across documents; none: each document by itself; or both, one after the other "
        "(default stream)"},
-      {"seed", 0, "N", EM_RUN, set_seed,
-       "of the bootstrap behind the intervals of growth by row length (default 0)"},
+      {"seed", 0, "N", EM_RUN, set_seed, "of intervals of growth over row lengths (default 0)"},
       {0}}},
     {"The engine",
      {{"device", 0, "auto|cpu|cuda[:N]", EM_RUN | EM_AUDIT | EM_BENCH, set_device,

@@ -84,7 +84,7 @@ typedef struct em_protocol_settings {
     em_pack_mode packs[2]; /* of runs; each reads the data */
     int n_packs;
     em_pack_mode pack; /* the one in force, at first the first */
-    int64_t seed;      /* of the bootstrap behind growths */
+    int64_t seed;      /* of the replicates behind intervals of growth */
     bool seed_given;
 } em_protocol_settings;
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "common/interval.h"
 #include "common/size.h"
 
 struct em_comparator {
@@ -101,18 +102,19 @@ static double ratio(double a, double b) { return b > 0 ? a / b : NAN; }
 static double mean_of(const em_sum *s) { return ratio(s->value, (double)s->predictions); }
 
 static void mean_figures(const em_total *t, const em_grouped *groups, em_difference *out) {
+    em_interval interval = em_grouped_interval(groups);
     out->predictions = t->sum.predictions;
     out->groups = groups->n;
     out->difference = mean_of(&t->sum);
     out->stderr_ = em_grouped_stderr(groups, out->difference, t->sum.predictions);
-    em_grouped_interval(groups, out->difference, t->sum.predictions, &out->low, &out->high);
+    out->low = interval.low;
+    out->high = interval.high;
     out->documents_to_resolve = em_documents_to_resolve(t->documents, out->difference,
                                                         out->stderr_);
 }
 
 static void kind_figures(const em_comparator *c, int kind, em_difference *out) {
-    const em_total *t = &c->totals.kinds[kind];
-    mean_figures(t, &t->groups, out);
+    mean_figures(&c->totals.kinds[kind], &c->totals.kinds[kind].groups, out);
 }
 
 /* The upper edge of the bin that holds the quantile q. */
@@ -152,9 +154,11 @@ static void common_figures(const em_comparator *c, const em_comparator *shortest
     if (!least || least->sum.predictions != common->sum.predictions)
         return; /* an interrupted run's differ */
     out->growth = out->common.difference - mean_of(&least->sum);
-    em_bootstrap_interval(&c->common_bootstrap, &shortest->common_bootstrap, &c->common,
-                          common->sum.predictions, out->growth, &out->growth_low,
-                          &out->growth_high);
+    em_grouped g = em_bootstrap_growth(&c->common_bootstrap, &shortest->common_bootstrap,
+                                       c->common.n, out->growth, common->sum.predictions);
+    em_interval interval = em_grouped_interval(&g);
+    out->growth_low = interval.low;
+    out->growth_high = interval.high;
 }
 
 bool em_comparator_finish(em_comparator *c, const em_comparator *shortest, em_comparison *out,

@@ -1,5 +1,5 @@
 /* Two sides (models, masks, a model and an alpha) on the same predictions: paired differences with
- * a standard error and a 95 % interval over the groups of design §4. Memory is flat. */
+ * a standard error and an interval over the groups of design §4. Memory is flat. */
 #ifndef EM_EVAL_COMPARE_H
 #define EM_EVAL_COMPARE_H
 
@@ -16,7 +16,7 @@ typedef struct em_comparator em_comparator;
 typedef struct em_comparator_options {
     em_comparison_kind kind;
     bool groups_are_rows;
-    uint64_t seed;   /* of the bootstrap behind growths */
+    uint64_t seed;   /* of the replicates that the interval of growth needs */
     bool has_common; /* there are several row lengths */
 } em_comparator_options;
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "common/interval.h"
 #include "common/size.h"
 
 struct em_statistics {
@@ -118,6 +119,9 @@ bool em_statistics_finish(em_statistics *s, em_result *out,
     out->bits_per_byte_all = ratio(all->value, bits);
     out->top1 = ratio((double)all->hits, n);
     out->stderr_ = em_grouped_stderr(&total->groups, out->loss, all->predictions);
+    em_interval interval = em_grouped_interval(&total->groups);
+    out->low = interval.low;
+    out->high = interval.high;
     out->groups = total->groups.n;
     out->groups_are_rows = s->totals.groups_are_rows;
     em_total_slice(&kinds[EM_SUM_COMMON], &out->common);

@@ -17,7 +17,7 @@ void em_totals_free(em_totals *t) {
 
 /* ---- groups ---- */
 
-static void close_part(const em_totals *t, em_total *x) {
+static void close_part(em_totals *t, em_total *x) {
     if (x->open.predictions == 0) return;
     x->documents++;
     if (!t->groups_are_rows) em_grouped_add(&x->groups, x->open.value, x->open.predictions);
@@ -47,7 +47,7 @@ static void add(em_sum *s, const em_sum *row) {
     s->text_value += row->text_value;
 }
 
-static void add_sum(const em_totals *t, em_total *x, const em_sum *row) {
+static void add_sum(em_totals *t, em_total *x, const em_sum *row) {
     if (row->predictions == 0) return;
     add(&x->sum, row);
     if (t->groups_are_rows) em_grouped_add(&x->groups, row->value, row->predictions);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/grouped.h"
+#include "common/interval.h"
 #include "common/size.h"
 #include "reports/results/documents.h"
 #include "reports/results/names.h"
@@ -120,7 +120,9 @@ static bool finish_row(const reader readers[2], gathering *g, em_error *err) {
     g->row->paired = true;
     f->groups = g->groups.n;
     f->stderr_ = em_grouped_stderr(&g->groups, f->difference, f->predictions);
-    em_grouped_interval(&g->groups, f->difference, f->predictions, &f->low, &f->high);
+    em_interval interval = em_grouped_interval(&g->groups);
+    f->low = interval.low;
+    f->high = interval.high;
     f->documents_to_resolve = em_documents_to_resolve(f->groups, f->difference, f->stderr_);
     return true;
 }

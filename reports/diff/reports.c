@@ -73,12 +73,12 @@ static bool crosses_documents(const em_diff *d) {
     return false;
 }
 
-static bool lacks_interval(const em_diff *d) {
-    for (int i = 0; i < d->pairing.n_pairs; i++) {
-        const em_difference *f = &d->rows[i].figures;
-        if (d->rows[i].paired && isfinite(f->difference) && !isfinite(f->low)) return true;
-    }
-    return false;
+static void without_interval(const em_diff *d, em_page *p) {
+    em_no_intervals lacking = {0};
+    char text[320];
+    for (int i = 0; i < d->pairing.n_pairs; i++)
+        if (d->rows[i].paired) em_no_intervals_add(&lacking, &d->rows[i].figures);
+    if (*em_no_intervals_text(&lacking, text)) em_page_item(p, "%s", text);
 }
 
 static void unpaired(const em_diff *d, em_page *p) {
@@ -96,10 +96,10 @@ static void unpaired(const em_diff *d, em_page *p) {
 
 static void how_paired(const em_diff *d, em_page *p) {
     if (any_paired(d, true))
-        em_page_item(p, "Paired by document: the same documents on both sides, an interval "
-                        "over them. Resolved by: how many "
-                        "documents would put 0 at the edge of a 95 %% interval.");
-    if (lacks_interval(d)) em_page_item(p, EM_NO_INTERVAL);
+        em_page_item(p, "Paired by document: the same documents on both sides, an interval over "
+                        "them. Resolved by: how many documents would put 0 at the edge of a 95 %% "
+                        "interval.");
+    without_interval(d, p);
     if (crosses_documents(d))
         em_page_item(p, "A mask that crosses documents makes those of one row depend on each "
                         "other; ± SE takes them as independent.");

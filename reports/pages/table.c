@@ -52,6 +52,12 @@ void em_interval_cell(em_table *t, double low, double high) {
     em_text_cell(t, text);
 }
 
+const char *em_interval_text(char text[64], double low, double high) {
+    if (isfinite(low)) snprintf(text, 64, "95 %% interval %+.4f to %+.4f", low, high);
+    else snprintf(text, 64, "no 95 %% interval");
+    return text;
+}
+
 em_table em_table_open(int left, int columns) {
     return (em_table){.columns = columns, .left = left};
 }

@@ -31,6 +31,9 @@ void em_integer_cell(em_table *t, int64_t x);
 void em_percent_cell(em_table *t, double share);
 /* Both ends with their signs, in four decimals; "-" where low is not finite. */
 void em_interval_cell(em_table *t, double low, double high);
+/* The same for a sentence, "95 % interval +0.0100 to +0.0200" or "no 95 % interval"; text: the
+ * caller's room, returned. */
+const char *em_interval_text(char text[64], double low, double high);
 /* Complete rows, without the heads. */
 int em_table_rows(const em_table *t);
 /* Frees the cells of a table that is not printed. */

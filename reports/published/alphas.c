@@ -132,6 +132,7 @@ static void affected(const em_results *r, const columns *c, em_page *p) {
         w.model = r->models[0].name;
         const em_comparison *x = em_find_comparison(r, EM_COMPARE_MASKS, w);
         if (!x) continue;
+        char text[64];
         long long n = (long long)(x->affected_direct + x->affected_indirect);
         if (n == 0)
             em_page_paragraph(p,
@@ -139,14 +140,14 @@ static void affected(const em_results *r, const columns *c, em_page *p) {
                               "the two columns measure the same.",
                               x->mask_before, x->mask, (long long)x->all.predictions);
         else
-            em_page_paragraph(p,
-                              "%s minus %s on the before model: %+.4f (95 %% interval %+.4f to "
-                              "%+.4f). The choice affects %lld of "
-                              "the %lld predictions, %lld of them through layers only; on those "
-                              "alone it is %+.4f.",
-                              x->mask, x->mask_before, x->all.difference, x->all.low, x->all.high,
-                              n, (long long)x->all.predictions, (long long)x->affected_indirect,
-                              x->affected.difference);
+            em_page_paragraph(
+                p,
+                "%s minus %s on the before model: %+.4f (%s). The choice affects %lld of "
+                "the %lld predictions, %lld of them through layers only; on those "
+                "alone it is %+.4f.",
+                x->mask, x->mask_before, x->all.difference,
+                em_interval_text(text, x->all.low, x->all.high), n, (long long)x->all.predictions,
+                (long long)x->affected_indirect, x->affected.difference);
     }
 }
 

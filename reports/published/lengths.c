@@ -1,4 +1,5 @@
 /* What a mask costs against the row length, on the predictions that are scored at every length. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -87,8 +88,16 @@ static void bars(const em_results *r, const em_comparison *first, em_page *p) {
 /* ---- in words ---- */
 
 static void verdict(const em_comparison *first, const em_comparison *last, em_page *p) {
+    char why[128];
     const char *step = gap(first)->difference * last->growth > 0 ? "grows" : "shrinks";
     if (!last->has_common || last == first || !isfinite(last->growth)) return;
+    if (!isfinite(last->growth_low))
+        snprintf(why, sizeof why,
+                 "and there is no 95 %% interval: %" PRId64 " groups are too few, or too unequal",
+                 last->common.groups);
+    else
+        snprintf(why, sizeof why, "and the 95 %% interval, %+.4f to %+.4f, holds 0",
+                 last->growth_low, last->growth_high);
     if (em_excludes_zero(last->growth_low, last->growth_high))
         em_page_paragraph(p,
                           "The gap %s with T: from T = %d to T = %d, on the same predictions, it "
@@ -99,10 +108,8 @@ static void verdict(const em_comparison *first, const em_comparison *last, em_pa
     else
         em_page_paragraph(p,
                           "That the gap changes with T is not shown: from T = %d to T = %d it "
-                          "moves by %+.4f, and the 95 %% interval, "
-                          "%+.4f to %+.4f, holds 0.",
-                          first->seq_len, last->seq_len, last->growth, last->growth_low,
-                          last->growth_high);
+                          "moves by %+.4f, %s.",
+                          first->seq_len, last->seq_len, last->growth, why);
 }
 
 static void name_curve(const em_results *r, const em_comparison *x, em_page *p) {

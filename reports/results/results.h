@@ -53,6 +53,7 @@ typedef struct em_result {
     double loss, loss_batch_mean, loss_doc_mean,
         loss_no_boundary; /* NaN where there is nothing to average */
     double perplexity, bits_per_byte, bits_per_byte_all, top1, stderr_; /* NaN: null */
+    double low, high; /* 95 % interval of the loss; NaN: none, null */
     int64_t groups;
     bool groups_are_rows;
     bool leak;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/interval.h"
 #include "reports/sections/plots.h"
 #include "reports/sections/sections.h"
 
@@ -133,8 +134,9 @@ static void matrices(const em_results *r, const em_shown *s, em_page *p) {
     em_page_heading(p, 2, "Every model against every other");
     for (int i = 0; i < r->n_comparisons; i++)
         if (first_of_rest(r, i)) matrix(r, s, &r->comparisons[i], p);
-    em_page_paragraph(
-        p, "The column's loss minus the row's; a question mark where the 95 %% interval holds 0.");
+    em_page_paragraph(p,
+                      "The column's loss minus the row's; a question mark where the 95 %% interval "
+                      "holds 0, or where there is none.");
 }
 
 void em_section_models(const em_results *r, const em_shown *s, em_page *p) {
@@ -153,8 +155,7 @@ void em_section_models(const em_results *r, const em_shown *s, em_page *p) {
             p,
             "Paired by prediction; the interval is over the groups of ± SE. Resolved by: how "
             "many documents would put 0 at the edge of a 95 %% interval. Better: share of "
-            "predictions. P: change of the "
-            "label's probability.%s%s",
+            "predictions. P: change of the label's probability.%s%s",
             any_kl(r, NULL, true) ? " KL(after || before): percentiles over predictions." : "",
             any_kl(r, NULL, false) ? " KL is measured between the first model and each other one, "
                                      "at full depth and where "
@@ -384,16 +385,35 @@ void em_section_alphas(const em_results *r, const em_shown *s, em_page *p) {
 
 /* ---- intervals that are not there ---- */
 
-static bool lacks_interval(const em_difference *d) {
-    return d->groups > 0 && isfinite(d->difference) && !isfinite(d->low);
+void em_no_intervals_add(em_no_intervals *n, const em_difference *d) {
+    if (d->groups == 0 || !isfinite(d->difference) || isfinite(d->low)) return;
+    if (n->fewest == 0 || d->groups < n->fewest) n->fewest = d->groups;
+    if (d->groups > n->most) n->most = d->groups;
 }
 
-void em_section_no_interval(const em_results *r, em_page *p) {
-    bool any = false;
+const char *em_no_intervals_text(const em_no_intervals *n, char text[320]) {
+    char range[64];
+    *text = 0;
+    if (n->fewest == 0) return text;
+    snprintf(range, sizeof range, "%" PRId64 " to %" PRId64, n->fewest, n->most);
+    if (n->fewest == n->most) snprintf(range, sizeof range, "%" PRId64, n->fewest);
+    snprintf(text, 320,
+             "A dash (-) for an interval: it wants %d groups (documents, rows or stretches of the "
+             "stream) that say as much as %d equal ones, and there are %s%s. From fewer "
+             "it would hold the truth less often than it says.",
+             EM_INTERVAL_GROUPS, EM_INTERVAL_EFFECTIVE_GROUPS, range,
+             n->fewest >= EM_INTERVAL_GROUPS ? ", too unequal" : "");
+    return text;
+}
+
+void em_section_no_intervals(const em_results *r, em_page *p) {
+    em_no_intervals lacking = {0};
+    char text[320];
     for (int i = 0; i < r->n_comparisons; i++) {
         const em_comparison *x = &r->comparisons[i];
-        any |= lacks_interval(&x->all) || (of_masks(x) && lacks_interval(&x->affected)) ||
-               (x->has_common && lacks_interval(&x->common));
+        em_no_intervals_add(&lacking, &x->all);
+        if (of_masks(x)) em_no_intervals_add(&lacking, &x->affected);
+        if (x->has_common) em_no_intervals_add(&lacking, &x->common);
     }
-    if (any) em_page_paragraph(p, EM_NO_INTERVAL);
+    if (*em_no_intervals_text(&lacking, text)) em_page_paragraph(p, "%s", text);
 }

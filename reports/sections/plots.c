@@ -103,10 +103,7 @@ static em_point length_point(const em_result *x) {
 }
 
 static em_point depth_point(const em_result *x) {
-    return (em_point){.x = x->depth,
-                      .y = x->loss,
-                      .low = x->loss - 1.96 * x->stderr_,
-                      .high = x->loss + 1.96 * x->stderr_};
+    return (em_point){.x = x->depth, .y = x->loss, .low = x->low, .high = x->high};
 }
 
 typedef struct curves {
@@ -192,7 +189,7 @@ void em_plot_lengths(const em_results *r, const em_shown *s, em_page *p) {
 void em_plot_depths(const em_results *r, const em_shown *s, em_page *p) {
     if (p->face != EM_FACE_HTML || !s->depths) return;
     static const curves c = {has_depth, same_but_depth, depth_point};
-    em_plot plot = {.title = "Loss by depth, ± 1.96 standard errors",
+    em_plot plot = {.title = "Loss by depth, with 95 % intervals",
                     .ticks_at_points = true,
                     .x_label = "layers kept",
                     .y_label = "loss (nats)"};

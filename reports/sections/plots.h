@@ -13,7 +13,7 @@
 void em_plot_alphas(const em_results *r, const em_shown *s, em_page *p);
 /* Loss and difference by row length in tokens, on a logarithmic axis. */
 void em_plot_lengths(const em_results *r, const em_shown *s, em_page *p);
-/* Loss by layers kept, with its heading; bars are 1.96 standard errors. */
+/* Loss by layers kept, with its heading; bars are 95 % intervals. */
 void em_plot_depths(const em_results *r, const em_shown *s, em_page *p);
 /* Loss and difference by position in the document, on a logarithmic axis. */
 void em_plot_positions(const em_results *r, const em_shown *s, em_page *p);

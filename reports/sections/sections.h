@@ -10,11 +10,6 @@
 #include "reports/pages/page.h"
 #include "reports/results/results.h"
 
-/* Why a 95 % interval is a dash (common/grouped.h). */
-#define EM_NO_INTERVAL \
-    "No interval (-) where the predictions are of too few documents or rows: it takes 3 of one " \
-    "size, and more where sizes differ."
-
 /* By what the results differ: the keys that their tables show. The mask is always shown. */
 typedef struct em_shown {
     bool data_sets, models, labels, positions, depths, lengths;
@@ -59,8 +54,17 @@ void em_section_masks(const em_results *r, const em_shown *s, em_page *p);
 void em_section_lengths(const em_results *r, const em_shown *s, em_page *p);
 /* "Amplification": loss and difference from the first model at each alpha; and its plots. */
 void em_section_alphas(const em_results *r, const em_shown *s, em_page *p);
-/* Why an interval is a dash, where one is. */
-void em_section_no_interval(const em_results *r, em_page *p);
+/* How many groups the differences without an interval have; 0, 0: none is without. */
+typedef struct em_no_intervals {
+    int64_t fewest, most;
+} em_no_intervals;
+/* Counts d where it lacks an interval. */
+void em_no_intervals_add(em_no_intervals *n, const em_difference *d);
+/* Why those intervals are dashes, in a sentence; "" where none is. text: the caller's room,
+ * returned. */
+const char *em_no_intervals_text(const em_no_intervals *n, char text[320]);
+/* The same of all differences on a page. */
+void em_section_no_intervals(const em_results *r, em_page *p);
 /* Losses and differences by subset, by position in the document, and on and off boundaries, a
  * column each; long tables are folded. With the plots of the first two. */
 void em_section_breakdowns(const em_results *r, const em_shown *s, em_page *p);

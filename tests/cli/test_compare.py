@@ -34,7 +34,7 @@ class Compare(cli.Case):
 
     def compare(self, *arguments):
         out = self.path("r.json")
-        run = self.run_program(*arguments, "--data", self.write("d.jsonl", TEXTS), "-T", "24", "-B", "2", "-q", "-o", out)
+        run = self.run_program(*arguments, "--data", self.write("d.jsonl", 6 * TEXTS), "-T", "24", "-B", "2", "-q", "-o", out)
         with open(out, encoding="utf-8") as f:
             return json.load(f), run.out
 
@@ -73,8 +73,35 @@ class Compare(cli.Case):
         self.assertAlmostEqual(sum(s["difference"] * s["predictions"] for s in c["subsets"]), c["difference"] * c["predictions"], 9)
         again, _ = self.compare("--model", a, "--compare", b)
         self.assertEqual(got, again)
-        other, _ = self.compare("--model", a, "--compare", b, "--seed", "1")
-        self.assertEqual(got, other)    # the seed is of growths by row length alone
+
+    def test_an_interval_needs_a_hundred_groups(self):
+        """Documents under doc, rows under regular; a difference of two files has the same interval."""
+        a, b = self.model("a", 1), self.model("b", 3)
+        got, text = self.compare("--model", a, "--compare", b, "--max-docs", "99")
+        self.assertEqual((got["comparisons"][0]["groups"], got["comparisons"][0]["low"]), (99, None))
+        self.assertGreater(got["comparisons"][0]["stderr"], 0)
+        self.assertEqual([(x["low"], x["high"]) for x in got["results"]], 2 * [(None, None)])
+        self.assertIn("it wants 100 groups (documents, rows or stretches of the stream) that say as much as 10 equal ones, "
+                      "and there are 99. ", " ".join(text.split()))
+        got, text = self.compare("--model", a, "--compare", b, "--max-docs", "100")
+        self.assertNotIn("it wants 100 groups", " ".join(text.split()))
+        for x in got["results"]:
+            self.assertLess(x["low"], x["loss"])
+            self.assertGreater(x["high"], x["loss"])
+            self.assertAlmostEqual(x["high"] - x["low"], 2 * 1.98 * x["stderr"], delta=0.3 * x["stderr"])
+        c = got["comparisons"][0]
+        for name, model in (("one", a), ("two", b)):
+            self.run_program("--model", model, "--data", self.path("d.jsonl"), "-T", "24", "-B", "2", "-q", "--max-docs", "100",
+                             "-o", self.path(name + ".json"))
+        self.run_program("diff", self.path("one.json"), self.path("two.json"), "-o", self.path("diff.json"))
+        with open(self.path("diff.json"), encoding="utf-8") as f:
+            d = json.load(f)["differences"][0]
+        for key in "low", "high":
+            self.assertAlmostEqual(c[key], d[key], delta=1e-12)
+        rows, _ = self.compare("--model", a, "--compare", b, "--mask", "regular", "--max-docs", "100")
+        c = rows["comparisons"][0]
+        self.assertEqual(c["grouped_by"], "row")
+        self.assertEqual(c["low"] is None, c["groups"] < 100)
 
     def test_a_model_against_itself(self):
         a = self.model("a", 1)
@@ -109,7 +136,7 @@ class Compare(cli.Case):
 
     def test_refusals(self):
         a, b, c = self.model("a", 1), self.model("b", 3), self.model("c", 1, ("<stop>",))
-        data = ("--data", self.write("d.jsonl", TEXTS), "-q")
+        data = ("--data", self.write("d.jsonl", 6 * TEXTS), "-q")
         for arguments, status, says in (
                 (("--model", a, "--alpha", "1"), 2, "--alpha wants one --compare"),
                 (("--model", a, "--compare", b, "--alpha", "x"), 2, "--alpha x: give numbers"),

@@ -39,6 +39,10 @@ def tables(markdown):
     return found
 
 
+def interval_cell(c):
+    return "-" if c["low"] is None else "%+.4f %+.4f" % (c["low"], c["high"])
+
+
 class Configs(cli.Case):
     def run_config(self, name, *arguments):
         out = self.path("out.json")
@@ -86,7 +90,7 @@ class Configs(cli.Case):
                 self.assertEqual(cell, "%.6f" % self.pick(got["results"], mask=mask, alpha=float(line[0]))["loss_batch_mean"])
         for line in differences[2:]:
             c = self.pick(got["comparisons"], kind="models", mask="regular", alpha=float(line[0]))
-            self.assertEqual(line[3:], ["%+.4f" % c["difference"], "%+.4f %+.4f" % (c["low"], c["high"])])
+            self.assertEqual(line[3:], ["%+.4f" % c["difference"], interval_cell(c)])
         for mask, name in ("doc", "Document mask"), ("regular", "Regular mask"):
             self.assertIn("%s: Before model: **%.6f** | After model: **%.6f**" % (
                 name, REFERENCE[mask, "unshifted", "before"], self.pick(got["results"], mask=mask, model="after")["loss_batch_mean"]), text)
@@ -121,7 +125,7 @@ class Configs(cli.Case):
                 masks = self.pick(got["comparisons"], kind="masks", data_set=data, labels=labels, model="before")["affected"]
                 self.assertEqual((base, instruct, difference), ("%.4f" % before["loss"], "%.4f" % after["loss"], "%+.4f" % c["difference"]))
                 self.assertAlmostEqual(c["difference"], after["loss"] - before["loss"], places=9)
-                self.assertEqual((interval, ratio), ("%+.4f %+.4f" % (c["low"], c["high"]), "%.4f" % c["perplexity_ratio"]))
+                self.assertEqual((interval, ratio), (interval_cell(c), "%.4f" % c["perplexity_ratio"]))
                 self.assertEqual((ln_v, documents), ("%.4f" % math.log(4096), str(before["documents"])))
                 self.assertEqual(affected, str(masks["direct"] + masks["indirect"]))
                 if data == "alone":

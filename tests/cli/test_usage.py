@@ -68,7 +68,7 @@ class Usage(cli.Case):
             with self.subTest(given):
                 self.assertIn(words, self.run_program(*given).err)
                 self.assertNotIn("moves nothing", self.run_program(*given, "-q").err)
-        given = ["--model", cli.MODEL, "--data", cli.MIXED, "--max-docs", "3", "--window", "inside", "--seed", "3"]
+        given = ["--model", cli.MODEL, "--data", cli.MIXED, "--max-docs", "3", "--window", "inside", "--seed", "3", "-T", "32,64"]
         for more in (("--labels", "shifted", "--mask", "doc,regular"), ("--labels", "unshifted,raw-shifted", "--compare", cli.MODEL)):
             self.assertNotIn("moves nothing", self.run_program(*given, *more).err)
 

@@ -1,4 +1,4 @@
-/* Paired differences against their definitions, their intervals, KL quantiles, alphas. */
+/* Paired differences against their definitions, intervals, KL quantiles, alphas. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,12 +8,12 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "common/interval.h"
 #include "eval/settings/alphas.h"
-#include "common/grouped.h"
 #include "eval/statistics/compare.h"
 #include "figures.h"
 
-enum { ROWS = 40, ROW = 50, N = ROWS * ROW };
+enum { ROWS = 150, ROW = 50, N = ROWS * ROW };
 
 static em_paired items[N];
 static uint64_t seed = 7;
@@ -82,13 +82,13 @@ static em_comparison figures_moved(const em_comparator_options *o, int move) {
 static em_comparator *with_common_rows(int rows) {
     em_error err = EM_ERROR_INIT;
     em_comparator *c = em_comparator_new(&(em_comparator_options){.has_common = true}, &err);
-    for (int i = 0; i < N; i++) items[i].common = true, items[i].stretch = i / (2 * ROW);
+    for (int i = 0; i < N; i++) items[i].common = true, items[i].stretch = i / ROW;
     for (int r = 0; r < rows; r++) add_row(c, items + r * ROW, ROW);
     return c;
 }
 
-static em_comparison figures(bool rows, uint64_t of_growth) {
-    return figures_moved(&(em_comparator_options){.groups_are_rows = rows, .seed = of_growth}, -1);
+static em_comparison figures(bool rows) {
+    return figures_moved(&(em_comparator_options){.groups_are_rows = rows}, -1);
 }
 
 static void free_figures(em_comparison *x) {
@@ -131,7 +131,7 @@ static void growth(void **state) {
 static void differences(void **state) {
     make_items(0.02);
     for (int rows = 0; rows < 2; rows++) {
-        em_comparison x = figures(rows, 0);
+        em_comparison x = figures(rows);
         double sum = 0, change = 0, squares = 0, better = 0, same = 0, subsets = 0, positions = 0;
         for (int i = 0; i < N; i++) {
             double p = exp(-items[i].after) - exp(-items[i].before);
@@ -159,36 +159,65 @@ static void differences(void **state) {
     }
 }
 
-/* Mean ± t sqrt(Σ u² (1 + 2 N_g/N)) / N, by its definition. The seed is of growths alone. */
+/* The interval is near the normal one where there is enough, and none where there is not. */
 static void intervals(void **state) {
     make_items(0.02);
     for (int rows = 0; rows < 2; rows++) {
-        em_comparison a = figures(rows, 0), b = figures(rows, 1);
-        double squares = 0, sizes = 0;
-        for (int g = 0; g < ROWS + N; g++) {
-            double sum = 0, members = 0;
-            for (int i = 0; i < N; i++)
-                if ((rows ? i / ROW : items[i].document) == g)
-                    sum += items[i].after - items[i].before, members++;
-            double u = sum - a.all.difference * members;
-            squares += u * u * (1 + 2 * members / N);
-            sizes += members * members;
-        }
-        double half = em_student_point((double)N * N / sizes - 1) * sqrt(squares) / N;
-        close_to(a.all.low, a.all.difference - half);
-        close_to(a.all.high, a.all.difference + half);
-        assert_true(half > 1.96 * a.all.stderr_ && half < 3 * a.all.stderr_);
-        assert_true(a.all.low == b.all.low && a.all.high == b.all.high);
-        free_figures(&a);
-        free_figures(&b);
+        em_comparison x = figures(rows);
+        assert_true(x.all.groups >= EM_INTERVAL_GROUPS);
+        assert_true(fabs(x.all.low - x.all.difference + 1.96 * x.all.stderr_) <
+                    0.3 * x.all.stderr_);
+        assert_true(fabs(x.all.high - x.all.difference - 1.96 * x.all.stderr_) <
+                    0.3 * x.all.stderr_);
+        free_figures(&x);
     }
+    em_error err = EM_ERROR_INIT;
+    em_comparison few = {0};
+    em_comparator *c = em_comparator_new(&(em_comparator_options){.groups_are_rows = true}, &err);
+    for (int r = 0; r < EM_INTERVAL_GROUPS - 1; r++) add_row(c, items + r * ROW, ROW);
+    assert_true(em_comparator_finish(c, NULL, &few, group_name, NULL, &err));
+    assert_true(isfinite(few.all.stderr_) && isnan(few.all.low) && isnan(few.all.high));
+    em_comparator_free(c);
+    free_figures(&few);
+}
+
+/* The replicates' interval of growth is near that of the groups' own differences. */
+static void growth_has_an_interval(void **state) {
+    em_error err = EM_ERROR_INIT;
+    em_comparison a = {0}, b = {0};
+    em_grouped own = {0};
+    make_items(0.02);
+    em_comparator *shortest = with_common_rows(ROWS);
+    double before[ROWS];
+    for (int r = 0; r < ROWS; r++) {
+        before[r] = 0;
+        for (int i = 0; i < ROW; i++)
+            before[r] += items[r * ROW + i].after - items[r * ROW + i].before;
+    }
+    for (int i = 0; i < N; i++) items[i].after += 0.01 + 0.2 * (uniform() - 0.5) * (i / ROW % 7);
+    em_comparator *c = with_common_rows(ROWS);
+    for (int r = 0; r < ROWS; r++) {
+        double sum = -before[r];
+        for (int i = 0; i < ROW; i++) sum += items[r * ROW + i].after - items[r * ROW + i].before;
+        em_grouped_add(&own, sum, ROW);
+    }
+    assert_true(em_comparator_finish(shortest, NULL, &a, group_name, NULL, &err));
+    assert_true(em_comparator_finish(c, shortest, &b, group_name, NULL, &err));
+    em_interval i = em_grouped_interval(&own);
+    assert_true(fabs(b.growth_low - i.low) < 0.15 * (i.high - i.low));
+    assert_true(fabs(b.growth_high - i.high) < 0.15 * (i.high - i.low));
+    assert_true(b.growth_low < b.growth && b.growth < b.growth_high);
+    em_comparator_free(shortest);
+    em_comparator_free(c);
+    free_figures(&a);
+    free_figures(&b);
 }
 
 /* Equal sides: no difference, no width, and no number of documents would resolve it. */
 static void equal_sides(void **state) {
     make_items(0);
     for (int i = 0; i < N; i++) items[i].after = items[i].before;
-    em_comparison x = figures(true, 0);
+    em_comparison x = figures(true);
     assert_true(x.all.difference == 0 && x.all.stderr_ == 0 && x.all.low == 0 && x.all.high == 0 &&
                 x.better == 0);
     assert_false(isfinite(x.all.documents_to_resolve));
@@ -207,7 +236,7 @@ static void kl_quantiles(void **state) {
     make_items(0);
     for (int i = 0; i < N; i++) sum += sorted[i] = items[i].kl;
     qsort(sorted, N, sizeof *sorted, ascending);
-    em_comparison x = figures(false, 0);
+    em_comparison x = figures(false);
     close_to(x.kl_mean, sum / N);
     assert_true(x.kl_max == sorted[N - 1]);
     for (int i = 0; i < EM_KL_QUANTILES; i++) {
@@ -299,6 +328,7 @@ int main(void) {
         cmocka_unit_test(differences),
         cmocka_unit_test(growth),
         cmocka_unit_test(intervals),
+        cmocka_unit_test(growth_has_an_interval),
         cmocka_unit_test(equal_sides),
         cmocka_unit_test(kl_quantiles),
         cmocka_unit_test(alphas_parse),
