@@ -18,8 +18,9 @@ typedef struct em_block_type {
     void (*values)(const void *blocks, int64_t n, float *out);
 } em_block_type;
 
-/* The type of that number or name; NULL: there is none. */
+/* The type of ggml's number; NULL: there is none. */
 const em_block_type *em_block_type_of(uint32_t id);
+/* The type of that name; NULL: there is none. */
 const em_block_type *em_block_type_named(const char *name);
 
 /* The names of the types that are read, comma-separated, in out, which has n bytes; returns out. */

@@ -53,24 +53,28 @@ bool em_gguf_looks(const void *data, size_t size);
  */
 bool em_gguf_read(const void *data, size_t size, const char *file, em_gguf *out,
                   em_tensors *tensors, em_error *err);
+/* Frees the list of keys and zeroes *g; the tensors are the caller's. */
 void em_gguf_free(em_gguf *g);
 
 /* The key of that name; NULL: there is none. */
 const em_gguf_key *em_gguf_find(const em_gguf *g, const char *name);
 
 /* Typed reads: a key that is missing leaves *out as it is. Errors (EM_INPUT): a value of another
- * kind, or outside [least, most]. Whole numbers are taken in any width, 2.0 is none. */
+ * kind. A whole number, stored in any width (2.0 is none); also EM_INPUT outside [least, most]. */
 bool em_gguf_int(const em_gguf *g, const char *name, int64_t least, int64_t most, int64_t *out,
                  em_error *err);
+/* A finite number, whole ones too. */
 bool em_gguf_number(const em_gguf *g, const char *name, double *out, em_error *err);
+/* A bool. */
 bool em_gguf_bool(const em_gguf *g, const char *name, bool *out, em_error *err);
+/* A text; its bytes stay in the file. */
 bool em_gguf_text_of(const em_gguf *g, const char *name, em_gguf_text *out, em_error *err);
 
-/* Elements of an array, i < key->n. Of whole numbers (any width), of numbers, of bools; a kind that
- * it is not gives false. */
+/* Element i < key->n as a whole number, whatever its width; false: it is none. */
 bool em_gguf_int_at(const em_gguf_key *key, uint64_t i, int64_t *out);
+/* Element i < key->n as a number; false: it is none. */
 bool em_gguf_number_at(const em_gguf_key *key, uint64_t i, double *out);
-/* The text at *at, which moves to the next one; start with key->data. */
+/* The text at *at, which moves to the next one; start with key->data of a list of texts. */
 em_gguf_text em_gguf_next_text(const unsigned char **at);
 
 #endif

@@ -16,6 +16,7 @@ typedef struct em_gguf_tokenizer {
  * key, EM_MACHINE. Release: em_gguf_tokenizer_free, also after an error. */
 bool em_gguf_tokenizer_make(const em_gguf *g, em_gguf_tokenizer *out, em_notes *notes,
                             em_error *err);
+/* Frees the three files and zeroes *t. */
 void em_gguf_tokenizer_free(em_gguf_tokenizer *t);
 
 #endif
