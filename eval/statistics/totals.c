@@ -124,7 +124,8 @@ static bool subsets_state(em_totals *t, em_state *io) {
     if (!em_state_list(io, &t->subsets, &t->n_subsets, &t->subsets_capacity, sizeof *t->subsets,
                        "subsets"))
         return false;
-    if (!io->into) memset(t->subsets + n, 0, (t->n_subsets - n) * sizeof *t->subsets);
+    if (!io->into && t->n_subsets > n)
+        memset(t->subsets + n, 0, (t->n_subsets - n) * sizeof *t->subsets);
     for (size_t i = 0; i < t->n_subsets; i++)
         if (!total_state(&t->subsets[i], io)) return false;
     return true;

@@ -105,7 +105,9 @@ static em_planned_pair pairs[] = {{EM_COMPARE_MODELS, {0, 0}, {0, 1}},
                                   {EM_COMPARE_MASKS, {0, 0}, {2, 0}},
                                   {EM_COMPARE_MASKS, {1, 1}, {3, 1}}};
 static int32_t windows[2];
+static const em_alphas no_alphas = {0};
 static em_plan plan = {
+    .alphas = &no_alphas,
     .protocol = &protocol,
     .tokens = true,
     .n_models = MODELS,
