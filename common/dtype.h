@@ -8,11 +8,14 @@
 
 typedef enum em_dtype { EM_F32, EM_F16, EM_BF16 } em_dtype;
 
+/* Bytes of a number. */
 static inline size_t em_dtype_size(em_dtype t) { return t == EM_F32 ? 4 : 2; }
+/* "f32", "f16" or "bf16". */
 static inline const char *em_dtype_name(em_dtype t) {
     return t == EM_F32 ? "f32" : t == EM_F16 ? "f16" : "bf16";
 }
 
+/* Exact. */
 static inline float em_bf16_to_f32(uint16_t x) {
     uint32_t u = (uint32_t)x << 16;
     float f;
@@ -28,6 +31,7 @@ static inline uint16_t em_f32_to_bf16(float f) {
     return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1)) >> 16);
 }
 
+/* Exact; subnormals, infinities and NaN too. */
 static inline float em_f16_to_f32(uint16_t x) {
     uint32_t sign = (uint32_t)(x & 0x8000) << 16, exponent = (x >> 10) & 31, mantissa = x & 0x3ff,
              u;

@@ -23,6 +23,7 @@ typedef struct em_state {
  * early or hold what no state has. */
 bool em_state_bytes(em_state *s, void *data, size_t n);
 #define EM_STATE(s, scalar) em_state_bytes(s, &(scalar), sizeof(scalar))
+/* A bool, as 0 or 1; anything else is a damaged state. */
 bool em_state_flag(em_state *s, bool *flag);
 /* An index or a count in [least, most]. */
 bool em_state_within(em_state *s, int64_t *value, int64_t least, int64_t most);

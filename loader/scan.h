@@ -18,6 +18,7 @@ typedef struct em_scan {
 
 /* Those that this machine can run, slowest (the portable one) first; the last is the best. */
 const em_scan *const *em_scans(size_t *n);
+/* The fastest that this machine runs. */
 const em_scan *em_scan_best(void);
 
 #endif

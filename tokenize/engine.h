@@ -92,8 +92,10 @@ struct em_tokenizer {
  * source names the file in errors: EM_INPUT, EM_MACHINE. */
 bool em_open_json(em_tokenizer *t, const char *source, const void *data, size_t size,
                   em_error *err);
+/* A serialized SentencePiece model. Errors: EM_INPUT, EM_MACHINE. */
 bool em_open_sentencepiece(em_tokenizer *t, const char *source, const void *data, size_t size,
                            em_error *err);
+/* llama2.c's tokenizer.bin. Errors: EM_INPUT, EM_MACHINE. */
 bool em_open_llama2c(em_tokenizer *t, const char *source, const void *data, size_t size,
                      em_error *err);
 /* Whether the bytes are laid out as llama2.c's tok*.bin to their end. */

@@ -85,6 +85,7 @@ bool em_spm_best_path(const em_spm_pieces *p, em_spm_merger *m, const char *text
 bool em_spm_give_unknown(const em_spm_pieces *p, const char *s, size_t n, em_spm_sink *sink,
                          void *context);
 
+/* Whether the piece is user-defined: taken before anything is merged. */
 static inline bool em_spm_is_user(const em_spm_pieces *p, int32_t id) {
     return p->vocab.tokens[id].flags & EM_TOKEN_USER;
 }

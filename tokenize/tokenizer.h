@@ -80,6 +80,7 @@ bool em_tokenize(const em_tokenizer *t, em_tokenizer_scratch *s, const char *tex
 /* What the tokenizer adds by itself before and after a text (BOS for Llama): n ids, owned by the
  * tokenizer; *n may be 0. */
 const int32_t *em_tokenizer_prefix(const em_tokenizer *t, size_t *n);
+/* Ids that the tokenizer itself puts behind a text; [*n], its own. */
 const int32_t *em_tokenizer_suffix(const em_tokenizer *t, size_t *n);
 
 /* tokenizer.json may ask for texts to be cut: GPT-2's published file does, at 50 tokens, added ones
@@ -90,6 +91,7 @@ typedef struct em_truncation {
     size_t max_tokens; /* 0: texts are not cut */
     bool left;         /* the beginning is cut off, not the end */
 } em_truncation;
+/* What its truncation section says; it is never applied in runs. */
 em_truncation em_tokenizer_truncation(const em_tokenizer *t);
 
 int32_t em_tokenizer_size(const em_tokenizer *t); /* highest id + 1, added tokens included */

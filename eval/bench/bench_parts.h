@@ -88,6 +88,7 @@ typedef struct em_bench {
 
 /* Append the report to *out: for people, with the command that repeats it, and as JSON. */
 void em_bench_markdown(const em_bench *b, em_buffer *out);
+/* Appends the figures as JSON, for -o. */
 void em_bench_json(const em_bench *b, em_buffer *out);
 
 #endif

@@ -14,6 +14,7 @@
 /* What the launcher (mpirun, srun) made of this process: its rank, and how many there are; 0 and 1
  * where there is none. */
 int em_launch_rank(void);
+/* How many processes the launcher started; 1 where there is none. */
 int em_launch_ranks(void);
 
 typedef struct em_ranks em_ranks;

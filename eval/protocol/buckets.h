@@ -16,6 +16,7 @@ static inline int em_position_bucket(int64_t place) {
 
 /* The bucket's places are [from, to). */
 static inline int64_t em_bucket_from(int b) { return b == 0 ? 0 : INT64_C(1) << (b - 1); }
+/* The first position behind bucket b. */
 static inline int64_t em_bucket_to(int b) { return INT64_C(1) << b; }
 
 #endif

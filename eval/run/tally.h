@@ -11,6 +11,7 @@ typedef struct em_tally em_tally;
 /* Without rows; the caller frees it. has_common: there are several row lengths. plan outlives the
  * tally. NULL with EM_MACHINE. */
 em_tally *em_tally_new(const em_plan *plan, bool has_common, em_error *err);
+/* Frees it; NULL may be freed. */
 void em_tally_free(em_tally *t);
 
 /* Adds the next row and what it came to. False with EM_MACHINE where memory is out. */

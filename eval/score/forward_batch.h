@@ -53,6 +53,7 @@ typedef struct em_score_buffers {
 
 /* Empty; plan outlives them. EM_MACHINE where memory is out, here and below. */
 bool em_score_buffers_open(em_score_buffers *x, const em_plan *plan, em_error *err);
+/* Frees what the buffers hold, not *x. */
 void em_score_buffers_free(em_score_buffers *x);
 /* Room for the scores of so many tokens. */
 bool em_score_buffers_reserve(em_score_buffers *x, size_t tokens, em_error *err);

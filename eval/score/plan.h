@@ -69,6 +69,7 @@ void em_plan_free(em_plan *p); /* what it holds; p itself is the caller's */
 static inline int em_plan_cell(const em_plan *p, em_cell c) {
     return c.combination * p->n_sides + c.side;
 }
+/* Results of a data set at one row length: combinations by sides. */
 static inline int em_plan_cells(const em_plan *p) { return p->n_combinations * p->n_sides; }
 
 /* Layers that the side runs through. */

@@ -16,6 +16,7 @@ typedef struct em_scored_positions {
 bool em_scored_positions_find(em_scored_positions *s, const em_protocol_settings *protocol,
                               const em_common_predictions *common, const em_fed_row *f, int scheme,
                               em_error *err);
+/* Frees what it holds, not *s. */
 void em_scored_positions_free(em_scored_positions *s);
 
 #endif

@@ -22,6 +22,7 @@ typedef struct em_comparator_options {
 
 /* Without rows; the caller frees it. NULL with EM_MACHINE. */
 em_comparator *em_comparator_new(const em_comparator_options *o, em_error *err);
+/* Frees it; NULL may be freed. */
 void em_comparator_free(em_comparator *c);
 
 /* Adds the next row, which may be without predictions; documents and stretches never go back. False

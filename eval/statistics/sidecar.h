@@ -27,6 +27,7 @@ void em_sidecar_add(em_sidecar *s, int result, const em_document_sum *sum);
 bool em_sidecar_flush(em_sidecar *s, int64_t before, em_error *err);
 /* Saves s, or restores it into a new one made with the same arguments. False as em_state says. */
 bool em_sidecar_state(em_sidecar *s, em_state *io);
+/* Frees it; NULL may be freed. */
 void em_sidecar_free(em_sidecar *s);
 
 #endif

@@ -15,6 +15,7 @@ typedef struct em_statistics em_statistics;
 /* Without rows; the caller frees it. groups_are_rows: the standard error is over rows, where a mask
  * lets documents of a row depend on each other; else over documents. NULL with EM_MACHINE. */
 em_statistics *em_statistics_new(bool groups_are_rows, em_error *err);
+/* Frees it; NULL may be freed. */
 void em_statistics_free(em_statistics *s);
 
 /* Adds the next row, which may be without predictions; documents never go back. False with

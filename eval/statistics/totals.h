@@ -43,6 +43,7 @@ typedef struct em_totals {
 
 /* An empty one is opened with this and freed with em_totals_free. */
 void em_totals_init(em_totals *t, bool groups_are_rows);
+/* Frees what the totals hold, not *t. */
 void em_totals_free(em_totals *t);
 
 /* Adds the next row, which may be without predictions; documents never go back. False with

@@ -35,10 +35,12 @@ void *em_device_alloc(size_t bytes, const char *what, em_error *err);
 void em_device_free(void *p);
 /* Memory of the host that devices copy from at full rate; release with em_pinned_free. */
 void *em_pinned_alloc(size_t bytes, em_error *err);
+/* Frees pinned memory; NULL may be freed. */
 void em_pinned_free(void *p);
 
 /* A queue of work that is done in order, beside other queues; release with em_stream_free. */
 em_stream em_stream_new(em_error *err);
+/* Destroys the stream. */
 void em_stream_free(em_stream s);
 /* The host waits for all of it so far; errors of that work show here. */
 bool em_stream_wait(em_stream s, em_error *err);
@@ -46,11 +48,13 @@ bool em_stream_wait(em_stream s, em_error *err);
 bool em_stream_after(em_stream s, em_event e, em_error *err);
 /* Counts as reached until it is recorded; release with em_event_free. */
 em_event em_event_new(em_error *err);
+/* Destroys the event. */
 void em_event_free(em_event e);
 /* e is reached once s is through with its work so far. */
 bool em_event_record(em_event e, em_stream s, em_error *err);
 /* The host waits until it is reached. */
 bool em_event_wait(em_event e, em_error *err);
+/* Whether all before the event is done; does not wait. */
 bool em_event_reached(em_event e);
 /* Both recorded and reached; 0 where CUDA cannot say. */
 double em_event_seconds(em_event from, em_event to);
@@ -83,6 +87,7 @@ typedef struct em_product_shape {
 /* Opens cuBLASLt; release with em_products_close. NULL with err (EM_MACHINE): the library is not
  * found (the text names what to set), or memory is out. */
 em_products *em_products_open(em_error *err);
+/* Frees the algorithms; NULL may be closed. */
 void em_products_close(em_products *p);
 /* 10000 * major + 100 * minor + patch of the library; 0: it has none. */
 int em_products_version(const em_products *p);

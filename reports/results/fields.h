@@ -97,6 +97,7 @@ bool em_field_shown(const em_field *f, const void *object);
 void *em_field_elements(const em_field *f, const void *object, int *n);
 /* The index into words of a choice; sets it. */
 int em_field_choice(const em_field *f, const void *object);
+/* Sets a field whose values are a list of words to word number `choice`. */
 void em_field_choose(const em_field *f, void *object, int choice);
 
 #endif
