@@ -45,7 +45,7 @@ def cases(rules):
 def main():
     texts = [json.loads(line)['text'] for line in open(os.path.join(HERE, 'real/tiny4k-spm.jsonl'))]
     lines = [x for t in texts for x in t.split('\n') if x.strip() and '\0' not in x]
-    rules = os.path.join(HERE, 'spm/rules.tsv')
+    rules = os.path.relpath(os.path.join(HERE, 'spm/rules.tsv'))     # the model keeps the name that it is given
     open(rules, 'w').write(RULES)
     for name, options in cases(rules):
         model = io.BytesIO()
