@@ -73,16 +73,17 @@ void em_tokenizer_scratch_free(em_tokenizer_scratch *s) {
     free(s);
 }
 
-/* Whether the model has a row for each of the ids. */
-static bool check_rows(const em_tokenizer *t, const int32_t *ids, size_t n, em_error *err) {
+/* Whether the model has a row for each of the ids from number `first` on. */
+static bool check_rows(const em_tokenizer *t, const em_tokens *tokens, size_t first,
+                       em_error *err) {
     char text[64];
-    for (size_t i = 0; t->rows && i < n; i++) {
-        if (ids[i] < t->rows) continue;
-        em_tokenizer_text(t, ids[i], text, sizeof text);
+    for (size_t i = first; t->rows && i < tokens->n; i++) {
+        if (tokens->ids[i] < t->rows) continue;
+        em_tokenizer_text(t, tokens->ids[i], text, sizeof text);
         return em_fail(err, EM_INPUT,
                        "the text holds the added token \"%s\" (id %d), and the model has no row "
                        "for it",
-                       text, ids[i]);
+                       text, tokens->ids[i]);
     }
     return true;
 }
@@ -96,7 +97,7 @@ bool em_tokenize(const em_tokenizer *t, em_tokenizer_scratch *s, const char *tex
     if ((good = em_utf8_check(text, length)) != length)
         return em_fail_at(err, EM_INPUT, NULL, 0, (int64_t)good, "the text is not valid UTF-8");
     if (t->engine->encode(t->model, s->working, text, length, out, err) &&
-        check_rows(t, out->ids + before, out->n - before, err))
+        check_rows(t, out, before, err))
         return true;
     out->n = before;
     return false;

@@ -131,6 +131,7 @@ static bool best_path(const em_unigram *u, em_unigram_scratch *s, const char *wo
     s->nodes[0].score = 0;
     for (size_t i = 0, length; i < n; i += length) {
         length = em_utf8_length((unsigned char)word[i]);
+        if (length > n - i) length = n - i; /* a charsmap may make anything of a text */
         pieces_from(u, s->nodes, word, n, i, length);
     }
     return put_path(u, s, word, n, err);

@@ -70,14 +70,14 @@ static void add_open(em_total *x, const em_piece *p) {
     x->open.value += p->value;
 }
 
-/* p: the first piece of the row's document i; returns what follows its last. */
-static const em_piece *add_document(em_totals *t, int64_t i, const em_piece *p,
-                                    const em_piece *end) {
-    for (; p < end && p->document == i; p++) {
+/* first: the number of the first piece of the row's document i; returns what follows its last. */
+static size_t add_document(em_totals *t, const em_row_sums *row, int64_t i, size_t first) {
+    for (; first < (size_t)row->n_pieces && row->pieces[first].document == i; first++) {
+        const em_piece *p = &row->pieces[first];
         add_open(&t->kinds[p->kind], p);
         if (p->kind == EM_SUM_ALL) add_open(&t->subsets[t->subset], p);
     }
-    return p;
+    return first;
 }
 
 static bool open_document(em_totals *t, const em_row_sums *row, const em_document_part *d,
@@ -90,13 +90,13 @@ static bool open_document(em_totals *t, const em_row_sums *row, const em_documen
 }
 
 bool em_totals_row(em_totals *t, const em_row_sums *row, em_error *err) {
-    const em_piece *piece = row->pieces, *end = row->pieces + row->n_pieces;
+    size_t piece = 0;
     for (int k = 0; k < EM_SUMS; k++) add_sum(t, &t->kinds[k], &row->sums[k]);
     for (size_t i = 0; i < row->n_subsets; i++)
         if (!add_subset(t, &row->subsets[i], err)) return false;
     for (size_t i = 0; i < row->n_documents; i++) {
         if (!open_document(t, row, &row->documents[i], err)) return false;
-        piece = add_document(t, (int64_t)i, piece, end);
+        piece = add_document(t, row, (int64_t)i, piece);
     }
     return true;
 }
@@ -114,8 +114,11 @@ static bool kinds_state(em_totals *t, em_state *io) {
     for (int k = 0; k < EM_SUMS; k++) there |= (uint64_t)(t->kinds[k].sum.predictions > 0) << k;
     if (!EM_STATE(io, there)) return false;
     if (there >> EM_SUMS) return em_state_bad(io);
-    for (int k = 0; k < EM_SUMS; k++)
-        if (there >> k & 1 && !total_state(&t->kinds[k], io)) return false;
+    for (int k = 0; k < EM_SUMS; k++) {
+        if (!(there >> k & 1)) continue;
+        if (!total_state(&t->kinds[k], io)) return false;
+        if (t->kinds[k].sum.predictions <= 0) return em_state_bad(io); /* it was not there */
+    }
     return true;
 }
 
