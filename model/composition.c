@@ -3,29 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/dtype.h"
 #include "common/size.h"
 #include "model/stored.h"
-
-/* ---- elements as f32 ---- */
-
-static em_dtype dtype_of(const em_tensor *t) {
-    return !strcmp(t->type, "F32") ? EM_F32 : !strcmp(t->type, "F16") ? EM_F16 : EM_BF16;
-}
-
-static void widen(const em_tensor *t, int64_t first, int64_t n, float *out) {
-    em_dtype dtype = dtype_of(t);
-    const char *data = (const char *)t->data + (size_t)first * em_dtype_size(dtype);
-    if (dtype == EM_F32) {
-        memcpy(out, data, (size_t)n * sizeof *out);
-        return;
-    }
-    for (int64_t i = 0; i < n; i++) {
-        uint16_t x;
-        memcpy(&x, data + 2 * i, 2);
-        out[i] = dtype == EM_BF16 ? em_bf16_to_f32(x) : em_f16_to_f32(x);
-    }
-}
 
 /* ---- one tensor ---- */
 
@@ -51,14 +30,14 @@ static factors widen_factors(const em_made *t, float *room) {
     factors f = {room, room + t->rank * t->rows};
     if (!t->a) return f;
     if (!t->transposed) {
-        widen(t->b, 0, t->rows * t->rank, f.left);
-        widen(t->a, 0, t->rank * t->columns, f.right);
+        em_tensor_part(t->b, 0, t->rows * t->rank, f.left);
+        em_tensor_part(t->a, 0, t->rank * t->columns, f.right);
         return f;
     }
     float *spare = room + factor_floats(t);
-    widen(t->a, 0, t->rank * t->rows, spare);
+    em_tensor_part(t->a, 0, t->rank * t->rows, spare);
     transpose(f.left, spare, t->rank, t->rows);
-    widen(t->b, 0, t->columns * t->rank, spare);
+    em_tensor_part(t->b, 0, t->columns * t->rank, spare);
     transpose(f.right, spare, t->columns, t->rank);
     return f;
 }
@@ -90,13 +69,13 @@ static void interpolate(const em_made *t, double alpha, const float *unpacked, i
                         float *out) {
     float some[CHUNK];
     const float *after = unpacked ? unpacked + first : some;
-    if (!unpacked) widen(t->after, first, n, some);
+    if (!unpacked) em_tensor_part(t->after, first, n, some);
     for (int i = 0; i < n; i++) out[i] = (float)((1 + alpha) * after[i] - alpha * out[i]);
 }
 
 static void add_shift(const em_made *t, int64_t first, int n, float *out) {
     float shift[CHUNK];
-    widen(t->shift, first, n, shift);
+    em_tensor_part(t->shift, first, n, shift);
     for (int i = 0; i < n; i++) out[i] = (float)(out[i] + t->scale * shift[i]);
 }
 
@@ -105,7 +84,7 @@ static void make_chunk(const em_composition *c, const em_made *t, const factors 
                        const float *after, int64_t row, int64_t column, int n, float *out) {
     int64_t first = row * t->columns + column;
     if (!t->values) memset(out, 0, (size_t)n * sizeof *out);
-    else if (em_tensor_is_plain(t->values)) widen(t->values, first, n, out);
+    else if (em_tensor_is_plain(t->values)) em_tensor_part(t->values, first, n, out);
     if (t->after) interpolate(t, c->alpha, after, first, n, out);
     if (t->a) add_product(t, f, row, column, n, out);
     if (t->shift) add_shift(t, first, n, out);

@@ -5,7 +5,7 @@
 
 #include "model/model_parts.h"
 
-/* Whether two stored matrices hold the same numbers. */
+/* Whether two plain matrices hold the same numbers, whatever their dtypes. */
 bool em_same_values(const em_tensor *a, const em_tensor *b);
 
 /* Adds m's notes: config.json against the tensors and against generation_config.json. The weights

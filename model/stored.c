@@ -22,6 +22,11 @@ int64_t em_tensor_elements(const em_tensor *t) {
     return n;
 }
 
+void em_tensor_part(const em_tensor *t, int64_t first, int64_t n, float *out) {
+    const em_block_type *type = block_type(t); /* a block of a plain type is one element */
+    type->values((const char *)t->data + (size_t)first * type->bytes, n, out);
+}
+
 /* Where stored row r of `rows` belongs. */
 static int64_t place_of(const em_tensor *t, int64_t r, int64_t rows) {
     if (t->layout != EM_LAYOUT_PAIRS && t->layout != EM_LAYOUT_THIRDS) return r;

@@ -12,6 +12,8 @@ bool em_tensor_is_read(const em_tensor *t);
 /* Elements, of its shape. */
 int64_t em_tensor_elements(const em_tensor *t);
 
+/* Elements [first, first + n) of a plain tensor, in f32. out: [n]. */
+void em_tensor_part(const em_tensor *t, int64_t first, int64_t n, float *out);
 /* All elements in the order of t->shape, on so many threads (the bits do not depend on them). out:
  * [em_tensor_elements]. */
 void em_tensor_values(const em_tensor *t, int threads, float *out);

@@ -66,6 +66,20 @@ class Contradictions(cli.Case):
         note, = self.notes(os.path.join(CHECKPOINTS, "qwen2-bare"))
         self.assertIn("1 of 27 stored tensors is not used", note)
 
+    def test_tied_with_the_same_head_in_another_dtype(self):
+        def halved(tensors, changed):
+            """The embedding in BF16, and a head of the same numbers in F32, one of them changed if asked."""
+            _, shape, data = tensors["embed_tokens.weight"]
+            high = b"".join(data[i + 2:i + 4] for i in range(0, len(data), 4))
+            wide = b"".join(b"\0\0" + high[i:i + 2] for i in range(0, len(high), 2))
+            if changed:
+                wide = wide[:-4] + b"\0\0\0\0"
+            return {**tensors, "embed_tokens.weight": ("BF16", shape, high), "lm_head.weight": ("F32", shape, wide)}
+        notes = self.notes(self.checkpoint("qwen2-bare", lambda t: halved(t, False)))
+        self.assertTrue(all("stored head counts" not in note for note in notes), notes)
+        notes = self.notes(self.checkpoint("qwen2-bare", lambda t: halved(t, True)))
+        self.assertTrue(any("stored head counts" in note for note in notes), notes)
+
     def test_wrappers_are_read_through(self):
         plain = self.fingerprint(os.path.join(CHECKPOINTS, "llama"))
         for prefix in "_orig_mod.", "module.", "base_model.model.", "module._orig_mod.":
